@@ -1,0 +1,1 @@
+"""Runs ONNX files: kernel library, sessions, the model repository, the golden check."""

@@ -1,0 +1,111 @@
+"""The golden batch: inputs, and the float64 answers that PyTorch gave. A version that disagrees with them is not served.
+
+File form: an .npz without pickles, entries `inputs/<name>`, `outputs/<name>` and `maps/<name>`.
+"""
+
+from __future__ import annotations
+
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fovea.contract.errors import ExecutionFailed, ModelBroken
+from fovea.runtime.session import ModelSession
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Golden:
+    """Inputs of the model's dtypes; outputs and maps in float64 (integers where the output is one)."""
+
+    inputs: Arrays
+    outputs: Arrays
+    maps: Arrays
+
+    @property
+    def rows(self) -> int:
+        """Rows of the batch, for a model that batches."""
+        return len(next(iter(self.inputs.values())))
+
+
+def write_golden(path: Path, inputs: Arrays, outputs: Arrays, maps: Arrays) -> None:
+    """Write a golden batch; floating-point outputs and maps are kept in float64."""
+    entries = {f"inputs/{name}": array for name, array in inputs.items()}
+    entries |= {f"outputs/{name}": _widened(array) for name, array in outputs.items()}
+    entries |= {f"maps/{name}": _widened(array) for name, array in maps.items()}
+    np.savez_compressed(path, allow_pickle=False, **entries)
+
+
+def _widened(array: NDArray[Any]) -> NDArray[Any]:
+    return array.astype(np.float64) if array.dtype.kind == "f" else array
+
+
+def read_golden(path: Path) -> Golden:
+    """Read a golden batch; ModelBroken where the file is damaged or holds no inputs."""
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            entries = {name: file[name] for name in file.files}
+    except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
+        raise ModelBroken(f"{path.name} cannot be read: {error}") from error
+    golden = Golden(*(_part(entries, prefix) for prefix in ("inputs/", "outputs/", "maps/")))
+    if not golden.inputs or not golden.outputs:
+        raise ModelBroken(f"{path.name} holds no inputs or no outputs")
+    return golden
+
+
+def _part(entries: Arrays, prefix: str) -> dict[str, NDArray[Any]]:
+    return {name.removeprefix(prefix): array for name, array in entries.items() if name.startswith(prefix)}
+
+
+def check_golden(session: ModelSession, golden: Golden, tolerances: Mapping[str, float]) -> list[str]:
+    """What the session answers differently from the golden batch, one line per output; empty where it is right.
+
+    Every output of the session is compared. A NaN, another shape, a missing answer or tolerance is a disagreement too.
+    """
+    try:
+        actual = run_golden(session, golden)
+    except ExecutionFailed as error:
+        return [f"the golden batch failed: {error}"]
+    expected = {**golden.maps, **golden.outputs}
+    found = [disagreement(name, actual[name], expected.get(name), tolerances.get(name)) for name in actual]
+    return [text for text in found if text is not None]
+
+
+def run_golden(session: ModelSession, golden: Golden) -> dict[str, NDArray[Any]]:
+    """The session's answers to the whole golden batch, which may be larger than one batch of the session."""
+    missing = [spec.name for spec in session.inputs if spec.name not in golden.inputs]
+    if missing:
+        raise ExecutionFailed(f"it has no input {', '.join(missing)}")
+    if not session.batched:
+        return dict(session.infer(golden.inputs))
+    step = session.max_batch_rows
+    parts = []
+    for start in range(0, golden.rows, step):
+        part = session.infer({name: array[start : start + step] for name, array in golden.inputs.items()})
+        parts.append({name: array.copy() for name, array in part.items()})
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def disagreement(name: str, actual: NDArray[Any], expected: NDArray[Any] | None, tolerance: float | None) -> str | None:
+    """How an output differs from the expected one by more than its tolerance; None where it does not."""
+    if expected is None:
+        return f"{name}: no golden answer"
+    if tolerance is None:
+        return f"{name}: no tolerance in the card"
+    if actual.shape != expected.shape:
+        return f"{name}: shape {list(actual.shape)} instead of {list(expected.shape)}"
+    error = _largest_error(actual, expected)
+    return None if error <= tolerance else f"{name}: off by {error:.3g}, allowed {tolerance:.3g}"
+
+
+def _largest_error(actual: NDArray[Any], expected: NDArray[Any]) -> float:
+    """Largest absolute difference; NaN where either side has one."""
+    if actual.size == 0:
+        return 0.0
+    return float(np.max(np.abs(actual.astype(np.float64) - expected.astype(np.float64))))

@@ -1,0 +1,115 @@
+"""The model repository: which models and versions a folder holds, and which of them are to be served.
+
+<root>/<model>/<version>/model.onnx   versions are positive integers
+<root>/<model>/model.toml             optional: how to serve it
+"""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from fovea.contract.errors import Misconfigured
+
+CHOICES_FILE = "model.toml"
+_MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_VERSION_NAME = re.compile(r"[1-9][0-9]{0,17}")
+_TEMPORARY = (".tmp", ".part", ".partial")
+
+Version = Annotated[int, Field(gt=0)]
+
+
+class _Choices(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Latest(_Choices):
+    """The `latest` highest version numbers."""
+
+    latest: int = Field(gt=0)
+
+
+class ServingChoices(_Choices):
+    """What `model.toml` says; the server's settings hold where it says nothing."""
+
+    versions: Literal["latest", "all"] | Latest | tuple[Version, ...] = "latest"
+    """`"latest"`, `{latest = 2}`, `"all"` or a list such as `[1, 3]`."""
+    max_batch_rows: int | None = Field(default=None, gt=0)
+    max_queue_delay_s: float | None = Field(default=None, ge=0)
+    instances: int = Field(default=1, gt=0)
+    """Sessions, each with its own worker, per version."""
+
+
+@dataclass(frozen=True)
+class ModelFolder:
+    """One model of the repository. `problem` tells what is wrong with its model.toml; the defaults hold then."""
+
+    name: str
+    path: Path
+    versions: tuple[int, ...]
+    """Version folders that are there, ascending."""
+    choices: ServingChoices = ServingChoices()
+    problem: str | None = None
+
+    def version_path(self, version: int) -> Path:
+        """The folder of one version."""
+        return self.path / str(version)
+
+
+def scan(root: Path) -> dict[str, ModelFolder]:
+    """The models of a repository by name, in order; Misconfigured where `root` is no folder that can be read.
+
+    Hidden, temporary and oddly named folders are passed over, and so are those without a version or a model.toml.
+    """
+    try:
+        entries = sorted(root.iterdir())
+    except OSError as error:
+        raise Misconfigured(f"model repository {root} cannot be read: {error.strerror}") from error
+    folders = [_model_folder(entry) for entry in entries if _is_model_name(entry.name) and entry.is_dir()]
+    return {folder.name: folder for folder in folders if folder.versions or (folder.path / CHOICES_FILE).exists()}
+
+
+def _is_model_name(name: str) -> bool:
+    return _MODEL_NAME.fullmatch(name) is not None and not name.endswith(_TEMPORARY)
+
+
+def _model_folder(path: Path) -> ModelFolder:
+    choices, problem = _choices(path / CHOICES_FILE)
+    return ModelFolder(path.name, path, _versions(path), choices, problem)
+
+
+def _versions(path: Path) -> tuple[int, ...]:
+    try:
+        names = [entry.name for entry in path.iterdir() if entry.is_dir()]
+    except OSError:  # gone, or not ours to read, since the folder was listed
+        return ()
+    return tuple(sorted(int(name) for name in names if _VERSION_NAME.fullmatch(name)))
+
+
+def _choices(path: Path) -> tuple[ServingChoices, str | None]:
+    if not path.exists():
+        return ServingChoices(), None
+    try:
+        return ServingChoices.model_validate(tomllib.loads(path.read_text("utf-8"))), None
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        return ServingChoices(), f"{path.name}: {where}: {first['msg']}"
+    except (OSError, ValueError) as error:
+        return ServingChoices(), f"{path.name}: {error}"
+
+
+def chosen_versions(folder: ModelFolder) -> list[int]:
+    """The versions to serve, ascending: those asked for that are there."""
+    policy = folder.choices.versions
+    if policy == "all":
+        return list(folder.versions)
+    if isinstance(policy, tuple):
+        return [version for version in folder.versions if version in policy]
+    count = policy.latest if isinstance(policy, Latest) else 1
+    return list(folder.versions[-count:])

@@ -1,0 +1,130 @@
+"""ONNX Runtime sessions: how one is opened, what it says of its tensors, and how batches run in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import onnxruntime
+from numpy.typing import NDArray
+
+from fovea.contract.errors import Misconfigured, ModelBroken
+from fovea.contract.model_card import TensorSpec
+from fovea.runtime.datatypes import DATATYPE_OF_ORT
+from fovea.runtime.device import CPU, CUDA_PROVIDER, Device, provider_list
+from fovea.runtime.ort_errors import short_reason
+from fovea.runtime.runners import BoundRunner, FreeRunner, Runner, can_be_bound
+
+DEVICE_ENTRY = "fovea.device"
+"""Session configuration entry that tells the kernel library which device's kernels to register."""
+
+_ONLY_FATAL = 4
+
+
+@dataclass(frozen=True)
+class SessionSettings:
+    """How a session is opened; everything but the file."""
+
+    device: Device = CPU
+    intra_op_threads: int = 1
+    memory_limit_bytes: int | None = None
+    """Of the CUDA arena."""
+    kernel_library: Path | None = None
+    allow_tf32: bool = False
+    profile_prefix: Path | None = None
+    """Where set, the session writes a profile to a file whose name starts so."""
+
+
+def open_session(model: Path, settings: SessionSettings) -> onnxruntime.InferenceSession:
+    """Load an ONNX file. ModelBroken says in one line why it cannot be; Misconfigured that a GPU cannot be had."""
+    providers = provider_list(
+        settings.device, allow_tf32=settings.allow_tf32, memory_limit_bytes=settings.memory_limit_bytes
+    )
+    try:
+        session = onnxruntime.InferenceSession(str(model), _options(settings), providers=providers)
+    except Exception as error:
+        raise ModelBroken(f"{model.name}: {short_reason(error)}") from error
+    if settings.device.kind == "cuda" and CUDA_PROVIDER not in session.get_providers():
+        raise Misconfigured(f"ONNX Runtime could not use {settings.device} for {model.name}")
+    return session
+
+
+def _options(settings: SessionSettings) -> onnxruntime.SessionOptions:
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = settings.intra_op_threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = _ONLY_FATAL  # errors are raised, and told once
+    # Waiting threads would take the cores that gather the next batch and answer the last.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.add_session_config_entry(DEVICE_ENTRY, settings.device.kind)
+    if settings.kernel_library is not None:
+        options.register_custom_ops_library(str(settings.kernel_library))
+    if settings.profile_prefix is not None:
+        options.enable_profiling = True
+        options.profile_file_prefix = str(settings.profile_prefix)
+    return options
+
+
+def specs(session: onnxruntime.InferenceSession) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
+    """Inputs and outputs of a session; ModelBroken where one is no tensor that can be served."""
+    inputs = tuple(_spec(tensor) for tensor in session.get_inputs())
+    outputs = tuple(_spec(tensor) for tensor in session.get_outputs())
+    if not inputs or not outputs:
+        raise ModelBroken("a model needs at least one input and one output")
+    return inputs, outputs
+
+
+def _spec(tensor: Any) -> TensorSpec:
+    datatype = DATATYPE_OF_ORT.get(tensor.type)
+    if datatype is None:
+        raise ModelBroken(f"{tensor.name} is a {tensor.type}, which cannot be served")
+    shape = tuple(size if isinstance(size, int) and size >= 0 else -1 for size in tensor.shape)
+    return TensorSpec.model_validate({"name": tensor.name, "datatype": datatype, "shape": shape})
+
+
+class ModelSession:
+    """One session and the buffers of the batch in it. Used by one thread at a time."""
+
+    def __init__(
+        self,
+        session: onnxruntime.InferenceSession,
+        inputs: tuple[TensorSpec, ...],
+        outputs: tuple[TensorSpec, ...],
+        batched: bool,
+        max_batch_rows: int,
+        device: Device,
+    ) -> None:
+        self.inputs = inputs
+        self.outputs = outputs
+        self.batched = batched
+        self.max_batch_rows = max_batch_rows if batched else 1
+        self.device = device
+        self.providers: tuple[str, ...] = tuple(session.get_providers())
+        self._runner: Runner = (
+            BoundRunner(session, inputs, outputs, max_batch_rows, device)
+            if batched and can_be_bound([*inputs, *outputs], max_batch_rows)
+            else FreeRunner(session, inputs, outputs, batched)
+        )
+
+    def gather(self, requests: Sequence[Mapping[str, NDArray[Any]]]) -> None:
+        """Copy the rows of all requests together; each request has every input, of the card's dtype and shape.
+
+        InvalidRequest where they are more than `max_batch_rows`; a model that does not batch takes exactly one request.
+        """
+        self._runner.gather(requests)
+
+    def run(self) -> None:
+        """Run the gathered batch. ExecutionFailed carries ONNX Runtime's reason."""
+        self._runner.run()
+
+    def split(self, rows_per_request: Sequence[int]) -> list[dict[str, NDArray[Any]]]:
+        """Each request's rows of every output: views, valid until the next gather."""
+        return self._runner.split(rows_per_request)
+
+    def infer(self, request: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """One request from arrays to arrays; the results are views, valid until the next gather."""
+        self.gather([request])
+        self.run()
+        return self.split([len(request[self.inputs[0].name]) if self.batched else 1])[0]
