@@ -1,0 +1,1 @@
+"""Facts that every part of Fovea agrees on. Imports nothing but the standard library and pydantic."""

@@ -1,0 +1,80 @@
+"""The errors Fovea raises on purpose.
+
+FoveaError
+├── InvalidRequest          the caller sent something that does not fit the model
+├── NotFound                no such model or version
+├── Unsupported             a request for something this server does not offer
+├── Unavailable             it exists, and cannot be had now
+│   ├── NotReady            the version is not (or no longer) ready
+│   ├── QueueFull           the bounded queue is full
+│   └── Draining            the server is shutting down
+├── QueueTimeout            the request's own time in the queue ran out
+├── DeadlineExceeded        the call's deadline passed before it ran
+├── Cancelled               the caller is gone
+├── ModelBroken             a model file that cannot be loaded, or does not give its golden answers
+├── ExecutionFailed         the model failed on this request
+├── ExportFailed            a module that cannot be exported, or does not agree with its export
+└── Misconfigured           settings that cannot be met (no such device, port taken)
+"""
+
+from __future__ import annotations
+
+
+class FoveaError(Exception):
+    """Base of all; the message is shown to the user as it stands."""
+
+
+class InvalidRequest(FoveaError):
+    """The caller sent something that does not fit the model."""
+
+
+class NotFound(FoveaError):
+    """No such model or version."""
+
+
+class Unsupported(FoveaError):
+    """A request for something this server does not offer."""
+
+
+class Unavailable(FoveaError):
+    """It exists, and cannot be had now."""
+
+
+class NotReady(Unavailable):
+    """The version is not, or no longer, ready."""
+
+
+class QueueFull(Unavailable):
+    """The bounded queue is full."""
+
+
+class Draining(Unavailable):
+    """The server is shutting down."""
+
+
+class QueueTimeout(FoveaError):
+    """The request's own time in the queue ran out."""
+
+
+class DeadlineExceeded(FoveaError):
+    """The call's deadline passed before it ran."""
+
+
+class Cancelled(FoveaError):
+    """The caller is gone."""
+
+
+class ModelBroken(FoveaError):
+    """A model file that cannot be loaded, or does not give its golden answers."""
+
+
+class ExecutionFailed(FoveaError):
+    """The model failed on this request."""
+
+
+class ExportFailed(FoveaError):
+    """A module that cannot be exported, or does not agree with its export."""
+
+
+class Misconfigured(FoveaError):
+    """Settings that cannot be met on this machine."""

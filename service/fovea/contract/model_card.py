@@ -1,0 +1,135 @@
+"""The model card: what an exported version is, as facts in a JSON file beside the ONNX file."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from fovea.contract.attention import AttentionType
+from fovea.contract.errors import ModelBroken
+
+MODEL_FILE = "model.onnx"
+MAPS_FILE = "maps.onnx"
+CARD_FILE = "card.json"
+GOLDEN_FILE = "golden.npz"
+MAP_PREFIX = "attention."
+
+Datatype = Literal[
+    "BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64", "FP16", "FP32", "FP64", "BYTES"
+]
+
+
+class _Facts(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class TensorSpec(_Facts):
+    """A named tensor. `shape` has -1 for a dynamic axis; in a model that batches, axis 0 is -1, the batch."""
+
+    name: str = Field(min_length=1)
+    datatype: Datatype
+    shape: tuple[int, ...]
+
+
+class AttentionLayer(_Facts):
+    """One attention block of the network; `maps` are its graph outputs in `maps.onnx`."""
+
+    name: str
+    attention: AttentionType
+    operator: str
+    maps: tuple[TensorSpec, ...] = ()
+
+
+class Preprocessing(_Facts):
+    """How a picture becomes the input tensor: convert, resize, scale to [0, 1], then (pixel - mean) / std."""
+
+    mode: Literal["L", "RGB"]
+    height: int = Field(gt=0)
+    width: int = Field(gt=0)
+    mean: tuple[float, ...]
+    std: tuple[Annotated[float, Field(gt=0)], ...]
+
+    @model_validator(mode="after")
+    def _one_value_per_channel(self) -> Preprocessing:
+        channels = 1 if self.mode == "L" else 3
+        if len(self.mean) != channels or len(self.std) != channels:
+            raise ValueError(f"mean and std need {channels} value(s) for mode {self.mode}")
+        return self
+
+
+class Training(_Facts):
+    """Where the weights come from, so that they can be made again."""
+
+    data: str
+    seed: int
+    epochs: int
+    rows: int
+    """Training examples seen per epoch."""
+
+
+class Parity(_Facts):
+    """Largest absolute error against PyTorch in float64, over all outputs, per batch size."""
+
+    runs: Literal["body", "kernel"]
+    max_abs_error: dict[int, float]
+    """Batch size -> error."""
+
+
+class ModelCard(_Facts):
+    """Everything a server, a client and a person need to know about one exported version."""
+
+    format: Literal[1] = 1
+    name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    attention: AttentionType
+    """The primary type: the label of the request metrics."""
+    layers: tuple[AttentionLayer, ...] = ()
+    inputs: tuple[TensorSpec, ...] = Field(min_length=1)
+    outputs: tuple[TensorSpec, ...] = Field(min_length=1)
+    batched: bool
+    """True: axis 0 of every input and output is the batch."""
+    max_batch_rows: int | None = Field(default=None, gt=0)
+    """None: the server's setting."""
+    labels: tuple[str, ...] = ()
+    preprocessing: Preprocessing | None = None
+    parameters: int = Field(ge=0)
+    """Trained numbers in the model."""
+    metrics: dict[str, float] = {}
+    """What was measured on the test set, e.g. {"accuracy": 0.931}."""
+    training: Training | None = None
+    opset: int
+    operator_version: int | None = None
+    """Version of the `ai.fovea` operators; None where there are none."""
+    allow_tf32: bool = False
+    parity: tuple[Parity, ...] = ()
+    tolerances: dict[str, float] = {}
+    """Output or map name -> largest absolute deviation from the golden batch that is still right."""
+    sha256: dict[str, str] = {}
+    """File name -> hash, for every other file of the version."""
+
+    @property
+    def maps(self) -> dict[str, TensorSpec]:
+        """Every attention map by its output name."""
+        return {spec.name: spec for layer in self.layers for spec in layer.maps}
+
+    @property
+    def attention_types(self) -> tuple[AttentionType, ...]:
+        """The types in the model, the primary one first."""
+        return tuple(dict.fromkeys([self.attention, *(layer.attention for layer in self.layers)]))
+
+    def to_json(self) -> str:
+        """The file form: readable, stable, ends in a newline."""
+        return self.model_dump_json(indent=2, exclude_none=True) + "\n"
+
+    @classmethod
+    def read(cls, path: Path) -> ModelCard:
+        """Read a card file; ModelBroken tells the first field that is wrong."""
+        try:
+            return cls.model_validate_json(path.read_bytes())
+        except ValidationError as error:
+            first = error.errors()[0]
+            where = ".".join(str(part) for part in first["loc"]) or "file"
+            raise ModelBroken(f"{path.name}: {where}: {first['msg']}") from error
+        except OSError as error:
+            raise ModelBroken(f"{path.name} cannot be read: {error.strerror}") from error

@@ -1,0 +1,1 @@
+"""The server: bytes to arrays to batches to arrays to bytes."""

@@ -1,0 +1,117 @@
+"""Which waiting requests form the next batch: pure decisions, no clock, no threads."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Hashable, Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fovea.contract.errors import FoveaError
+
+Tensors = Mapping[str, NDArray[np.generic]]
+
+
+class Reply(Protocol):
+    """Where an answer goes. Exactly one of `answer` and `fail` is called, once."""
+
+    @property
+    def gone(self) -> bool:
+        """True once nobody waits for the answer any more."""
+
+    def answer(self, outputs: Tensors) -> None:
+        """Send the outputs; they are views and must be copied before this returns."""
+
+    def fail(self, error: FoveaError) -> None:
+        """Send an error."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """Requests of one kind fit into one batch: same shapes beyond the batch axis, same session."""
+
+    shapes: Hashable
+    maps: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class Request:
+    """A validated request that waits. Times are seconds of one monotonic clock."""
+
+    inputs: Tensors
+    rows: int
+    kind: Kind
+    reply: Reply
+    arrived_s: float
+    deadline_s: float | None = None
+    """The call's own deadline."""
+    queue_until_s: float | None = None
+    """How long it may wait in the queue."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchPolicy:
+    """`max_rows` per batch; `delay_s` is how long the oldest request may wait for company."""
+
+    max_rows: int
+    delay_s: float = 0.0
+
+
+@dataclass(slots=True)
+class Taken:
+    """What came off the queue: a batch to run, and requests that will not run."""
+
+    batch: list[Request] = field(default_factory=list)
+    rows: int = 0
+    gone: list[Request] = field(default_factory=list)
+    late: list[Request] = field(default_factory=list)
+    wait_s: float = 0.0
+    """More than 0: nothing is due yet, come back after this time."""
+
+
+def take_batch(waiting: deque[Request], now_s: float, policy: BatchPolicy) -> Taken:
+    """Take the next batch off the left of `waiting`: the oldest request and all that fit with it.
+
+    Requests of another kind, or too large for the room left, keep their places. Requests whose caller is gone or
+    whose time is up are taken off too, and never reach a batch. The only effect is on `waiting`, which another
+    thread may append to meanwhile.
+    """
+    taken, kept = Taken(), []
+    while waiting and taken.rows < policy.max_rows:
+        request = waiting.popleft()
+        if request.reply.gone:
+            taken.gone.append(request)
+        elif _is_late(request, now_s):
+            taken.late.append(request)
+        elif _fits(request, taken, policy):
+            taken.batch.append(request)
+            taken.rows += request.rows
+        else:
+            kept.append(request)
+    _hold_back(taken, now_s, policy, full=bool(kept))
+    waiting.extendleft(reversed(kept))
+    if taken.wait_s:
+        waiting.extendleft(reversed(taken.batch))
+        taken.batch, taken.rows = [], 0
+    return taken
+
+
+def _is_late(request: Request, now_s: float) -> bool:
+    return (request.deadline_s is not None and request.deadline_s <= now_s) or (
+        request.queue_until_s is not None and request.queue_until_s <= now_s
+    )
+
+
+def _fits(request: Request, taken: Taken, policy: BatchPolicy) -> bool:
+    if not taken.batch:
+        return True  # a request above the limit runs alone
+    return request.kind == taken.batch[0].kind and taken.rows + request.rows <= policy.max_rows
+
+
+def _hold_back(taken: Taken, now_s: float, policy: BatchPolicy, *, full: bool) -> None:
+    """A batch with room may wait for company, until its oldest request has waited `delay_s`."""
+    if policy.delay_s and taken.batch and not full and taken.rows < policy.max_rows:
+        taken.wait_s = max(0.0, taken.batch[0].arrived_s + policy.delay_s - now_s)

@@ -1,0 +1,76 @@
+"""The server's settings: every flag of `fovea serve`, each also a variable FOVEA_<NAME>. Read here and nowhere else."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """One frozen value, made at start; each field's description tells its trade-off."""
+
+    model_config = SettingsConfigDict(env_prefix="FOVEA_", frozen=True, extra="forbid")
+
+    repository: Path = Field(Path("exported_models"), description="Folder of models: <model>/<version>/model.onnx.")
+    host: str = Field(
+        "127.0.0.1", description="Address to listen on. 0.0.0.0 opens the server to the network: it has no password yet."
+    )
+    grpc_port: int = Field(8001, ge=0, le=65535, description="Port of the gRPC service; 0 picks a free one.")
+    http_port: int = Field(8000, ge=0, le=65535, description="Port of the HTTP health checks; 0 picks a free one.")
+    metrics_port: int = Field(8002, ge=0, le=65535, description="Port of /metrics for Prometheus; 0 picks a free one.")
+    device: str = Field(
+        "auto",
+        pattern=r"^(auto|cpu|cuda(:\d+)?)$",
+        description="auto, cpu, cuda or cuda:N. auto takes a GPU where one is usable; cuda fails where there is none.",
+    )
+    threads: int = Field(
+        0,
+        ge=0,
+        description="Threads one run may use; 0 = one per core. More shortens a single run and lets models disturb each other.",
+    )
+    gpu_memory_limit_mb: int = Field(
+        0, ge=0, description="Most GPU memory for each session's arena; 0 = no limit. A limit protects neighbours on the device."
+    )
+    max_batch_rows: int = Field(
+        32, ge=1, le=4096, description="Most rows in one batch, where the model does not say. More: throughput; fewer: latency."
+    )
+    queue_delay_ms: float = Field(
+        0.0,
+        ge=0,
+        le=10_000,
+        description="How long an idle model waits for a batch to fill. 0 never waits; a delay helps only where batches pay.",
+    )
+    max_queue: int = Field(
+        1024, ge=1, description="Most requests waiting per model version. More survives bursts; fewer refuses sooner."
+    )
+    max_message_mb: int = Field(
+        64, ge=1, le=2047, description="Largest request or answer. Larger tensors need more, and so does each caller's memory."
+    )
+    drain_s: float = Field(
+        30.0, ge=0, description="On SIGTERM, how long requests in flight may take to finish before they are cancelled."
+    )
+    status_codes: Literal["triton", "grpc"] = Field(
+        "triton",
+        description="Code of a full queue and a queue timeout: triton says UNAVAILABLE to both, "
+        "grpc RESOURCE_EXHAUSTED and DEADLINE_EXCEEDED.",
+    )
+    fast_lane: bool = Field(
+        True, description="Answer ModelInfer on gRPC's own serving loop. Off: an ordinary handler, slower, same answers."
+    )
+    handler_threads: int = Field(
+        32, ge=2, le=1024, description="Threads for every other call, and for ModelInfer where the fast lane is off."
+    )
+    attention_sample_s: float = Field(
+        30.0,
+        ge=0,
+        description="Seconds between two samples of attention time per model; 0 = off. Each sample costs about one batch.",
+    )
+    kernel_library: Path | None = Field(
+        None, description="Library of fused attention kernels; where not given, the one that was built is used if there."
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        "info", description="Least important log line that is written. debug names every refused request."
+    )

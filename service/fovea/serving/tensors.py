@@ -1,0 +1,107 @@
+"""One tensor's data between the wire and numpy: raw bytes, typed contents, and length-prefixed BYTES elements."""
+
+from __future__ import annotations
+
+import struct
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fovea.contract.errors import InvalidRequest
+from fovea.runtime.datatypes import NUMPY_DTYPE
+
+CONTENTS_FIELD: dict[str, str] = {
+    "BOOL": "bool_contents",
+    "INT8": "int_contents",
+    "INT16": "int_contents",
+    "INT32": "int_contents",
+    "INT64": "int64_contents",
+    "UINT8": "uint_contents",
+    "UINT16": "uint_contents",
+    "UINT32": "uint_contents",
+    "UINT64": "uint64_contents",
+    "FP32": "fp32_contents",
+    "FP64": "fp64_contents",
+    "BYTES": "bytes_contents",
+}
+"""Datatype -> field of InferTensorContents. FP16 has none: it travels raw only."""
+
+_LENGTH = struct.Struct("<I")
+
+
+def from_raw(name: str, datatype: str, shape: tuple[int, ...], raw: bytes) -> NDArray[Any]:
+    """A read-only view of raw bytes (a copy for BYTES); InvalidRequest where the byte count does not fit."""
+    if datatype == "BYTES":
+        return _shaped(name, split_bytes(name, raw), shape)
+    dtype = NUMPY_DTYPE[datatype]
+    expected = prod(shape) * dtype.itemsize
+    if len(raw) != expected:
+        raise InvalidRequest(
+            f"input '{name}': expected {expected} bytes for {datatype} {list(shape)}, received {len(raw)}"
+        )
+    return np.frombuffer(raw, dtype).reshape(shape)
+
+
+def from_contents(name: str, datatype: str, shape: tuple[int, ...], contents: Any) -> NDArray[Any]:
+    """An array from typed contents; InvalidRequest for a field of another type, a wrong count or a value out of range."""
+    field = CONTENTS_FIELD.get(datatype)
+    if field is None:
+        raise InvalidRequest(f"input '{name}': {datatype} has no typed contents, send it as raw_input_contents")
+    others = [descriptor.name for descriptor, _ in contents.ListFields() if descriptor.name != field]
+    if others:
+        raise InvalidRequest(f"input '{name}': {datatype} data belongs in {field}, received {others[0]}")
+    values = getattr(contents, field)
+    if datatype == "BYTES":
+        return _shaped(name, list(values), shape)
+    return _checked_count(name, _numbers(name, datatype, values), shape).reshape(shape)
+
+
+def _numbers(name: str, datatype: str, values: Any) -> NDArray[Any]:
+    try:
+        return np.array(values, dtype=NUMPY_DTYPE[datatype])
+    except OverflowError as error:
+        raise InvalidRequest(f"input '{name}': a value does not fit {datatype}") from error
+
+
+def _checked_count(name: str, values: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
+    if values.size != prod(shape):
+        raise InvalidRequest(
+            f"input '{name}': expected {prod(shape)} elements for shape {list(shape)}, received {values.size}"
+        )
+    return values
+
+
+def _shaped(name: str, elements: list[bytes], shape: tuple[int, ...]) -> NDArray[Any]:
+    array = np.empty(len(elements), dtype=np.object_)
+    array[:] = elements
+    return _checked_count(name, array, shape).reshape(shape)
+
+
+def split_bytes(name: str, raw: bytes) -> list[bytes]:
+    """The elements of a BYTES tensor: each a 4-byte little-endian length, then that many bytes."""
+    elements, at = [], 0
+    while at < len(raw):
+        if at + 4 > len(raw):
+            raise InvalidRequest(f"input '{name}': malformed BYTES, {len(raw) - at} bytes where a 4-byte length belongs")
+        (length,) = _LENGTH.unpack_from(raw, at)
+        at += 4
+        if at + length > len(raw):
+            raise InvalidRequest(
+                f"input '{name}': malformed BYTES, an element of {length} bytes with {len(raw) - at} bytes left"
+            )
+        elements.append(raw[at : at + length])
+        at += length
+    return elements
+
+
+def to_raw(array: NDArray[Any]) -> bytes:
+    """The raw bytes of an output, row by row."""
+    if array.dtype != np.object_:
+        return array.tobytes()
+    return b"".join(_LENGTH.pack(len(element)) + element for element in map(_as_bytes, array.ravel()))
+
+
+def _as_bytes(element: Any) -> bytes:
+    return element.encode() if isinstance(element, str) else bytes(element)

@@ -1,0 +1,47 @@
+"""The messages of the Open Inference Protocol, in a descriptor pool of their own.
+
+`tritonclient` and `kserve` register the names `inference.*` in protobuf's default pool, and a second module that did
+so could not be imported beside them. The descriptors are compiled from `protos/` when the package is built.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+
+PACKAGE = "inference"
+SERVICE = "inference.GRPCInferenceService"
+_DESCRIPTORS = "inference.binpb"
+
+
+def _load_pool() -> descriptor_pool.DescriptorPool:
+    pool = descriptor_pool.DescriptorPool()
+    data = resources.files("fovea").joinpath(_DESCRIPTORS).read_bytes()
+    for file in descriptor_pb2.FileDescriptorSet.FromString(data).file:
+        pool.Add(file)
+    return pool
+
+
+POOL = _load_pool()
+METHODS: tuple[str, ...] = tuple(POOL.FindServiceByName(SERVICE).methods_by_name)
+"""Names of the service's RPCs, all unary."""
+
+
+@cache
+def message(name: str) -> Any:
+    """The message class of a name in the package, e.g. "ModelInferRequest"; KeyError where there is none."""
+    return message_factory.GetMessageClass(POOL.FindMessageTypeByName(f"{PACKAGE}.{name}"))
+
+
+@cache
+def enum_number(enum: str, value: str) -> int:
+    """The number of an enum's value, e.g. ("DataType", "TYPE_FP32")."""
+    return int(POOL.FindEnumTypeByName(f"{PACKAGE}.{enum}").values_by_name[value].number)
+
+
+def path(method: str) -> str:
+    """The HTTP/2 path of an RPC."""
+    return f"/{SERVICE}/{method}"
