@@ -126,5 +126,5 @@ def array_over(value: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDAr
     """The memory of an OrtValue as a writable array, which keeps the OrtValue alive."""
     size = int(np.prod(shape)) * dtype.itemsize
     pages = (ctypes.c_byte * size).from_address(value.data_ptr())
-    pages.owner = value
+    pages.owner = value  # type: ignore[attr-defined]
     return np.frombuffer(memoryview(pages), dtype).reshape(shape)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -53,7 +53,7 @@ class ModelFolder:
     path: Path
     versions: tuple[int, ...]
     """Version folders that are there, ascending."""
-    choices: ServingChoices = ServingChoices()
+    choices: ServingChoices = field(default_factory=ServingChoices)
     problem: str | None = None
 
     def version_path(self, version: int) -> Path:

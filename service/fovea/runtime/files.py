@@ -1,0 +1,46 @@
+"""The files of a version: whether all are there, whole, and inside their folder, before any is opened."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from fovea.contract.errors import ModelBroken
+from fovea.contract.model_card import MODEL_FILE, ModelCard
+
+
+def require_inside(folder: Path) -> None:
+    """ModelBroken where a symbolic link of the folder leads out of it, or where there is no model file."""
+    home = folder.resolve()
+    for entry in sorted(folder.rglob("*")):
+        if not entry.resolve().is_relative_to(home):
+            raise ModelBroken(f"{entry.relative_to(folder)} leads outside the version's folder")
+    if not (folder / MODEL_FILE).is_file():
+        raise ModelBroken(f"{MODEL_FILE} is missing")
+
+
+def require_whole(folder: Path, card: ModelCard) -> None:
+    """ModelBroken where a file that the card names is missing, differs from its hash, or lies elsewhere."""
+    if MODEL_FILE not in card.sha256:
+        raise ModelBroken(f"the card has no hash of {MODEL_FILE}")
+    for name, expected in card.sha256.items():
+        if file_sha256(_inside(folder, name)) != expected.lower():
+            raise ModelBroken(f"{name} differs from the hash in its card: changed or half-written")
+
+
+def _inside(folder: Path, name: str) -> Path:
+    path = folder / name
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise ModelBroken(f"the card names {name}, outside the version's folder")
+    if not path.is_file():
+        raise ModelBroken(f"{name} is missing")
+    return path
+
+
+def file_sha256(path: Path) -> str:
+    """Hash of a file, in hexadecimal; ModelBroken where it cannot be read."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise ModelBroken(f"{path.name} cannot be read: {error.strerror}") from error

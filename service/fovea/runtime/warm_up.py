@@ -1,0 +1,82 @@
+"""Warm-up: the first runs of a session, timed, to learn how far batching pays on this device."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fovea.contract.errors import ExecutionFailed
+from fovea.contract.model_card import TensorSpec
+from fovea.runtime.datatypes import NUMPY_DTYPE
+from fovea.runtime.session import ModelSession
+
+Arrays = Mapping[str, NDArray[Any]]
+
+LONG_BATCH_S = 0.05
+"""Once a batch takes longer than this, larger ones are not tried: nobody should wait behind them."""
+_SIZE_BUDGET_S = 0.012
+_RUNS_PER_SIZE = 5
+
+
+def batch_sizes(max_batch_rows: int) -> list[int]:
+    """1, 2, 4 … up to `max_batch_rows`, which is always the last."""
+    powers = [2**exponent for exponent in range(max_batch_rows.bit_length())]
+    return [size for size in powers if size < max_batch_rows] + [max_batch_rows]
+
+
+def worthwhile_batch_rows(cost_s: Mapping[int, float], tolerance: float = 0.03) -> int:
+    """The largest batch size whose cost per row is within `tolerance` of the best; `cost_s` maps rows to seconds.
+
+    Larger batches spare overhead as long as they cost no more per row. ValueError where nothing was measured.
+    """
+    per_row = {rows: seconds / rows for rows, seconds in cost_s.items()}
+    limit = min(per_row.values()) * (1 + tolerance)
+    return max(rows for rows, seconds in per_row.items() if seconds <= limit)
+
+
+def measure_batch_cost(session: ModelSession, row: Arrays, clock: Callable[[], float]) -> dict[int, float]:
+    """Seconds per batch, by rows, from gather to split; fewer sizes where batches get long.
+
+    `row` is one row of every input (the whole request of a model without a batch axis). Empty where the model cannot
+    run it, as may be with a made-up row.
+    """
+    cost: dict[int, float] = {}
+    try:
+        for rows in batch_sizes(session.max_batch_rows):
+            cost[rows] = _batch_cost(session, repeated(row, rows) if session.batched else row, clock)
+            if cost[rows] > LONG_BATCH_S:
+                break
+    except ExecutionFailed:
+        return cost
+    return cost
+
+
+def _batch_cost(session: ModelSession, batch: Arrays, clock: Callable[[], float]) -> float:
+    """The quickest of a few runs: what disturbs a run only ever makes it longer."""
+    session.infer(batch)  # the first run of a size allocates
+    begin = start = clock()
+    times: list[float] = []
+    while not times or (len(times) < _RUNS_PER_SIZE and start - begin < _SIZE_BUDGET_S):
+        session.infer(batch)
+        now = clock()
+        times.append(now - start)
+        start = now
+    return min(times)
+
+
+def repeated(row: Arrays, rows: int) -> dict[str, NDArray[Any]]:
+    """A batch of `rows` equal rows."""
+    return {name: np.repeat(array[:1], rows, axis=0) for name, array in row.items()}
+
+
+def made_up_row(inputs: tuple[TensorSpec, ...], size_of_unknown: int = 1) -> dict[str, NDArray[Any]]:
+    """Zeros (empty texts) for every input, every axis of unknown size being `size_of_unknown` long."""
+    return {spec.name: _zeros(spec, size_of_unknown) for spec in inputs}
+
+
+def _zeros(spec: TensorSpec, size_of_unknown: int) -> NDArray[Any]:
+    shape = [size_of_unknown if size == -1 else size for size in spec.shape]
+    return np.full(shape, b"", np.object_) if spec.datatype == "BYTES" else np.zeros(shape, NUMPY_DTYPE[spec.datatype])
