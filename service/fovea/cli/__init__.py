@@ -1,0 +1,64 @@
+"""The command `fovea`. Each subcommand is one file here, imported only when it is the one that was asked for."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fovea import __version__
+from fovea.contract.errors import FoveaError
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A subcommand: its line in the help, and the module that has `add_arguments(parser)` and `run(arguments)`."""
+
+    summary: str
+    module: str
+
+
+ARMS: dict[str, Arm] = {
+    "serve": Arm("serve a model repository over gRPC", "fovea.cli.serve"),
+    "export": Arm("turn trained attention models into ONNX", "fovea.cli.export"),
+    "models": Arm("list models on disk or on a server", "fovea.cli.models"),
+    "infer": Arm("classify a picture and see where the model looked", "fovea.cli.infer"),
+    "health": Arm("ask a server whether it is serving; exit status 0 or 1", "fovea.cli.health"),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; the exit status. A FoveaError becomes one line on standard error and status 1."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    arguments = _parser(chosen=words[0] if words else "").parse_args(words)
+    try:
+        return int(arguments.run(arguments))
+    except FoveaError as error:
+        print(f"fovea: {_one_line(error)}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # the reader of our output has gone: `fovea models | head -1`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _parser(chosen: str) -> argparse.ArgumentParser:
+    """The parser; of the subcommands, only the chosen one's module is imported."""
+    parser = argparse.ArgumentParser(prog="fovea", description="Serve models with attention, and see where they look.")
+    parser.add_argument("--version", action="version", version=f"fovea {__version__}")
+    arms = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for name, arm in ARMS.items():
+        subparser = arms.add_parser(name, help=arm.summary, description=arm.summary.capitalize() + ".")
+        if name == chosen:
+            module = importlib.import_module(arm.module)
+            module.add_arguments(subparser)
+            subparser.set_defaults(run=module.run)
+    return parser
+
+
+def _one_line(error: FoveaError) -> str:
+    return " ".join(str(error).split()) or type(error).__name__

@@ -1,0 +1,114 @@
+"""`fovea infer`: a picture to a server, labels and probabilities back, and a picture of where the model looked."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+from pydantic import ValidationError
+
+from fovea.cli.pictures import overlay, read_picture, save_picture, to_tensor
+from fovea.client import DEFAULT_ADDRESS, Client, ModelInfo
+from fovea.contract.errors import InvalidRequest, NotFound, Unsupported
+from fovea.contract.model_card import Preprocessing
+
+
+@dataclass(frozen=True)
+class MapInfo:
+    """An attention map that the server offers: its output name, shape, layer and type."""
+
+    name: str
+    shape: tuple[int, ...]
+    layer: str
+    attention: str
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Which model, which picture, and what to show."""
+    parser.add_argument("model")
+    parser.add_argument("file", type=Path, help="any picture: PNG, JPEG, WebP, …")
+    parser.add_argument("--server", default=DEFAULT_ADDRESS, metavar="ADDRESS", help="default: %(default)s")
+    parser.add_argument("--attention", type=Path, metavar="FILE", help="write the attention map over the picture here")
+    parser.add_argument("--layer", help="layer or output name of the map; default: the last one that has positions")
+    parser.add_argument("--top", type=int, default=5, metavar="N", help="labels to print; default: %(default)s")
+    parser.add_argument("--timeout", type=float, default=30.0, metavar="SECONDS", help="default: %(default)s")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Ask once, with the map where it is wanted, and print the best labels."""
+    picture = read_picture(arguments.file)
+    with Client(arguments.server, arguments.timeout) as client:
+        model = client.metadata(arguments.model)
+        chosen = choose_map(_maps(model), arguments.layer) if arguments.attention else None
+        rows = to_tensor(picture, _preprocessing(model))
+        outputs = [model.outputs[0].name, *([chosen.name] if chosen else [])]
+        answer = client.infer(model.name, {_only_input(model): rows}, outputs)
+    for line in best_lines(answer[outputs[0]][0], model.json("labels") or [], arguments.top):
+        print(line)
+    if chosen:
+        _write_map(arguments.attention, picture, chosen, answer[chosen.name][0])
+    return 0
+
+
+def choose_map(maps: Sequence[MapInfo], layer: str | None) -> MapInfo:
+    """The map to draw: of the layer that is named, else of the last; one with positions rather than channels."""
+    if not maps:
+        raise Unsupported("this model offers no attention maps")
+    fitting = [entry for entry in maps if layer in (None, entry.layer, entry.name)]
+    if not fitting:
+        known = ", ".join(dict.fromkeys(entry.layer for entry in maps))
+        raise NotFound(f"no layer {layer}; there are {known}")
+    with_positions = [entry for entry in fitting if len(entry.shape) > 2]
+    return (with_positions or fitting)[-1]
+
+
+def softmax(logits: NDArray[Any]) -> NDArray[np.float64]:
+    """Probabilities of a vector of logits, in float64."""
+    powers = np.exp(logits.astype(np.float64) - logits.max())
+    result: NDArray[np.float64] = powers / powers.sum()
+    return result
+
+
+def best_lines(logits: NDArray[Any], labels: Sequence[str], top: int) -> list[str]:
+    """The `top` most probable labels, one a line: probability, then label (or class number)."""
+    if logits.ndim != 1:
+        raise Unsupported(f"the first output has shape {logits.shape} a row, which is no list of classes")
+    probabilities = softmax(logits)
+    best = np.argsort(-probabilities, kind="stable")[: max(top, 1)]
+    names = [labels[index] if index < len(labels) else f"class {index}" for index in best]
+    return [f"{probabilities[index]:7.2%}  {name}" for index, name in zip(best, names, strict=True)]
+
+
+def _preprocessing(model: ModelInfo) -> Preprocessing:
+    facts = model.json("preprocessing")
+    if not facts:
+        raise Unsupported(f"model {model.name} does not say how a picture becomes its input")
+    try:
+        return Preprocessing.model_validate(facts)
+    except ValidationError as error:
+        raise Unsupported(f"the preprocessing of model {model.name} cannot be read: {facts}") from error
+
+
+def _only_input(model: ModelInfo) -> str:
+    if len(model.inputs) != 1:
+        raise InvalidRequest(f"model {model.name} has {len(model.inputs)} inputs; a picture fills only one")
+    return model.inputs[0].name
+
+
+def _maps(model: ModelInfo) -> list[MapInfo]:
+    return [_map(entry) for entry in model.json("maps") or []]
+
+
+def _map(entry: Mapping[str, Any]) -> MapInfo:
+    return MapInfo(entry["name"], tuple(entry["shape"]), entry["layer"], entry["attention"])
+
+
+def _write_map(path: Path, picture: Image.Image, chosen: MapInfo, values: NDArray[Any]) -> None:
+    save_picture(overlay(picture, values), path)
+    print(f"{path}: {chosen.attention} of layer {chosen.layer}, from {values.min():.3f} to {values.max():.3f}")

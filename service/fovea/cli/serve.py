@@ -1,0 +1,59 @@
+"""`fovea serve`: one flag for every field of the settings, with its name, its type and its words."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic.fields import FieldInfo
+
+from fovea.contract.errors import Misconfigured
+from fovea.serving.settings import Settings
+
+
+def flag(name: str) -> str:
+    """Field name -> flag: `grpc_port` is `--grpc-port`."""
+    return "--" + name.replace("_", "-")
+
+
+def variable(name: str) -> str:
+    """Field name -> environment variable: `grpc_port` is `FOVEA_GRPC_PORT`."""
+    return f"{Settings.model_config.get('env_prefix', '')}{name}".upper()
+
+
+def shown_default(field: FieldInfo) -> str:
+    """A field's default as people write it."""
+    default = field.get_default(call_default_factory=True)
+    return "none" if default is None else str(default).lower() if isinstance(default, bool) else str(default)
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Flags win over variables, variables over defaults; what is not given stays out of the namespace."""
+    for name, field in Settings.model_fields.items():
+        words = f"{field.description} [default: {shown_default(field)}; {variable(name)}]"
+        parser.add_argument(flag(name), dest=name, help=words.replace("%", "%%"), **_how(name, field))
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serve until SIGTERM; Misconfigured tells the first setting that is wrong."""
+    given = {name: getattr(arguments, name) for name in Settings.model_fields if hasattr(arguments, name)}
+    settings = _settings(given)
+    from fovea.serving.server import serve
+
+    return serve(settings)
+
+
+def _how(name: str, field: FieldInfo) -> dict[str, Any]:
+    if field.annotation is bool:
+        return {"action": argparse.BooleanOptionalAction, "default": argparse.SUPPRESS}
+    return {"metavar": name.rsplit("_", 1)[-1].upper(), "default": argparse.SUPPRESS}
+
+
+def _settings(given: dict[str, Any]) -> Settings:
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0]) if first["loc"] else "settings"
+        raise Misconfigured(f"{flag(name)} ({variable(name)}): {first['msg']}, got {first['input']!r}") from error
