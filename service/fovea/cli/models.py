@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +12,10 @@ from rich.table import Table
 from rich.text import Text
 
 from fovea.client import Client, ModelState
-from fovea.contract.errors import FoveaError, ModelBroken, NotFound
-from fovea.contract.model_card import CARD_FILE, MODEL_FILE, ModelCard
+from fovea.contract.errors import FoveaError, ModelBroken
+from fovea.contract.model_card import CARD_FILE, ModelCard
+from fovea.runtime.files import require_inside, require_whole
+from fovea.runtime.repository import ModelFolder, scan
 
 COLUMNS = ("model", "version", "attention", "parameters", "accuracy", "state")
 
@@ -51,47 +52,27 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def rows_on_disk(repository: Path) -> list[Row]:
-    """A row per version folder, from its card; NotFound where there is no such folder."""
-    if not repository.is_dir():
-        raise NotFound(f"there is no folder {repository}")
-    models = sorted(folder for folder in repository.iterdir() if folder.is_dir() and not folder.name.startswith("."))
-    versions = [folder for model in models for folder in model.iterdir() if _is_version(folder)]
-    return [_row_of_folder(folder) for folder in sorted(versions, key=lambda at: (at.parent.name, int(at.name)))]
+    """A row per version folder, from its card; Misconfigured where the folder cannot be read."""
+    return [_row_of_folder(model, number) for model in scan(repository).values() for number in model.versions]
 
 
-def _is_version(folder: Path) -> bool:
-    return folder.is_dir() and folder.name.isascii() and folder.name.isdigit() and not folder.name.startswith("0")
-
-
-def _row_of_folder(folder: Path) -> Row:
-    model, version = folder.parent.name, folder.name
+def _row_of_folder(model: ModelFolder, number: int) -> Row:
+    folder, version = model.version_path(number), str(number)
     try:
-        _check_file(folder / MODEL_FILE)
+        require_inside(folder)
         if not (folder / CARD_FILE).exists():
-            return Row(model, version, "none", state="on disk (no card)")
-        return _row_of_card(model, version, _checked_card(folder))
+            return Row(model.name, version, "none", state="on disk, without a card")
+        card = ModelCard.read(folder / CARD_FILE)
+        require_whole(folder, card)
     except ModelBroken as error:
-        return Row(model, version, state=f"broken: {error}")
+        return Row(model.name, version, state=f"broken: {error}")
+    return _row_of_card(model.name, version, card)
 
 
 def _row_of_card(model: str, version: str, card: ModelCard) -> Row:
     accuracy = str(card.metrics["accuracy"]) if "accuracy" in card.metrics else ""
     types = ", ".join(card.attention_types)
     return Row(model, version, types, _grouped(str(card.parameters)), _percent(accuracy), "on disk")
-
-
-def _checked_card(folder: Path) -> ModelCard:
-    card = ModelCard.read(folder / CARD_FILE)
-    for name, sha256 in card.sha256.items():
-        _check_file(folder / name)
-        if hashlib.sha256((folder / name).read_bytes()).hexdigest() != sha256:
-            raise ModelBroken(f"{name} is not the file that the card describes")
-    return card
-
-
-def _check_file(path: Path) -> None:
-    if not path.is_file():
-        raise ModelBroken(f"{path.name} is missing")
 
 
 def _rows_of_server(address: str) -> list[Row]:
