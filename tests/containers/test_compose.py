@@ -18,6 +18,7 @@ import tritonclient.grpc as grpcclient
 ROOT = Path(__file__).parents[2]
 COMPOSE = ("docker", "compose", "--project-name", "fovea-test")
 MODEL = "fashion-cbam"
+pytestmark = pytest.mark.usefixtures("stack")
 
 
 def run(*words: str) -> str:
@@ -48,7 +49,7 @@ def stack() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def answered(stack: None) -> list[int]:
+def answered(stack: None) -> list[int]:  # noqa: ARG001
     with grpcclient.InferenceServerClient("127.0.0.1:8001") as client:
         picture = grpcclient.InferInput("input", [1, 1, 28, 28], "FP32")
         picture.set_data_from_numpy(np.zeros((1, 1, 28, 28), np.float32))
@@ -59,33 +60,35 @@ def test_a_request_through_the_published_port_is_answered(answered: list[int]) -
     assert answered == [1, 10]
 
 
-def test_the_request_is_seen_in_prometheus_under_its_attention_type(answered: list[int]) -> None:
+@pytest.mark.usefixtures("answered")
+def test_the_request_is_seen_in_prometheus_under_its_attention_type() -> None:
     query = f'fovea_request_duration_seconds_count{{model="{MODEL}",attention="cbam",outcome="ok"}} > 0'
     assert eventually(lambda: prometheus(query))
 
 
-def test_every_attention_type_has_a_latency_series(answered: list[int]) -> None:
+@pytest.mark.usefixtures("answered")
+def test_every_attention_type_has_a_latency_series() -> None:
     query = "count by (attention) (fovea_request_duration_seconds_bucket)"
     types = {entry["metric"]["attention"] for entry in eventually(lambda: prometheus(query))}
     assert types >= {"none", "squeeze_excitation", "spatial", "cbam", "simam", "external", "multi_head"}
 
 
-def test_the_container_says_it_is_healthy(stack: None) -> None:
+def test_the_container_says_it_is_healthy() -> None:
     name = run(*COMPOSE, "ps", "--quiet", "fovea").strip()
     assert run("docker", "inspect", "--format", "{{.State.Health.Status}}", name).strip() == "healthy"
 
 
-def test_the_container_does_not_run_as_root(stack: None) -> None:
+def test_the_container_does_not_run_as_root() -> None:
     assert run(*COMPOSE, "exec", "-T", "fovea", "python", "-c", "import os; print(os.getuid())").strip() == "10001"
 
 
 @pytest.mark.parametrize("package", ["torch", "onnx"])
-def test_what_ships_has_neither_torch_nor_onnx(stack: None, package: str) -> None:
+def test_what_ships_has_neither_torch_nor_onnx(package: str) -> None:
     script = f"import importlib.util; print(importlib.util.find_spec({package!r}))"
     assert run(*COMPOSE, "exec", "-T", "fovea", "python", "-c", script).strip() == "None"
 
 
-def test_stopping_drains_and_ends_with_status_zero(stack: None) -> None:
+def test_stopping_drains_and_ends_with_status_zero() -> None:
     name = run(*COMPOSE, "ps", "--quiet", "fovea").strip()
     run(*COMPOSE, "stop", "fovea")
     assert run("docker", "inspect", "--format", "{{.State.ExitCode}}", name).strip() == "0"
