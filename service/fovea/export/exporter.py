@@ -1,0 +1,76 @@
+"""Torch module -> ONNX graph with one `ai.fovea` node per attention block, its body in the file, batch axis dynamic."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import onnx
+import torch
+from torch import Tensor, nn
+
+from fovea.contract.errors import ExportFailed
+from fovea.export.bodies import OPSET
+from fovea.export.graph import ExportedGraph, finish
+from fovea.export.reference import first_line
+from fovea.export.translation import translation_table
+
+BATCH = "batch"
+_QUIET = ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")
+
+
+def export_graph(module: nn.Module, example: Mapping[str, Tensor], output_names: Sequence[str]) -> ExportedGraph:
+    """Trace `module` in evaluation mode on `example` (input name -> tensor, axis 0 is the batch, at least 2 rows).
+
+    Raises ExportFailed where the module cannot be traced, does not batch, or its graph is not valid ONNX.
+    """
+    if any(tensor.ndim == 0 or len(tensor) < 2 for tensor in example.values()):
+        raise ExportFailed("every input needs a batch axis with at least 2 rows in the example")
+    traced = _trace(module.eval(), example, output_names)
+    graph = finish(traced)
+    _check_batch([*graph.inputs, *graph.outputs])
+    return graph
+
+
+def _trace(module: nn.Module, example: Mapping[str, Tensor], output_names: Sequence[str]) -> onnx.ModelProto:
+    batch = torch.export.Dim(BATCH)
+    for name in _QUIET:
+        logging.getLogger(name).setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # torch's own deprecations
+            program = torch.onnx.export(
+                module,
+                tuple(example.values()),
+                dynamo=True,
+                opset_version=OPSET,
+                input_names=list(example),
+                output_names=list(output_names),
+                dynamic_shapes=tuple({0: batch} for _ in example),
+                custom_translation_table=translation_table(),
+                verbose=False,
+            )
+    except Exception as error:  # torch raises anything from a TypeError to its own compiler's errors
+        raise ExportFailed(_reason(error)) from error
+    assert program is not None
+    model: onnx.ModelProto = program.model_proto
+    return model
+
+
+def _reason(error: Exception) -> str:
+    """The innermost cause in one line: torch wraps it in pages of advice."""
+    cause: BaseException = error
+    while cause.__cause__ is not None:
+        cause = cause.__cause__
+    text = first_line(cause)
+    if "onstraint" in str(cause) or "dynamic" in str(cause):
+        return f"the module fixes its batch axis: {text}"
+    return f"torch cannot trace the module: {text}"
+
+
+def _check_batch(specs: Sequence[Any]) -> None:
+    for spec in specs:
+        if not spec.shape or spec.shape[0] != -1:
+            raise ExportFailed(f"axis 0 of {spec.name} is not the batch: its shape is {list(spec.shape)}")

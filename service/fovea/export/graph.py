@@ -1,0 +1,163 @@
+"""Finishes an exported graph: bodies appended, attention layers named, traces of the exporting machine removed."""
+
+from __future__ import annotations
+
+import ast
+import copy
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, cast
+
+import onnx
+
+import fovea
+from fovea.contract.attention import AttentionType
+from fovea.contract.errors import ExportFailed
+from fovea.contract.model_card import MAP_PREFIX, AttentionLayer, TensorSpec
+from fovea.contract.operators import DOMAIN, OPERATORS
+from fovea.export.bodies import body_of, overload_of
+
+_SCOPES = "pkg.torch.onnx.name_scopes"
+
+DATATYPE_OF_ONNX: dict[int, str] = {
+    onnx.TensorProto.BOOL: "BOOL",
+    onnx.TensorProto.UINT8: "UINT8",
+    onnx.TensorProto.INT8: "INT8",
+    onnx.TensorProto.INT32: "INT32",
+    onnx.TensorProto.INT64: "INT64",
+    onnx.TensorProto.FLOAT16: "FP16",
+    onnx.TensorProto.FLOAT: "FP32",
+    onnx.TensorProto.DOUBLE: "FP64",
+}
+"""ONNX element type -> protocol datatype."""
+
+
+@dataclass(frozen=True)
+class ExportedGraph:
+    """The two files of a version, and the attention layers in the order of their nodes."""
+
+    model: onnx.ModelProto
+    maps: onnx.ModelProto | None
+    """The same graph with every attention map as an output after the model's own; None where there are no maps."""
+    layers: tuple[AttentionLayer, ...]
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+
+
+def finish(traced: onnx.ModelProto) -> ExportedGraph:
+    """Turn what torch wrote into the files of a version. `traced` is not changed."""
+    model = copy.deepcopy(traced)
+    nodes = attention_nodes(model)
+    for node, name in zip(nodes, _layer_names(nodes), strict=True):
+        node.name, node.overload = name, overload_of(node)
+    shapes = {value.name: value for value in model.graph.value_info}
+    layers = tuple(_layer(node, shapes) for node in nodes)
+    _remove_traces(model)
+    _append_bodies(model, nodes)
+    return ExportedGraph(
+        model=_checked(_without_maps(model)),
+        maps=_checked(_with_maps(model, layers)) if nodes else None,
+        layers=layers,
+        inputs=tuple(_spec(value) for value in model.graph.input),
+        outputs=tuple(_spec(value) for value in model.graph.output),
+    )
+
+
+def attention_nodes(model: onnx.ModelProto) -> list[onnx.NodeProto]:
+    """The nodes of domain `ai.fovea`, in order."""
+    return [node for node in model.graph.node if node.domain == DOMAIN]
+
+
+def _layer_names(nodes: Iterable[onnx.NodeProto]) -> list[str]:
+    """The path of the module that made each node; a module used again gets `#2`, `#3`."""
+    names: list[str] = []
+    seen: dict[str, int] = {}
+    for node in nodes:
+        path = _module_path(node) or node.op_type
+        seen[path] = seen.get(path, 0) + 1
+        names.append(path if seen[path] == 1 else f"{path}#{seen[path]}")
+    return names
+
+
+def _module_path(node: onnx.NodeProto) -> str:
+    scopes = next((entry.value for entry in node.metadata_props if entry.key == _SCOPES), "['']")
+    modules = ast.literal_eval(scopes)[:-1]  # the last scope is the call itself
+    return str(modules[-1]) if modules else ""
+
+
+def _layer(node: onnx.NodeProto, shapes: dict[str, onnx.ValueInfoProto]) -> AttentionLayer:
+    operator = OPERATORS[node.op_type]
+    names = [f"{MAP_PREFIX}{node.name}"]
+    if len(operator.maps) > 1:
+        names = [f"{MAP_PREFIX}{node.name}.{output.lower()}" for output in operator.maps]
+    maps = tuple(
+        _spec(shapes[value]).model_copy(update={"name": name})
+        for name, value in zip(names, node.output[1:], strict=True)
+    )
+    return AttentionLayer(name=node.name, attention=_attention(operator.attention, maps), operator=operator.name, maps=maps)
+
+
+def _attention(attention: AttentionType, maps: tuple[TensorSpec, ...]) -> AttentionType:
+    """Multi-head attention with one head is plain self-attention. Its map is (B, heads, Tq, Tk)."""
+    one_head = attention is AttentionType.MULTI_HEAD and maps[0].shape[1] == 1
+    return AttentionType.SELF if one_head else attention
+
+
+def _spec(value: onnx.ValueInfoProto) -> TensorSpec:
+    tensor = value.type.tensor_type
+    datatype = DATATYPE_OF_ONNX.get(tensor.elem_type)
+    if datatype is None:
+        kind = onnx.TensorProto.DataType.Name(tensor.elem_type)
+        raise ExportFailed(f"{value.name} is of type {kind}, which cannot be served")
+    shape = tuple(dim.dim_value if dim.HasField("dim_value") else -1 for dim in tensor.shape.dim)
+    return TensorSpec(name=value.name, datatype=cast(Any, datatype), shape=shape)
+
+
+def _without_maps(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Every attention node lists all its outputs, the unused ones as ""."""
+    result = copy.deepcopy(model)
+    used = {name for node in result.graph.node for name in node.input} | {value.name for value in result.graph.output}
+    for node in attention_nodes(result):
+        node.output[:] = [name if name in used else "" for name in node.output]
+    produced = {name for node in result.graph.node for name in node.output}
+    kept = [value for value in result.graph.value_info if value.name in produced]
+    del result.graph.value_info[:]
+    result.graph.value_info.extend(kept)
+    return result
+
+
+def _with_maps(model: onnx.ModelProto, layers: tuple[AttentionLayer, ...]) -> onnx.ModelProto:
+    """Every map is a graph output, by an Identity where the graph itself uses it too."""
+    result = copy.deepcopy(model)
+    shapes = {value.name: value for value in result.graph.value_info}
+    for node, layer in zip(attention_nodes(result), layers, strict=True):
+        for value, spec in zip(list(node.output[1:]), layer.maps, strict=True):
+            output = onnx.ValueInfoProto()
+            output.CopyFrom(shapes[value])
+            output.name = spec.name
+            result.graph.output.append(output)
+            result.graph.node.append(onnx.helper.make_node("Identity", [value], [spec.name], name=spec.name))
+    return result
+
+
+def _append_bodies(model: onnx.ModelProto, nodes: list[onnx.NodeProto]) -> None:
+    for operator, overload in sorted({(node.op_type, node.overload) for node in nodes}):
+        model.functions.append(body_of(operator, overload))
+
+
+def _remove_traces(model: onnx.ModelProto) -> None:
+    """No stack traces, no paths, no Python names of the exporting machine."""
+    graph = model.graph
+    for item in (model, graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
+        item.doc_string = ""
+        del item.metadata_props[:]
+    graph.name = "fovea"
+    model.producer_name, model.producer_version = "fovea", fovea.__version__
+
+
+def _checked(model: onnx.ModelProto) -> onnx.ModelProto:
+    try:
+        onnx.checker.check_model(model, full_check=True)
+    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
+        raise ExportFailed(f"the exported graph is not valid ONNX: {str(error).splitlines()[0]}") from error
+    return model

@@ -1,0 +1,87 @@
+"""What PyTorch itself answers, in float64 and in float32: outputs and attention maps."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+
+from fovea.attention.operators import OPERATOR_OF
+from fovea.contract.errors import ExportFailed
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class AttentionCall:
+    """One call of a `torch.ops.fovea` operator: the contract's operator name and its maps in order."""
+
+    operator: str
+    maps: tuple[NDArray[Any], ...]
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The flat outputs of a module, and what its attention did on the way."""
+
+    outputs: tuple[NDArray[Any], ...]
+    attention: tuple[AttentionCall, ...]
+
+
+class _Watch(TorchDispatchMode):
+    """Notes every attention operator that is called while it is active."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.calls: list[AttentionCall] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        operator = OPERATOR_OF.get(func.name())
+        if operator is not None:
+            self.calls.append(AttentionCall(operator, tuple(tensor.numpy() for tensor in result[1:])))
+        return result
+
+
+class Reference:
+    """A module as the oracle of its export. It is copied: the caller's module stays as it is."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self._single = copy.deepcopy(module).eval()
+        self._double = copy.deepcopy(module).eval().double()
+
+    def answer(self, inputs: Arrays) -> Answer:
+        """In float64; floating-point inputs are widened."""
+        return _run(self._double, [_widened(array) for array in inputs.values()])
+
+    def answer_float32(self, inputs: Arrays) -> Answer:
+        """As the module computes by itself: the measure of what float32 can give."""
+        return _run(self._single, [torch.tensor(array) for array in inputs.values()])
+
+
+def _widened(array: NDArray[Any]) -> Tensor:
+    return torch.tensor(array.astype(np.float64) if array.dtype.kind == "f" else array)
+
+
+def _run(module: nn.Module, inputs: Sequence[Tensor]) -> Answer:
+    watch = _Watch()
+    try:
+        with torch.no_grad(), watch:
+            result = module(*inputs)
+    except (RuntimeError, TypeError, ValueError, IndexError) as error:
+        raise ExportFailed(f"the module fails on its inputs: {first_line(error)}") from error
+    leaves = torch.utils._pytree.tree_leaves(result)
+    return Answer(tuple(leaf.numpy() for leaf in leaves if isinstance(leaf, Tensor)), tuple(watch.calls))
+
+
+def first_line(error: BaseException) -> str:
+    """The error's first line that says something."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[0] if lines else type(error).__name__
