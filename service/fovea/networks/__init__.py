@@ -1,0 +1,1 @@
+"""Small torch networks with a slot for an attention type."""

@@ -1,0 +1,1 @@
+"""Data sets and seeded training: one recipe per model that Fovea exports."""

@@ -1,0 +1,50 @@
+"""Trained weights in the cache, so that exporting again needs no training.
+
+Training is the real way to a model; a checkpoint only repeats its result. It is found by the recipe's fingerprint:
+change a recipe and it is trained anew. Delete `<cache>/trained` to train everything again.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+
+import torch
+
+from fovea.contract.model_card import Training
+from fovea.recipes.cache import cache_dir
+from fovea.recipes.recipe import Recipe
+from fovea.recipes.training import Trained
+
+
+def checkpoint_path(recipe: Recipe) -> Path:
+    """Where this recipe's weights are, or would be."""
+    return cache_dir() / "trained" / f"{recipe.name}-{recipe.fingerprint()}.pt"
+
+
+def save_trained(recipe: Recipe, trained: Trained, path: Path | None = None) -> Path:
+    """Write the weights and what was measured, in one step: a reader never sees half a file."""
+    target = path or checkpoint_path(recipe)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    content = {
+        "state_dict": trained.module.state_dict(),
+        "accuracy": trained.accuracy,
+        "parameters": trained.parameters,
+        "training": trained.training.model_dump(),
+    }
+    handle, scratch = tempfile.mkstemp(dir=target.parent, suffix=".part")
+    with os.fdopen(handle, "wb") as file:
+        torch.save(content, file)
+    return Path(scratch).replace(target)
+
+
+def load_trained(recipe: Recipe, path: Path | None = None) -> Trained | None:
+    """What `save_trained` wrote for this very recipe, or None."""
+    source = path or checkpoint_path(recipe)
+    if not source.is_file():
+        return None
+    content = torch.load(source, weights_only=True)
+    module = recipe.build()
+    module.load_state_dict(content["state_dict"])
+    return Trained(module.eval(), content["accuracy"], content["parameters"], Training(**content["training"]))
