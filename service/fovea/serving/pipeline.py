@@ -67,6 +67,9 @@ class Observer(Protocol):
     def batch(self, record: BatchRecord, queue_s: Sequence[float]) -> None:
         """A batch ran; `queue_s` is how long each of its requests had waited."""
 
+    def batch_failed(self) -> None:
+        """A batch failed as a whole; its halves are tried next, or its one request fails."""
+
     def requests(self, outcome: Outcome, duration_s: Sequence[float], rows: int) -> None:
         """Requests ended, together `rows` rows."""
 
@@ -200,6 +203,7 @@ class _Worker:
         try:
             record = self._run(batch)
         except Exception as error:
+            self._observer.batch_failed()
             self._retry(batch, error)
             return
         end_s = time.monotonic()

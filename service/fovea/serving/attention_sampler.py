@@ -1,0 +1,78 @@
+"""Attention time where function bodies run: now and then a batch that was just served runs again, profiled.
+
+A profile ends its session, so each sample opens a short-lived twin. That happens on a thread of its own, off the
+request path, for one model at a time.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Sequence
+from queue import SimpleQueue
+from typing import Any, Protocol
+from weakref import WeakKeyDictionary
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fovea.contract.errors import FoveaError
+from fovea.runtime.loading import LoadedVersion
+from fovea.runtime.profile import profile_attention
+from fovea.serving.batcher import Tensors
+from fovea.serving.telemetry import Recorder
+
+log = logging.getLogger(__name__)
+
+
+class Sampled(Protocol):
+    """A version whose attention time is sampled."""
+
+    @property
+    def loaded(self) -> LoadedVersion:
+        """What runs it."""
+
+    @property
+    def recorder(self) -> Recorder:
+        """What keeps the times."""
+
+
+class AttentionSampler:
+    """Takes a copy of one batch per version every `interval_s`; 0 turns sampling off."""
+
+    def __init__(self, interval_s: float) -> None:
+        self._interval_s = interval_s
+        self._due_s: WeakKeyDictionary[Sampled, float] = WeakKeyDictionary()
+        self._work: SimpleQueue[tuple[Sampled, dict[str, NDArray[Any]]] | None] = SimpleQueue()
+        self._thread = threading.Thread(target=self._run, daemon=True, name="attention-sampler")
+        self._thread.start()
+
+    def offer(self, version: Sampled, requests: Sequence[Tensors]) -> None:
+        """These requests just ran together: keep a copy if a sample is due."""
+        now_s = time.monotonic()
+        if not self._interval_s or now_s < self._due_s.get(version, 0.0) or not version.loaded.card.layers:
+            return
+        self._due_s[version] = now_s + self._interval_s
+        names = requests[0].keys()
+        batched = version.loaded.card.batched
+        copy = {
+            name: np.concatenate([request[name] for request in requests]) if batched else np.array(requests[0][name])
+            for name in names
+        }
+        self._work.put((version, copy))
+
+    def close(self) -> None:
+        """Finish the sample in hand and stop."""
+        self._work.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        while (item := self._work.get()) is not None:
+            version, inputs = item
+            try:
+                version.recorder.attention_ops(profile_attention(version.loaded, inputs))
+            except FoveaError as error:
+                log.warning("attention time of %s could not be sampled: %s", version.loaded.name, error)
+            except Exception:
+                log.exception("attention time of %s could not be sampled", version.loaded.name)

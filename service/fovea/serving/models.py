@@ -1,0 +1,219 @@
+"""The models a server has: which versions, in what state, each with its door, its pipeline and its totals."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+
+from fovea.contract.errors import FoveaError, InvalidRequest, NotFound, NotReady
+from fovea.runtime.loading import LoadedVersion, LoadSettings, load_version
+from fovea.runtime.repository import ModelFolder, chosen_versions, scan
+from fovea.serving.attention_sampler import AttentionSampler
+from fovea.serving.batcher import BatchPolicy, Request
+from fovea.serving.codec import Door
+from fovea.serving.pipeline import BatchRecord, Outcome, Pipeline, Workshop
+from fovea.serving.statistics import Statistics
+from fovea.serving.telemetry import ModelLabels, Recorder, Telemetry
+
+log = logging.getLogger(__name__)
+
+
+class VersionState(StrEnum):
+    """The protocol's states of a version."""
+
+    LOADING = "LOADING"
+    READY = "READY"
+    UNAVAILABLE = "UNAVAILABLE"
+
+
+@dataclass(frozen=True)
+class BatchDefaults:
+    """What holds where a model does not choose for itself."""
+
+    delay_s: float
+    max_queue: int
+
+
+class ServedVersion:
+    """A ready version: what answers its requests, and what watches them. It is its pipeline's observer."""
+
+    def __init__(
+        self, loaded: LoadedVersion, folder: ModelFolder, defaults: BatchDefaults, telemetry: Telemetry, sampler: AttentionSampler
+    ) -> None:
+        self.loaded, self.folder = loaded, folder
+        self.card = loaded.card
+        self.version = str(loaded.version)
+        self.max_batch_rows = loaded.session.max_batch_rows
+        self.door = Door(loaded.card, loaded.version, self.max_batch_rows)
+        self.statistics = Statistics()
+        self._sampler = sampler
+        delay_s = folder.choices.max_queue_delay_s
+        self.policy = BatchPolicy(loaded.worthwhile_rows, defaults.delay_s if delay_s is None else delay_s)
+        self.max_queue = defaults.max_queue
+        self.recorder: Recorder = telemetry.recorder(_labels(loaded), lambda: self.pipeline.waiting)
+        first = [loaded.session]
+        self.pipeline = Pipeline(
+            Workshop(lambda: first.pop() if first else loaded.open_instance(), loaded.open_maps),
+            self.policy,
+            self,
+            max_queue=defaults.max_queue,
+            instances=folder.choices.instances,
+        )
+
+    def batch(self, record: BatchRecord, queue_s: Sequence[float]) -> None:
+        """A batch ran."""
+        self.statistics.batch(record, queue_s)
+        self.recorder.batch(record, queue_s)
+
+    def batch_failed(self) -> None:
+        """A batch failed."""
+        self.recorder.batch_failed()
+
+    def requests(self, outcome: Outcome, duration_s: Sequence[float], rows: int) -> None:
+        """Requests ended."""
+        self.statistics.requests(outcome, duration_s)
+        self.recorder.requests(outcome, duration_s, rows)
+
+    def refused(self, outcome: Outcome) -> None:
+        """A request ended at the door."""
+        self.requests(outcome, (0.0,), 0)
+
+    def sample(self, batch: Sequence[Request]) -> None:
+        """A batch that may be run again, to see what its attention costs."""
+        if not batch[0].kind.maps:
+            self._sampler.offer(self, [request.inputs for request in batch])
+
+    def close(self) -> None:
+        """Finish what waits, then let go of everything."""
+        self.pipeline.close()
+        self.recorder.remove()
+        self.loaded.close()
+
+
+def _labels(loaded: LoadedVersion) -> ModelLabels:
+    return ModelLabels(
+        loaded.name, str(loaded.version), loaded.card.attention, loaded.kernels, loaded.provider, loaded.sha256
+    )
+
+
+@dataclass
+class VersionEntry:
+    """One version's place in the table."""
+
+    state: VersionState
+    reason: str = ""
+    served: ServedVersion | None = None
+
+
+@dataclass
+class ModelEntry:
+    """One model: its folder and its versions."""
+
+    folder: ModelFolder
+    versions: dict[str, VersionEntry] = field(default_factory=dict)
+
+    @property
+    def default(self) -> str | None:
+        """The version that a request without one gets: the highest that is ready, else the highest."""
+        ready = [version for version, entry in self.versions.items() if entry.served]
+        return max(ready or self.versions, key=int, default=None)
+
+
+class Models:
+    """The table of models. Loaded at start by one thread, read by all."""
+
+    def __init__(
+        self, settings: LoadSettings, defaults: BatchDefaults, telemetry: Telemetry, sampler: AttentionSampler
+    ) -> None:
+        self._settings, self._defaults = settings, defaults
+        self._telemetry, self._sampler = telemetry, sampler
+        self.entries: dict[str, ModelEntry] = {}
+        self._ready: dict[tuple[str, str], ServedVersion] = {}
+
+    def load(self, repository: Path, loaded: Callable[[str], None]) -> None:
+        """Load every chosen version of the repository; `loaded` is told each model's name as it becomes ready."""
+        folders = scan(repository)
+        for name, folder in folders.items():
+            chosen = {str(version): VersionEntry(VersionState.LOADING) for version in chosen_versions(folder)}
+            self.entries[name] = ModelEntry(folder, chosen)
+        for name, entry in self.entries.items():
+            for version in entry.versions:
+                self._load_version(entry, version)
+            self._publish(name, entry)
+            if entry.default and entry.versions[entry.default].served:
+                loaded(name)
+
+    def _load_version(self, entry: ModelEntry, version: str) -> None:
+        try:
+            served = self._serve(entry.folder, int(version))
+        except FoveaError as error:
+            entry.versions[version] = VersionEntry(VersionState.UNAVAILABLE, str(error))
+        except Exception as error:  # one version's trouble is never the server's
+            log.exception("%s version %s", entry.folder.name, version)
+            entry.versions[version] = VersionEntry(VersionState.UNAVAILABLE, f"{type(error).__name__} while loading")
+        else:
+            entry.versions[version] = VersionEntry(VersionState.READY, "", served)
+            return
+        self._telemetry.unready(entry.folder.name, version, "none")
+        log.error("%s version %s is unavailable: %s", entry.folder.name, version, entry.versions[version].reason)
+
+    def _serve(self, folder: ModelFolder, version: int) -> ServedVersion:
+        if folder.problem:
+            raise NotReady(folder.problem)
+        settings = LoadSettings(
+            self._settings.session, self._settings.max_batch_rows, folder.choices.max_batch_rows, self._settings.probe
+        )
+        loaded = load_version(folder.version_path(version), folder.name, version, settings)
+        return ServedVersion(loaded, folder, self._defaults, self._telemetry, self._sampler)
+
+    def _publish(self, name: str, entry: ModelEntry) -> None:
+        for version, held in entry.versions.items():
+            if held.served:
+                self._ready[name, version] = held.served
+        if entry.default and (default := entry.versions[entry.default].served):
+            self._ready[name, ""] = default
+
+    def ready(self, name: str, version: str) -> ServedVersion:
+        """The version that answers; NotFound, NotReady or InvalidRequest tell why none does."""
+        return self._ready.get((name, version)) or self._refuse(name, version)
+
+    def entry(self, name: str, version: str) -> tuple[str, VersionEntry]:
+        """A version's number and place; the default for "". NotFound or InvalidRequest where there is none."""
+        model = self.entries.get(name)
+        if model is None:
+            raise NotFound(f"unknown model '{name}'")
+        if version and not (version.isascii() and version.isdecimal() and int(version) > 0):
+            raise InvalidRequest(f"model '{name}': version '{version}' is no positive integer")
+        number = str(int(version)) if version else model.default
+        if number is None or number not in model.versions:
+            raise NotFound(f"model '{name}' has no version '{version}'; it has {list(model.versions)}")
+        return number, model.versions[number]
+
+    def _refuse(self, name: str, version: str) -> ServedVersion:
+        number, entry = self.entry(name, version)
+        if entry.served:
+            return entry.served
+        reason = f": {entry.reason}" if entry.reason else ""
+        raise NotReady(f"model '{name}' version {number} is {entry.state}{reason}")
+
+    def ready_versions(self, name: str) -> list[str]:
+        """The ready versions of a model."""
+        return [version for version, held in self.entries[name].versions.items() if held.served]
+
+    def served(self) -> list[ServedVersion]:
+        """Every ready version."""
+        return [held.served for entry in self.entries.values() for held in entry.versions.values() if held.served]
+
+    @property
+    def quiet(self) -> bool:
+        """True while no request waits or runs."""
+        return all(served.pipeline.quiet for served in self.served())
+
+    def close(self) -> None:
+        """Finish what waits and close every version."""
+        for served in self.served():
+            served.close()
+        self._ready.clear()

@@ -1,0 +1,145 @@
+"""`fovea serve`: puts the parts together, says when it is ready, and drains on SIGTERM."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from types import FrameType
+from typing import TypeVar
+
+from fovea import __version__
+from fovea.contract.errors import Misconfigured
+from fovea.runtime.device import Device, resolve_device
+from fovea.runtime.kernel_library import find_kernel_library
+from fovea.runtime.loading import LoadSettings
+from fovea.runtime.session import SessionSettings
+from fovea.serving.attention_sampler import AttentionSampler
+from fovea.serving.grpc_server import GrpcServer, GrpcSettings
+from fovea.serving.http import HealthServer
+from fovea.serving.logs import set_up_logs
+from fovea.serving.models import BatchDefaults, Models
+from fovea.serving.servicer import Servicer
+from fovea.serving.settings import Settings
+from fovea.serving.status import status_table
+from fovea.serving.telemetry import Telemetry
+from fovea.wire import SERVICE
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+_MB = 1024 * 1024
+_DRAIN_POLL_S = 0.01
+_LAST_GRACE_S = 0.5
+
+
+class Server:
+    """One running server. Listens as soon as it is made; `load` makes it ready, `stop` drains it."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.device = resolve_device(settings.device)
+        self._telemetry = Telemetry()
+        self._sampler = AttentionSampler(settings.attention_sample_s)
+        defaults = BatchDefaults(settings.queue_delay_ms / 1e3, settings.max_queue)
+        self.models = Models(_load_settings(settings, self.device), defaults, self._telemetry, self._sampler)
+        self._servicer = Servicer(self.models, self._telemetry, status_table(settings.status_codes))
+        self.grpc = GrpcServer(_grpc_settings(settings), self._servicer)
+        self.metrics = _listening("metrics", settings.metrics_port, lambda port: self._telemetry.serve(settings.host, port))
+        self.http = _listening("HTTP", settings.http_port, lambda port: HealthServer(settings.host, port, self._checks()))
+        self.grpc.start()
+
+    def _checks(self) -> dict[str, Callable[[], bool]]:
+        return {"/v2/health/live": lambda: True, "/v2/health/ready": lambda: self._servicer.ready}
+
+    def load(self) -> None:
+        """Load the repository; Misconfigured where it cannot be read."""
+        self.models.load(self._settings.repository, lambda name: self.grpc.set_serving({name: True}))
+        for name, entry in self.models.entries.items():
+            if not any(held.served for held in entry.versions.values()):
+                self.grpc.set_serving({name: False})
+        self._servicer.ready = True
+        self.grpc.set_serving({"": True, SERVICE: True})
+
+    def ready_line(self) -> str:
+        """What is up, where: one line."""
+        served = self.models.served()
+        types = sorted({kind.value for one in served for kind in one.card.attention_types})
+        kernels = sorted({one.loaded.kernels for one in served})
+        host, slow = self._settings.host, self.grpc.slow_reason
+        return (
+            f"fovea {__version__} ready: gRPC {host}:{self.grpc.port}, HTTP {host}:{self.http.port}, "
+            f"metrics {host}:{self.metrics.port}, device {self.device}, "
+            f"models {', '.join(sorted({one.card.name for one in served})) or 'none'}, "
+            f"attention {', '.join(types) or 'none'}, kernels {', '.join(kernels) or 'none'}"
+            + (f", no fast lane: {slow}" if slow else "")
+        )
+
+    def stop(self) -> None:
+        """Not ready first, then nothing new, then wait for what is in flight, then end."""
+        self._servicer.ready, self._servicer.draining = False, True
+        self.grpc.set_serving({"": False, SERVICE: False} | dict.fromkeys(self.models.entries, False))
+        until_s = time.monotonic() + self._settings.drain_s
+        while not self.models.quiet and time.monotonic() < until_s:
+            time.sleep(_DRAIN_POLL_S)
+        self.grpc.stop(_LAST_GRACE_S)
+        self.http.stop()
+        self.metrics.stop()
+        if self.models.quiet:  # else a run hangs: the process ends without it
+            self.models.close()
+
+
+def serve(settings: Settings) -> int:
+    """Serve until SIGTERM or SIGINT; the process's exit status. Misconfigured where it cannot start."""
+    set_up_logs(settings.log_level)
+    ended = threading.Event()
+    _on_signals(ended)
+    server = Server(settings)
+    try:
+        server.load()
+        print(server.ready_line(), flush=True)
+        ended.wait()
+        log.info("draining")
+    finally:
+        server.stop()
+    log.info("stopped")
+    return 0
+
+
+def _on_signals(ended: threading.Event) -> None:
+    def end(_number: int, _frame: FrameType | None) -> None:
+        if ended.is_set():  # asked twice: no more patience
+            os._exit(1)
+        ended.set()
+
+    signal.signal(signal.SIGTERM, end)
+    signal.signal(signal.SIGINT, end)
+
+
+def _listening(what: str, port: int, listen: Callable[[int], T]) -> T:
+    try:
+        return listen(port)
+    except OSError as error:
+        raise Misconfigured(f"cannot listen on port {port} for {what}: {error.strerror}") from error
+
+
+def _load_settings(settings: Settings, device: Device) -> LoadSettings:
+    session = SessionSettings(
+        device=device,
+        intra_op_threads=settings.threads or len(os.sched_getaffinity(0)),
+        memory_limit_bytes=settings.gpu_memory_limit_mb * _MB or None,
+        kernel_library=find_kernel_library(settings.kernel_library),
+    )
+    return LoadSettings(session=session, max_batch_rows=settings.max_batch_rows)
+
+
+def _grpc_settings(settings: Settings) -> GrpcSettings:
+    return GrpcSettings(
+        settings.host,
+        settings.grpc_port,
+        settings.max_message_mb * _MB,
+        settings.handler_threads,
+        settings.fast_lane,
+    )

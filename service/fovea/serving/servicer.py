@@ -1,0 +1,147 @@
+"""The RPCs of the Open Inference Protocol. ModelInfer is answered through a `Call`, by whatever transport brought it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+import grpc
+
+from fovea.contract.errors import Draining, FoveaError, InvalidRequest, NotFound, Unsupported
+from fovea.serving import metadata
+from fovea.serving.batcher import Kind, Request, Tensors
+from fovea.serving.codec import Decoded, parse
+from fovea.serving.models import Models, ServedVersion
+from fovea.serving.pipeline import OUTCOMES
+from fovea.serving.status import status_of
+from fovea.serving.telemetry import Telemetry
+from fovea.wire import message
+
+Handler = Callable[[Any, grpc.ServicerContext], Any]
+
+
+class Call(Protocol):
+    """One ModelInfer in flight. Exactly one of `finish` and `refuse` is to be called; more do nothing."""
+
+    deadline_s: float | None
+    """On the monotonic clock."""
+    gone: bool
+    """True once the caller has cancelled or vanished."""
+
+    def finish(self, body: bytes) -> None:
+        """Send the serialized answer."""
+
+    def refuse(self, code: grpc.StatusCode, text: str) -> None:
+        """Send an error."""
+
+
+class _Reply:
+    """Turns a batch's outputs into one caller's answer."""
+
+    __slots__ = ("_call", "_request_id", "_served", "_table", "_wanted")
+
+    def __init__(self, call: Call, served: ServedVersion, decoded: Decoded, request_id: str, table: StatusTable) -> None:
+        self._call, self._served, self._table = call, served, table
+        self._wanted, self._request_id = decoded.outputs, request_id
+
+    @property
+    def gone(self) -> bool:
+        return self._call.gone
+
+    def answer(self, outputs: Tensors) -> None:
+        if not self._call.gone:
+            self._call.finish(self._served.door.encode(self._request_id, self._wanted, outputs))
+
+    def fail(self, error: FoveaError) -> None:
+        self._call.refuse(*status_of(error, self._table))
+
+
+StatusTable = Mapping[type[FoveaError], grpc.StatusCode]
+
+
+class Servicer:
+    """Every RPC of the service over one table of models."""
+
+    def __init__(self, models: Models, telemetry: Telemetry, table: StatusTable) -> None:
+        self._models, self._telemetry, self._table = models, telemetry, table
+        self.ready = False
+        """Set by the server: models are loaded and no shutdown has begun."""
+        self.draining = False
+
+    def infer(self, call: Call, data: bytes) -> None:
+        """ModelInfer: admit the request or refuse it; never raises, never blocks."""
+        try:
+            self._admit(call, data)
+        except Exception as error:
+            call.refuse(*status_of(error, self._table))
+
+    def _admit(self, call: Call, data: bytes) -> None:
+        arrived_s = time.monotonic()
+        try:
+            message_in = parse(data)
+            served = self._models.ready(message_in.model_name, message_in.model_version)
+        except (InvalidRequest, NotFound):
+            self._telemetry.stray_request()
+            raise
+        try:
+            if self.draining:
+                raise Draining("the server is shutting down")
+            served.pipeline.submit(self._request(call, served, message_in, arrived_s))
+        except FoveaError as error:
+            served.refused(OUTCOMES.get(type(error), "invalid"))
+            raise
+
+    def _request(self, call: Call, served: ServedVersion, message_in: Any, arrived_s: float) -> Request:
+        decoded = served.door.decode(message_in)
+        reply = _Reply(call, served, decoded, message_in.id, self._table)
+        until_s = None if decoded.timeout_s is None else arrived_s + decoded.timeout_s
+        kind = Kind(decoded.shapes, decoded.maps)
+        return Request(decoded.inputs, decoded.rows, kind, reply, arrived_s, call.deadline_s, until_s)
+
+    def handlers(self) -> dict[str, Handler]:
+        """RPC name -> what answers it, for all but ModelInfer."""
+        return {
+            "ServerLive": lambda _request, _context: message("ServerLiveResponse")(live=True),
+            "ServerReady": lambda _request, _context: message("ServerReadyResponse")(ready=self.ready),
+            "ServerMetadata": lambda _request, _context: metadata.server_metadata(),
+            "ModelReady": self._guarded(self._model_ready),
+            "ModelMetadata": self._guarded(self._model_metadata),
+            "ModelConfig": self._guarded(lambda request: metadata.model_config(self._served(request))),
+            "ModelStatistics": self._guarded(self._model_statistics),
+            "RepositoryIndex": self._guarded(self._repository_index),
+        }
+
+    def _guarded(self, answer: Callable[[Any], Any]) -> Handler:
+        def handle(request: Any, context: grpc.ServicerContext) -> Any:
+            try:
+                return answer(request)
+            except Exception as error:
+                context.abort(*status_of(error, self._table))
+
+        return handle
+
+    def _served(self, request: Any) -> ServedVersion:
+        return self._models.ready(request.name, request.version)
+
+    def _model_ready(self, request: Any) -> Any:
+        _, entry = self._models.entry(request.name, request.version)
+        return message("ModelReadyResponse")(ready=entry.served is not None and not self.draining)
+
+    def _model_metadata(self, request: Any) -> Any:
+        return metadata.model_metadata(self._served(request), self._models.ready_versions(request.name))
+
+    def _model_statistics(self, request: Any) -> Any:
+        if request.version and not request.name:
+            raise InvalidRequest("a version without a model name")
+        if request.version:
+            return metadata.model_statistics([self._served(request)])
+        if request.name:
+            self._models.entry(request.name, "")
+        every = self._models.served()
+        return metadata.model_statistics(one for one in every if request.name in ("", one.card.name))
+
+    def _repository_index(self, request: Any) -> Any:
+        if request.repository_name:
+            raise Unsupported(f"there is one repository and it has no name, received '{request.repository_name}'")
+        return metadata.repository_index(self._models.entries, only_ready=request.ready)

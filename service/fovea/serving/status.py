@@ -1,0 +1,69 @@
+"""Which gRPC status each error becomes: one table, for every RPC."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping
+
+import grpc
+
+from fovea.contract.errors import (
+    Cancelled,
+    DeadlineExceeded,
+    ExecutionFailed,
+    ExportFailed,
+    FoveaError,
+    InvalidRequest,
+    Misconfigured,
+    ModelBroken,
+    NotFound,
+    QueueFull,
+    QueueTimeout,
+    Unavailable,
+    Unsupported,
+)
+
+log = logging.getLogger(__name__)
+
+STATUS: dict[type[FoveaError], grpc.StatusCode] = {
+    FoveaError: grpc.StatusCode.INTERNAL,
+    InvalidRequest: grpc.StatusCode.INVALID_ARGUMENT,
+    NotFound: grpc.StatusCode.NOT_FOUND,
+    Unsupported: grpc.StatusCode.UNIMPLEMENTED,
+    Unavailable: grpc.StatusCode.UNAVAILABLE,
+    QueueFull: grpc.StatusCode.UNAVAILABLE,
+    QueueTimeout: grpc.StatusCode.UNAVAILABLE,
+    DeadlineExceeded: grpc.StatusCode.DEADLINE_EXCEEDED,
+    Cancelled: grpc.StatusCode.CANCELLED,
+    ModelBroken: grpc.StatusCode.UNAVAILABLE,
+    ExecutionFailed: grpc.StatusCode.INTERNAL,
+    ExportFailed: grpc.StatusCode.INTERNAL,
+    Misconfigured: grpc.StatusCode.INTERNAL,
+}
+"""Triton's clients retry on UNAVAILABLE, so a full queue and a queue timeout are that by default."""
+
+IDIOMATIC: dict[type[FoveaError], grpc.StatusCode] = {
+    QueueFull: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    QueueTimeout: grpc.StatusCode.DEADLINE_EXCEEDED,
+}
+"""What replaces the table's codes with the setting `status_codes=grpc`."""
+
+_UNKNOWN_TEXT = "internal error; the server's log has the details"
+
+
+def status_table(choice: str) -> dict[type[FoveaError], grpc.StatusCode]:
+    """The table for a `status_codes` setting."""
+    return STATUS | IDIOMATIC if choice == "grpc" else STATUS
+
+
+def status_of(
+    error: Exception, table: Mapping[type[FoveaError], grpc.StatusCode] = STATUS
+) -> tuple[grpc.StatusCode, str]:
+    """Code and text for an error. One that was not foreseen is logged, and its text keeps to itself."""
+    if not isinstance(error, FoveaError):
+        log.error("an unforeseen error", exc_info=error)
+        return grpc.StatusCode.INTERNAL, _UNKNOWN_TEXT
+    for kind in type(error).__mro__:
+        if kind in table:
+            return table[kind], str(error)
+    return grpc.StatusCode.INTERNAL, str(error)

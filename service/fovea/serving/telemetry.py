@@ -1,0 +1,185 @@
+"""The metrics of `/metrics`: one table of definitions, and a recorder per model version that writes to them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, start_http_server
+from prometheus_client.metrics import MetricWrapperBase
+
+from fovea import __version__
+from fovea.contract.operators import OPERATORS
+from fovea.serving.pipeline import BatchRecord, Outcome
+
+_MODEL = ("model", "version", "attention")
+LATENCY_BUCKETS_S = (
+    *(0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05),
+    *(0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0),
+)
+OP_BUCKETS_S = (0.00001, 0.000025, 0.00005, *LATENCY_BUCKETS_S[:-3])
+ROW_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
+PADDING_BUCKETS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One metric's definition."""
+
+    kind: Literal["counter", "gauge", "histogram"]
+    text: str
+    labels: tuple[str, ...] = ()
+    buckets: tuple[float, ...] = LATENCY_BUCKETS_S
+
+
+METRICS: dict[str, Metric] = {
+    "fovea_request_duration_seconds": Metric(
+        "histogram", "From a request's arrival to its answer.", (*_MODEL, "outcome")
+    ),
+    "fovea_queue_duration_seconds": Metric("histogram", "What a request waited for its batch to start.", _MODEL),
+    "fovea_batch_compute_seconds": Metric("histogram", "What a batch took, by stage.", (*_MODEL, "stage")),
+    "fovea_attention_op_seconds": Metric(
+        "histogram",
+        "Time inside an attention operator in one batch, over all its layers, measured on sampled batches.",
+        (*_MODEL, "op", "kernels"),
+        OP_BUCKETS_S,
+    ),
+    "fovea_batch_rows": Metric("histogram", "Rows in a batch.", _MODEL, ROW_BUCKETS),
+    "fovea_padding_ratio": Metric("histogram", "Share of a batch that is padding.", _MODEL, PADDING_BUCKETS),
+    "fovea_requests_total": Metric("counter", "Requests ended.", (*_MODEL, "outcome")),
+    "fovea_rows_total": Metric("counter", "Rows of requests ended.", (*_MODEL, "outcome")),
+    "fovea_batches_total": Metric("counter", "Batches run.", (*_MODEL, "outcome")),
+    "fovea_waiting_requests": Metric("gauge", "Requests in the queue now.", _MODEL),
+    "fovea_model_ready": Metric("gauge", "1 while the version answers requests, else 0.", _MODEL),
+    "fovea_model_info": Metric("gauge", "Always 1; the labels tell.", (*_MODEL, "kernels", "provider", "sha256")),
+    "fovea_server_info": Metric("gauge", "Always 1; the labels tell.", ("server_version",)),
+}
+_OUTCOMES: tuple[Outcome, ...] = ("ok", "invalid", "rejected", "deadline", "cancelled", "failed")
+UNKNOWN_MODEL = ("_unknown", "", "none")
+"""Labels for requests that name no model of this server: a caller's texts never become labels."""
+
+
+@dataclass(frozen=True)
+class ModelLabels:
+    """What a version's series are labelled with."""
+
+    model: str
+    version: str
+    attention: str
+    kernels: str
+    provider: str
+    sha256: str
+
+    @property
+    def common(self) -> tuple[str, str, str]:
+        """The labels of every series of the version."""
+        return (self.model, self.version, self.attention)
+
+
+class Telemetry:
+    """All metrics of one server, in a registry of their own."""
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        self._metrics = {name: _make(name, metric, self.registry) for name, metric in METRICS.items()}
+        self._metrics["fovea_server_info"].labels(__version__).set(1)
+        self._stray = self._metrics["fovea_requests_total"].labels(*UNKNOWN_MODEL, "invalid")
+
+    def stray_request(self) -> None:
+        """A request for a model or version that is not there."""
+        self._stray.inc()
+
+    def unready(self, model: str, version: str, attention: str) -> None:
+        """A version that is known and cannot be served."""
+        self._metrics["fovea_model_ready"].labels(model, version, attention).set(0)
+
+    def recorder(self, labels: ModelLabels, waiting: Callable[[], int]) -> Recorder:
+        """The recorder of one version; `waiting` is asked at every scrape."""
+        return Recorder(self._metrics, labels, waiting)
+
+    def serve(self, host: str, port: int) -> MetricsServer:
+        """Answer /metrics; OSError where the port is taken."""
+        server, _ = start_http_server(port, host, self.registry)
+        return MetricsServer(server)
+
+
+class MetricsServer:
+    """The HTTP server of /metrics."""
+
+    def __init__(self, server: Any) -> None:
+        self._server = server
+        self.port = int(server.server_port)
+
+    def stop(self) -> None:
+        """Stop answering."""
+        self._server.shutdown()
+        self._server.server_close()
+
+
+def _make(name: str, metric: Metric, registry: CollectorRegistry) -> Any:
+    if metric.kind == "histogram":
+        return Histogram(name, metric.text, metric.labels, registry=registry, buckets=metric.buckets)
+    kind = Counter if metric.kind == "counter" else Gauge
+    return kind(name, metric.text, metric.labels, registry=registry)
+
+
+class Recorder:
+    """Writes one version's series. Its children are looked up here, once, and not per request."""
+
+    def __init__(self, metrics: Mapping[str, Any], labels: ModelLabels, waiting: Callable[[], int]) -> None:
+        self._metrics, self._labels = metrics, labels
+        common = labels.common
+        self._duration = {o: metrics["fovea_request_duration_seconds"].labels(*common, o) for o in _OUTCOMES}
+        self._requests = {o: metrics["fovea_requests_total"].labels(*common, o) for o in _OUTCOMES}
+        self._rows = {o: metrics["fovea_rows_total"].labels(*common, o) for o in _OUTCOMES}
+        self._batches = {o: metrics["fovea_batches_total"].labels(*common, o) for o in ("ok", "failed")}
+        stages = ("gather", "run", "split")
+        self._stages = [metrics["fovea_batch_compute_seconds"].labels(*common, stage) for stage in stages]
+        self._queue = metrics["fovea_queue_duration_seconds"].labels(*common)
+        self._batch_rows = metrics["fovea_batch_rows"].labels(*common)
+        self._padding = metrics["fovea_padding_ratio"].labels(*common)
+        metrics["fovea_waiting_requests"].labels(*common).set_function(waiting)
+        metrics["fovea_model_ready"].labels(*common).set(1)
+        metrics["fovea_model_info"].labels(*common, labels.kernels, labels.provider, labels.sha256).set(1)
+
+    def batch(self, record: BatchRecord, queue_s: Sequence[float]) -> None:
+        """A batch ran."""
+        for child, seconds in zip(self._stages, (record.gather_s, record.run_s, record.split_s), strict=True):
+            child.observe(seconds)
+        self._batch_rows.observe(record.rows)
+        self._padding.observe(0.0)  # rows of one shape need none
+        self._batches["ok"].inc()
+        for seconds in queue_s:
+            self._queue.observe(seconds)
+
+    def batch_failed(self) -> None:
+        """A batch failed; its requests are tried again, or fail."""
+        self._batches["failed"].inc()
+
+    def requests(self, outcome: Outcome, duration_s: Sequence[float], rows: int) -> None:
+        """Requests ended."""
+        observe = self._duration[outcome].observe
+        for seconds in duration_s:
+            observe(seconds)
+        self._requests[outcome].inc(len(duration_s))
+        self._rows[outcome].inc(rows)
+
+    def attention_ops(self, seconds: Mapping[str, float]) -> None:
+        """Time inside each operator in one sampled batch."""
+        model, version, _ = self._labels.common
+        for op, value in seconds.items():
+            attention = OPERATORS[op.removesuffix("AddRelu")].attention
+            labels = (model, version, attention, op, self._labels.kernels)
+            self._metrics["fovea_attention_op_seconds"].labels(*labels).observe(value)
+
+    def remove(self) -> None:
+        """Take every series of the version away."""
+        model, version, _ = self._labels.common
+        for name, metric in self._metrics.items():
+            if "model" in METRICS[name].labels:
+                _remove(metric, model, version)
+
+
+def _remove(metric: MetricWrapperBase, model: str, version: str) -> None:
+    metric.remove_by_labels({"model": model, "version": version})
