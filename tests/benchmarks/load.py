@@ -1,0 +1,96 @@
+"""Load from h2load, an HTTP/2 load generator in C: it asks far less of its core than a Python client would."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import statistics
+import struct
+import subprocess
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fovea import wire
+from fovea.client import encode
+
+INFER_PATH = wire.path("ModelInfer")
+CLIENT_CORE = 1
+
+
+class BenchmarkImpossible(Exception):
+    """Something that the benchmark needs is not here."""
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """What is sent: one framed message, so many times, so many at once over so many connections."""
+
+    body: bytes
+    requests: int
+    in_flight: int = 32
+    connections: int = 4
+
+    @property
+    def streams(self) -> int:
+        """Requests at once on each connection."""
+        return max(1, self.in_flight // self.shared_by)
+
+    @property
+    def shared_by(self) -> int:
+        """Connections in use: never more than requests at once."""
+        return min(self.connections, self.in_flight)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What came of it."""
+
+    requests_per_s: float
+    p50_us: float
+
+
+def request_body(model: str, inputs: dict[str, NDArray[Any]]) -> bytes:
+    """A ModelInferRequest in gRPC's frame: no compression, four bytes of length, message."""
+    message: bytes = encode(model, "", inputs, ()).SerializeToString()
+    return b"\0" + struct.pack(">I", len(message)) + message
+
+
+def require_h2load() -> None:
+    """BenchmarkImpossible tells how to get it."""
+    if shutil.which("h2load") is None:
+        raise BenchmarkImpossible("h2load is not here: apt-get install nghttp2-client")
+
+
+def send(port: int, traffic: Traffic) -> Sample:
+    """Send all requests to a port of this machine; BenchmarkImpossible where an HTTP answer is missing."""
+    with tempfile.TemporaryDirectory() as folder:
+        body, log = Path(folder, "body"), Path(folder, "log")
+        body.write_bytes(traffic.body)
+        report = subprocess.run(_command(port, traffic, body, log), capture_output=True, text=True, check=True).stdout
+        latencies = np.loadtxt(log, dtype=np.int64, ndmin=2)[:, 2]
+    if f"{traffic.requests} succeeded" not in report:
+        raise BenchmarkImpossible(f"h2load: not every request was answered\n{report}")
+    rate = re.search(r"finished in .*?, ([0-9.]+) req/s", report)
+    assert rate, report
+    return Sample(float(rate[1]), float(np.median(latencies)))
+
+
+def _command(port: int, traffic: Traffic, body: Path, log: Path) -> list[str]:
+    return [
+        *("taskset", "--cpu-list", str(CLIENT_CORE), "h2load"),
+        *(f"--requests={traffic.requests}", f"--clients={traffic.shared_by}"),
+        *(f"--max-concurrent-streams={traffic.streams}", f"--data={body}", f"--log-file={log}"),
+        *("--header=content-type: application/grpc", "--header=te: trailers"),
+        f"http://127.0.0.1:{port}{INFER_PATH}",
+    ]
+
+
+def median(samples: list[Sample]) -> Sample:
+    """Each figure's own median."""
+    rate = statistics.median(sample.requests_per_s for sample in samples)
+    return Sample(rate, statistics.median(sample.p50_us for sample in samples))

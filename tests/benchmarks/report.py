@@ -1,0 +1,66 @@
+"""Findings as facts, as a table for people, and as JSON for the next run to be compared with."""
+
+from __future__ import annotations
+
+import json
+import operator
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from rich.console import Console
+from rich.table import Table
+from tests.benchmarks.machine import in_one_line
+
+SENSES: dict[str, Callable[[float, float], bool]] = {"at least": operator.ge, "at most": operator.le}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One measured figure beside the one it has to reach."""
+
+    name: str
+    value: float
+    sense: Literal["at least", "at most"]
+    target: float
+    unit: str = "x"
+    details: dict[str, float] = field(default_factory=dict)
+
+    @property
+    def passed(self) -> bool:
+        """Whether it is on the right side of its target."""
+        return SENSES[self.sense](self.value, self.target)
+
+
+@dataclass(frozen=True)
+class Served:
+    """What one exported model does behind the server, for the chart."""
+
+    model: str
+    attention: str
+    parameters: int
+    accuracy: float
+    rows_per_s: float
+
+
+def show(findings: Sequence[Finding], machine: dict[str, str], short: bool) -> None:
+    """Print the table; a short run says that it was one."""
+    table = Table(title="Fovea: speed" + (" (short run: rough figures)" if short else ""), title_justify="left")
+    for column in ("what", "measured", "target", "", "details"):
+        table.add_column(column)
+    for finding in findings:
+        verdict = "[green]pass[/]" if finding.passed else "[red]miss[/]"
+        details = ", ".join(f"{name} {value:,.4g}" for name, value in finding.details.items())
+        target = f"{finding.sense} {finding.target:g} {finding.unit}"
+        table.add_row(finding.name, f"{finding.value:.3f} {finding.unit}", target, verdict, details)
+    console = Console(width=160)
+    console.print(table)
+    console.print(in_one_line(machine), highlight=False)
+
+
+def write(path: Path, findings: Sequence[Finding], served: Sequence[Served], machine: dict[str, str]) -> None:
+    """The same as JSON."""
+    rows = [asdict(finding) | {"passed": finding.passed} for finding in findings]
+    report = {"machine": machine, "findings": rows, "served": [asdict(entry) for entry in served]}
+    path.write_text(json.dumps(report, indent=2) + "\n")

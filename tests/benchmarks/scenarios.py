@@ -1,0 +1,157 @@
+"""What is measured: each function is one sentence about speed. Rounds of both sides alternate, medians are compared."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from tests.benchmarks import models
+from tests.benchmarks.load import Sample, Traffic, median, request_body, send
+from tests.benchmarks.processes import Server, echo_server, fovea_server, plain_loop
+from tests.benchmarks.report import Finding, Served
+
+from fovea.client import Client
+
+IN_FLIGHT = 32
+BATCH_SIZES = (1, 2, 4, 8, 16, 32)
+
+
+@dataclass(frozen=True)
+class Effort:
+    """How long to measure: `rounds` of each side in turn, each of about `seconds`."""
+
+    rounds: int
+    seconds: float
+    memory_requests: tuple[int, int]
+    starts: int
+
+
+FULL = Effort(rounds=7, seconds=3.0, memory_requests=(20_000, 200_000), starts=5)
+SHORT = Effort(rounds=3, seconds=1.0, memory_requests=(5_000, 20_000), starts=1)
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Where things are: the exported models, a folder of the benchmark's own models, how long to measure."""
+
+    exported: Path
+    own: Path
+    effort: Effort
+
+    def rows_against_loop(self, model: str, repository: Path, target: float) -> Finding:
+        """Rows a second of one-row requests, 32 in flight, against a plain loop at its best batch size."""
+        onnx = repository / model / "1" / "model.onnx"
+        with fovea_server(repository) as server:
+            traffic = _sized(server, _picture(model), self.effort.seconds)
+            best = _best_batch(onnx, self.effort.seconds / 3)
+            pairs = [
+                (server.send(traffic).requests_per_s, _loop(onnx, best, self.effort.seconds))
+                for _ in range(self.effort.rounds)
+            ]
+        served, loop = (statistics.median(side) for side in zip(*pairs, strict=True))
+        details = {"served rows/s": served, "loop rows/s": loop, "loop batch": best, "loop ms/row": 1000 / loop}
+        return Finding(f"rows/s, {model}, 32 in flight / plain loop", served / loop, "at least", target, "x", details)
+
+    def requests_against_echo(self) -> Iterator[Finding]:
+        """One-row requests a second, and the median latency of one at a time, against a bare grpc.aio echo."""
+        with fovea_server(self.own) as server, echo_server() as echo_port:
+            throughput = self._beside_echo(server, echo_port, IN_FLIGHT)
+            latency = self._beside_echo(server, echo_port, 1)
+        ours, echo = (side.requests_per_s for side in throughput)
+        details = {"served requests/s": ours, "echo requests/s": echo}
+        yield Finding("requests/s, identity / grpc.aio echo", ours / echo, "at least", 2.5, "x", details)
+        ours, echo = (side.p50_us for side in latency)
+        details = {"served µs": ours, "echo µs": echo}
+        yield Finding("p50 at concurrency 1 / grpc.aio echo", ours / echo, "at most", 1.0, "x", details)
+
+    def _beside_echo(self, server: Server, echo_port: int, in_flight: int) -> tuple[Sample, Sample]:
+        traffic = _sized(server, _identity(), self.effort.seconds, in_flight)
+        pairs = [(server.send(traffic), send(echo_port, traffic)) for _ in range(self.effort.rounds)]
+        return median([ours for ours, _ in pairs]), median([echo for _, echo in pairs])
+
+    def maps_not_asked_for(self) -> Finding:
+        """Rows a second of a model that could give maps, against the same graph exported without them."""
+        names = ("with-maps", "without-maps")
+        with fovea_server(self.own) as server:
+            traffic = [_sized(server, _picture(name), self.effort.seconds) for name in names]
+            pairs = [
+                [server.send(each).requests_per_s for each in _turned(traffic, round_)]
+                for round_ in range(self.effort.rounds * 2)
+            ]
+        sides = [statistics.median(_turned(pair, round_)[side] for round_, pair in enumerate(pairs)) for side in (0, 1)]
+        details = {"with rows/s": sides[0], "without rows/s": sides[1]}
+        return Finding("maps not asked for / exported without", sides[0] / sides[1], "at least", 0.98, "x", details)
+
+    def start_to_ready(self) -> Finding:
+        """Seconds from the start of the process to its ready line, all exported models, all cores."""
+        times = []
+        for _ in range(self.effort.starts):
+            with fovea_server(self.exported, pinned=False) as server:
+                times.append(server.start_s)
+        return Finding("start to ready, all models", statistics.median(times), "at most", 5.0, "s")
+
+    def memory_growth(self) -> Finding:
+        """Resident memory after many requests against that after a tenth of them."""
+        few, many = self.effort.memory_requests
+        with fovea_server(self.own) as server:
+            server.send(Traffic(_identity(), few, IN_FLIGHT))
+            early = server.resident_mb()
+            server.send(Traffic(_identity(), many - few, IN_FLIGHT))
+            late = server.resident_mb()
+        details = {f"MB after {few:,}": early, f"MB after {many:,}": late}
+        return Finding(f"resident memory, {many:,} / {few:,} requests", late / early, "at most", 1.1, "x", details)
+
+    def served(self) -> list[Served]:
+        """Rows a second of every exported model, one after the other, for the chart."""
+        with fovea_server(self.exported) as server, Client(f"127.0.0.1:{server.grpc_port}") as client:
+            names = sorted({entry.name for entry in client.models() if entry.state == "READY"})
+            return [self._served(server, client, name) for name in names]
+
+    def _served(self, server: Server, client: Client, name: str) -> Served:
+        facts = client.metadata(name).properties
+        traffic = _sized(server, _picture(name), self.effort.seconds)
+        rate = median([server.send(traffic) for _ in range(self.effort.rounds)]).requests_per_s
+        return Served(name, facts["attention"], int(facts["parameters"]), float(facts["accuracy"]), rate)
+
+
+def _turned(pair: list[Traffic] | list[float], round_: int) -> list:  # type: ignore[type-arg]
+    """Every other round in the other order, so that neither side always goes first."""
+    return pair[::-1] if round_ % 2 else pair
+
+
+def _sized(server: Server, body: bytes, seconds: float, in_flight: int = IN_FLIGHT) -> Traffic:
+    """So many requests that they take about that long; finding out warms the server up."""
+    rate = server.send(Traffic(body, 50 * in_flight, in_flight)).requests_per_s
+    rate = server.send(Traffic(body, max(50, int(rate / 2)), in_flight)).requests_per_s
+    return Traffic(body, max(50, int(rate * seconds)), in_flight)
+
+
+def _best_batch(onnx: Path, seconds: float) -> int:
+    rates = plain_loop(onnx, "input", models.PICTURE_SHAPE, BATCH_SIZES, seconds)
+    return max(rates, key=lambda rows: rates[rows])
+
+
+def _loop(onnx: Path, rows: int, seconds: float) -> float:
+    return plain_loop(onnx, "input", models.PICTURE_SHAPE, [rows], seconds)[rows]
+
+
+def _picture(model: str) -> bytes:
+    row = np.random.default_rng(0).standard_normal((1, *models.PICTURE_SHAPE), np.float32)
+    return request_body(model, {"input": row})
+
+
+def _identity() -> bytes:
+    return request_body("identity", {"x": np.arange(models.IDENTITY_FLOATS, dtype=np.float32)[None]})
+
+
+def every_finding(bench: Bench, wide: Path) -> Iterator[Callable[[], list[Finding]]]:
+    """The scenarios in the order of the report."""
+    yield lambda: [bench.rows_against_loop("fashion-cbam", bench.exported, 0.75)]
+    yield lambda: [bench.rows_against_loop("wide-cbam", wide, 0.92)]
+    yield lambda: list(bench.requests_against_echo())
+    yield lambda: [bench.maps_not_asked_for()]
+    yield lambda: [bench.start_to_ready()]
+    yield lambda: [bench.memory_growth()]
