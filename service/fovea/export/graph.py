@@ -94,7 +94,8 @@ def _layer(node: onnx.NodeProto, shapes: dict[str, onnx.ValueInfoProto]) -> Atte
         _spec(shapes[value]).model_copy(update={"name": name})
         for name, value in zip(names, node.output[1:], strict=True)
     )
-    return AttentionLayer(name=node.name, attention=_attention(operator.attention, maps), operator=operator.name, maps=maps)
+    attention = _attention(operator.attention, maps)
+    return AttentionLayer(name=node.name, attention=attention, operator=operator.name, maps=maps)
 
 
 def _attention(attention: AttentionType, maps: tuple[TensorSpec, ...]) -> AttentionType:
@@ -148,7 +149,9 @@ def _append_bodies(model: onnx.ModelProto, nodes: list[onnx.NodeProto]) -> None:
 def _remove_traces(model: onnx.ModelProto) -> None:
     """No stack traces, no paths, no Python names of the exporting machine."""
     graph = model.graph
-    for item in (model, graph, *graph.node, *graph.input, *graph.output, *graph.value_info, *graph.initializer):
+    values = (*graph.input, *graph.output, *graph.value_info)
+    items: list[Any] = [model, graph, *graph.node, *values, *graph.initializer]
+    for item in items:
         item.doc_string = ""
         del item.metadata_props[:]
     graph.name = "fovea"

@@ -1,0 +1,140 @@
+"""Anybody's own `nn.Module`: found by its factory's name, loaded with its weights, fed with rows of a given shape."""
+
+from __future__ import annotations
+
+import importlib
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from fovea.contract.errors import ExportFailed
+from fovea.export.reference import Arrays, first_line
+
+_INPUT = re.compile(r"(?P<name>[A-Za-z_][\w.-]*)=(?P<shape>\d+(?:x\d+)*)(?::(?P<dtype>\w+))?")
+_DTYPES = ("float32", "int64", "int32", "bool", "uint8", "int8")
+_NAMED_KEYS = 3
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """One input: name, shape of one row (the batch axis is not part of it) and numpy dtype."""
+
+    name: str
+    row_shape: tuple[int, ...]
+    dtype: str = "float32"
+
+
+def parse_input(text: str) -> InputSpec:
+    """`image=1x3x224x224` or `tokens=1x128:int64`: the first number is the batch axis, of any size."""
+    match = _INPUT.fullmatch(text)
+    if match is None:
+        raise ExportFailed(f"an input is given as name=1x3x224x224, or name=1x128:int64, not {text!r}")
+    dtype = match["dtype"] or "float32"
+    if dtype not in _DTYPES:
+        raise ExportFailed(f"input {match['name']}: dtype {dtype} is none of {', '.join(_DTYPES)}")
+    _, *row = (int(size) for size in match["shape"].split("x"))
+    return InputSpec(match["name"], tuple(row), dtype)
+
+
+def parse_inputs(texts: Sequence[str]) -> tuple[InputSpec, ...]:
+    """All inputs, in the order of the module's arguments."""
+    specs = tuple(parse_input(text) for text in texts)
+    if not specs:
+        raise ExportFailed("the module's inputs must be given, for example --input image=1x3x224x224")
+    if len({spec.name for spec in specs}) < len(specs):
+        raise ExportFailed("two inputs have the same name")
+    return specs
+
+
+def random_rows(specs: Sequence[InputSpec], rows: int) -> Arrays:
+    """Seeded rows: floats are normal, whole numbers 0 or 1, which every embedding has."""
+    generator = np.random.default_rng(rows)
+    return {spec.name: _random(generator, (rows, *spec.row_shape), spec.dtype) for spec in specs}
+
+
+def _random(generator: np.random.Generator, shape: tuple[int, ...], dtype: str) -> Any:
+    if dtype == "float32":
+        return generator.standard_normal(shape, dtype=np.float32)
+    return generator.integers(0, 2, shape).astype(dtype)
+
+
+def load_module(target: str, weights: Path | None) -> nn.Module:
+    """What `package.module:factory` makes, in evaluation mode, with the weights of a file where one is given.
+
+    The current folder counts among the places where Python looks. ExportFailed tells in a line what is wrong.
+    """
+    factory = load_factory(target)
+    try:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
+            module = factory()
+    except Exception as error:  # the factory is the user's own code
+        raise ExportFailed(f"{target} fails: {first_line(error)}") from error
+    if not isinstance(module, nn.Module):
+        raise ExportFailed(f"{target} gives a {type(module).__name__}, not a torch.nn.Module")
+    if weights is not None:
+        _load_state(module, read_weights(weights), weights)
+    return module.eval()
+
+
+def load_factory(target: str) -> Any:
+    """The callable named `package.module:factory`."""
+    module_name, separator, attribute = target.partition(":")
+    if not separator or not module_name or not attribute:
+        raise ExportFailed(f"a module is named package.module:factory, not {target!r}")
+    here = str(Path.cwd())
+    if here not in sys.path:
+        sys.path.insert(0, here)
+    try:
+        found = getattr(importlib.import_module(module_name), attribute, None)
+    except Exception as error:  # the import runs the user's own code
+        raise ExportFailed(f"{module_name} cannot be imported: {first_line(error)}") from error
+    if not callable(found):
+        raise ExportFailed(f"{module_name} has no callable {attribute}")
+    return found
+
+
+def read_weights(path: Path) -> Mapping[str, torch.Tensor]:
+    """The state dict in a file of `torch.save` or safetensors; never runs code from the file."""
+    if not path.is_file():
+        raise ExportFailed(f"no weights at {path}")
+    try:
+        content = _read_safetensors(path) if path.suffix == ".safetensors" else torch.load(path, weights_only=True)
+    except Exception as error:  # torch and pickle raise a dozen kinds for a damaged file
+        raise ExportFailed(f"{path.name} cannot be read as weights: {first_line(error)}") from error
+    state = content.get("state_dict", content) if isinstance(content, Mapping) else None
+    if not isinstance(state, Mapping) or not all(isinstance(value, torch.Tensor) for value in state.values()):
+        raise ExportFailed(f"{path.name} holds no state dict")
+    return state
+
+
+def _read_safetensors(path: Path) -> Any:
+    try:
+        library = importlib.import_module("safetensors.torch")
+    except ImportError as error:
+        raise ExportFailed(f"{path.name} needs the package safetensors") from error
+    return library.load_file(path)
+
+
+def _load_state(module: nn.Module, state: Mapping[str, torch.Tensor], path: Path) -> None:
+    try:
+        result = module.load_state_dict(dict(state), strict=False)
+    except RuntimeError as error:  # shapes differ
+        lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+        raise ExportFailed(f"{path.name} does not fit the module: {lines[-1]}") from error
+    wrong = {"it lacks": result.missing_keys, "the module has no": result.unexpected_keys}
+    problems = [f"{what} {_some(keys)}" for what, keys in wrong.items() if keys]
+    if problems:
+        raise ExportFailed(f"{path.name} does not fit the module: {'; '.join(problems)}")
+
+
+def _some(keys: Sequence[str]) -> str:
+    more = len(keys) - _NAMED_KEYS
+    return ", ".join(keys[:_NAMED_KEYS]) + (f" and {more} more" if more > 0 else "")

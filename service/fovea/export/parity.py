@@ -1,0 +1,106 @@
+"""Does the exported file say what PyTorch says? Body and, where there is a library, kernels against float64.
+
+Two bounds follow from one measured quantity, the error PyTorch itself makes in float32. Parity: at most 4 times that,
+or 1e-4 of the largest value, since ONNX Runtime sums in another order. Golden tolerance: 10 times what was measured,
+plus the same share, since other devices sum in yet other orders.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from fovea.contract.errors import ExportFailed
+from fovea.contract.model_card import Parity
+from fovea.export.reference import Answer, Arrays, Reference
+from fovea.runtime.session import SessionSettings, open_session
+
+BATCH_ROWS = (1, 2, 7, 32)
+_FACTOR, _GOLDEN_FACTOR, _FLOOR = 4.0, 10.0, 1e-4
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Largest absolute errors of one tensor against float64, and the largest absolute value it has there."""
+
+    error: float
+    float32_error: float
+    scale: float
+
+    @property
+    def bound(self) -> float:
+        """The error that float32 explains."""
+        return max(_FACTOR * self.float32_error, _FLOOR * self.scale)
+
+    @property
+    def golden_tolerance(self) -> float:
+        """What another device may deviate."""
+        return _GOLDEN_FACTOR * max(self.error, self.float32_error) + _FLOOR * self.scale
+
+
+def measure_parity(
+    files: Sequence[Path], reference: Reference, batches: Sequence[Arrays], kernel_library: Path | None = None
+) -> tuple[Parity, ...]:
+    """One record for the bodies and, with a library, one for the kernels, each the worst over `files`.
+
+    A file has the outputs of the module first; what follows is taken as its attention maps in order. ExportFailed
+    where an error is beyond its bound.
+    """
+    runs: dict[Literal["body", "kernel"], Path | None] = {"body": None}
+    if kernel_library is not None:
+        runs["kernel"] = kernel_library
+    found = []
+    for name, library in runs.items():
+        sessions = [open_session(file, SessionSettings(kernel_library=library)) for file in files]
+        errors = {
+            _rows(batch): max(_parity_error(session, reference, batch, name) for session in sessions)
+            for batch in batches
+        }
+        found.append(Parity(runs=name, max_abs_error=errors))
+    return tuple(found)
+
+
+def compare(session: onnxruntime.InferenceSession, reference: Reference, inputs: Arrays) -> dict[str, Comparison]:
+    """Every output of the session, by name, against the module in float64 and in float32."""
+    names = [output.name for output in session.get_outputs()]
+    actual = session.run(names, dict(inputs))
+    exact = flat_answer(reference.answer(inputs), len(names))
+    single = flat_answer(reference.answer_float32(inputs), len(names))
+    return {
+        name: Comparison(_largest(a, e), _largest(s, e), _largest(e, np.zeros_like(e)))
+        for name, a, e, s in zip(names, actual, exact, single, strict=True)
+    }
+
+
+def flat_answer(answer: Answer, count: int) -> list[NDArray[Any]]:
+    """The module's outputs, then its maps: the outputs of `maps.onnx`; the first `count` of them."""
+    return [*answer.outputs, *(array for call in answer.attention for array in call.maps)][:count]
+
+
+def _parity_error(session: onnxruntime.InferenceSession, reference: Reference, inputs: Arrays, run: str) -> float:
+    compared = compare(session, reference, inputs)
+    for name, comparison in compared.items():
+        if not comparison.error <= comparison.bound:  # a NaN fails too
+            raise ExportFailed(
+                f"{name} of the {run} is off by {comparison.error:.3g} at batch {_rows(inputs)}; "
+                f"float32 explains {comparison.bound:.3g}"
+            )
+    return max(comparison.error for comparison in compared.values())
+
+
+def _rows(inputs: Mapping[str, NDArray[Any]]) -> int:
+    return len(next(iter(inputs.values())))
+
+
+def _largest(left: NDArray[Any], right: NDArray[Any]) -> float:
+    if left.shape != right.shape:
+        raise ExportFailed(f"the exported graph gives shape {list(left.shape)}, PyTorch {list(right.shape)}")
+    if left.size == 0:
+        return 0.0
+    return float(np.max(np.abs(left.astype(np.float64) - right.astype(np.float64))))

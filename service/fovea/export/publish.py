@@ -1,0 +1,84 @@
+"""Puts a version into a repository in one step: written beside it under a hidden name, made durable, renamed."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from fovea.contract.errors import ExportFailed
+from fovea.contract.model_card import CARD_FILE, ModelCard
+
+Write = Callable[[Path], ModelCard]
+"""Writes a version's files into a folder and returns its card, without the hashes."""
+
+
+def publish(repository: Path, name: str, version: int | None, write: Write) -> Path:
+    """The folder `<repository>/<name>/<version>`, complete, or nothing. `version` None: the next free number.
+
+    Raises ExportFailed where the version exists already: it is never overwritten. Whatever `write` raises passes
+    through, and leaves nothing behind.
+    """
+    model_folder = repository / name
+    if version is not None and (model_folder / str(version)).exists():
+        raise ExportFailed(f"{name} version {version} exists already; versions are never overwritten")
+    model_folder.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(dir=model_folder, prefix=".publishing-"))
+    try:
+        scratch.chmod(0o755)  # mkdtemp's 0700 would hide the version from the server's user
+        _complete(scratch, write(scratch))
+        return _rename(scratch, model_folder, version)
+    except BaseException:
+        shutil.rmtree(scratch, ignore_errors=True)
+        _remove_if_empty(model_folder)
+        raise
+
+
+def next_version(model_folder: Path) -> int:
+    """One more than the largest version number there is."""
+    numbers = [int(entry.name) for entry in model_folder.iterdir() if entry.name.isdecimal()]
+    return max(numbers, default=0) + 1
+
+
+def sha256_of(path: Path) -> str:
+    """The hash of a file's content, in hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _complete(folder: Path, card: ModelCard) -> None:
+    """Write the card with the hash of every other file, then force everything to disk."""
+    hashes = {path.name: sha256_of(path) for path in sorted(folder.iterdir())}
+    (folder / CARD_FILE).write_text(card.model_copy(update={"sha256": hashes}).to_json(), encoding="utf-8")
+    for path in (*folder.iterdir(), folder):
+        _to_disk(path)
+
+
+def _rename(scratch: Path, model_folder: Path, version: int | None) -> Path:
+    """Rename to the version's number. Where another exporter was faster, its files stay: then to the next number."""
+    while True:
+        target = model_folder / str(version if version is not None else next_version(model_folder))
+        try:
+            scratch.rename(target)  # fails on a folder that holds files
+        except OSError as error:
+            if version is None and target.exists():
+                continue
+            raise ExportFailed(f"{model_folder.name} version {target.name} cannot be made: {error.strerror}") from error
+        _to_disk(model_folder)
+        return target
+
+
+def _to_disk(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def _remove_if_empty(folder: Path) -> None:
+    if folder.is_dir() and not any(folder.iterdir()):
+        folder.rmdir()

@@ -1,0 +1,109 @@
+"""From a subject to a published version: graph, files, parity, golden batch, card."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+import onnx
+import torch
+from torch import nn
+
+from fovea.contract.attention import AttentionType
+from fovea.contract.model_card import (
+    GOLDEN_FILE,
+    MAPS_FILE,
+    MODEL_FILE,
+    AttentionLayer,
+    ModelCard,
+    Preprocessing,
+    Training,
+)
+from fovea.contract.operators import VERSION
+from fovea.export.bodies import OPSET
+from fovea.export.exporter import export_graph
+from fovea.export.graph import ExportedGraph
+from fovea.export.parity import BATCH_ROWS, compare, flat_answer, measure_parity
+from fovea.export.publish import publish
+from fovea.export.reference import Arrays, Reference
+from fovea.export.weights import save_models
+from fovea.runtime.golden import write_golden
+from fovea.runtime.session import SessionSettings, open_session
+
+GOLDEN_ROWS = 4
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A module to export, and what is known about it. `rows(n)` gives n input rows, by input name, always the same."""
+
+    name: str
+    module: nn.Module
+    rows: Callable[[int], Arrays]
+    output_names: Sequence[str]
+    attention: AttentionType | None = None
+    """The primary type; None: the most frequent one of its layers."""
+    labels: tuple[str, ...] = ()
+    preprocessing: Preprocessing | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
+    training: Training | None = None
+
+
+def export_version(
+    subject: Subject, repository: Path, version: int | None = None, kernel_library: Path | None = None
+) -> Path:
+    """Export, check against PyTorch, publish; the new version's folder. ExportFailed tells what did not work."""
+    example = {name: torch.tensor(array) for name, array in subject.rows(2).items()}
+    graph = export_graph(subject.module, example, subject.output_names)
+    return publish(repository, subject.name, version, partial(_write, subject, graph, kernel_library))
+
+
+def _write(subject: Subject, graph: ExportedGraph, kernel_library: Path | None, folder: Path) -> ModelCard:
+    files = save_models(folder, _models(graph))
+    reference = Reference(subject.module)
+    card = _describe(subject, graph)
+    parity = measure_parity(files, reference, [subject.rows(rows) for rows in BATCH_ROWS], kernel_library)
+    tolerances = _write_golden(folder / GOLDEN_FILE, files[-1], card, reference, subject.rows(GOLDEN_ROWS))
+    return card.model_copy(update={"parity": parity, "tolerances": tolerances})
+
+
+def _models(graph: ExportedGraph) -> dict[str, onnx.ModelProto]:
+    """File name -> model, the one with all outputs last."""
+    return {MODEL_FILE: graph.model} | ({MAPS_FILE: graph.maps} if graph.maps is not None else {})
+
+
+def _write_golden(path: Path, file: Path, card: ModelCard, reference: Reference, inputs: Arrays) -> dict[str, float]:
+    """Write PyTorch's float64 answers for `inputs`; the tolerance of each, measured on `file`, which gives them all."""
+    compared = compare(open_session(file, SessionSettings()), reference, inputs)
+    answers = dict(zip(compared, flat_answer(reference.answer(inputs), len(compared)), strict=True))
+    outputs = {spec.name: answers[spec.name] for spec in card.outputs}
+    write_golden(path, inputs, outputs, {name: answers[name] for name in card.maps})
+    return {name: comparison.golden_tolerance for name, comparison in compared.items()}
+
+
+def _describe(subject: Subject, graph: ExportedGraph) -> ModelCard:
+    """What is known before anything is measured."""
+    return ModelCard(
+        name=subject.name,
+        attention=subject.attention or primary_attention(graph.layers),
+        layers=graph.layers,
+        inputs=graph.inputs,
+        outputs=graph.outputs,
+        batched=True,
+        labels=subject.labels,
+        preprocessing=subject.preprocessing,
+        parameters=sum(parameter.numel() for parameter in subject.module.parameters()),
+        metrics=subject.metrics,
+        training=subject.training,
+        opset=OPSET,
+        operator_version=VERSION if graph.layers else None,
+    )
+
+
+def primary_attention(layers: Sequence[AttentionLayer]) -> AttentionType:
+    """The most frequent type, the first of equals; `none` without layers."""
+    counted = Counter(layer.attention for layer in layers)
+    return counted.most_common(1)[0][0] if counted else AttentionType.NONE
