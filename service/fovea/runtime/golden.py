@@ -52,7 +52,8 @@ def _widened(array: NDArray[Any]) -> NDArray[Any]:
 def read_golden(path: Path) -> Golden:
     """Read a golden batch; ModelBroken where the file is damaged or holds no inputs."""
     try:
-        with np.load(path, allow_pickle=False) as file:
+        # Opened here: numpy leaves the file open where the archive is damaged.
+        with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             entries = {name: file[name] for name in file.files}
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
         raise ModelBroken(f"{path.name} cannot be read: {error}") from error

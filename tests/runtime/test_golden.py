@@ -1,0 +1,89 @@
+"""A golden batch is kept exactly, and every way to disagree with it is seen."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from onnx import helper
+
+from fovea.contract.errors import ModelBroken
+from fovea.runtime.device import CPU
+from fovea.runtime.golden import Golden, check_golden, read_golden, write_golden
+from fovea.runtime.session import ModelSession, SessionSettings, open_session, specs
+
+X = np.arange(33, dtype=np.float32).reshape(11, 3)
+RIGHT = {"y": X.astype(np.float64) * 2}
+
+
+@pytest.fixture
+def doubling(tmp_path, save_model, tensor) -> ModelSession:
+    node = helper.make_node("Add", ["x", "x"], ["y"])
+    path = save_model(tmp_path / "model.onnx", [node], [tensor("x", ["N", 3])], [tensor("y", ["N", 3])])
+    session = open_session(path, SessionSettings())
+    return ModelSession(session, *specs(session), True, 4, CPU)
+
+
+def golden(outputs: dict[str, np.ndarray], inputs: dict[str, np.ndarray] | None = None) -> Golden:
+    return Golden(inputs or {"x": X}, outputs, {})
+
+
+def test_what_is_written_is_read(tmp_path):
+    path = tmp_path / "golden.npz"
+    write_golden(path, {"x": X}, {"y": X, "label": np.array([3])}, {"attention.a": X})
+    read = read_golden(path)
+    assert read.inputs["x"].dtype == np.float32
+    assert read.outputs["y"].dtype == read.maps["attention.a"].dtype == np.float64
+    assert read.outputs["label"].dtype == np.int64
+    assert np.array_equal(read.inputs["x"], X)
+
+
+def test_objects_are_never_pickled(tmp_path):
+    with pytest.raises(ValueError, match="numbers only"):
+        write_golden(tmp_path / "golden.npz", {"x": np.array([{}])}, {}, {})
+    np.savez(tmp_path / "evil.npz", **{"inputs/x": np.array([{}], np.object_)})
+    with pytest.raises(ModelBroken, match=r"evil\.npz cannot be read"):
+        read_golden(tmp_path / "evil.npz")
+
+
+@pytest.mark.parametrize("content", [b"", b"text", b"PK\x03\x04 cut short"])
+def test_damaged_file_is_told(tmp_path: Path, content):
+    path = tmp_path / "golden.npz"
+    path.write_bytes(content)
+    with pytest.raises(ModelBroken, match=r"golden\.npz cannot be read"):
+        read_golden(path)
+
+
+def test_file_without_inputs_is_told(tmp_path):
+    write_golden(tmp_path / "golden.npz", {}, {"y": X}, {})
+    with pytest.raises(ModelBroken, match="no inputs"):
+        read_golden(tmp_path / "golden.npz")
+
+
+def test_right_answers_agree_though_the_batch_is_larger_than_the_session_takes(doubling):
+    assert check_golden(doubling, golden(RIGHT), {"y": 0.0}) == []
+
+
+def test_deviation_beyond_the_tolerance_is_told_with_its_size(doubling):
+    wrong = RIGHT["y"].copy()
+    wrong[10, 2] += 0.5
+    assert check_golden(doubling, golden({"y": wrong}), {"y": 0.4}) == ["y: off by 0.5, allowed 0.4"]
+    assert check_golden(doubling, golden({"y": wrong}), {"y": 0.6}) == []
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_number_that_is_none_never_agrees(doubling, bad):
+    x = X.copy()
+    x[0, 0] = bad
+    assert len(check_golden(doubling, golden({"y": x.astype(np.float64) * 2}, {"x": x}), {"y": 1e9})) == 1
+
+
+def test_missing_tolerance_answer_or_shape_is_a_disagreement(doubling):
+    assert check_golden(doubling, golden(RIGHT), {}) == ["y: no tolerance in the card"]
+    assert check_golden(doubling, golden({"z": X}), {"y": 1}) == ["y: no golden answer"]
+    assert check_golden(doubling, golden({"y": X[:5]}), {"y": 1}) == ["y: shape [11, 3] instead of [5, 3]"]
+
+
+def test_missing_input_is_a_disagreement(doubling):
+    assert check_golden(doubling, golden(RIGHT, {"other": X}), {"y": 1}) == [
+        "the golden batch failed: it has no input x"
+    ]

@@ -1,0 +1,137 @@
+"""A file that nobody vouches for is served if it can be; if it is damaged or hostile there is a reason, and no harm."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from fovea.contract.errors import ModelBroken
+from fovea.runtime.loading import LoadedVersion, LoadSettings, load_version
+from fovea.runtime.probe import ProbeLimits
+
+
+def load(path: Path, limits: ProbeLimits | None = None) -> LoadedVersion:
+    return load_version(path.parent, "plain", 1, LoadSettings(max_batch_rows=4, probe=limits or ProbeLimits()))
+
+
+def refusal(path: Path, limits: ProbeLimits | None = None) -> str:
+    with pytest.raises(ModelBroken) as refused:
+        load(path, limits)
+    assert "\n" not in str(refused.value)
+    return str(refused.value)
+
+
+@pytest.fixture
+def model(tmp_path) -> Path:
+    return tmp_path / "model.onnx"
+
+
+@pytest.fixture
+def doubling(model, save_model, tensor) -> Path:
+    node = helper.make_node("Add", ["x", "x"], ["y"])
+    return save_model(model, [node], [tensor("x", ["N", 3])], [tensor("y", ["N", 3])])
+
+
+def test_plain_file_is_served_from_what_it_says_of_itself(doubling):
+    version = load(doubling)
+    card = version.card
+    assert (card.name, card.attention, card.layers, card.batched) == ("plain", "none", (), True)
+    assert [(spec.name, spec.datatype, spec.shape) for spec in card.inputs] == [("x", "FP32", (-1, 3))]
+    assert (version.kernels, version.session.max_batch_rows) == ("none", 4)
+    assert version.session.infer({"x": np.ones((2, 3), np.float32)})["y"].tolist() == [[2, 2, 2]] * 2
+
+
+def test_file_of_fixed_size_does_not_batch(model, save_model, tensor):
+    node = helper.make_node("Add", ["x", "x"], ["y"])
+    version = load(save_model(model, [node], [tensor("x", [2, 3])], [tensor("y", [2, 3])]))
+    assert not version.card.batched
+    assert version.session.infer({"x": np.ones((2, 3), np.float32)})["y"].tolist() == [[2, 2, 2]] * 2
+
+
+def test_open_first_axis_that_mixes_rows_is_no_batch(model, save_model, tensor):
+    node = helper.make_node("ReduceSum", ["x"], ["y"], keepdims=1)
+    assert not load(save_model(model, [node], [tensor("x", ["N"])], [tensor("y", ["M"])])).card.batched
+
+
+def test_attention_operators_without_a_card_run_from_their_bodies(version_folder):
+    (version_folder / "card.json").unlink()
+    version = load(version_folder / "model.onnx")
+    assert version.session.infer({"image": np.zeros((1, 4, 8, 8), np.float32)})["features"].max() == 0
+
+
+@pytest.mark.parametrize("content", [b"", b"version https://example.org/large-file\n", b"\x08\x0a" * 50, b"\0" * 4096])
+def test_file_that_is_no_model_is_refused(model, content):
+    model.write_bytes(content)
+    assert refusal(model).startswith("model.onnx: ")
+
+
+def test_truncated_file_is_refused(doubling):
+    doubling.write_bytes(doubling.read_bytes()[:-20])
+    assert refusal(doubling).startswith("model.onnx: ")
+
+
+def test_unknown_operator_is_named(model, tensor):
+    node = helper.make_node("Teleport", ["x"], ["y"], domain="org.example")
+    graph = helper.make_graph([node], "graph", [tensor("x", [1])], [tensor("y", [1])])
+    opsets = [helper.make_opsetid("", 21), helper.make_opsetid("org.example", 1)]
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=10), model)
+    assert "Teleport" in refusal(model)
+
+
+@pytest.mark.parametrize("location", ["../secret.bin", "/etc/hostname"])
+def test_weights_outside_the_folder_are_refused(tmp_path, tensor, location):
+    (tmp_path / "secret.bin").write_bytes(bytes(12))
+    weights = helper.make_tensor("w", TensorProto.FLOAT, [3], bytes(12), raw=True)
+    weights.ClearField("raw_data")
+    weights.data_location = TensorProto.EXTERNAL
+    weights.external_data.add(key="location", value=location)
+    node = helper.make_node("Add", ["x", "w"], ["y"])
+    graph = helper.make_graph([node], "graph", [tensor("x", ["N", 3])], [tensor("y", ["N", 3])], [weights])
+    model = tmp_path / "1" / "model.onnx"
+    model.parent.mkdir()
+    model.write_bytes(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10).SerializeToString()
+    )
+    assert refusal(model).startswith("model.onnx: ")
+
+
+def test_input_of_absurd_size_is_refused(model, save_model, tensor):
+    node = helper.make_node("Add", ["x", "x"], ["y"])
+    size = [2**20, 2**20]
+    assert refusal(save_model(model, [node], [tensor("x", size)], [tensor("y", size)])) == (
+        "model.onnx: it needs more memory than a file without a card may use"
+    )
+
+
+def test_file_that_fills_memory_is_refused(model, save_model, tensor):
+    size = helper.make_tensor("value", TensorProto.INT64, [2], [2**19, 2**19])
+    nodes = [
+        helper.make_node("Constant", [], ["size"], value=size),
+        helper.make_node("ConstantOfShape", ["size"], ["huge"]),
+        helper.make_node("ReduceSum", ["huge"], ["sum"], keepdims=0),
+        helper.make_node("Add", ["x", "sum"], ["y"]),
+    ]
+    assert refusal(save_model(model, nodes, [tensor("x", [1])], [tensor("y", [1])])).startswith("model.onnx: ")
+
+
+def test_file_that_never_ends_is_refused(model, save_model, tensor):
+    body = helper.make_graph(
+        [
+            helper.make_node("Identity", ["on"], ["on_again"]),
+            helper.make_node("Sin", ["value"], ["next"]),
+        ],
+        "forever",
+        [tensor("i", [], TensorProto.INT64), tensor("on", [], TensorProto.BOOL), tensor("value", [1])],
+        [tensor("on_again", [], TensorProto.BOOL), tensor("next", [1])],
+    )
+    true = helper.make_tensor("value", TensorProto.BOOL, [], [True])
+    nodes = [
+        helper.make_node("Constant", [], ["true"], value=true),
+        helper.make_node("Loop", ["", "true", "x"], ["y"], body=body),
+    ]
+    path = save_model(model, nodes, [tensor("x", [1])], [tensor("y", [1])])
+    assert "within 2 s" in refusal(path, ProbeLimits(seconds=2)) or "ended with status" in refusal(
+        path, ProbeLimits(seconds=2)
+    )

@@ -1,0 +1,94 @@
+"""A folder of models is read as it is, and one broken corner does not hide the rest."""
+
+from pathlib import Path
+
+import pytest
+
+from fovea.contract.errors import Misconfigured
+from fovea.runtime.repository import chosen_versions, scan
+
+
+@pytest.fixture
+def folder_of(tmp_path: Path):
+    def build(name: str, *versions: str, toml: str | None = None) -> Path:
+        for version in versions:
+            (tmp_path / name / version).mkdir(parents=True)
+        if toml is not None:
+            (tmp_path / name).mkdir(exist_ok=True)
+            (tmp_path / name / "model.toml").write_text(toml)
+        return tmp_path
+
+    return build
+
+
+def test_models_are_found_in_order_with_their_versions(folder_of):
+    folder_of("b", "1")
+    models = scan(folder_of("a", "2", "10", "1"))
+    assert {name: folder.versions for name, folder in models.items()} == {"a": (1, 2, 10), "b": (1,)}
+    assert models["a"].version_path(2).is_dir()
+
+
+def test_what_is_no_version_is_passed_over(folder_of):
+    root = folder_of("a", "1", "0", "-2", "01", "1.5", "latest", ".2", "3.tmp", "٣")
+    (root / "a" / "4").write_text("a file")
+    assert scan(root)["a"].versions == (1,)
+
+
+def test_hidden_temporary_and_empty_folders_are_no_models(folder_of):
+    for name in (".git", "a.tmp", "_x", "with space", "model.part"):
+        folder_of(name, "1")
+    (folder_of("good", "1") / "empty").mkdir()
+    (folder_of("other", "1") / "README.md").touch()
+    assert list(scan(folder_of("last", "1"))) == ["good", "last", "other"]
+
+
+@pytest.mark.parametrize(
+    ("toml", "expected"),
+    [
+        (None, [5]),
+        ('versions = "latest"', [5]),
+        ("versions = {latest = 2}", [3, 5]),
+        ("versions = {latest = 9}", [1, 3, 5]),
+        ('versions = "all"', [1, 3, 5]),
+        ("versions = [1, 3]", [1, 3]),
+        ("versions = [3, 4]", [3]),
+        ("instances = 2", [5]),
+    ],
+)
+def test_version_policy_chooses(folder_of, toml, expected):
+    folder = scan(folder_of("a", "1", "3", "5", toml=toml))["a"]
+    assert folder.problem is None
+    assert chosen_versions(folder) == expected
+
+
+def test_serving_choices_are_read(folder_of):
+    toml = "max_batch_rows = 4\nmax_queue_delay_s = 0.01\ninstances = 2"
+    choices = scan(folder_of("a", "1", toml=toml))["a"].choices
+    assert (choices.max_batch_rows, choices.max_queue_delay_s, choices.instances) == (4, 0.01, 2)
+
+
+@pytest.mark.parametrize(
+    ("toml", "reason"),
+    [
+        ('versions = "newest"', "versions"),
+        ("versions = [0]", "versions"),
+        ("instances = 0", "instances"),
+        ("batch = 4", "batch"),
+        ("max_batch_rows = ", "model.toml"),
+        ("\0", "model.toml"),
+    ],
+)
+def test_broken_choices_are_told_and_hide_no_other_model(folder_of, toml, reason):
+    folder_of("good", "1")
+    models = scan(folder_of("bad", "1", toml=toml))
+    assert reason in str(models["bad"].problem)
+    assert models["good"].problem is None
+
+
+def test_model_without_versions_has_none_to_choose(folder_of):
+    assert chosen_versions(scan(folder_of("a", toml="instances = 1"))["a"]) == []
+
+
+def test_repository_that_is_not_there_is_refused(tmp_path):
+    with pytest.raises(Misconfigured, match="nowhere cannot be read: No such file"):
+        scan(tmp_path / "nowhere")
