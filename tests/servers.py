@@ -1,0 +1,128 @@
+"""Real server processes and small real model files for tests."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import onnx
+from onnx import TensorProto, helper
+from prometheus_client.parser import text_string_to_metric_families
+
+_READY = re.compile(r"gRPC (\S+), HTTP (\S+), metrics (\S+),")
+
+
+@dataclass
+class RunningServer:
+    """A `fovea serve` of its own, on free ports."""
+
+    process: subprocess.Popen[str]
+    ready_line: str
+    errors: list[str] = field(default_factory=list)
+
+    @property
+    def grpc(self) -> str:
+        return self._addresses()[0]
+
+    @property
+    def http(self) -> str:
+        return f"http://{self._addresses()[1]}"
+
+    @property
+    def metrics(self) -> str:
+        return f"http://{self._addresses()[2]}/metrics"
+
+    def _addresses(self) -> tuple[str, ...]:
+        found = _READY.search(self.ready_line)
+        assert found, f"no ready line: {self.ready_line!r}, errors: {''.join(self.errors)}"
+        return found.groups()
+
+    def terminate(self) -> int:
+        """SIGTERM, and the exit status."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(60)
+
+
+@contextmanager
+def running_server(repository: Path, *flags: str) -> Iterator[RunningServer]:
+    """A ready server; stopped, and gone, afterwards."""
+    ports = ("--grpc-port=0", "--http-port=0", "--metrics-port=0")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "fovea.cli", "serve", f"--repository={repository}", *ports, *flags],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert process.stdout is not None
+    assert process.stderr is not None
+    errors: list[str] = []
+    reader = threading.Thread(target=errors.extend, args=(process.stderr,), daemon=True)
+    reader.start()
+    try:
+        yield RunningServer(process, process.stdout.readline(), errors)
+    finally:
+        process.kill() if process.poll() is None else None
+        process.wait(30)
+        reader.join(10)
+        process.stdout.close()
+        process.stderr.close()
+
+
+def samples(text: str) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
+    """Parsed /metrics text: (name, labels) -> value."""
+    families = text_string_to_metric_families(text)
+    return {(s.name, frozenset(s.labels.items())): s.value for family in families for s in family.samples}
+
+
+def tensor(name: str, shape: list[int | str], dtype: int = TensorProto.FLOAT) -> onnx.ValueInfoProto:
+    """A graph input or output; a text is a dynamic axis."""
+    return helper.make_tensor_value_info(name, dtype, shape)
+
+
+def save_model(
+    repository: Path,
+    name: str,
+    nodes: list[onnx.NodeProto],
+    inputs: list[onnx.ValueInfoProto],
+    outputs: list[onnx.ValueInfoProto],
+    version: int = 1,
+) -> Path:
+    """Write a plain ONNX file, without a card, into a repository."""
+    folder = repository / name / str(version)
+    folder.mkdir(parents=True)
+    graph = helper.make_graph(nodes, name, inputs, outputs)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+    onnx.save(model, folder / "model.onnx")
+    return folder
+
+
+def plain_models(repository: Path) -> Path:
+    """Small models that cover the kinds of input: several datatypes, a pair, no batch, any length, one damaged."""
+    node = helper.make_node
+    x, y = tensor("x", ["n", 4]), tensor("y", ["n", 4])
+    save_model(repository, "double", [node("Add", ["x", "x"], ["y"])], [x], [y])
+    b = tensor("b", ["n", 4])
+    save_model(repository, "pair", [node("Sub", ["x", "b"], ["y"])], [x, b], [y])
+    text_in, text_out = tensor("x", ["n", 2], TensorProto.STRING), tensor("y", ["n", 2], TensorProto.STRING)
+    save_model(repository, "texts", [node("Identity", ["x"], ["y"])], [text_in], [text_out])
+    for name, dtype in (
+        ("integers", TensorProto.INT32),
+        ("integers8", TensorProto.INT8),
+        ("half", TensorProto.FLOAT16),
+    ):
+        in_, out = tensor("x", ["n", 2], dtype), tensor("y", ["n", 2], dtype)
+        save_model(repository, name, [node("Identity", ["x"], ["y"])], [in_], [out])
+    save_model(repository, "single", [node("Neg", ["x"], ["y"])], [tensor("x", [3])], [tensor("y", [3])])
+    long_in, long_out = tensor("x", ["n", "length"]), tensor("y", ["n", "length"])
+    save_model(repository, "any_length", [node("Neg", ["x"], ["y"])], [long_in], [long_out])
+    damaged = repository / "damaged" / "1"
+    damaged.mkdir(parents=True)
+    (damaged / "model.onnx").write_bytes(b"this is no ONNX file")
+    return repository

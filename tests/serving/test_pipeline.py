@@ -1,0 +1,184 @@
+"""One version's queue and worker: admission, isolation, and the end."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import pytest
+from fakes import FakeObserver, FakeReply, FakeSession
+
+from fovea.contract.errors import Cancelled, DeadlineExceeded, Draining, ExecutionFailed, QueueFull, QueueTimeout
+from fovea.serving.batcher import BatchPolicy, Kind, Request
+from fovea.serving.pipeline import Pipeline, Workshop
+
+LONG_S = 20.0
+
+
+class Bench:
+    """A pipeline over a fake session that runs only while `open` is set."""
+
+    def __init__(self, max_queue: int = 100, max_rows: int = 8) -> None:
+        self.open = threading.Event()
+        self.running = threading.Event()
+        self.session = FakeSession(self._before_run)
+        self.observer = FakeObserver()
+        workshop = Workshop(lambda: self.session, lambda: FakeSession())
+        self.pipeline = Pipeline(workshop, BatchPolicy(max_rows), self.observer, max_queue=max_queue)
+
+    def _before_run(self) -> None:
+        self.running.set()
+        assert self.open.wait(LONG_S)
+
+    def send(self, *values: float, maps: bool = False, **times: float) -> FakeReply:
+        reply = FakeReply()
+        x = np.array(values, np.float64).reshape(-1, 1)
+        self.pipeline.submit(Request({"x": x}, len(x), Kind("x", maps), reply, time.monotonic(), **times))
+        return reply
+
+    def hold_worker(self) -> FakeReply:
+        """Put the worker into a batch that does not end before `open` is set."""
+        reply = self.send(0.0)
+        assert self.running.wait(LONG_S)
+        return reply
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    bench = Bench()
+    yield bench
+    bench.open.set()
+    bench.pipeline.close()
+
+
+def answered(reply: FakeReply) -> list[float]:
+    assert reply.done.wait(LONG_S)
+    assert reply.error is None
+    assert reply.outputs is not None
+    return reply.outputs["y"][:, 0].tolist()
+
+
+def failed(reply: FakeReply) -> Exception:
+    assert reply.done.wait(LONG_S)
+    assert reply.error is not None
+    return reply.error
+
+
+def test_requests_that_wait_together_run_together_and_get_their_own_rows(bench: Bench) -> None:
+    bench.hold_worker()
+    replies = [bench.send(1.0), bench.send(2.0, 3.0), bench.send(4.0)]
+    bench.open.set()
+    assert [answered(reply) for reply in replies] == [[2.0], [4.0, 6.0], [8.0]]
+    assert bench.session.batches == [[0.0], [1.0, 2.0, 3.0, 4.0]]
+
+
+def test_a_cancelled_caller_does_not_hurt_its_batch_mates(bench: Bench) -> None:
+    bench.hold_worker()
+    first, cancelled, last = bench.send(1.0), bench.send(2.0), bench.send(3.0)
+    cancelled.gone = True
+    bench.open.set()
+    assert answered(first) == [2.0]
+    assert answered(last) == [6.0]
+    assert isinstance(failed(cancelled), Cancelled)
+    assert [2.0] not in bench.session.batches
+    assert bench.session.batches[1] == [1.0, 3.0]
+
+
+def test_an_expired_request_is_refused_and_never_run(bench: Bench) -> None:
+    bench.hold_worker()
+    now_s = time.monotonic()
+    late, impatient, well = bench.send(1.0, deadline_s=now_s), bench.send(2.0, queue_until_s=now_s), bench.send(3.0)
+    bench.open.set()
+    assert isinstance(failed(late), DeadlineExceeded)
+    assert isinstance(failed(impatient), QueueTimeout)
+    assert answered(well) == [6.0]
+    assert bench.session.batches == [[0.0], [3.0]]
+
+
+def test_a_bad_row_fails_alone_and_its_neighbours_get_their_answers(bench: Bench) -> None:
+    bench.hold_worker()
+    replies = [bench.send(float(value)) for value in (1, 2, -3, 4, 5)]
+    bench.open.set()
+    bad = replies.pop(2)
+    assert [answered(reply) for reply in replies] == [[2.0], [4.0], [8.0], [10.0]]
+    assert isinstance(failed(bad), ExecutionFailed)
+    assert bench.observer.failed_batches >= 2
+
+
+def test_a_full_queue_refuses_at_once_and_says_its_limit_and_load() -> None:
+    bench = Bench(max_queue=2)
+    bench.hold_worker()
+    waiting = [bench.send(1.0), bench.send(2.0)]
+    with pytest.raises(QueueFull, match=r"2 requests wait, the limit is 2"):
+        bench.send(3.0)
+    bench.open.set()
+    assert [answered(reply) for reply in waiting] == [[2.0], [4.0]]
+    bench.pipeline.close()
+
+
+def test_closing_answers_what_waits_and_refuses_what_comes(bench: Bench) -> None:
+    held = bench.hold_worker()
+    waiting = [bench.send(float(value)) for value in range(20)]
+    closing = threading.Thread(target=bench.pipeline.close)
+    closing.start()
+    bench.open.set()
+    closing.join(LONG_S)
+    assert not closing.is_alive()
+    assert answered(held) == [0.0]
+    assert [answered(reply) for reply in waiting] == [[2.0 * value] for value in range(20)]
+    with pytest.raises(Draining):
+        bench.send(1.0)
+
+
+def test_an_answer_that_cannot_be_sent_leaves_the_others_untouched(bench: Bench) -> None:
+    bench.hold_worker()
+    broken, well = bench.send(1.0), bench.send(2.0)
+    broken.answer = lambda outputs: 1 / 0  # type: ignore[method-assign,assignment,return-value]
+    bench.open.set()
+    assert answered(well) == [4.0]
+    assert isinstance(failed(broken), ExecutionFailed)
+
+
+def test_maps_run_in_a_session_of_their_own(bench: Bench) -> None:
+    assert answered(bench.send(5.0, maps=True)) == [10.0]
+    assert bench.session.batches == []
+
+
+def test_every_outcome_is_told_once(bench: Bench) -> None:
+    bench.hold_worker()
+    replies = [bench.send(1.0), bench.send(-1.0), bench.send(2.0, deadline_s=0.0)]
+    bench.open.set()
+    for reply in replies:
+        assert reply.done.wait(LONG_S)
+    bench.pipeline.close()
+    assert sorted(bench.observer.outcomes) == ["deadline", "failed", "ok", "ok"]
+
+
+def test_many_senders_and_two_workers_lose_nothing() -> None:
+    sessions: list[FakeSession] = []
+    observer = FakeObserver()
+
+    def open_session() -> FakeSession:
+        sessions.append(FakeSession())
+        return sessions[-1]
+
+    workshop = Workshop(open_session, open_session)
+    pipeline = Pipeline(workshop, BatchPolicy(8), observer, max_queue=10_000, instances=2)
+    replies: dict[int, FakeReply] = {}
+
+    def send(start: int) -> None:
+        for value in range(start, start + 500):
+            replies[value] = FakeReply()
+            x = np.full((1, 1), float(value))
+            pipeline.submit(Request({"x": x}, 1, Kind("x"), replies[value], time.monotonic()))
+
+    threads = [threading.Thread(target=send, args=(1000 * index,)) for index in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    pipeline.close()
+    assert {value: answered(reply) for value, reply in replies.items()} == {v: [2.0 * v] for v in replies}
+    assert sum(observer.batch_rows) == 2000
