@@ -52,7 +52,7 @@ def _parser(chosen: str) -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"fovea {__version__}")
     arms = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
     for name, arm in ARMS.items():
-        subparser = arms.add_parser(name, help=arm.summary, description=arm.summary.capitalize() + ".")
+        subparser = arms.add_parser(name, help=arm.summary, description=arm.summary[0].upper() + arm.summary[1:] + ".")
         if name == chosen:
             module = importlib.import_module(arm.module)
             module.add_arguments(subparser)

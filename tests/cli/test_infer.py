@@ -1,0 +1,80 @@
+"""`fovea infer` against a real server: labels, probabilities, heat maps, and what goes wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+Fovea = Callable[..., tuple[int, str, str]]
+
+
+def test_a_picture_gets_its_label_and_probability(fovea: Fovea, server: str, bright: Path) -> None:
+    status, out, err = fovea("infer", "tiny", bright, "--server", server)
+    assert (status, err) == (0, "")
+    assert [line.split("%")[1].strip() for line in out.splitlines()] == ["bright", "dark"]
+    assert sum(float(line.split("%")[0]) for line in out.splitlines()) == pytest.approx(100, abs=0.02)
+
+
+def test_top_limits_the_labels(fovea: Fovea, server: str, bright: Path) -> None:
+    _, out, _ = fovea("infer", "tiny", bright, "--server", server, "--top", "1")
+    assert len(out.splitlines()) == 1
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16"])
+def test_pictures_of_every_kind_are_answered(fovea: Fovea, server: str, tmp_path: Path, mode: str) -> None:
+    path = tmp_path / ("picture.tiff" if mode in ("CMYK", "I;16") else "picture.png")
+    Image.new(mode, (31, 17), 0 if mode != "I;16" else 60000).save(path)
+    status, out, err = fovea("infer", "tiny", path, "--server", server, "--top", "1")
+    assert (status, err, len(out.splitlines())) == (0, "", 1)
+
+
+def test_the_attention_map_is_drawn_over_the_picture(fovea: Fovea, server: str, bright: Path, tmp_path: Path) -> None:
+    path = tmp_path / "map.png"
+    status, out, _ = fovea("infer", "tiny", bright, "--server", server, "--attention", path)
+    assert status == 0
+    assert "cbam of layer look" in out
+    with Image.open(path) as drawn:
+        assert (drawn.mode, drawn.width * 7, min(drawn.size) >= 448) == ("RGB", drawn.height * 9, True)
+
+
+def test_a_map_without_positions_is_drawn_below_the_picture(
+    fovea: Fovea, server: str, bright: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "map.png"
+    status, _, err = fovea(
+        "infer", "tiny", bright, "--server", server, "--attention", path, "--layer", "attention.look.gate"
+    )
+    assert (status, err) == (0, "")
+    with Image.open(path) as drawn:
+        assert drawn.height > drawn.width * 7 / 9
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["infer", "nobody", "{picture}", "--server", "{server}"], "unknown model 'nobody'"),
+        (["infer", "damaged", "{picture}", "--server", "{server}"], "maps.onnx"),
+        (["infer", "tiny", "{folder}/none.png", "--server", "{server}"], "No such file"),
+        (["infer", "tiny", "{folder}", "--server", "{server}"], "directory"),
+        (["infer", "tiny", __file__, "--server", "{server}"], "no picture"),
+        (["infer", "tiny", "{picture}", "--server", "127.0.0.1:1"], "127.0.0.1:1: "),
+        (["infer", "tiny", "{picture}", "--server", "{server}", "--attention", "x.png", "--layer", "ear"], "look"),
+        (
+            ["infer", "tiny", "{picture}", "--server", "{server}", "--attention", "{folder}/no/x.png"],
+            "cannot be written",
+        ),
+        (["infer", "tiny", "{picture}", "--server", "{server}", "--attention", "{folder}/x.what"], "cannot be written"),
+    ],
+)
+def test_what_goes_wrong_is_one_clear_line(
+    fovea: Fovea, server: str, bright: Path, tmp_path: Path, words: list[str], told: str
+) -> None:
+    filled = [word.format(picture=bright, server=server, folder=tmp_path) for word in words]
+    status, _, err = fovea(*filled)
+    assert status == 1
+    assert err.startswith("fovea: ")
+    assert err.count("\n") == 1
+    assert told in err

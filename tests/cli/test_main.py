@@ -1,0 +1,87 @@
+"""The command itself: version, help, flags made from the settings, errors."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from fovea import __version__
+from fovea.cli import ARMS, main
+from fovea.cli.serve import flag, shown_default, variable
+from fovea.serving.settings import Settings
+
+Fovea = Callable[..., tuple[int, str, str]]
+
+
+def help_of(capsys: pytest.CaptureFixture[str], *words: str) -> str:
+    with pytest.raises(SystemExit, match="0"):
+        main([*words, "--help"])
+    return " ".join(capsys.readouterr().out.split())
+
+
+def test_version_is_the_packages(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        main(["--version"])
+    assert capsys.readouterr().out == f"fovea {__version__}\n"
+
+
+def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    text = help_of(capsys)
+    assert all(name in text and arm.summary in text for name, arm in ARMS.items())
+
+
+@pytest.mark.parametrize("name", list(ARMS))
+def test_every_command_has_help(capsys: pytest.CaptureFixture[str], name: str) -> None:
+    assert f"usage: fovea {name}" in help_of(capsys, name)
+
+
+@pytest.mark.parametrize("name", list(Settings.model_fields))
+def test_every_setting_is_a_flag_whose_help_tells_its_default_and_variable(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("COLUMNS", "1000")
+    text = help_of(capsys, "serve")
+    assert flag(name) in text
+    assert f"[default: {shown_default(Settings.model_fields[name])}; {variable(name)}]" in text
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["serve", "--grpc-port", "many"], "--grpc-port (FOVEA_GRPC_PORT)"),
+        (["serve", "--grpc-port", "70000"], "65535"),
+        (["serve", "--device", "abacus"], "abacus"),
+        (["export"], "fashion-cbam"),
+        (["export", "nothing-known"], "nothing-known"),
+        (["export", "some.module:factory"], "--name"),
+    ],
+)
+def test_a_wrong_command_line_is_one_clear_line(fovea: Fovea, words: list[str], told: str) -> None:
+    status, out, err = fovea(*words)
+    assert (status, out, err.count("\n")) == (1, "", 1)
+    assert told in err
+
+
+def test_a_variable_is_read_where_no_flag_is_given(fovea: Fovea, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FOVEA_GRPC_PORT", "never")
+    status, _, err = fovea("serve")
+    assert status == 1
+    assert "never" in err
+
+
+def test_export_without_its_extra_says_what_to_install(tmp_path: Path) -> None:
+    script = "import sys; sys.modules['torch'] = None; from fovea.cli import main; sys.exit(main(['export', '--all']))"
+    done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "pip install 'fovea[export]'" in done.stderr
+    assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.parametrize("heavy", ["torch", "onnx", "onnxruntime", "grpc", "PIL"])
+def test_the_version_is_told_without_loading_anything_heavy(heavy: str) -> None:
+    script = f"import sys, fovea.cli; sys.exit({heavy!r} in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0

@@ -1,0 +1,54 @@
+"""`fovea models` and `fovea health`."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+Fovea = Callable[..., tuple[int, str, str]]
+
+
+def line_of(model: str, out: str) -> str:
+    return next(line for line in out.splitlines() if line.startswith(model))
+
+
+def test_models_on_disk_are_listed_with_their_facts(fovea: Fovea, repository: Path) -> None:
+    status, out, _ = fovea("models", "--repository", repository)
+    assert status == 0
+    assert line_of("tiny", out).split() == ["tiny", "1", "cbam", "1,234", "98.76", "%", "on", "disk"]
+
+
+def test_a_damaged_version_says_what_is_wrong(fovea: Fovea, repository: Path) -> None:
+    _, out, _ = fovea("models", "--repository", repository)
+    assert "broken: maps.onnx" in line_of("damaged", out)
+
+
+def test_a_plain_file_needs_no_card(fovea: Fovea, tmp_path: Path) -> None:
+    (tmp_path / "plain" / "1").mkdir(parents=True)
+    (tmp_path / "plain" / "1" / "model.onnx").touch()
+    _, out, _ = fovea("models", "--repository", tmp_path)
+    assert "without a card" in line_of("plain", out)
+
+
+def test_models_of_a_server_are_listed_with_their_state(fovea: Fovea, server: str) -> None:
+    status, out, _ = fovea("models", "--server", server)
+    assert status == 0
+    assert line_of("tiny", out).split() == ["tiny", "1", "cbam", "1,234", "98.76", "%", "ready"]
+    assert "unavailable: maps.onnx" in line_of("damaged", out)
+
+
+def test_a_missing_folder_is_one_clear_line(fovea: Fovea, tmp_path: Path) -> None:
+    status, out, err = fovea("models", "--repository", tmp_path / "nowhere")
+    assert (status, out, err.count("\n")) == (1, "", 1)
+    assert "nowhere" in err
+
+
+@pytest.mark.parametrize(("model", "status"), [("", 0), ("tiny", 0), ("damaged", 1), ("nobody", 1)])
+def test_health_is_an_exit_status(fovea: Fovea, server: str, model: str, status: int) -> None:
+    assert fovea("health", "--server", server, "--model", model)[0] == status
+
+
+def test_nobody_there_is_not_healthy(fovea: Fovea) -> None:
+    assert fovea("health", "--server", "127.0.0.1:1")[:2] == (1, "not serving\n")

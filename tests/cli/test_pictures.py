@@ -1,0 +1,96 @@
+"""Pictures to tensors, maps to heat maps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fovea.cli.pictures import coloured, heat, read_picture, to_tensor
+from fovea.contract.errors import InvalidRequest
+from fovea.contract.model_card import Preprocessing
+
+GREY = Preprocessing(mode="L", height=2, width=3, mean=(0.5,), std=(0.25,))
+COLOUR = Preprocessing(mode="RGB", height=2, width=2, mean=(0.5, 0.4, 0.3), std=(1.0, 1.0, 1.0))
+
+
+def stored(picture: Image.Image, tmp_path: Path) -> Path:
+    path = tmp_path / "picture.png"
+    picture.save(path)
+    return path
+
+
+def test_pixels_are_scaled_then_normalised() -> None:
+    row = to_tensor(Image.new("L", (3, 2), 255), GREY)
+    assert row.dtype == np.float32
+    np.testing.assert_allclose(row, np.full((1, 1, 2, 3), 2.0), rtol=1e-6)
+
+
+def test_each_colour_has_its_own_mean() -> None:
+    row = to_tensor(Image.new("RGB", (2, 2), (255, 0, 0)), COLOUR)
+    np.testing.assert_allclose(row[0, :, 0, 0], [0.5, -0.4, -0.3], rtol=1e-6)
+
+
+def test_what_cannot_be_seen_counts_as_the_mean() -> None:
+    row = to_tensor(Image.new("RGBA", (5, 5), (255, 255, 255, 0)), GREY)
+    np.testing.assert_allclose(row, np.zeros((1, 1, 2, 3)), atol=4 / 255)
+
+
+def test_a_sixteen_bit_picture_is_scaled_and_not_clipped(tmp_path: Path) -> None:
+    half = Image.fromarray(np.full((4, 4), 32768, np.uint16))
+    assert read_picture(stored(half, tmp_path)).getpixel((0, 0)) == pytest.approx(128, abs=1)
+
+
+def test_a_photograph_is_turned_upright(tmp_path: Path) -> None:
+    path = tmp_path / "photo.jpg"
+    exif = Image.Exif()
+    exif[0x0112] = 6  # rotate by 90 degrees to view
+    Image.new("RGB", (40, 20)).save(path, exif=exif)
+    assert read_picture(path).size == (20, 40)
+
+
+def test_a_truncated_picture_is_refused(tmp_path: Path) -> None:
+    path = stored(Image.effect_noise((64, 64), 50), tmp_path)
+    path.write_bytes(path.read_bytes()[:1500])
+    with pytest.raises(InvalidRequest, match=r"picture\.png"):
+        read_picture(path)
+
+
+@pytest.mark.parametrize(
+    ("shape", "plane"),
+    [
+        ((8,), (1, 8)),
+        ((1, 7, 7), (7, 7)),
+        ((16, 5, 6), (5, 6)),
+        ((49, 64), (7, 7)),
+        ((50, 64), (7, 7)),
+        ((12, 3), (1, 12)),
+    ],
+)
+def test_a_map_of_each_kind_becomes_a_plane(shape: tuple[int, ...], plane: tuple[int, ...]) -> None:
+    values = np.random.default_rng(0).random(shape)
+    assert heat(values).shape == plane
+    assert (heat(values).min(), heat(values).max()) == (0.0, 1.0)
+
+
+def test_the_key_that_everything_attends_to_is_brightest() -> None:
+    probabilities = np.zeros((2, 9, 9))
+    probabilities[:, :, 5] = 1.0
+    assert np.unravel_index(heat(probabilities).argmax(), (3, 3)) == (1, 2)
+
+
+def test_a_map_that_is_the_same_everywhere_is_dark() -> None:
+    assert not heat(np.ones((1, 4, 4))).any()
+
+
+def test_a_map_of_no_known_kind_is_refused() -> None:
+    with pytest.raises(InvalidRequest, match="cannot be drawn"):
+        heat(np.ones((2, 2, 2, 2)))
+
+
+def test_more_attention_is_lighter() -> None:
+    lightness = np.asarray(coloured(np.linspace(0, 1, 64)[None]).convert("L"), np.int64)[0]
+    assert (np.diff(lightness) >= 0).all()
+    assert lightness[-1] - lightness[0] > 200
