@@ -1,4 +1,5 @@
-// A library of one kernel, ai.fovea::SimAM for float on the CPU. -DWRONG leaves out the 0.5, -DSLOW takes its time.
+// A library of one kernel, ai.fovea::SimAM for float on the CPU. -DWRONG leaves out the 0.5, -DSLOW takes its time,
+// -DOTHER has a kernel of another name.
 #include <chrono>
 #include <cmath>
 
@@ -55,7 +56,11 @@ struct Kernel {
 
 struct Op : Ort::CustomOpBase<Op, Kernel> {
   void* CreateKernel(const OrtApi&, const OrtKernelInfo* info) const { return new Kernel(info); }
+#ifdef OTHER
+  const char* GetName() const { return "Gate"; }
+#else
   const char* GetName() const { return "SimAM"; }
+#endif
   const char* GetExecutionProviderType() const { return "CPUExecutionProvider"; }
   size_t GetInputTypeCount() const { return 1; }
   ONNXTensorElementDataType GetInputType(size_t) const { return ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT; }

@@ -44,6 +44,12 @@ def test_slow_kernel_loses_the_race(version_folder, build_kernels):
     assert "kernels took" in version.kernels_reason
 
 
+def test_library_without_a_kernel_for_the_model_is_not_said_to_be_used(version_folder, build_kernels):
+    version = load(version_folder, build_kernels("OTHER"))
+    assert version.kernels == "body"
+    assert "no kernel for this model's operators" in version.kernels_reason
+
+
 def test_file_that_is_no_library_is_passed_over(version_folder, tmp_path):
     library = tmp_path / LIBRARY_NAME
     library.write_text("no library")

@@ -20,6 +20,7 @@ def refusal(path: Path, limits: ProbeLimits | None = None) -> str:
     with pytest.raises(ModelBroken) as refused:
         load(path, limits)
     assert "\n" not in str(refused.value)
+    assert str(path.parent) not in str(refused.value)
     return str(refused.value)
 
 
@@ -135,3 +136,7 @@ def test_file_that_never_ends_is_refused(model, save_model, tensor):
     assert "within 2 s" in refusal(path, ProbeLimits(seconds=2)) or "ended with status" in refusal(
         path, ProbeLimits(seconds=2)
     )
+
+
+def test_process_that_cannot_even_begin_is_a_reason_too(doubling):
+    assert refusal(doubling, ProbeLimits(memory_bytes=1 << 20)).startswith("model.onnx: ")

@@ -72,9 +72,10 @@ def _checked(session: ModelSession, golden: Golden | None, card: ModelCard) -> M
 def _try_kernels(open_with: Open, library: Path, golden: Golden, card: ModelCard) -> ModelSession | str:
     """A session that gives the golden answers with kernels, or why there is none."""
     try:
-        return _checked(open_with(library), golden, card)
+        session = _checked(open_with(library), golden, card)
     except FoveaError as error:
         return f"with kernels: {error}"
+    return session if session.fused_operators else f"{library.name} has no kernel for this model's operators"
 
 
 def race(fused: ModelSession, bodies: ModelSession, golden: Golden, clock: Callable[[], float]) -> str | None:

@@ -16,7 +16,7 @@ from fovea.runtime.files import file_sha256, require_inside, require_whole
 from fovea.runtime.golden import Golden, read_golden
 from fovea.runtime.kernel_choice import Choice, choose_kernels
 from fovea.runtime.probe import ProbeLimits, probe_file
-from fovea.runtime.session import ModelSession, SessionSettings, open_session, specs
+from fovea.runtime.session import ModelSession, SessionSettings, fused_operators, open_session, specs
 from fovea.runtime.warm_up import made_up_row, measure_batch_cost, worthwhile_batch_rows
 
 logger = logging.getLogger(__name__)
@@ -160,7 +160,8 @@ def _open(
     found_inputs, found_outputs = specs(session)
     _require_agreement(model, "inputs", card.inputs, found_inputs)
     _require_agreement(model, "outputs", outputs, found_outputs)
-    return ModelSession(session, card.inputs, outputs, card.batched, max_batch_rows, settings.device)
+    fused = fused_operators(session) if settings.kernel_library else frozenset[str]()
+    return ModelSession(session, card.inputs, outputs, card.batched, max_batch_rows, settings.device, fused)
 
 
 def _require_agreement(model: Path, what: str, stated: tuple[TensorSpec, ...], found: tuple[TensorSpec, ...]) -> None:

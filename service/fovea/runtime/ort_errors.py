@@ -5,12 +5,18 @@ from __future__ import annotations
 import re
 
 _PREFIX = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ")
-_SOURCE = re.compile(r"\S*/onnxruntime/\S+:\d+ ")
+_NOISE = re.compile(
+    r"""\S*/onnxruntime/\S+:\d+\s              # source files of the build
+    | Load\ model\ from\ .*?\ failed:(?=\S)    # the caller knows which file
+    | \ resolved\ path:.*                       # folders of the server
+    """,
+    re.VERBOSE,
+)
 _LONGEST = 300
 
 
 def short_reason(error: BaseException) -> str:
-    """The error in one line, without status codes and source paths of ONNX Runtime's own build."""
+    """The error in one line, without status codes, source files of ONNX Runtime's build and folders of this server."""
     text = " ".join(str(error).split()) or type(error).__name__
-    text = _SOURCE.sub("", _PREFIX.sub("", text))
+    text = _NOISE.sub("", _PREFIX.sub("", text))
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"

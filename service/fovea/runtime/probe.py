@@ -35,7 +35,15 @@ class ProbeLimits:
 
 def probe_file(model: Path, limits: ProbeLimits) -> bool:
     """Try a file in a child process; whether it batches. ModelBroken tells why it cannot be served."""
-    command = [sys.executable, "-m", "fovea.runtime.probe", str(model), str(limits.seconds), str(limits.memory_bytes)]
+    command = [
+        sys.executable,
+        "-P",
+        "-m",
+        "fovea.runtime.probe",
+        str(model),
+        str(limits.seconds),
+        str(limits.memory_bytes),
+    ]
     try:
         child = subprocess.run(
             command, stdin=subprocess.DEVNULL, capture_output=True, timeout=limits.seconds, check=False

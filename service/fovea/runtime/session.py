@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from fovea.contract.errors import Misconfigured, ModelBroken
 from fovea.contract.model_card import TensorSpec
+from fovea.contract.operators import DOMAIN
 from fovea.runtime.datatypes import DATATYPE_OF_ORT
 from fovea.runtime.device import CPU, CUDA_PROVIDER, Device, provider_list
 from fovea.runtime.ort_errors import short_reason
@@ -20,6 +21,7 @@ from fovea.runtime.runners import BoundRunner, FreeRunner, Runner, can_be_bound
 DEVICE_ENTRY = "fovea.device"
 """Session configuration entry that tells the kernel library which device's kernels to register."""
 
+_RECORD_NODES = "session.record_ep_graph_assignment_info"
 _ONLY_FATAL = 4
 
 
@@ -61,10 +63,17 @@ def _options(settings: SessionSettings) -> onnxruntime.SessionOptions:
     options.add_session_config_entry(DEVICE_ENTRY, settings.device.kind)
     if settings.kernel_library is not None:
         options.register_custom_ops_library(str(settings.kernel_library))
+        options.add_session_config_entry(_RECORD_NODES, "1")
     if settings.profile_prefix is not None:
         options.enable_profiling = True
         options.profile_file_prefix = str(settings.profile_prefix)
     return options
+
+
+def fused_operators(session: onnxruntime.InferenceSession) -> frozenset[str]:
+    """The `ai.fovea` operators that kernels run in a session opened with a kernel library; bodies are inlined."""
+    nodes = [node for part in session.get_provider_graph_assignment_info() for node in part.get_nodes()]
+    return frozenset(node.op_type for node in nodes if node.domain == DOMAIN)
 
 
 def specs(session: onnxruntime.InferenceSession) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
@@ -95,12 +104,14 @@ class ModelSession:
         batched: bool,
         max_batch_rows: int,
         device: Device,
+        fused: frozenset[str] = frozenset(),
     ) -> None:
         self.inputs = inputs
         self.outputs = outputs
         self.batched = batched
         self.max_batch_rows = max_batch_rows if batched else 1
         self.device = device
+        self.fused_operators = fused
         self.providers: tuple[str, ...] = tuple(session.get_providers())
         self._runner: Runner = (
             BoundRunner(session, inputs, outputs, max_batch_rows, device)
