@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import re
+import sys
+from contextlib import redirect_stdout
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal
@@ -68,10 +70,14 @@ def cuda_obstacle(index: int) -> str | None:
 
 
 def preload_libraries() -> None:
-    """Load CUDA and cuDNN from their wheels, so that they need not be on the library path."""
+    """Load CUDA and cuDNN from their wheels, so that they need not be on the library path.
+
+    What is missing is printed by ONNX Runtime: to standard error here, since standard output has the ready line.
+    """
     preload = getattr(onnxruntime, "preload_dlls", None)
     if preload is not None:
-        preload()
+        with redirect_stdout(sys.stderr):
+            preload()
 
 
 def _cuda_device_count() -> int:
