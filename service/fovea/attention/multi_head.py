@@ -39,8 +39,10 @@ class MultiHeadAttention(nn.Module):
 
     def split_heads(self, projected: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """(B, T, 3·D) -> q, k, v, each (B, heads, T, d)."""
-        rows, tokens, _ = projected.shape
-        q, k, v = projected.reshape(rows, tokens, 3, self.heads, -1).permute(2, 0, 3, 1, 4).unbind(0)
+        rows, tokens, width = projected.shape
+        q, k, v = (
+            projected.reshape(rows, tokens, 3, self.heads, width // (3 * self.heads)).permute(2, 0, 3, 1, 4).unbind(0)
+        )
         return q, k, v
 
 

@@ -23,9 +23,9 @@ class Schedule:
     peak_learning_rate: float = 4e-3
     weight_decay: float = 0.02
     label_smoothing: float = 0.05
-    max_shift: int = 1
+    max_shift: int = 0
     """Pixels a training image is moved, at most, each way."""
-    flip: bool = True
+    flip: bool = False
     """Mirror every second training image, left to right."""
 
 

@@ -1,0 +1,114 @@
+"""The torch operators: gradients, shapes while tracing, agreement with the contract, and inputs at the edge."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from fovea.attention.operators import OPERATOR_OF
+from fovea.contract.operators import OPERATORS
+
+
+def _random(*shape: int) -> Tensor:
+    """Float64 values in a fixed order, no two alike, so that every maximum is clear."""
+    generator = torch.Generator().manual_seed(sum(shape))
+    return torch.randn(*shape, dtype=torch.float64, generator=generator)
+
+
+def _bottleneck(channels: int, hidden: int = 4) -> tuple[Tensor, ...]:
+    return _random(hidden, channels), _random(hidden), _random(channels, hidden), _random(channels)
+
+
+def _feature_map_calls(shape: tuple[int, int, int, int]) -> dict[str, tuple[object, ...]]:
+    x, mlp, kernel = _random(*shape), _bottleneck(shape[1]), _random(1, 2, 3, 3)
+    return {
+        "squeeze_excitation": (x, *mlp),
+        "spatial_attention": (x, kernel),
+        "cbam": (x, *mlp, kernel),
+        "simam": (x, 1e-4),
+    }
+
+
+def _token_calls(rows: int, tokens: int, width: int) -> dict[str, tuple[object, ...]]:
+    q, k, v = (_random(rows, 2, tokens, width) + shift for shift in (0.0, 0.1, 0.2))
+    mask = torch.rand(tokens, tokens, generator=torch.Generator().manual_seed(1)) > 0.4
+    return {
+        "external_attention": (_random(rows, tokens, width), _random(5, width), _random(5, width), 1e-9),
+        "multi_head_attention": (q, k, v, mask, 0.5, False, 0),
+    }
+
+
+def _calls() -> dict[str, tuple[object, ...]]:
+    return _feature_map_calls((2, 3, 4, 5)) | _token_calls(2, 3, 4)
+
+
+NAMES = [name.removeprefix("fovea::") for name in OPERATOR_OF]
+
+
+def _operator(name: str) -> torch._ops.OpOverloadPacket:
+    return getattr(torch.ops.fovea, name)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_gradients_agree_with_finite_differences(name: str) -> None:
+    arguments = [
+        value.requires_grad_() if isinstance(value, Tensor) and value.is_floating_point() else value
+        for value in _calls()[name]
+    ]
+    assert torch.autograd.gradcheck(_operator(name), arguments)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_tracing_sees_the_shapes_and_gradients_that_running_gives(name: str) -> None:
+    arguments = [
+        value.requires_grad_() if isinstance(value, Tensor) and value.is_floating_point() else value
+        for value in _calls()[name]
+    ]
+    checks = ("test_schema", "test_autograd_registration", "test_faketensor")
+    assert set(torch.library.opcheck(_operator(name), tuple(arguments), test_utils=checks).values()) == {"SUCCESS"}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_operator_gives_every_output_that_the_contract_lists(name: str) -> None:
+    contract = OPERATORS[OPERATOR_OF[f"fovea::{name}"]]
+    assert len(_operator(name)(*_calls()[name])) == len(contract.outputs)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_float32_stays_float32_and_close_to_float64(name: str) -> None:
+    exact = _calls()[name]
+    single = [v.float() if isinstance(v, Tensor) and v.is_floating_point() else v for v in exact]
+    for wide, narrow in zip(_operator(name)(*exact), _operator(name)(*single), strict=True):
+        torch.testing.assert_close(narrow, wide.float(), rtol=2e-5, atol=2e-6)
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1, 1), (2, 1, 7, 7), (3, 5, 1, 1), (1, 7, 13, 11), (2, 17, 3, 1)])
+@pytest.mark.parametrize("name", list(_feature_map_calls((1, 1, 1, 1))))
+def test_feature_maps_of_awkward_size_give_finite_values_of_the_same_shape(
+    name: str, shape: tuple[int, int, int, int]
+) -> None:
+    outputs = _operator(name)(*_feature_map_calls(shape)[name])
+    assert outputs[0].shape == shape
+    assert all(output.isfinite().all() for output in outputs)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_empty_batch_gives_an_empty_answer(name: str) -> None:
+    calls = _feature_map_calls((0, 3, 4, 5)) | _token_calls(0, 3, 4)
+    assert all(output.shape[0] == 0 for output in _operator(name)(*calls[name]))
+
+
+def test_no_gradient_is_asked_of_inputs_that_need_none() -> None:
+    x = _random(2, 3, 4, 5).requires_grad_()
+    kernel = _random(1, 2, 3, 3)
+    torch.ops.fovea.spatial_attention(x, kernel)[0].sum().backward()
+    assert x.grad is not None
+    assert kernel.grad is None
+
+
+def test_a_loss_on_the_attention_map_reaches_the_weights() -> None:
+    kernel = _random(1, 2, 3, 3).requires_grad_()
+    torch.ops.fovea.spatial_attention(_random(2, 3, 4, 5), kernel)[1].sum().backward()
+    assert kernel.grad is not None
+    assert kernel.grad.abs().sum() > 0
