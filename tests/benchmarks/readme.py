@@ -1,0 +1,91 @@
+"""README's generated parts: the chart from a benchmark's JSON, the settings table from the settings.
+
+`python -m tests.benchmarks.readme build/bench.json` writes both, `--check` compares the settings table only.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tests.benchmarks.machine import in_one_line
+
+from fovea.cli.serve import flag, shown_default, variable
+from fovea.serving.settings import Settings
+
+README = Path(__file__).parents[2] / "README.md"
+BAR_CELLS = 20
+
+
+def settings_table() -> str:
+    """One row per setting: flag, variable, default, what it trades."""
+    rows = [
+        f"| `{flag(name)}` | `{variable(name)}` | `{shown_default(field)}` | {_escaped(field.description or '')} |"
+        for name, field in Settings.model_fields.items()
+    ]
+    return "\n".join(["| flag | variable | default | what it does |", "|---|---|---|---|", *rows])
+
+
+def chart(report: Mapping[str, Any]) -> str:
+    """One row per served model, a bar for its speed, the machine below."""
+    served = report["served"]
+    most = max(entry["rows_per_s"] for entry in served)
+    rows = [_chart_row(entry, most) for entry in sorted(served, key=lambda entry: -entry["accuracy"])]
+    head = ["| attention | parameters | accuracy | rows/s served | |", "|---|--:|--:|--:|:--|"]
+    words = "One-row requests, 32 in flight over gRPC, server on one core, client on another; 10,000 test images."
+    return "\n".join([*head, *rows, "", f"{words} {in_one_line(report['machine'])}."])
+
+
+def _chart_row(entry: Mapping[str, Any], most: float) -> str:
+    bar = "█" * max(1, round(BAR_CELLS * entry["rows_per_s"] / most))
+    figures = f"{entry['parameters']:,} | {entry['accuracy']:.2%} | {entry['rows_per_s']:,.0f} | {bar}"
+    return f"| `{entry['attention']}` ({entry['model']}) | {figures} |"
+
+
+def speed(report: Mapping[str, Any]) -> str:
+    """What the benchmark found, target by target."""
+    rows = [_speed_row(finding) for finding in report["findings"]]
+    return "\n".join(["| what | measured | target |", "|---|--:|--:|", *rows])
+
+
+def _speed_row(finding: Mapping[str, Any]) -> str:
+    unit = " " + finding["unit"]
+    missed = "" if finding["passed"] else " (missed)"
+    figures = f"{finding['value']:.2f}{unit}{missed} | {finding['sense']} {finding['target']:g}{unit}"
+    return f"| {finding['name']} | {figures} |"
+
+
+def replaced(text: str, part: str, body: str) -> str:
+    """The text with what stands between a part's two markers replaced."""
+    pattern = rf"(<!-- {part} -->\n).*?(<!-- end of {part} -->)"
+    return re.sub(pattern, lambda found: f"{found[1]}{body}\n{found[2]}", text, count=1, flags=re.DOTALL)
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Write or check; status 1 where the table and the settings differ."""
+    parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.readme", description=__doc__)
+    parser.add_argument("report", nargs="?", type=Path)
+    parser.add_argument("--check", action="store_true")
+    arguments = parser.parse_args(words)
+    before = README.read_text()
+    after = replaced(before, "settings", settings_table())
+    if arguments.check:
+        return int(before != after)
+    if arguments.report:
+        report = json.loads(arguments.report.read_text())
+        after = replaced(replaced(after, "chart", chart(report)), "speed", speed(report))
+    README.write_text(after)
+    return 0
+
+
+def _escaped(text: str) -> str:
+    return text.replace("|", "\\|").replace("<", "&lt;")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,109 @@
+"""README's blocks run: the client against a live server, the commands as they stand; its tables are the code's."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).parents[1]
+TEXT = (ROOT / "README.md").read_text()
+BIN = Path(sys.executable).parent
+MODELS = ROOT / "exported_models"
+
+
+def blocks(language: str) -> list[str]:
+    fenced = re.findall(r"^```(\w*)\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
+    return [block for name, block in fenced if name == language]
+
+
+def run(command: list[str], folder: Path) -> str:
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=240, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def words_of(block: str) -> list[str]:
+    """A one-line shell block as an argument list, with this environment's `fovea`."""
+    words = block.split()
+    return [str(BIN / "fovea") if Path(word).name == "fovea" else word for word in words]
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    """A running server with the exported models."""
+    ports = [f"--{kind}-port=0" for kind in ("grpc", "http", "metrics")]
+    command = [str(BIN / "fovea"), "serve", f"--repository={MODELS}", "--log-level=error", *ports]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        found = re.search(r"gRPC ([0-9.]+:\d+)", process.stdout.readline())
+        assert found
+        yield found[1]
+        process.terminate()
+
+
+def test_the_client_prints_a_class_and_the_shape_of_where_it_looked(address: str, tmp_path: Path) -> None:
+    client = next(block for block in blocks("python") if "tritonclient" in block)
+    script = client.replace("127.0.0.1:8001", address)
+    assert script != client
+    assert re.fullmatch(r"\d \(1, 1, 7, 7\)\n", run([sys.executable, "-c", script], tmp_path))
+
+
+def test_the_client_is_ten_lines_or_fewer() -> None:
+    client = next(block for block in blocks("python") if "tritonclient" in block)
+    assert len(client.splitlines()) <= 10
+
+
+def test_the_picture_gets_its_right_label_and_a_map(address: str, tmp_path: Path) -> None:
+    block = next(block for block in blocks("sh") if "fovea infer" in block)
+    looked = tmp_path / "looked.png"
+    words = [str(looked) if word == "looked.png" else word for word in words_of(block)]
+    assert "Ankle boot" in run([*words, "--server", address], ROOT).splitlines()[0]
+    with Image.open(looked) as picture:
+        assert min(picture.size) >= 448
+
+
+def test_a_module_of_ones_own_is_exported_and_served(tmp_path: Path) -> None:
+    (tmp_path / "mine.py").write_text(next(block for block in blocks("python") if "def network" in block))
+    save = "import torch, mine; torch.save(mine.network().state_dict(), 'mine.pt')"
+    run([sys.executable, "-c", save], tmp_path)
+    run(words_of(next(block for block in blocks("sh") if "fovea export" in block)), tmp_path)
+    line = next(line for line in run([str(BIN / "fovea"), "models"], tmp_path).splitlines() if "mine" in line)
+    assert line.split()[:3] == ["mine", "1", "simam"]
+    assert {path.name for path in (tmp_path / "exported_models" / "mine" / "1").iterdir()} == {
+        *("model.onnx", "maps.onnx", "golden.npz", "card.json")
+    }
+
+
+def test_every_target_of_make_that_is_named_exists() -> None:
+    makefile = (ROOT / "Makefile").read_text()
+    named = set(re.findall(r"make ([a-z-]+)`", TEXT)) | set(re.findall(r"^make ([a-z-]+)", TEXT, re.MULTILINE))
+    assert named
+    assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in named)
+
+
+def test_the_settings_table_is_the_settings() -> None:
+    run([sys.executable, "-m", "tests.benchmarks.readme", "--check"], ROOT)
+
+
+def test_every_metric_that_is_named_is_defined_and_every_one_that_is_defined_is_named() -> None:
+    from fovea.serving.telemetry import METRICS
+
+    named = set(re.findall(r"`(fovea_[a-z_]+)`", TEXT))
+    assert named == set(METRICS) - {"fovea_server_info"}
+
+
+def test_every_command_that_exists_is_in_the_table() -> None:
+    from fovea.cli import ARMS
+
+    assert set(re.findall(r"^\| `fovea ([a-z]+)`", TEXT, re.MULTILINE)) == set(ARMS)
+
+
+def test_every_folder_of_the_map_exists() -> None:
+    tree = next(block for block in blocks("") if "service/fovea/contract/" in block)
+    assert all((ROOT / line.split()[0]).is_dir() for line in tree.splitlines())
