@@ -15,7 +15,7 @@ from fovea.contract.attention import AttentionType
 from fovea.contract.errors import ExportFailed
 from fovea.contract.model_card import MAP_PREFIX, AttentionLayer, TensorSpec
 from fovea.contract.operators import DOMAIN, OPERATORS
-from fovea.export.bodies import body_of, overload_of
+from fovea.export.bodies import body_of, outputs_of, overload_of
 
 _SCOPES = "pkg.torch.onnx.name_scopes"
 
@@ -49,14 +49,13 @@ def finish(traced: onnx.ModelProto) -> ExportedGraph:
     model = copy.deepcopy(traced)
     nodes = attention_nodes(model)
     for node, name in zip(nodes, _layer_names(nodes), strict=True):
-        node.name, node.overload = name, overload_of(node)
+        node.name = name
     shapes = {value.name: value for value in model.graph.value_info}
     layers = tuple(_layer(node, shapes) for node in nodes)
     _remove_traces(model)
-    _append_bodies(model, nodes)
     return ExportedGraph(
-        model=_checked(_without_maps(model)),
-        maps=_checked(_with_maps(model, layers)) if nodes else None,
+        model=_with_bodies(_without_maps(model)),
+        maps=_with_bodies(_with_maps(model, layers)) if nodes else None,
         layers=layers,
         inputs=tuple(_spec(value) for value in model.graph.input),
         outputs=tuple(_spec(value) for value in model.graph.output),
@@ -141,9 +140,16 @@ def _with_maps(model: onnx.ModelProto, layers: tuple[AttentionLayer, ...]) -> on
     return result
 
 
-def _append_bodies(model: onnx.ModelProto, nodes: list[onnx.NodeProto]) -> None:
+def _with_bodies(model: onnx.ModelProto) -> onnx.ModelProto:
+    """Each node is bound to the body it needs and lists that body's outputs; the result passes ONNX's checker."""
+    nodes = attention_nodes(model)
+    for node in nodes:
+        node.overload = overload_of(node)
+        del node.output[len(outputs_of(node.op_type, node.overload)) :]
     for operator, overload in sorted({(node.op_type, node.overload) for node in nodes}):
         model.functions.append(body_of(operator, overload))
+    _check(model)
+    return model
 
 
 def _remove_traces(model: onnx.ModelProto) -> None:
@@ -158,9 +164,8 @@ def _remove_traces(model: onnx.ModelProto) -> None:
     model.producer_name, model.producer_version = "fovea", fovea.__version__
 
 
-def _checked(model: onnx.ModelProto) -> onnx.ModelProto:
+def _check(model: onnx.ModelProto) -> None:
     try:
         onnx.checker.check_model(model, full_check=True)
     except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
         raise ExportFailed(f"the exported graph is not valid ONNX: {str(error).splitlines()[0]}") from error
-    return model
