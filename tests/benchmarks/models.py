@@ -12,7 +12,7 @@ from tests.benchmarks.processes import FOVEA
 
 IDENTITY_FLOATS = 16
 PICTURE_SHAPE = (1, 28, 28)
-WIDE_WIDTHS = (96, 96, 192)
+WIDE_WIDTHS = (128, 128, 256)
 
 
 def wide_cbam() -> Any:
