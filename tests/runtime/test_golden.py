@@ -83,7 +83,14 @@ def test_missing_tolerance_answer_or_shape_is_a_disagreement(doubling):
     assert check_golden(doubling, golden({"y": X[:5]}), {"y": 1}) == ["y: shape [11, 3] instead of [5, 3]"]
 
 
-def test_missing_input_is_a_disagreement(doubling):
-    assert check_golden(doubling, golden(RIGHT, {"other": X}), {"y": 1}) == [
-        "the golden batch failed: it has no input x"
-    ]
+@pytest.mark.parametrize(
+    ("inputs", "reason"),
+    [
+        ({"other": X}, "its input x is missing"),
+        ({"x": X.astype(np.float64)}, "its input x is float64, not FP32"),
+        ({"x": X[:0]}, "its input x has shape [0, 3], not [-1, 3]"),
+        ({"x": X[0]}, "its input x has shape [3], not [-1, 3]"),
+    ],
+)
+def test_unfit_input_is_a_disagreement(doubling, inputs, reason):
+    assert check_golden(doubling, golden(RIGHT, inputs), {"y": 1}) == [f"the golden batch failed: {reason}"]

@@ -40,6 +40,7 @@ def test_two_instances_answer_alike_and_apart(version_folder):
     again = second.infer({"image": -IMAGE})["features"]
     assert np.allclose(first, -again, atol=1e-6)
     version.close()
+    version.close()
     assert np.array_equal(second.infer({"image": -IMAGE})["features"], again)
 
 
@@ -92,6 +93,12 @@ def test_link_that_leads_elsewhere_is_refused(version_folder, tmp_path):
     shutil.move(version_folder / "model.onnx", elsewhere)
     (version_folder / "model.onnx").symlink_to(elsewhere)
     with pytest.raises(ModelBroken, match=r"model\.onnx leads outside"):
+        load(version_folder)
+
+
+def test_link_to_itself_is_refused(version_folder):
+    (version_folder / "weights.bin").symlink_to("weights.bin")
+    with pytest.raises(ModelBroken, match=r"weights\.bin is a link to itself"):
         load(version_folder)
 
 

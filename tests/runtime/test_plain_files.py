@@ -59,6 +59,7 @@ def test_open_first_axis_that_mixes_rows_is_no_batch(model, save_model, tensor):
 def test_attention_operators_without_a_card_run_from_their_bodies(version_folder):
     (version_folder / "card.json").unlink()
     version = load(version_folder / "model.onnx")
+    assert version.kernels == "body"
     assert version.session.infer({"image": np.zeros((1, 4, 8, 8), np.float32)})["features"].max() == 0
 
 

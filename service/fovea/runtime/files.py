@@ -13,10 +13,17 @@ def require_inside(folder: Path) -> None:
     """ModelBroken where a symbolic link of the folder leads out of it, or where there is no model file."""
     home = folder.resolve()
     for entry in sorted(folder.rglob("*")):
-        if not entry.resolve().is_relative_to(home):
+        if not _resolved(entry).is_relative_to(home):
             raise ModelBroken(f"{entry.relative_to(folder)} leads outside the version's folder")
     if not (folder / MODEL_FILE).is_file():
         raise ModelBroken(f"{MODEL_FILE} is missing")
+
+
+def _resolved(path: Path) -> Path:
+    try:
+        return path.resolve()
+    except RuntimeError as error:
+        raise ModelBroken(f"{path.name} is a link to itself") from error
 
 
 def require_whole(folder: Path, card: ModelCard) -> None:

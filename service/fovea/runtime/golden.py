@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fovea.contract.errors import ExecutionFailed, ModelBroken
+from fovea.contract.model_card import TensorSpec
+from fovea.runtime.datatypes import NUMPY_DTYPE
 from fovea.runtime.session import ModelSession
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -83,9 +85,9 @@ def check_golden(session: ModelSession, golden: Golden, tolerances: Mapping[str,
 
 def run_golden(session: ModelSession, golden: Golden) -> dict[str, NDArray[Any]]:
     """The session's answers to the whole golden batch, which may be larger than one batch of the session."""
-    missing = [spec.name for spec in session.inputs if spec.name not in golden.inputs]
-    if missing:
-        raise ExecutionFailed(f"it has no input {', '.join(missing)}")
+    for spec in session.inputs:
+        if (problem := _unfit(golden.inputs.get(spec.name), spec)) is not None:
+            raise ExecutionFailed(f"its input {spec.name} {problem}")
     if not session.batched:
         return dict(session.infer(golden.inputs))
     step = session.max_batch_rows
@@ -94,6 +96,16 @@ def run_golden(session: ModelSession, golden: Golden) -> dict[str, NDArray[Any]]
         part = session.infer({name: array[start : start + step] for name, array in golden.inputs.items()})
         parts.append({name: array.copy() for name, array in part.items()})
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def _unfit(array: NDArray[Any] | None, spec: TensorSpec) -> str | None:
+    """Why a golden input cannot go into the model."""
+    if array is None:
+        return "is missing"
+    sizes = zip(array.shape, spec.shape, strict=False)
+    if len(array.shape) == len(spec.shape) and 0 not in array.shape and all(b in (-1, a) for a, b in sizes):
+        return None if array.dtype == NUMPY_DTYPE[spec.datatype] else f"is {array.dtype}, not {spec.datatype}"
+    return f"has shape {list(array.shape)}, not {list(spec.shape)}"
 
 
 def disagreement(name: str, actual: NDArray[Any], expected: NDArray[Any] | None, tolerance: float | None) -> str | None:

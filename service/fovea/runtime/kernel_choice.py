@@ -53,13 +53,13 @@ def choose_kernels(
     if golden is None:
         return Choice(open_with(None), "body", "no golden batch to verify kernels with")
     fused = _try_kernels(open_with, library, golden, card)
-    bodies = _checked(open_with(None), golden, card) if clock or isinstance(fused, str) else None
     if isinstance(fused, str):
-        assert bodies is not None
-        return Choice(bodies, "body", fused)
-    if clock and bodies and (reason := race(fused, bodies, golden, clock)):
-        return Choice(bodies, "body", reason)
-    return Choice(fused, "fused")
+        return Choice(_checked(open_with(None), golden, card), "body", fused)
+    if clock is None:
+        return Choice(fused, "fused")
+    bodies = _checked(open_with(None), golden, card)
+    reason = race(fused, bodies, golden, clock)
+    return Choice(fused, "fused") if reason is None else Choice(bodies, "body", reason)
 
 
 def _checked(session: ModelSession, golden: Golden | None, card: ModelCard) -> ModelSession:

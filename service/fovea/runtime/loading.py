@@ -6,12 +6,14 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any
 
 from fovea.contract.attention import AttentionType
 from fovea.contract.errors import ModelBroken, NotFound
 from fovea.contract.model_card import CARD_FILE, GOLDEN_FILE, MAPS_FILE, MODEL_FILE, ModelCard, TensorSpec
+from fovea.contract.operators import DOMAIN, VERSION
 from fovea.runtime.files import file_sha256, require_inside, require_whole
 from fovea.runtime.golden import Golden, read_golden
 from fovea.runtime.kernel_choice import Choice, choose_kernels
@@ -53,11 +55,12 @@ class LoadedVersion:
         self.kernels = choice.kernels
         self.kernels_reason = choice.reason
         self.session = choice.session
+        self.max_batch_rows = choice.session.max_batch_rows
         self.provider = choice.session.providers[0]
         self.settings = replace(settings, kernel_library=settings.kernel_library if choice.fused else None)
         """What the session was opened with, in the end."""
         self.batch_cost_s: dict[int, float] = {}
-        self.worthwhile_rows = choice.session.max_batch_rows
+        self.worthwhile_rows = self.max_batch_rows
 
     def warm_up(self, row: dict[str, Any], clock: Callable[[], float]) -> None:
         """Run each batch size and keep what it costs."""
@@ -67,7 +70,7 @@ class LoadedVersion:
 
     def open_instance(self) -> ModelSession:
         """Another session of the same model, for a second worker."""
-        return _open(self.path / MODEL_FILE, self.card, self.card.outputs, self.session.max_batch_rows, self.settings)
+        return _open(self.path / MODEL_FILE, self.card, self.card.outputs, self.max_batch_rows, self.settings)
 
     def open_maps(self) -> ModelSession:
         """A session of `maps.onnx`: the model's outputs, then the attention maps. NotFound where there are none.
@@ -77,27 +80,29 @@ class LoadedVersion:
         if MAPS_FILE not in self.card.sha256 or not self.card.maps:
             raise NotFound(f"{self.name} version {self.version} has no attention maps")
         outputs = (*self.card.outputs, *self.card.maps.values())
-        rows = self.session.max_batch_rows
 
         def open_with(library: Path | None) -> ModelSession:
             settings = replace(self.settings, kernel_library=library)
-            return _open(self.path / MAPS_FILE, self.card, outputs, rows, settings)
+            return _open(self.path / MAPS_FILE, self.card, outputs, self.max_batch_rows, settings)
 
         golden = _golden(self.path, self.card)
         return choose_kernels(open_with, self.settings.kernel_library, golden, self.card, clock=None).session
 
     def close(self) -> None:
-        """Let go of the session; workers that still run in it keep it alive until they are done."""
-        del self.session
+        """Let go of the session, once or more often; workers that still run in it keep it alive until they are done."""
+        if hasattr(self, "session"):
+            del self.session
 
 
 def load_version(folder: Path, name: str, version: int, settings: LoadSettings) -> LoadedVersion:
     """Load the version in `folder`, checked and warmed up. ModelBroken tells why it cannot be served."""
-    require_inside(folder)
     try:
+        require_inside(folder)
         return _load(folder, name, version, settings)
     except MemoryError as error:
         raise ModelBroken(f"{MODEL_FILE}: it needs more memory than there is") from error
+    except OSError as error:
+        raise ModelBroken(f"{Path(error.filename or folder).name} cannot be read: {error.strerror}") from error
 
 
 def _load(folder: Path, name: str, version: int, settings: LoadSettings) -> LoadedVersion:
@@ -138,9 +143,14 @@ def _plain_card(model: Path, name: str, settings: LoadSettings) -> ModelCard:
         batched=batched,
         parameters=0,
         opset=0,
-        operator_version=None,
+        operator_version=VERSION if _mentions(model, DOMAIN) else None,
         sha256={MODEL_FILE: file_sha256(model)},
     )
+
+
+def _mentions(file: Path, text: str) -> bool:
+    with file.open("rb") as raw, mmap(raw.fileno(), 0, access=ACCESS_READ) as content:
+        return content.find(text.encode()) >= 0
 
 
 def _golden(folder: Path, card: ModelCard) -> Golden | None:

@@ -68,7 +68,7 @@ def profile_attention(version: LoadedVersion, inputs: Mapping[str, NDArray[Any]]
         settings = replace(version.settings, profile_prefix=Path(folder) / "run")
         session = open_session(version.path / MODEL_FILE, settings)
         card = version.card
-        rows = version.session.max_batch_rows
+        rows = version.max_batch_rows
         twin = ModelSession(session, card.inputs, card.outputs, card.batched, rows, settings.device)
         for _ in range(1 + _RUNS):
             twin.infer(inputs)
