@@ -1,5 +1,6 @@
 """A file that nobody vouches for is served if it can be; if it is damaged or hostile there is a reason, and no harm."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -134,9 +135,7 @@ def test_file_that_never_ends_is_refused(model, save_model, tensor):
         helper.make_node("Loop", ["", "true", "x"], ["y"], body=body),
     ]
     path = save_model(model, nodes, [tensor("x", [1])], [tensor("y", [1])])
-    assert "within 2 s" in refusal(path, ProbeLimits(seconds=2)) or "ended with status" in refusal(
-        path, ProbeLimits(seconds=2)
-    )
+    assert re.search("within 2 s|ended with status", refusal(path, ProbeLimits(seconds=2)))
 
 
 def test_process_that_cannot_even_begin_is_a_reason_too(doubling):

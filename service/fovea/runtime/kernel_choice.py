@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,8 +12,6 @@ from fovea.contract.errors import FoveaError, ModelBroken
 from fovea.contract.model_card import ModelCard
 from fovea.runtime.golden import Golden, check_golden, run_golden
 from fovea.runtime.session import ModelSession
-
-logger = logging.getLogger(__name__)
 
 _RACE_RUNS = 5
 _RACE_S = 0.03
