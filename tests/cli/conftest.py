@@ -21,14 +21,14 @@ from fovea.contract.model_card import AttentionLayer, ModelCard, Preprocessing, 
 from fovea.runtime.golden import write_golden
 
 FLOAT = TensorProto.FLOAT
-SHAPES = {
+SHAPES: dict[str, list[str | int | None]] = {
     "image": ["N", 1, 4, 4],
     "logits": ["N", 2],
     "attention.look.map": ["N", 1, 4, 4],
     "attention.look.gate": ["N", 1],
 }
 MAPS = ("attention.look.map", "attention.look.gate")
-NODES = (
+NODES: tuple[tuple[str, list[str], str, dict[str, int]], ...] = (
     ("ReduceMean", ["image", "axes"], "mean", {"keepdims": 0}),
     ("Neg", ["mean"], "minus", {}),
     ("Concat", ["mean", "minus"], "logits", {"axis": 1}),
@@ -38,7 +38,9 @@ NODES = (
 
 
 def spec(name: str) -> TensorSpec:
-    return TensorSpec(name=name, datatype="FP32", shape=tuple(-1 if axis == "N" else axis for axis in SHAPES[name]))
+    return TensorSpec(
+        name=name, datatype="FP32", shape=tuple(axis if isinstance(axis, int) else -1 for axis in SHAPES[name])
+    )
 
 
 def write_graph(path: Path, outputs: tuple[str, ...]) -> None:

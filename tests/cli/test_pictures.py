@@ -78,7 +78,8 @@ def test_a_map_of_each_kind_becomes_a_plane(shape: tuple[int, ...], plane: tuple
 def test_the_key_that_everything_attends_to_is_brightest() -> None:
     probabilities = np.zeros((2, 9, 9))
     probabilities[:, :, 5] = 1.0
-    assert np.unravel_index(heat(probabilities).argmax(), (3, 3)) == (1, 2)
+    assert heat(probabilities).argmax() == 5
+    assert heat(probabilities).shape == (3, 3)
 
 
 def test_a_map_that_is_the_same_everywhere_is_dark() -> None:
