@@ -50,7 +50,7 @@ def finish(traced: onnx.ModelProto) -> ExportedGraph:
     nodes = attention_nodes(model)
     for node, name in zip(nodes, _layer_names(nodes), strict=True):
         node.name = name
-    shapes = {value.name: value for value in model.graph.value_info}
+    shapes = _shapes(model)
     layers = tuple(_layer(node, shapes) for node in nodes)
     _remove_traces(model)
     return ExportedGraph(
@@ -103,6 +103,10 @@ def _attention(attention: AttentionType, maps: tuple[TensorSpec, ...]) -> Attent
     return AttentionType.SELF if one_head else attention
 
 
+def _shapes(model: onnx.ModelProto) -> dict[str, onnx.ValueInfoProto]:
+    return {value.name: value for value in (*model.graph.value_info, *model.graph.output)}
+
+
 def _spec(value: onnx.ValueInfoProto) -> TensorSpec:
     tensor = value.type.tensor_type
     datatype = DATATYPE_OF_ONNX.get(tensor.elem_type)
@@ -129,7 +133,7 @@ def _without_maps(model: onnx.ModelProto) -> onnx.ModelProto:
 def _with_maps(model: onnx.ModelProto, layers: tuple[AttentionLayer, ...]) -> onnx.ModelProto:
     """Every map is a graph output, by an Identity where the graph itself uses it too."""
     result = copy.deepcopy(model)
-    shapes = {value.name: value for value in result.graph.value_info}
+    shapes = _shapes(result)
     for node, layer in zip(attention_nodes(result), layers, strict=True):
         for value, spec in zip(list(node.output[1:]), layer.maps, strict=True):
             output = onnx.ValueInfoProto()

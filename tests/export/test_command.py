@@ -1,0 +1,158 @@
+"""Exporting anybody's own module, as the command line asks for it."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+
+from fovea.contract.errors import ExportFailed
+from fovea.contract.model_card import ModelCard
+from fovea.export.command import export_module, export_recipes
+from fovea.export.foreign import load_module, parse_input, read_weights
+
+SOURCE = """
+import torch
+from torch import nn
+from fovea.attention.cbam import CBAM
+
+
+class Classifier(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.widen = nn.Conv2d(3, 8, 3)
+        self.attention = CBAM(8)
+        self.classify = nn.Linear(8, 4)
+
+    def forward(self, image, bias):
+        return self.classify(self.attention(self.widen(image)).mean((2, 3))) + bias
+
+
+def make():
+    return Classifier()
+
+
+def not_a_module():
+    return 3
+
+
+def broken():
+    raise OSError("disc on fire")
+"""
+INPUTS = ["image=1x3x9x9", "bias=1x4"]
+
+
+@pytest.fixture
+def their_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A module of its own name in the current folder, outside the package."""
+    name = f"theirs_{uuid.uuid4().hex}"
+    (tmp_path / f"{name}.py").write_text(SOURCE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return name
+
+
+def test_module_from_outside_the_package_is_exported_with_its_weights(their_module: str, tmp_path: Path) -> None:
+    torch.manual_seed(7)
+    module = load_module(f"{their_module}:make", None)
+    for parameter in module.parameters():
+        torch.nn.init.normal_(parameter)
+    torch.save(module.state_dict(), tmp_path / "weights.pt")
+    (tmp_path / "labels.txt").write_text("a\nb\nc\nd\n")
+    folder = export_module(
+        f"{their_module}:make",
+        tmp_path / "weights.pt",
+        INPUTS,
+        "theirs",
+        tmp_path / "models",
+        labels=tmp_path / "labels.txt",
+    )
+    card = ModelCard.read(folder / "card.json")
+    assert folder == tmp_path / "models" / "theirs" / "1"
+    assert (card.attention, card.labels) == ("cbam", ("a", "b", "c", "d"))
+    assert [(spec.name, spec.shape) for spec in card.inputs] == [("image", (-1, 3, 9, 9)), ("bias", (-1, 4))]
+    image, bias = np.ones((5, 3, 9, 9), np.float32), np.ones((5, 4), np.float32)
+    session = onnxruntime.InferenceSession(str(folder / "model.onnx"), providers=["CPUExecutionProvider"])
+    (output,) = session.run(["output"], {"image": image, "bias": bias})
+    expected = module(torch.tensor(image), torch.tensor(bias)).detach().numpy()
+    np.testing.assert_allclose(output, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_given_version_number_is_used(their_module: str, tmp_path: Path) -> None:
+    folder = export_module(f"{their_module}:make", None, INPUTS, "theirs", tmp_path / "models", version=12)
+    assert folder.name == "12"
+
+
+@pytest.mark.parametrize(
+    ("target", "inputs", "message"),
+    [
+        ("{}", INPUTS, "package.module:factory"),
+        ("no_such_module_here:make", INPUTS, "cannot be imported"),
+        ("{}:nothing", INPUTS, "has no callable nothing"),
+        ("{}:not_a_module", INPUTS, "gives a int, not a torch.nn.Module"),
+        ("{}:broken", INPUTS, "disc on fire"),
+        ("{}:make", [], "inputs must be given"),
+        ("{}:make", ["image"], "name=1x3x224x224"),
+        ("{}:make", ["image=1x3x9x9", "image=1x4"], "same name"),
+        ("{}:make", ["image=1x3x9x9:complex64", "bias=1x4"], "dtype complex64"),
+        ("{}:make", ["image=1x3x9x9"], "fails on its inputs"),
+        ("{}:make", ["image=1x5x9x9", "bias=1x4"], "fails on its inputs"),
+    ],
+)
+def test_what_cannot_be_exported_is_told_in_one_line(
+    target: str, inputs: list[str], message: str, their_module: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ExportFailed, match=message) as refusal:
+        export_module(target.format(their_module), None, inputs, "theirs", tmp_path / "models")
+    assert "\n" not in str(refusal.value)
+    assert not (tmp_path / "models").exists()
+
+
+@pytest.mark.parametrize("name", ["../elsewhere", "", ".hidden", "a/b"])
+def test_name_that_leads_out_of_the_repository_is_refused(name: str, their_module: str, tmp_path: Path) -> None:
+    with pytest.raises(ExportFailed, match="cannot be a model's name"):
+        export_module(f"{their_module}:make", None, INPUTS, name, tmp_path / "models")
+
+
+def test_weights_that_do_not_fit_are_told_by_their_keys(their_module: str, tmp_path: Path) -> None:
+    state = load_module(f"{their_module}:make", None).state_dict()
+    state["extra"] = state.pop("classify.bias")
+    torch.save(state, tmp_path / "weights.pt")
+    with pytest.raises(ExportFailed, match=r"lacks classify\.bias; the module has no extra"):
+        load_module(f"{their_module}:make", tmp_path / "weights.pt")
+
+
+def test_weights_of_another_shape_are_told_in_one_line(their_module: str, tmp_path: Path) -> None:
+    state = load_module(f"{their_module}:make", None).state_dict()
+    state["classify.bias"] = torch.zeros(9)
+    torch.save(state, tmp_path / "weights.pt")
+    with pytest.raises(ExportFailed, match=r"classify\.bias") as refusal:
+        load_module(f"{their_module}:make", tmp_path / "weights.pt")
+    assert "\n" not in str(refusal.value)
+
+
+def test_file_that_holds_no_weights_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "weights.pt").write_text("not weights")
+    with pytest.raises(ExportFailed, match=r"weights\.pt cannot be read"):
+        read_weights(tmp_path / "weights.pt")
+    with pytest.raises(ExportFailed, match="no weights at"):
+        read_weights(tmp_path / "missing.pt")
+
+
+def test_weights_wrapped_in_a_checkpoint_are_found(tmp_path: Path) -> None:
+    torch.save({"state_dict": {"a": torch.ones(2)}, "epoch": 3}, tmp_path / "weights.pt")
+    assert list(read_weights(tmp_path / "weights.pt")) == ["a"]
+
+
+def test_input_may_name_its_dtype() -> None:
+    spec = parse_input("tokens=1x128:int64")
+    assert (spec.name, spec.row_shape, spec.dtype) == ("tokens", (128,), "int64")
+
+
+def test_unknown_recipe_is_told_before_anything_is_trained(tmp_path: Path) -> None:
+    with pytest.raises(ExportFailed, match="no recipe fashion-nothing; there are: fashion-none, fashion-se"):
+        export_recipes(["fashion-nothing"], tmp_path)

@@ -1,0 +1,91 @@
+"""A version appears whole or not at all."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fovea.contract.attention import AttentionType
+from fovea.contract.errors import ExportFailed
+from fovea.contract.model_card import ModelCard, TensorSpec
+from fovea.export.publish import publish, sha256_of
+
+SPEC = TensorSpec(name="x", datatype="FP32", shape=(-1, 2))
+CARD = ModelCard(
+    name="m", attention=AttentionType.NONE, inputs=(SPEC,), outputs=(SPEC,), batched=True, parameters=0, opset=23
+)
+
+
+def write(folder: Path) -> ModelCard:
+    (folder / "model.onnx").write_bytes(b"weights")
+    return CARD
+
+
+def visible(repository: Path) -> list[str]:
+    return sorted(str(path.relative_to(repository)) for path in repository.rglob("*"))
+
+
+def test_first_version_is_1_and_the_next_follows_the_largest(tmp_path: Path) -> None:
+    assert publish(tmp_path, "m", None, write) == tmp_path / "m" / "1"
+    assert publish(tmp_path, "m", 7, write) == tmp_path / "m" / "7"
+    assert publish(tmp_path, "m", None, write) == tmp_path / "m" / "8"
+
+
+def test_card_names_the_hash_of_every_other_file(tmp_path: Path) -> None:
+    folder = publish(tmp_path, "m", None, write)
+    card = ModelCard.read(folder / "card.json")
+    assert card.sha256 == {"model.onnx": sha256_of(folder / "model.onnx")}
+
+
+def test_existing_version_is_never_overwritten(tmp_path: Path) -> None:
+    folder = publish(tmp_path, "m", 3, write)
+    before = (folder / "card.json").stat()
+    with pytest.raises(ExportFailed, match="m version 3 exists already"):
+        publish(tmp_path, "m", 3, write)
+    assert (folder / "card.json").stat() == before
+
+
+def test_interrupted_publish_leaves_nothing(tmp_path: Path) -> None:
+    def interrupted(folder: Path) -> ModelCard:
+        write(folder)
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        publish(tmp_path, "m", None, interrupted)
+    assert visible(tmp_path) == []
+
+
+def test_version_is_not_visible_while_it_is_written(tmp_path: Path) -> None:
+    seen: list[str] = []
+
+    def looking(folder: Path) -> ModelCard:
+        card = write(folder)
+        seen.extend(path.name for path in (tmp_path / "m").iterdir())
+        return card
+
+    publish(tmp_path, "m", None, looking)
+    assert all(name.startswith(".") for name in seen)
+    assert visible(tmp_path) == ["m", "m/1", "m/1/card.json", "m/1/model.onnx"]
+
+
+def test_faster_exporter_keeps_its_number(tmp_path: Path) -> None:
+    def overtaken(folder: Path) -> ModelCard:
+        publish(tmp_path, "m", None, write)
+        return write(folder)
+
+    assert publish(tmp_path, "m", None, overtaken) == tmp_path / "m" / "2"
+
+
+def test_faster_exporter_of_the_same_number_is_not_overwritten(tmp_path: Path) -> None:
+    def overtaken(folder: Path) -> ModelCard:
+        publish(tmp_path, "m", 1, write)
+        return write(folder)
+
+    with pytest.raises(ExportFailed, match="cannot be made"):
+        publish(tmp_path, "m", 1, overtaken)
+    assert visible(tmp_path) == ["m", "m/1", "m/1/card.json", "m/1/model.onnx"]
+
+
+def test_published_version_can_be_read_by_another_user(tmp_path: Path) -> None:
+    assert publish(tmp_path, "m", None, write).stat().st_mode & 0o055 == 0o055

@@ -1,0 +1,127 @@
+"""A published version: card, golden batch, parity, and that it runs where nothing of ours is installed."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from torch import nn
+
+from fovea.contract.attention import AttentionType
+from fovea.contract.errors import ExportFailed, ModelBroken
+from fovea.contract.model_card import AttentionLayer, ModelCard
+from fovea.export.parity import measure_parity
+from fovea.export.reference import Arrays, Reference
+from fovea.export.version import Subject, export_version, primary_attention
+from fovea.runtime.loading import LoadSettings, load_version
+
+STOCK_RUNTIME = """
+import sys, numpy as np, onnxruntime
+model, data = sys.argv[1:]
+golden = np.load(data)
+session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+(logits,) = session.run(None, {"input": golden["inputs/input"]})
+assert not any(name.split(".")[0] in ("fovea", "torch", "onnx") for name in sys.modules)
+print(float(np.abs(logits - golden["outputs/logits"]).max()))
+"""
+
+
+def rows(count: int) -> Arrays:
+    return {"input": np.random.default_rng(count).standard_normal((count, 2, 6, 6), dtype=np.float32)}
+
+
+@pytest.fixture(scope="module")
+def published(network: Callable[[str], nn.Module], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of a published network with two CBAM blocks."""
+    subject = Subject("tiny", network("cbam"), rows, ["logits"], labels=("a", "b", "c"), metrics={"accuracy": 0.5})
+    return export_version(subject, tmp_path_factory.mktemp("models"))
+
+
+def test_card_says_what_the_version_is(published: Path, network: Callable[[str], nn.Module]) -> None:
+    card = ModelCard.read(published / "card.json")
+    assert card.attention is AttentionType.CBAM
+    assert [layer.name for layer in card.layers] == ["attention", "again"]
+    assert card.parameters == sum(parameter.numel() for parameter in network("cbam").parameters())
+    assert card.labels == ("a", "b", "c")
+    assert card.metrics == {"accuracy": 0.5}
+    assert set(card.sha256) == {"model.onnx", "maps.onnx", "golden.npz"}
+    assert set(card.tolerances) == {"logits", *card.maps}
+
+
+def test_card_tells_the_measured_error_of_every_batch_size(published: Path) -> None:
+    (parity,) = ModelCard.read(published / "card.json").parity
+    assert parity.runs == "body"
+    assert list(parity.max_abs_error) == [1, 2, 7, 32]
+    assert all(0 < error < 1e-5 for error in parity.max_abs_error.values())
+
+
+def test_server_side_loads_it_and_finds_its_golden_answers(published: Path) -> None:
+    version = load_version(published, "tiny", 1, LoadSettings())
+    assert version.card.name == "tiny"
+    assert [spec.name for spec in version.open_maps().outputs] == ["logits", *version.card.maps]
+
+
+def test_changed_file_is_not_served(published: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "1"
+    copy.mkdir()
+    for file in published.iterdir():
+        (copy / file.name).write_bytes(file.read_bytes())
+    with (copy / "model.onnx").open("ab") as stream:
+        stream.write(b"\0")
+    with pytest.raises(ModelBroken, match=r"model\.onnx"):
+        load_version(copy, "tiny", 1, LoadSettings())
+
+
+def test_golden_tolerances_are_far_below_the_answers(published: Path) -> None:
+    card = ModelCard.read(published / "card.json")
+    golden = np.load(published / "golden.npz")
+    for name, tolerance in card.tolerances.items():
+        kind = "maps" if name in card.maps else "outputs"
+        assert 0 < tolerance < 1e-3 * np.abs(golden[f"{kind}/{name}"]).max()
+
+
+def test_stock_onnx_runtime_gives_pytorchs_answers(published: Path) -> None:
+    words = [sys.executable, "-I", "-c", STOCK_RUNTIME, str(published / "model.onnx"), str(published / "golden.npz")]
+    result = subprocess.run(words, check=True, capture_output=True, text=True)
+    assert float(result.stdout) < 1e-5
+
+
+def test_file_that_says_something_else_than_pytorch_is_refused(
+    published: Path, network: Callable[[str], nn.Module]
+) -> None:
+    other = network("cbam")
+    nn.init.constant_(other.get_submodule("classify").bias, 0.1)  # type: ignore[arg-type]
+    with pytest.raises(ExportFailed, match="logits of the body is off by"):
+        measure_parity([published / "model.onnx"], Reference(other), [rows(2)])
+
+
+def test_module_that_disagrees_with_its_export_is_not_published(
+    network: Callable[[str], nn.Module], tmp_path: Path
+) -> None:
+    class Moody(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.inner = network("simam")
+            self.calls = 0
+
+        def forward(self, image: object) -> object:
+            self.calls += 1
+            return self.inner(image) + self.calls
+
+    with pytest.raises(ExportFailed, match="off by"):
+        export_version(Subject("moody", Moody(), rows, ["logits"]), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_primary_type_is_the_most_frequent_and_the_first_of_equals() -> None:
+    def layers(*types: AttentionType) -> list[AttentionLayer]:
+        return [AttentionLayer(name=str(i), attention=kind, operator="X") for i, kind in enumerate(types)]
+
+    cbam, simam = AttentionType.CBAM, AttentionType.SIMAM
+    assert primary_attention(layers(simam, cbam, cbam)) is cbam
+    assert primary_attention(layers(simam, cbam)) is simam
+    assert primary_attention([]) is AttentionType.NONE
