@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -28,7 +29,7 @@ SHAPES: dict[str, list[str | int | None]] = {
     "attention.look.gate": ["N", 1],
 }
 MAPS = ("attention.look.map", "attention.look.gate")
-NODES: tuple[tuple[str, list[str], str, dict[str, int]], ...] = (
+NODES: tuple[tuple[str, list[str], str, dict[str, Any]], ...] = (
     ("ReduceMean", ["image", "axes"], "mean", {"keepdims": 0}),
     ("Neg", ["mean"], "minus", {}),
     ("Concat", ["mean", "minus"], "logits", {"axis": 1}),
