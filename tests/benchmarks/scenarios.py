@@ -74,16 +74,15 @@ class Bench:
 
     def maps_not_asked_for(self) -> Finding:
         """Rows a second of a model that could give maps, against the same graph exported without them."""
-        names = ("with-maps", "without-maps")
+        rates: dict[str, list[float]] = {"with-maps": [], "without-maps": []}
         with fovea_server(self.own) as server:
-            traffic = [_sized(server, _picture(name), self.effort.seconds) for name in names]
-            pairs = [
-                [server.send(each).requests_per_s for each in _turned(traffic, round_)]
-                for round_ in range(self.effort.rounds * 2)
-            ]
-        sides = [statistics.median(_turned(pair, round_)[side] for round_, pair in enumerate(pairs)) for side in (0, 1)]
-        details = {"with rows/s": sides[0], "without rows/s": sides[1]}
-        return Finding("maps not asked for / exported without", sides[0] / sides[1], "at least", 0.98, "x", details)
+            traffic = {name: _sized(server, _picture(name), self.effort.seconds) for name in rates}
+            for round_ in range(self.effort.rounds * 2):
+                for name in list(rates)[:: -1 if round_ % 2 else 1]:  # neither side always goes first
+                    rates[name].append(server.send(traffic[name]).requests_per_s)
+        with_maps, without = (statistics.median(side) for side in rates.values())
+        details = {"with rows/s": with_maps, "without rows/s": without}
+        return Finding("maps not asked for / exported without", with_maps / without, "at least", 0.98, "x", details)
 
     def start_to_ready(self) -> Finding:
         """Seconds from the start of the process to its ready line, all exported models, all cores."""
@@ -115,11 +114,6 @@ class Bench:
         traffic = _sized(server, _picture(name), self.effort.seconds)
         rate = median([server.send(traffic) for _ in range(self.effort.rounds)]).requests_per_s
         return Served(name, facts["attention"], int(facts["parameters"]), float(facts["accuracy"]), rate)
-
-
-def _turned(pair: list[Traffic] | list[float], round_: int) -> list:  # type: ignore[type-arg]
-    """Every other round in the other order, so that neither side always goes first."""
-    return pair[::-1] if round_ % 2 else pair
 
 
 def _sized(server: Server, body: bytes, seconds: float, in_flight: int = IN_FLIGHT) -> Traffic:
