@@ -11,9 +11,12 @@ import pytest
 import torch
 
 from fovea.contract.errors import ExportFailed
-from fovea.contract.model_card import ModelCard
-from fovea.export.command import export_module, export_recipes
+from fovea.contract.model_card import ModelCard, Training
+from fovea.export.command import export_module, export_recipes, export_trained
 from fovea.export.foreign import load_module, parse_input, read_weights
+from fovea.recipes.catalogue import RECIPES
+from fovea.recipes.dataset import ImageDataset
+from fovea.recipes.training import Trained
 
 SOURCE = """
 import torch
@@ -156,3 +159,19 @@ def test_input_may_name_its_dtype() -> None:
 def test_unknown_recipe_is_told_before_anything_is_trained(tmp_path: Path) -> None:
     with pytest.raises(ExportFailed, match="no recipe fashion-nothing; there are: fashion-none, fashion-se"):
         export_recipes(["fashion-nothing"], tmp_path)
+
+
+def test_trained_recipe_becomes_a_version_that_tells_where_it_comes_from(tmp_path: Path) -> None:
+    recipe = RECIPES["fashion-se"]
+    images = np.random.default_rng(0).integers(0, 256, (40, 28, 28)).astype(np.uint8)
+    data = ImageDataset("noise", images, np.zeros(40, np.int64), images, np.zeros(40, np.int64))
+    training = Training(data="noise", seed=3, epochs=1, rows=40)
+    folder = export_trained(recipe, Trained(recipe.build().eval(), 0.25, 7, training), data, tmp_path)
+    card = ModelCard.read(folder / "card.json")
+    assert folder == tmp_path / "fashion-se" / "1"
+    assert (card.attention, card.metrics, card.training) == (recipe.attention, {"accuracy": 0.25}, training)
+    assert (card.labels, card.preprocessing) == (recipe.labels, recipe.preprocessing)
+    assert [spec.name for spec in (*card.inputs, *card.outputs)] == ["input", "logits"]
+    pixels = np.load(folder / "golden.npz")["inputs/input"]
+    expected = (images[0] / 255 - recipe.preprocessing.mean[0]) / recipe.preprocessing.std[0]
+    np.testing.assert_allclose(pixels[0, 0], expected, rtol=0, atol=1e-6)

@@ -19,6 +19,7 @@ from fovea.export.reference import Arrays, Reference
 from fovea.export.version import Subject, export_version, primary_attention
 from fovea.runtime.loading import LoadSettings, load_version
 
+REPOSITORY = Path(__file__).resolve().parents[2]
 STOCK_RUNTIME = """
 import sys, numpy as np, onnxruntime
 model, data = sys.argv[1:]
@@ -125,3 +126,39 @@ def test_primary_type_is_the_most_frequent_and_the_first_of_equals() -> None:
     assert primary_attention(layers(simam, cbam, cbam)) is cbam
     assert primary_attention(layers(simam, cbam)) is simam
     assert primary_attention([]) is AttentionType.NONE
+
+
+@pytest.fixture(scope="session")
+def kernel_library(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """Builds the runtime tests' SimAM kernel: "RIGHT", "WRONG", or for an "OTHER" operator."""
+    headers = subprocess.run(
+        [REPOSITORY / "service/kernels/fetch_headers.sh"], check=True, capture_output=True, text=True
+    ).stdout.strip()
+    folder = tmp_path_factory.mktemp("kernels")
+
+    def build(variant: str) -> Path:
+        library = folder / f"lib{variant}.so"
+        source = REPOSITORY / "tests/runtime/simam_kernel.cc"
+        flags = ["-std=c++17", "-O2", "-fPIC", "-shared", f"-D{variant}", f"-I{headers}"]
+        subprocess.run(["g++", *flags, str(source), "-o", str(library)], check=True)
+        return library
+
+    return build
+
+
+def test_kernels_are_measured_too_where_a_library_has_them(
+    kernel_library: Callable[[str], Path], network: Callable[[str], nn.Module], tmp_path: Path
+) -> None:
+    subject = Subject("tiny", network("simam"), rows, ["logits"])
+    for variant, runs in (("RIGHT", ["body", "kernel"]), ("OTHER", ["body"])):
+        folder = export_version(subject, tmp_path, kernel_library=kernel_library(variant))
+        assert [record.runs for record in ModelCard.read(folder / "card.json").parity] == runs
+
+
+def test_wrong_kernel_is_told_before_anything_is_published(
+    kernel_library: Callable[[str], Path], network: Callable[[str], nn.Module], tmp_path: Path
+) -> None:
+    subject = Subject("tiny", network("simam"), rows, ["logits"])
+    with pytest.raises(ExportFailed, match="of the kernel is off by"):
+        export_version(subject, tmp_path, kernel_library=kernel_library("WRONG"))
+    assert list(tmp_path.iterdir()) == []

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from fovea.contract.errors import ExportFailed
 from fovea.contract.model_card import Parity
 from fovea.export.reference import Answer, Arrays, Reference
-from fovea.runtime.session import SessionSettings, open_session
+from fovea.runtime.session import SessionSettings, fused_operators, open_session
 
 BATCH_ROWS = (1, 2, 7, 32)
 _FACTOR, _GOLDEN_FACTOR, _FLOOR = 4.0, 10.0, 1e-4
@@ -47,23 +47,30 @@ class Comparison:
 def measure_parity(
     files: Sequence[Path], reference: Reference, batches: Sequence[Arrays], kernel_library: Path | None = None
 ) -> tuple[Parity, ...]:
-    """One record for the bodies and, with a library, one for the kernels, each the worst over `files`.
+    """One record for the bodies and, where a library has kernels for them, one for the kernels; the worst over `files`.
 
     A file has the outputs of the module first; what follows is taken as its attention maps in order. ExportFailed
     where an error is beyond its bound.
     """
-    runs: dict[Literal["body", "kernel"], Path | None] = {"body": None}
+    sessions = [open_session(file, SessionSettings()) for file in files]
+    found = [_measure(sessions, reference, batches, "body")]
     if kernel_library is not None:
-        runs["kernel"] = kernel_library
-    found = []
-    for name, library in runs.items():
-        sessions = [open_session(file, SessionSettings(kernel_library=library)) for file in files]
-        errors = {
-            _rows(batch): max(_parity_error(session, reference, batch, name) for session in sessions)
-            for batch in batches
-        }
-        found.append(Parity(runs=name, max_abs_error=errors))
+        sessions = [open_session(file, SessionSettings(kernel_library=kernel_library)) for file in files]
+        if any(fused_operators(session) for session in sessions):
+            found.append(_measure(sessions, reference, batches, "kernel"))
     return tuple(found)
+
+
+def _measure(
+    sessions: Sequence[onnxruntime.InferenceSession],
+    reference: Reference,
+    batches: Sequence[Arrays],
+    runs: Literal["body", "kernel"],
+) -> Parity:
+    errors = {
+        _rows(batch): max(_parity_error(session, reference, batch, runs) for session in sessions) for batch in batches
+    }
+    return Parity(runs=runs, max_abs_error=errors)
 
 
 def compare(session: onnxruntime.InferenceSession, reference: Reference, inputs: Arrays) -> dict[str, Comparison]:

@@ -59,24 +59,24 @@ class Reference:
 
     def answer(self, inputs: Arrays) -> Answer:
         """In float64; floating-point inputs are widened."""
-        return _run(self._double, [_widened(array) for array in inputs.values()])
+        return _run(self._double, [_widened(array) for array in inputs.values()], "in float64")
 
     def answer_float32(self, inputs: Arrays) -> Answer:
         """As the module computes by itself: the measure of what float32 can give."""
-        return _run(self._single, [torch.tensor(array) for array in inputs.values()])
+        return _run(self._single, [torch.tensor(array) for array in inputs.values()], "in float32")
 
 
 def _widened(array: NDArray[Any]) -> Tensor:
     return torch.tensor(array.astype(np.float64) if array.dtype.kind == "f" else array)
 
 
-def _run(module: nn.Module, inputs: Sequence[Tensor]) -> Answer:
+def _run(module: nn.Module, inputs: Sequence[Tensor], precision: str) -> Answer:
     watch = _Watch()
     try:
         with torch.no_grad(), watch:
             result = module(*inputs)
     except (RuntimeError, TypeError, ValueError, IndexError) as error:
-        raise ExportFailed(f"the module fails on its inputs: {first_line(error)}") from error
+        raise ExportFailed(f"the module fails on its inputs {precision}: {first_line(error)}") from error
     leaves = torch.utils._pytree.tree_leaves(result)
     return Answer(tuple(leaf.numpy() for leaf in leaves if isinstance(leaf, Tensor)), tuple(watch.calls))
 
