@@ -73,11 +73,22 @@ def test_a_variable_is_read_where_no_flag_is_given(fovea: Fovea, monkeypatch: py
     assert "never" in err
 
 
-def test_export_without_its_extra_says_what_to_install(tmp_path: Path) -> None:
-    script = "import sys; sys.modules['torch'] = None; from fovea.cli import main; sys.exit(main(['export', '--all']))"
+@pytest.mark.parametrize(
+    ("command", "package", "line"),
+    [
+        ("export --all", "torch", "pip install 'fovea[export]'"),
+        ("serve --grpc-port 0", "onnxruntime", "pip install 'fovea[cpu]' or pip install 'fovea[gpu]'"),
+    ],
+)
+def test_a_command_without_its_extra_says_what_to_install(
+    tmp_path: Path, command: str, package: str, line: str
+) -> None:
+    script = (
+        f"import sys; sys.modules[{package!r}] = None; from fovea.cli import main; sys.exit(main({command.split()}))"
+    )
     done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert done.returncode == 1
-    assert "pip install 'fovea[export]'" in done.stderr
+    assert line in done.stderr
     assert done.stderr.count("\n") == 1
 
 

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import argparse
-from importlib.util import find_spec
 from pathlib import Path
 
-from fovea.contract.errors import InvalidRequest, Misconfigured
-
-NEEDED = ("torch", "onnx", "onnxscript")
+from fovea.cli.extras import require
+from fovea.contract.errors import InvalidRequest
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,9 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Export and print the folder of each new version."""
-    missing = [name for name in NEEDED if find_spec(name) is None]
-    if missing:
-        raise Misconfigured(f"export needs {', '.join(missing)}: pip install 'fovea[export]'")
+    require("export", ("torch", "onnx", "onnxscript"), ("export",))
     for folder in _export(arguments):
         print(folder)
     return 0

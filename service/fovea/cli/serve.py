@@ -8,6 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic.fields import FieldInfo
 
+from fovea.cli.extras import require
 from fovea.contract.errors import Misconfigured
 from fovea.serving.settings import Settings
 
@@ -39,6 +40,7 @@ def run(arguments: argparse.Namespace) -> int:
     """Serve until SIGTERM; Misconfigured tells the first setting that is wrong."""
     given = {name: getattr(arguments, name) for name in Settings.model_fields if hasattr(arguments, name)}
     settings = _settings(given)
+    require("serve", ("onnxruntime",), ("cpu", "gpu"))
     from fovea.serving.server import serve
 
     return serve(settings)
