@@ -66,6 +66,7 @@ class FakeObserver:
         self.failed_batches += 1
 
     def requests(self, outcome: str, duration_s: Sequence[float], rows: int) -> None:
+        assert rows >= 0
         self.outcomes += [outcome] * len(duration_s)
 
     def sample(self, batch: Sequence[Any]) -> None:

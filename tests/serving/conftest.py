@@ -7,9 +7,9 @@ from typing import Any
 
 import grpc
 import pytest
-from servers import RunningServer, plain_models, running_server
 
 from fovea import wire
+from servers import RunningServer, plain_models, running_server
 
 
 @pytest.fixture(scope="session")

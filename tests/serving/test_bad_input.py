@@ -104,16 +104,12 @@ BAD_REQUESTS: dict[str, tuple[dict[str, Any], grpc.StatusCode, list[str]]] = {
         ["malformed BYTES"],
     ),
     "BYTES element cut": (
-        infer(
-            model_name="texts", inputs=[tensor(shape=(1, 2), datatype="BYTES")], raw_input_contents=[b"\xff\0\0\0a"]
-        ),
+        infer(model_name="texts", inputs=[tensor(shape=(1, 2), datatype="BYTES")], raw_input_contents=[b"\xff\0\0\0a"]),
         INVALID,
         ["malformed BYTES", "255"],
     ),
     "BYTES count": (
-        infer(
-            model_name="texts", inputs=[tensor(shape=(1, 2), datatype="BYTES")], raw_input_contents=[b"\x01\0\0\0a"]
-        ),
+        infer(model_name="texts", inputs=[tensor(shape=(1, 2), datatype="BYTES")], raw_input_contents=[b"\x01\0\0\0a"]),
         INVALID,
         ["2", "1"],
     ),

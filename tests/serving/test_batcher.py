@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import deque
 
 import numpy as np
-from fakes import FakeReply
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fakes import FakeReply
 from fovea.serving.batcher import BatchPolicy, Kind, Request, take_batch
 
 

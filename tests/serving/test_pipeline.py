@@ -8,8 +8,8 @@ from collections.abc import Iterator
 
 import numpy as np
 import pytest
-from fakes import FakeObserver, FakeReply, FakeSession
 
+from fakes import FakeObserver, FakeReply, FakeSession
 from fovea.contract.errors import Cancelled, DeadlineExceeded, Draining, ExecutionFailed, QueueFull, QueueTimeout
 from fovea.serving.batcher import BatchPolicy, Kind, Request
 from fovea.serving.pipeline import Pipeline, Workshop
@@ -135,7 +135,7 @@ def test_closing_answers_what_waits_and_refuses_what_comes(bench: Bench) -> None
 def test_an_answer_that_cannot_be_sent_leaves_the_others_untouched(bench: Bench) -> None:
     bench.hold_worker()
     broken, well = bench.send(1.0), bench.send(2.0)
-    broken.answer = lambda outputs: 1 / 0  # type: ignore[method-assign,assignment,return-value]
+    broken.answer = lambda _outputs: 1 / 0  # type: ignore[method-assign,assignment,return-value]
     bench.open.set()
     assert answered(well) == [4.0]
     assert isinstance(failed(broken), ExecutionFailed)

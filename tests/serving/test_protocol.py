@@ -13,9 +13,9 @@ import tritonclient.grpc as triton
 from google.protobuf.descriptor_pool import DescriptorPool
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
-from servers import RunningServer
 
 from fovea import __version__, wire
+from servers import RunningServer
 
 ROW = np.arange(4, dtype=np.float32)
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
-import numpy as np
 from numpy.typing import NDArray
 
 from fovea.contract.errors import FoveaError
 
-Tensors = Mapping[str, NDArray[np.generic]]
+Tensors = Mapping[str, NDArray[Any]]
 
 
 class Reply(Protocol):

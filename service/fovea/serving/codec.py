@@ -164,7 +164,9 @@ class Door:
         """`"<score>:<index>[:<label>]"`, best first, per row: (rows, classes) -> (rows, top)."""
         flat = scores.reshape(len(scores), -1) if self._batched else scores.reshape(1, -1)
         best = np.argsort(-flat.astype(np.float64), axis=1, kind="stable")[:, :top]
-        texts = [[self._class_text(row[index], int(index)) for index in order] for row, order in zip(flat, best, strict=True)]
+        texts = [
+            [self._class_text(row[index], int(index)) for index in order] for row, order in zip(flat, best, strict=True)
+        ]
         array = np.array(texts, dtype=np.object_)
         return array if self._batched else array[0]
 

@@ -10,16 +10,17 @@ from typing import Any
 
 # Without gRPC's event-engine listener the server answers half as much again. Read when grpc is first imported.
 os.environ.setdefault("GRPC_EXPERIMENTS", "-event_engine_listener")
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # a port that is taken is told by our own error, once
 
-import grpc  # noqa: E402
-from google.protobuf import descriptor_pb2  # noqa: E402
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc  # noqa: E402
-from grpc_reflection.v1alpha import reflection, reflection_pb2  # noqa: E402
+import grpc
+from google.protobuf import descriptor_pb2
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection, reflection_pb2
 
-from fovea import wire  # noqa: E402
-from fovea.contract.errors import Misconfigured  # noqa: E402
-from fovea.serving import fast_lane, pooled_lane  # noqa: E402
-from fovea.serving.servicer import Servicer  # noqa: E402
+from fovea import wire
+from fovea.contract.errors import Misconfigured
+from fovea.serving import fast_lane, pooled_lane
+from fovea.serving.servicer import Servicer
 
 _HEALTH_SERVICE = "grpc.health.v1.Health"
 _INFER = "ModelInfer"

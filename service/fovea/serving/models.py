@@ -41,7 +41,12 @@ class ServedVersion:
     """A ready version: what answers its requests, and what watches them. It is its pipeline's observer."""
 
     def __init__(
-        self, loaded: LoadedVersion, folder: ModelFolder, defaults: BatchDefaults, telemetry: Telemetry, sampler: AttentionSampler
+        self,
+        loaded: LoadedVersion,
+        folder: ModelFolder,
+        defaults: BatchDefaults,
+        telemetry: Telemetry,
+        sampler: AttentionSampler,
     ) -> None:
         self.loaded, self.folder = loaded, folder
         self.card = loaded.card

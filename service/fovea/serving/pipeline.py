@@ -6,10 +6,13 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from queue import Empty, SimpleQueue
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
+
+from numpy.typing import NDArray
 
 from fovea.contract.errors import (
     Cancelled,
@@ -40,13 +43,13 @@ OUTCOMES: dict[type[FoveaError], Outcome] = {
 class Session(Protocol):
     """What runs a batch; see `fovea.runtime.session.ModelSession`."""
 
-    def gather(self, requests: Sequence[Tensors]) -> None:
+    def gather(self, requests: Sequence[Mapping[str, NDArray[Any]]]) -> None:
         """Copy the requests' rows into the session's buffers."""
 
     def run(self) -> None:
         """Run what was gathered."""
 
-    def split(self, rows_per_request: Sequence[int]) -> list[dict[str, object]]:
+    def split(self, rows_per_request: Sequence[int]) -> list[dict[str, NDArray[Any]]]:
         """The outputs per request, as views that hold until the next gather."""
 
 
@@ -120,19 +123,17 @@ class Pipeline:
         if len(self._waiting) >= self._max_queue:
             raise QueueFull(f"queue full: {len(self._waiting)} requests wait, the limit is {self._max_queue}")
         self._waiting.append(request)
-        if self._closed and self._withdrawn(request):
-            raise Draining("the server is shutting down")
+        self._take_back_if_closed(request)
         if self._idle:  # a worker says it is idle before it looks at the queue a last time, so no request is missed
             self._bell.put(None)
 
-    def _withdrawn(self, request: Request) -> bool:
-        """Closing met admission: take the request back, unless a worker has it already."""
-        with self._taking:
-            try:
-                self._waiting.remove(request)
-            except ValueError:
-                return False
-            return True
+    def _take_back_if_closed(self, request: Request) -> None:
+        """Where closing met admission, take the request back, unless a worker has it already."""
+        if not self._closed:
+            return
+        with self._taking, suppress(ValueError):
+            self._waiting.remove(request)
+            raise Draining("the server is shutting down")
 
     def close(self) -> None:
         """Refuse new requests, finish those that wait, end the workers."""
@@ -221,7 +222,7 @@ class _Worker:
         rows = [request.rows for request in batch]
         outputs = session.split(rows)
         for request, own in zip(batch, outputs, strict=True):
-            self._answer(request, own)  # type: ignore[arg-type]
+            self._answer(request, own)
         split = time.perf_counter()
         return BatchRecord(len(batch), sum(rows), gathered - started, ran - gathered, split - ran)
 

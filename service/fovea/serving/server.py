@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import signal
-import threading
+import socket
 import time
 from collections.abc import Callable
 from types import FrameType
@@ -47,8 +47,12 @@ class Server:
         self.models = Models(_load_settings(settings, self.device), defaults, self._telemetry, self._sampler)
         self._servicer = Servicer(self.models, self._telemetry, status_table(settings.status_codes))
         self.grpc = GrpcServer(_grpc_settings(settings), self._servicer)
-        self.metrics = _listening("metrics", settings.metrics_port, lambda port: self._telemetry.serve(settings.host, port))
-        self.http = _listening("HTTP", settings.http_port, lambda port: HealthServer(settings.host, port, self._checks()))
+        self.metrics = _listening(
+            "metrics", settings.metrics_port, lambda port: self._telemetry.serve(settings.host, port)
+        )
+        self.http = _listening(
+            "HTTP", settings.http_port, lambda port: HealthServer(settings.host, port, self._checks())
+        )
         self.grpc.start()
 
     def _checks(self) -> dict[str, Callable[[], bool]]:
@@ -94,13 +98,12 @@ class Server:
 def serve(settings: Settings) -> int:
     """Serve until SIGTERM or SIGINT; the process's exit status. Misconfigured where it cannot start."""
     set_up_logs(settings.log_level)
-    ended = threading.Event()
-    _on_signals(ended)
+    signals = _signals()
     server = Server(settings)
     try:
         server.load()
         print(server.ready_line(), flush=True)
-        ended.wait()
+        signals.recv(1)
         log.info("draining")
     finally:
         server.stop()
@@ -108,14 +111,25 @@ def serve(settings: Settings) -> int:
     return 0
 
 
-def _on_signals(ended: threading.Event) -> None:
-    def end(_number: int, _frame: FrameType | None) -> None:
-        if ended.is_set():  # asked twice: no more patience
-            os._exit(1)
-        ended.set()
+def _signals() -> socket.socket:
+    """A socket that gets a byte for each SIGTERM and SIGINT; asked twice, the process ends at once.
 
-    signal.signal(signal.SIGTERM, end)
-    signal.signal(signal.SIGINT, end)
+    The interpreter writes the byte in the signal handler itself. A lock or a queue, waited for here, could miss a
+    signal that arrives between the interpreter's last look and the wait.
+    """
+    read, write = socket.socketpair()
+    write.setblocking(False)
+    signal.set_wakeup_fd(write.detach())
+    asked: list[int] = []
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        if asked:
+            os._exit(1)
+        asked.append(number)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, end)
+    return read
 
 
 def _listening(what: str, port: int, listen: Callable[[int], T]) -> T:

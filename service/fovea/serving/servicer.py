@@ -1,4 +1,4 @@
-"""The RPCs of the Open Inference Protocol. ModelInfer is answered through a `Call`, by whatever transport brought it."""
+"""The RPCs of the Open Inference Protocol. ModelInfer is answered through a `Call`, whatever transport brought it."""
 
 from __future__ import annotations
 
@@ -41,7 +41,9 @@ class _Reply:
 
     __slots__ = ("_call", "_request_id", "_served", "_table", "_wanted")
 
-    def __init__(self, call: Call, served: ServedVersion, decoded: Decoded, request_id: str, table: StatusTable) -> None:
+    def __init__(
+        self, call: Call, served: ServedVersion, decoded: Decoded, request_id: str, table: StatusTable
+    ) -> None:
         self._call, self._served, self._table = call, served, table
         self._wanted, self._request_id = decoded.outputs, request_id
 

@@ -16,7 +16,8 @@ class Settings(BaseSettings):
 
     repository: Path = Field(Path("exported_models"), description="Folder of models: <model>/<version>/model.onnx.")
     host: str = Field(
-        "127.0.0.1", description="Address to listen on. 0.0.0.0 opens the server to the network: it has no password yet."
+        "127.0.0.1",
+        description="Address to listen on. 0.0.0.0 opens the server to the network: it has no password yet.",
     )
     grpc_port: int = Field(8001, ge=0, le=65535, description="Port of the gRPC service; 0 picks a free one.")
     http_port: int = Field(8000, ge=0, le=65535, description="Port of the HTTP health checks; 0 picks a free one.")
@@ -32,22 +33,30 @@ class Settings(BaseSettings):
         description="Threads one run may use; 0 = one per core. More shortens a single run and lets models disturb each other.",
     )
     gpu_memory_limit_mb: int = Field(
-        0, ge=0, description="Most GPU memory for each session's arena; 0 = no limit. A limit protects neighbours on the device."
+        0,
+        ge=0,
+        description="Most GPU memory for each session's arena; 0 = no limit. A limit protects neighbours.",
     )
     max_batch_rows: int = Field(
-        32, ge=1, le=4096, description="Most rows in one batch, where the model does not say. More: throughput; fewer: latency."
+        32,
+        ge=1,
+        le=4096,
+        description="Most rows in a batch, where the model is silent. More: throughput; fewer: latency.",
     )
     queue_delay_ms: float = Field(
         0.0,
         ge=0,
         le=10_000,
-        description="How long an idle model waits for a batch to fill. 0 never waits; a delay helps only where batches pay.",
+        description="How long an idle model waits for a batch to fill. 0 never waits; waiting helps where batches pay.",
     )
     max_queue: int = Field(
         1024, ge=1, description="Most requests waiting per model version. More survives bursts; fewer refuses sooner."
     )
     max_message_mb: int = Field(
-        64, ge=1, le=2047, description="Largest request or answer. Larger tensors need more, and so does each caller's memory."
+        64,
+        ge=1,
+        le=2047,
+        description="Largest request or answer. Larger tensors need more, and so does each caller's memory.",
     )
     drain_s: float = Field(
         30.0, ge=0, description="On SIGTERM, how long requests in flight may take to finish before they are cancelled."
@@ -58,7 +67,8 @@ class Settings(BaseSettings):
         "grpc RESOURCE_EXHAUSTED and DEADLINE_EXCEEDED.",
     )
     fast_lane: bool = Field(
-        True, description="Answer ModelInfer on gRPC's own serving loop. Off: an ordinary handler, slower, same answers."
+        True,
+        description="Answer ModelInfer on gRPC's own serving loop. Off: an ordinary handler, slower, same answers.",
     )
     handler_threads: int = Field(
         32, ge=2, le=1024, description="Threads for every other call, and for ModelInfer where the fast lane is off."
@@ -66,10 +76,11 @@ class Settings(BaseSettings):
     attention_sample_s: float = Field(
         30.0,
         ge=0,
-        description="Seconds between two samples of attention time per model; 0 = off. Each sample costs about one batch.",
+        description="Seconds between two samples of attention time per model; 0 = off. Each costs about one batch.",
     )
     kernel_library: Path | None = Field(
-        None, description="Library of fused attention kernels; where not given, the one that was built is used if there."
+        None,
+        description="Library of fused attention kernels; where not given, the one that was built is used if there.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least important log line that is written. debug names every refused request."

@@ -45,7 +45,7 @@ def from_raw(name: str, datatype: str, shape: tuple[int, ...], raw: bytes) -> ND
 
 
 def from_contents(name: str, datatype: str, shape: tuple[int, ...], contents: Any) -> NDArray[Any]:
-    """An array from typed contents; InvalidRequest for a field of another type, a wrong count or a value out of range."""
+    """An array from typed contents; InvalidRequest for a wrong field, count or range of values."""
     field = CONTENTS_FIELD.get(datatype)
     if field is None:
         raise InvalidRequest(f"input '{name}': {datatype} has no typed contents, send it as raw_input_contents")
@@ -84,7 +84,9 @@ def split_bytes(name: str, raw: bytes) -> list[bytes]:
     elements, at = [], 0
     while at < len(raw):
         if at + 4 > len(raw):
-            raise InvalidRequest(f"input '{name}': malformed BYTES, {len(raw) - at} bytes where a 4-byte length belongs")
+            raise InvalidRequest(
+                f"input '{name}': malformed BYTES, {len(raw) - at} bytes where a 4-byte length belongs"
+            )
         (length,) = _LENGTH.unpack_from(raw, at)
         at += 4
         if at + length > len(raw):

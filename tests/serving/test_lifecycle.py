@@ -1,0 +1,161 @@
+"""Start, drain and refusal to start, as the person who runs the server sees them."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+import onnx
+import pytest
+from onnx import helper
+
+from fovea import wire
+from servers import running_server, save_model, tensor
+
+
+def infer_request(name: str, x: Any) -> bytes:
+    request = wire.message("ModelInferRequest")(
+        model_name=name,
+        inputs=[{"name": "x", "datatype": "FP32", "shape": x.shape}],
+        raw_input_contents=[x.tobytes()],
+    )
+    return bytes(request.SerializeToString())
+
+
+def slow_model(repository: Path) -> Path:
+    """About 50 ms a row: a loop of matrix products."""
+    eye = onnx.numpy_helper.from_array(np.eye(256, dtype=np.float32), "w")
+    nodes, last = [], "x"
+    for index in range(2500):
+        nodes.append(helper.make_node("MatMul", [last, "w"], [f"h{index}"]))
+        last = f"h{index}"
+    nodes.append(helper.make_node("Identity", [last], ["y"]))
+    nodes.insert(0, helper.make_node("Constant", [], ["w"], value=eye))
+    save_model(repository, "slow", nodes, [tensor("x", ["n", 256])], [tensor("y", ["n", 256])])
+    return repository
+
+
+@pytest.mark.parametrize("lane", ["fast-lane", "no-fast-lane"])
+def test_sigterm_answers_what_is_in_flight_and_exits_0(tmp_path: Path, lane: str) -> None:
+    x = np.ones((1, 256), np.float32)
+    with (
+        running_server(slow_model(tmp_path), f"--{lane}", "--max-batch-rows=1") as server,
+        grpc.insecure_channel(server.grpc) as channel,
+    ):
+        call = channel.unary_unary(wire.path("ModelInfer"))
+        futures = [call.future(infer_request("slow", x), timeout=60) for _ in range(12)]
+        futures[0].result()
+        server.process.send_signal(signal.SIGTERM)
+        answers = [wire.message("ModelInferResponse").FromString(future.result()) for future in futures]
+        assert all(answer.raw_output_contents[0] == x.tobytes() for answer in answers)
+        assert server.process.wait(30) == 0
+
+
+def test_while_draining_it_is_live_not_ready_and_refuses_new_requests(tmp_path: Path) -> None:
+    x = np.ones((1, 256), np.float32)
+    with (
+        running_server(slow_model(tmp_path), "--max-batch-rows=1") as server,
+        grpc.insecure_channel(server.grpc) as channel,
+    ):
+        infer = channel.unary_unary(wire.path("ModelInfer"))
+        ready = channel.unary_unary(
+            wire.path("ServerReady"), response_deserializer=wire.message("ServerReadyResponse").FromString
+        )
+        live = channel.unary_unary(
+            wire.path("ServerLive"), response_deserializer=wire.message("ServerLiveResponse").FromString
+        )
+        held = [infer.future(infer_request("slow", x), timeout=60) for _ in range(60)]
+        held[0].result()
+        server.process.send_signal(signal.SIGTERM)
+        pause = threading.Event()
+        while ready(b"", timeout=20).ready:
+            pause.wait(0.005)
+        assert live(b"", timeout=20).live
+        with pytest.raises(grpc.RpcError) as caught:
+            infer(infer_request("slow", x), timeout=20)
+        assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
+        assert "shutting down" in caught.value.details()
+        assert all(future.result() for future in held)
+
+
+def test_http_health_follows_readiness(repository: Path) -> None:
+    with running_server(repository) as server:
+        for path in ("live", "ready"):
+            with urllib.request.urlopen(f"{server.http}/v2/health/{path}", timeout=20) as answer:
+                assert json.load(answer) == {"ok": True}
+        with pytest.raises(urllib.error.HTTPError, match="404") as caught:
+            urllib.request.urlopen(f"{server.http}/nope", timeout=20)
+        caught.value.close()
+
+
+def test_the_ready_line_is_all_of_standard_output_and_logs_are_json(repository: Path) -> None:
+    with running_server(repository) as server:
+        assert server.terminate() == 0
+        assert server.process.stdout is not None
+        assert server.process.stdout.read() == ""
+    assert "kernels none" in server.ready_line
+    entries = [json.loads(line) for line in server.errors]
+    assert any("damaged version 1 is unavailable" in entry["message"] for entry in entries)
+    assert {"time", "level", "logger", "message"} <= entries[0].keys()
+
+
+def start_and_fail(*flags: str, **environment: str) -> str:
+    """A server that does not start: exit status 1 and one line, which is returned."""
+    done = subprocess.run(
+        [sys.executable, "-m", "fovea.cli", "serve", "--grpc-port=0", "--http-port=0", "--metrics-port=0", *flags],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, **environment},
+        check=False,
+    )
+    assert done.returncode == 1, done.stderr
+    lines = [line for line in done.stderr.splitlines() if not line.startswith("{")]
+    assert len(lines) == 1
+    assert done.stdout == ""
+    return lines[0]
+
+
+def test_cuda_where_there_is_none_is_one_line_and_never_a_silent_cpu(repository: Path) -> None:
+    assert "cuda" in start_and_fail(f"--repository={repository}", "--device=cuda").lower()
+
+
+def test_a_taken_port_is_one_line(repository: Path) -> None:
+    with running_server(repository) as server:
+        port = server.grpc.rsplit(":", 1)[1]
+        assert port in start_and_fail(f"--repository={repository}", f"--grpc-port={port}")
+
+
+def test_a_repository_that_is_not_there_is_one_line(tmp_path: Path) -> None:
+    assert "nowhere" in start_and_fail(f"--repository={tmp_path / 'nowhere'}")
+
+
+def test_a_bad_variable_is_one_line_that_names_it(repository: Path) -> None:
+    line = start_and_fail(f"--repository={repository}", FOVEA_MAX_QUEUE="none")
+    assert "FOVEA_MAX_QUEUE" in line or "max-queue" in line
+
+
+def test_serving_never_imports_torch_or_onnx(repository: Path) -> None:
+    program = (
+        "import sys\n"
+        "for name in ('torch', 'onnx', 'onnxscript'): sys.modules[name] = None\n"
+        "from fovea.serving.server import Server\n"
+        "from fovea.serving.settings import Settings\n"
+        f"server = Server(Settings(repository={str(repository)!r}, grpc_port=0, http_port=0, metrics_port=0))\n"
+        "server.load()\n"
+        "print(server.ready_line())\n"
+        "server.stop()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=100, check=False)
+    assert "ready: gRPC" in done.stdout, done.stderr
+    assert done.returncode == 0

@@ -1,0 +1,175 @@
+"""What an operator reads at /metrics, for models that were trained and exported by this project."""
+
+from __future__ import annotations
+
+import threading
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+import tritonclient.grpc as triton
+
+from fovea.contract.model_card import CARD_FILE, GOLDEN_FILE, ModelCard
+from fovea.serving.telemetry import METRICS
+from servers import RunningServer, running_server, samples
+
+EXPORTED = Path(__file__).parents[2] / "exported_models"
+Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[RunningServer]:
+    with running_server(EXPORTED) as server:
+        yield server
+
+
+@pytest.fixture
+def client(server: RunningServer) -> Any:
+    with triton.InferenceServerClient(server.grpc) as client:
+        yield client
+
+
+def versions() -> dict[str, Path]:
+    return {
+        folder.name: max(folder.iterdir(), key=lambda path: int(path.name)) for folder in sorted(EXPORTED.iterdir())
+    }
+
+
+def golden_rows(name: str) -> tuple[ModelCard, Any, Any]:
+    folder = versions()[name]
+    card = ModelCard.read(folder / CARD_FILE)
+    with np.load(folder / GOLDEN_FILE) as golden:
+        return (
+            card,
+            golden[f"inputs/{card.inputs[0].name}"],
+            {k: golden[k] for k in golden if not k.startswith("inputs/")},
+        )
+
+
+def infer(client: Any, name: str, outputs: list[str] | None = None) -> Any:
+    card, x, _ = golden_rows(name)
+    tensor = triton.InferInput(card.inputs[0].name, x.shape, "FP32")
+    tensor.set_data_from_numpy(x.astype(np.float32))
+    wanted = [triton.InferRequestedOutput(output) for output in outputs] if outputs else None
+    return client.infer(name, [tensor], outputs=wanted)
+
+
+def scrape(server: RunningServer) -> Samples:
+    with urllib.request.urlopen(server.metrics, timeout=20) as answer:
+        return samples(answer.read().decode())
+
+
+def scrape_until(server: RunningServer, found: Callable[[Samples], bool]) -> Samples:
+    """Metrics are written after callers are answered, and attention time is sampled after that."""
+    pause = threading.Event()
+    for _ in range(600):
+        now = scrape(server)
+        if found(now):
+            break
+        pause.wait(0.05)
+    return now
+
+
+def value(found: Samples, name: str, **labels: str) -> float:
+    return sum(v for (n, own), v in found.items() if n == name and frozenset(labels.items()) <= own)
+
+
+@pytest.mark.parametrize("name", versions())
+def test_each_model_answers_its_golden_batch_and_counts_it(server: RunningServer, client: Any, name: str) -> None:
+    card, x, golden = golden_rows(name)
+    before = scrape(server)
+    answer = infer(client, name)
+    for spec in card.outputs:
+        expected = golden[f"outputs/{spec.name}"]
+        np.testing.assert_allclose(answer.as_numpy(spec.name), expected, rtol=0, atol=card.tolerances[spec.name])
+    labels = {"model": name, "version": versions()[name].name, "attention": card.attention.value}
+    count = "fovea_request_duration_seconds_count"
+    had = value(before, count, outcome="ok", **labels)
+    after = scrape_until(server, lambda now: value(now, count, outcome="ok", **labels) > had)
+    assert value(after, count, outcome="ok", **labels) == had + 1
+    rows = value(after, "fovea_rows_total", outcome="ok", **labels) - value(
+        before, "fovea_rows_total", outcome="ok", **labels
+    )
+    assert rows == len(x)
+    for name_of in ("fovea_queue_duration_seconds_count", "fovea_batch_rows_count", "fovea_padding_ratio_count"):
+        assert value(after, name_of, **labels) >= 1
+    for stage in ("gather", "run", "split"):
+        assert value(after, "fovea_batch_compute_seconds_count", stage=stage, **labels) >= 1
+
+
+def test_time_inside_attention_is_measured_for_every_type(server: RunningServer, client: Any) -> None:
+    expected = set()
+    for name in versions():
+        card, _, _ = golden_rows(name)
+        infer(client, name)
+        expected |= {(name, layer.operator, layer.attention.value) for layer in card.layers}
+    assert len({attention for _, _, attention in expected}) >= 6
+
+    def missing(now: Samples) -> set[tuple[str, str, str]]:
+        return {
+            (model, op, attention)
+            for model, op, attention in expected
+            if value(now, "fovea_attention_op_seconds_sum", model=model, op=op, attention=attention, kernels="body")
+            <= 0
+        }
+
+    assert missing(scrape_until(server, lambda now: not missing(now))) == set()
+
+
+def test_an_attention_map_is_sent_when_asked_for_by_name_and_only_then(client: Any) -> None:
+    name = "fashion-cbam"
+    card, x, golden = golden_rows(name)
+    assert {output.name for output in infer(client, name).get_response().outputs} == {o.name for o in card.outputs}
+    wanted = [card.outputs[0].name, *card.maps]
+    answer = infer(client, name, wanted)
+    assert [output.name for output in answer.get_response().outputs] == wanted
+    for map_name, spec in card.maps.items():
+        array = answer.as_numpy(map_name)
+        assert array.shape == (len(x), *spec.shape[1:])
+        np.testing.assert_allclose(array, golden[f"maps/{map_name}"], rtol=0, atol=card.tolerances[map_name])
+
+
+def test_classification_sends_labels(client: Any) -> None:
+    card, x, golden = golden_rows("fashion-se")
+    tensor = triton.InferInput(card.inputs[0].name, x.shape, "FP32")
+    tensor.set_data_from_numpy(x.astype(np.float32))
+    name = card.outputs[0].name
+    answer = client.infer("fashion-se", [tensor], outputs=[triton.InferRequestedOutput(name, class_count=1)])
+    best = golden[f"outputs/{name}"].argmax(1)
+    assert [row[0].decode().split(":", 2)[2] for row in answer.as_numpy(name)] == [card.labels[index] for index in best]
+
+
+def test_callers_texts_never_become_labels(server: RunningServer, client: Any) -> None:
+    def stray(now: Samples) -> float:
+        return value(now, "fovea_requests_total", model="_unknown", outcome="invalid")
+
+    before = stray(scrape(server))
+    for name in ("made-up-1", "made-up-2"):
+        with pytest.raises(triton.InferenceServerException, match=name):
+            client.infer(name, [])
+    after = scrape(server)
+    assert stray(after) - before == 2
+    assert not [key for key in after if ("model", "made-up-1") in key[1]]
+
+
+def test_every_metric_of_the_table_is_exposed_with_its_labels_and_no_other(server: RunningServer) -> None:
+    with urllib.request.urlopen(server.metrics, timeout=20) as answer:
+        text = answer.read().decode()
+    for name, metric in METRICS.items():
+        assert f"# HELP {name.removesuffix('_total') if metric.kind == 'counter' else name}" in text
+    found = scrape(server)
+    for name, labels in found:
+        base = name.removesuffix("_bucket").removesuffix("_count").removesuffix("_sum")
+        expected = set(METRICS[name if name in METRICS else base].labels) | (
+            {"le"} if name.endswith("_bucket") else set()
+        )
+        assert {label for label, _ in labels} == expected, name
+
+
+def test_grpc_is_what_the_ready_line_says(server: RunningServer) -> None:
+    with grpc.insecure_channel(server.grpc) as channel:
+        grpc.channel_ready_future(channel).result(20)
