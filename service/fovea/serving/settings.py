@@ -30,7 +30,7 @@ class Settings(BaseSettings):
     threads: int = Field(
         0,
         ge=0,
-        description="Threads one run may use; 0 = one per core. More shortens a single run and lets models disturb each other.",
+        description="Threads one run may use; 0 = one per core. More quickens one run at its neighbours' cost.",
     )
     gpu_memory_limit_mb: int = Field(
         0,

@@ -1,0 +1,71 @@
+"""The card's file form, and what a wrong file gets."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from fovea.contract.attention import AttentionType
+from fovea.contract.errors import ModelBroken
+from fovea.contract.model_card import AttentionLayer, ModelCard, Preprocessing, TensorSpec
+
+X = TensorSpec(name="x", datatype="FP32", shape=(-1, 3))
+MAP = TensorSpec(name="attention.block", datatype="FP32", shape=(-1, 1, 7, 7))
+
+
+def card(**changes: Any) -> ModelCard:
+    layer = AttentionLayer(name="block", attention=AttentionType.SPATIAL, operator="SpatialAttention", maps=(MAP,))
+    facts = {"name": "m", "attention": "spatial", "inputs": [X], "outputs": [X], "batched": True}
+    return ModelCard.model_validate({**facts, "parameters": 1, "opset": 23, "layers": [layer], **changes})
+
+
+def test_a_card_reads_back_as_it_was_written(tmp_path: Path) -> None:
+    path = tmp_path / "card.json"
+    path.write_text(card(labels=("a", "b")).to_json())
+    assert ModelCard.read(path) == card(labels=("a", "b"))
+
+
+def test_a_card_knows_its_maps_and_types() -> None:
+    assert card().maps == {"attention.block": MAP}
+    assert card(attention="cbam").attention_types == (AttentionType.CBAM, AttentionType.SPATIAL)
+
+
+@pytest.mark.parametrize(
+    ("change", "where"),
+    [
+        ({"name": "../evil"}, "name"),
+        ({"attention": "telepathy"}, "attention"),
+        ({"surprise": 1}, "surprise"),
+        ({"inputs": []}, "inputs"),
+        ({"format": 2}, "format"),
+    ],
+)
+def test_a_wrong_card_names_the_field(tmp_path: Path, change: dict[str, Any], where: str) -> None:
+    path = tmp_path / "card.json"
+    path.write_text(json.dumps({**json.loads(card().to_json()), **change}))
+    with pytest.raises(ModelBroken, match=where):
+        ModelCard.read(path)
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_a_card_or_a_clear_error(tmp_path_factory: pytest.TempPathFactory, data: bytes) -> None:
+    path = tmp_path_factory.mktemp("card") / "card.json"
+    path.write_bytes(data)
+    with pytest.raises(ModelBroken, match=r"card\.json"):
+        ModelCard.read(path)
+
+
+def test_a_missing_card_is_a_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(ModelBroken, match="No such file"):
+        ModelCard.read(tmp_path / "card.json")
+
+
+def test_preprocessing_needs_a_mean_for_each_channel() -> None:
+    with pytest.raises(ValidationError, match="3 value"):
+        Preprocessing(mode="RGB", height=2, width=2, mean=(0.5,), std=(0.5,))

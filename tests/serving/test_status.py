@@ -1,0 +1,45 @@
+"""Every error has its gRPC code."""
+
+from __future__ import annotations
+
+import grpc
+import pytest
+
+from fovea.contract.errors import FoveaError, QueueFull, QueueTimeout
+from fovea.serving.pipeline import OUTCOMES
+from fovea.serving.status import status_of, status_table
+
+
+def every(kind: type[FoveaError]) -> list[type[FoveaError]]:
+    return [kind, *(each for child in kind.__subclasses__() for each in every(child))]
+
+
+@pytest.mark.parametrize("kind", every(FoveaError))
+def test_each_error_has_a_code_and_keeps_its_text(kind: type[FoveaError]) -> None:
+    code, text = status_of(kind("what happened"))
+    assert code not in (grpc.StatusCode.OK, grpc.StatusCode.UNKNOWN)
+    assert text == "what happened"
+
+
+def test_the_tree_on_top_of_the_errors_names_every_one() -> None:
+    import fovea.contract.errors as errors
+
+    assert errors.__doc__
+    assert all(kind.__name__ in errors.__doc__ for kind in every(FoveaError))
+
+
+def test_an_unforeseen_error_keeps_its_text_to_itself() -> None:
+    code, text = status_of(ValueError("password=1234"))
+    assert code == grpc.StatusCode.INTERNAL
+    assert "1234" not in text
+
+
+def test_a_setting_chooses_the_idiomatic_codes() -> None:
+    assert status_of(QueueFull("full"))[0] == grpc.StatusCode.UNAVAILABLE
+    table = status_table("grpc")
+    assert status_of(QueueFull("full"), table)[0] == grpc.StatusCode.RESOURCE_EXHAUSTED
+    assert status_of(QueueTimeout("late"), table)[0] == grpc.StatusCode.DEADLINE_EXCEEDED
+
+
+def test_outcomes_of_errors_are_those_of_the_metrics() -> None:
+    assert set(OUTCOMES.values()) <= {"ok", "invalid", "rejected", "deadline", "cancelled", "failed"}
