@@ -30,6 +30,7 @@ def _operator(contract_name: str) -> Callable[[Body], Body]:
         OPERATOR_OF[qualified] = OPERATORS[contract_name].name
         operator = torch.library.custom_op(qualified, body, mutates_args=())
         operator.register_fake(body)
+        operator.register_autocast("cpu", torch.float32)  # in mixed precision gates and softmax stay exact
         operator.register_autograd(_backward_of(body), setup_context=_remember_inputs)
         return body
 

@@ -27,6 +27,8 @@ class Schedule:
     """Pixels a training image is moved, at most, each way."""
     flip: bool = False
     """Mirror every second training image, left to right."""
+    bfloat16: bool = False
+    """Multiply in bfloat16 while training, where the CPU has AVX-512; weights and attention stay float32."""
 
 
 @dataclass(frozen=True)

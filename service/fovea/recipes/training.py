@@ -1,4 +1,4 @@
-"""Seeded training on the CPU: the same recipe, data and number of threads give the same weights."""
+"""Seeded training on the CPU: the same recipe, data, number of threads and kind of CPU give the same weights."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from fovea.contract.model_card import Training
 from fovea.recipes.augmentation import augment, normalise
 from fovea.recipes.dataset import ImageDataset, Images, Labels
-from fovea.recipes.recipe import Recipe
+from fovea.recipes.recipe import Recipe, Schedule
 
 Progress = Callable[[int, int, float], None]
 """Called after every step with: steps done, steps in all, loss."""
@@ -71,12 +71,19 @@ def _fit(module: nn.Module, recipe: Recipe, data: ImageDataset, progress: Progre
     rate = torch.optim.lr_scheduler.OneCycleLR(optimizer, schedule.peak_learning_rate, total_steps=steps, pct_start=0.2)
     module.train()
     for done, (images, labels) in enumerate(_batches(recipe, data), start=1):
-        loss = F.cross_entropy(module(images), labels, label_smoothing=schedule.label_smoothing)
+        with _precision(schedule):
+            loss = F.cross_entropy(module(images), labels, label_smoothing=schedule.label_smoothing)
         optimizer.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         optimizer.step()
         rate.step()
         progress(done, steps, loss.item())
+
+
+def _precision(schedule: Schedule) -> torch.autocast:
+    """Mixed precision where it pays: 20 instead of 56 s of one AVX-512 core per epoch; slower on older CPUs."""
+    enabled = schedule.bfloat16 and "AVX512" in torch.backends.cpu.get_cpu_capability()
+    return torch.autocast("cpu", torch.bfloat16, enabled=enabled)
 
 
 def _batches(recipe: Recipe, data: ImageDataset) -> Iterator[tuple[Tensor, Tensor]]:
