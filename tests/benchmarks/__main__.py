@@ -53,7 +53,7 @@ def _measure(arguments: argparse.Namespace) -> list[Finding]:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
-    parser.add_argument("--short", action="store_true", help="a minute instead of ten; rough figures")
+    parser.add_argument("--short", action="store_true", help="one or two minutes instead of five; rough figures")
     parser.add_argument("--repository", type=Path, default=Path("exported_models"))
     parser.add_argument("--json", type=Path, default=Path("build/bench.json"), help="where the figures go")
     arguments = parser.parse_args()

@@ -29,7 +29,7 @@ class Effort:
     starts: int
 
 
-FULL = Effort(rounds=7, seconds=3.0, memory_requests=(20_000, 200_000), starts=5)
+FULL = Effort(rounds=5, seconds=2.0, memory_requests=(20_000, 200_000), starts=5)
 SHORT = Effort(rounds=3, seconds=1.0, memory_requests=(5_000, 20_000), starts=1)
 
 
