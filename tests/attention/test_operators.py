@@ -112,3 +112,14 @@ def test_a_loss_on_the_attention_map_reaches_the_weights() -> None:
     torch.ops.fovea.spatial_attention(_random(2, 3, 4, 5), kernel)[1].sum().backward()
     assert kernel.grad is not None
     assert kernel.grad.abs().sum() > 0
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_in_mixed_precision_attention_is_still_computed_in_float32(name: str) -> None:
+    single = [v.float() if isinstance(v, Tensor) and v.is_floating_point() else v for v in _calls()[name]]
+    coarse = [v.bfloat16() if isinstance(v, Tensor) and v.is_floating_point() else v for v in single]
+    rounded = [v.float() if isinstance(v, Tensor) and v.is_floating_point() else v for v in coarse]
+    with torch.autocast("cpu", torch.bfloat16):
+        outputs = _operator(name)(*coarse)
+    for output, expected in zip(outputs, _operator(name)(*rounded), strict=True):
+        torch.testing.assert_close(output, expected)
