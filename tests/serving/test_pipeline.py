@@ -12,7 +12,8 @@ import pytest
 from fakes import FakeObserver, FakeReply, FakeSession
 from fovea.contract.errors import Cancelled, DeadlineExceeded, Draining, ExecutionFailed, QueueFull, QueueTimeout
 from fovea.serving.batcher import BatchPolicy, Kind, Request
-from fovea.serving.pipeline import Pipeline, Workshop
+from fovea.serving.pipeline import Pipeline, QueueLimit
+from fovea.serving.worker import Workshop
 
 LONG_S = 20.0
 
@@ -26,7 +27,7 @@ class Bench:
         self.session = FakeSession(self._before_run)
         self.observer = FakeObserver()
         workshop = Workshop(lambda: self.session, lambda: FakeSession())
-        self.pipeline = Pipeline(workshop, BatchPolicy(max_rows), self.observer, max_queue=max_queue)
+        self.pipeline = Pipeline(workshop, BatchPolicy(max_rows), self.observer, limit=QueueLimit(max_queue))
 
     def _before_run(self) -> None:
         self.running.set()
@@ -111,7 +112,7 @@ def test_a_full_queue_refuses_at_once_and_says_its_limit_and_load() -> None:
     bench = Bench(max_queue=2)
     bench.hold_worker()
     waiting = [bench.send(1.0), bench.send(2.0)]
-    with pytest.raises(QueueFull, match=r"2 requests wait, the limit is 2"):
+    with pytest.raises(QueueFull, match=r"2 requests of 0\.0 MB wait, the limit is 2"):
         bench.send(3.0)
     bench.open.set()
     assert [answered(reply) for reply in waiting] == [[2.0], [4.0]]
@@ -165,7 +166,7 @@ def test_many_senders_and_two_workers_lose_nothing() -> None:
         return sessions[-1]
 
     workshop = Workshop(open_session, open_session)
-    pipeline = Pipeline(workshop, BatchPolicy(8), observer, max_queue=10_000, instances=2)
+    pipeline = Pipeline(workshop, BatchPolicy(8), observer, limit=QueueLimit(10_000), instances=2)
     replies: dict[int, FakeReply] = {}
 
     def send(start: int) -> None:

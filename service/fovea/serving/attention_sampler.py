@@ -10,6 +10,7 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
+from math import inf
 from queue import SimpleQueue
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary
@@ -53,7 +54,7 @@ class AttentionSampler:
         now_s = time.monotonic()
         if not self._interval_s or now_s < self._due_s.get(version, 0.0) or not version.loaded.card.layers:
             return
-        self._due_s[version] = now_s + self._interval_s
+        self._due_s[version] = inf  # until this one is done
         names = requests[0].keys()
         batched = version.loaded.card.batched
         copy = {
@@ -62,17 +63,22 @@ class AttentionSampler:
         }
         self._work.put((version, copy))
 
-    def close(self) -> None:
-        """Finish the sample in hand and stop."""
+    def close(self, patience_s: float) -> bool:
+        """Finish the samples in hand and stop; False where that takes longer than `patience_s`."""
         self._work.put(None)
-        self._thread.join()
+        self._thread.join(patience_s)
+        return not self._thread.is_alive()
 
     def _run(self) -> None:
         while (item := self._work.get()) is not None:
             version, inputs = item
-            try:
-                version.recorder.attention_ops(profile_attention(version.loaded, inputs))
-            except FoveaError as error:
-                log.warning("attention time of %s could not be sampled: %s", version.loaded.name, error)
-            except Exception:
-                log.exception("attention time of %s could not be sampled", version.loaded.name)
+            self._sample(version, inputs)
+            self._due_s[version] = time.monotonic() + self._interval_s
+
+    def _sample(self, version: Sampled, inputs: dict[str, NDArray[Any]]) -> None:
+        try:
+            version.recorder.attention_ops(profile_attention(version.loaded, inputs))
+        except FoveaError as error:
+            log.warning("attention time of %s could not be sampled: %s", version.loaded.name, error)
+        except Exception:
+            log.exception("attention time of %s could not be sampled", version.loaded.name)

@@ -15,7 +15,7 @@ Tensors = Mapping[str, NDArray[Any]]
 
 
 class Reply(Protocol):
-    """Where an answer goes. Exactly one of `answer` and `fail` is called, once."""
+    """Where an answer goes. The first of `answer` and `fail` that succeeds counts; more do nothing."""
 
     @property
     def gone(self) -> bool:
@@ -49,6 +49,8 @@ class Request:
     """The call's own deadline."""
     queue_until_s: float | None = None
     """How long it may wait in the queue."""
+    bytes: int = 0
+    """Size of its inputs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +69,8 @@ class Taken:
     rows: int = 0
     gone: list[Request] = field(default_factory=list)
     late: list[Request] = field(default_factory=list)
+    bytes: int = 0
+    """Size of everything that was taken off."""
     wait_s: float = 0.0
     """More than 0: nothing is due yet, come back after this time."""
 
@@ -81,24 +85,45 @@ def take_batch(waiting: deque[Request], now_s: float, policy: BatchPolicy) -> Ta
     taken, kept = Taken(), []
     while waiting and taken.rows < policy.max_rows:
         request = waiting.popleft()
-        if request.reply.gone:
-            taken.gone.append(request)
-        elif _is_late(request, now_s):
-            taken.late.append(request)
-        elif _fits(request, taken, policy):
+        if _take_dead(request, now_s, taken):
+            continue
+        if _fits(request, taken, policy):
             taken.batch.append(request)
             taken.rows += request.rows
+            taken.bytes += request.bytes
         else:
             kept.append(request)
     _hold_back(taken, now_s, policy, full=bool(kept))
     waiting.extendleft(reversed(kept))
     if taken.wait_s:
         waiting.extendleft(reversed(taken.batch))
+        taken.bytes -= sum(request.bytes for request in taken.batch)
         taken.batch, taken.rows = [], 0
     return taken
 
 
-def _is_late(request: Request, now_s: float) -> bool:
+def drop_dead(waiting: deque[Request], now_s: float) -> Taken:
+    """Take off every request whose caller is gone or whose time is up; the others keep their order."""
+    taken = Taken()
+    for _ in range(len(waiting)):
+        request = waiting.popleft()
+        if not _take_dead(request, now_s, taken):
+            waiting.append(request)
+    return taken
+
+
+def _take_dead(request: Request, now_s: float, taken: Taken) -> bool:
+    # Time first: gRPC cancels a call at its deadline, and such a caller is both late and gone.
+    dead = taken.late if is_late(request, now_s) else taken.gone if request.reply.gone else None
+    if dead is None:
+        return False
+    dead.append(request)
+    taken.bytes += request.bytes
+    return True
+
+
+def is_late(request: Request, now_s: float) -> bool:
+    """True once its deadline or its time in the queue has passed."""
     return (request.deadline_s is not None and request.deadline_s <= now_s) or (
         request.queue_until_s is not None and request.queue_until_s <= now_s
     )

@@ -125,8 +125,9 @@ class FastCall:
 
     def refuse(self, code: grpc.StatusCode, text: str) -> None:
         """Send an error."""
+        details = text.encode("utf-8", "replace")  # nothing may fail once the claim is taken
         if self._claimed():
-            self._send(None, _common.STATUS_CODE_TO_CYGRPC_STATUS_CODE[code], text.encode())
+            self._send(None, _common.STATUS_CODE_TO_CYGRPC_STATUS_CODE[code], details)
 
     def _claimed(self) -> bool:
         try:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from threading import BoundedSemaphore
 from typing import Any
 
 # Without gRPC's event-engine listener the server answers half as much again. Read when grpc is first imported.
@@ -15,7 +16,7 @@ os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # a port that is taken is told 
 import grpc
 from google.protobuf import descriptor_pb2
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection, reflection_pb2
+from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_grpc
 
 from fovea import wire
 from fovea.contract.errors import Misconfigured
@@ -24,6 +25,26 @@ from fovea.serving.servicer import Servicer
 
 _HEALTH_SERVICE = "grpc.health.v1.Health"
 _INFER = "ModelInfer"
+_RESERVED_THREADS = 8
+_REFLECTION_STREAMS = 4
+_LAST_WORD_S = 5.0
+
+
+class _Reflector(reflection.ReflectionServicer):  # type: ignore[misc]
+    """Reflection that can't take every thread: each open stream holds one."""
+
+    def __init__(self, names: tuple[str, ...], pool: Any) -> None:
+        super().__init__(names, pool=pool)
+        self._free = BoundedSemaphore(_REFLECTION_STREAMS)
+
+    def ServerReflectionInfo(self, request_iterator: Any, context: grpc.ServicerContext) -> Any:
+        """The answers to one stream of questions."""
+        if not self._free.acquire(blocking=False):
+            context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, f"{_REFLECTION_STREAMS} reflection streams are open")
+        try:
+            yield from super().ServerReflectionInfo(request_iterator, context)
+        finally:
+            self._free.release()
 
 
 @dataclass(frozen=True)
@@ -48,19 +69,22 @@ class GrpcServer:
             ThreadPoolExecutor(settings.handler_threads, "grpc-handler"), options=_options(settings.max_message_bytes)
         )
         self.health = health.HealthServicer(experimental_non_blocking=True)
-        self._register()
+        self._register(settings.handler_threads)
         self.port = self._listen(settings)
 
-    def _register(self) -> None:
-        self._server.add_registered_method_handlers(wire.SERVICE, self._handlers())
+    def _register(self, threads: int) -> None:
+        self._server.add_registered_method_handlers(wire.SERVICE, self._handlers(threads))
         health_pb2_grpc.add_HealthServicer_to_server(self.health, self._server)
         names = (wire.SERVICE, _HEALTH_SERVICE, reflection.SERVICE_NAME)
-        reflection.enable_server_reflection(names, self._server, pool=_reflection_pool())
+        reflector = _Reflector(names, pool=_reflection_pool())
+        reflection_pb2_grpc.add_ServerReflectionServicer_to_server(reflector, self._server)
         self.set_serving({"": False, wire.SERVICE: False})
 
-    def _handlers(self) -> dict[str, grpc.RpcMethodHandler]:
+    def _handlers(self, threads: int) -> dict[str, grpc.RpcMethodHandler]:
         handlers = {name: _unary(name, answer) for name, answer in self._servicer.handlers().items()}
-        handlers[_INFER] = grpc.unary_unary_rpc_method_handler(pooled_lane.handler(self._servicer.infer))
+        handlers[_INFER] = grpc.unary_unary_rpc_method_handler(
+            pooled_lane.handler(self._servicer.infer, max(1, threads - _RESERVED_THREADS))
+        )
         return handlers
 
     def _listen(self, settings: GrpcSettings) -> int:
@@ -85,7 +109,7 @@ class GrpcServer:
 
     def stop(self, grace_s: float) -> None:
         """Refuse new calls, give those in flight `grace_s`, and return when all have ended."""
-        self._server.stop(grace_s).wait()
+        self._server.stop(grace_s).wait(grace_s + _LAST_WORD_S)
 
 
 def _unary(name: str, answer: Callable[[Any, grpc.ServicerContext], Any]) -> grpc.RpcMethodHandler:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 import threading
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
@@ -11,12 +12,19 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 Checks = Mapping[str, Callable[[], bool]]
 
 
+class _HttpServer(ThreadingHTTPServer):
+    daemon_threads = True
+
+
+class _HttpServer6(_HttpServer):
+    address_family = socket.AF_INET6
+
+
 class HealthServer:
     """Answers 200 or 503 for each path of `checks`, 404 for others. OSError where the port is taken."""
 
     def __init__(self, host: str, port: int, checks: Checks) -> None:
-        self._server = ThreadingHTTPServer((host, port), _handler(checks))
-        self._server.daemon_threads = True
+        self._server = (_HttpServer6 if ":" in host else _HttpServer)((host, port), _handler(checks))
         self.port = int(self._server.server_address[1])
         threading.Thread(target=self._server.serve_forever, daemon=True, name="http-health").start()
 

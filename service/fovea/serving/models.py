@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -14,11 +15,14 @@ from fovea.runtime.repository import ModelFolder, chosen_versions, scan
 from fovea.serving.attention_sampler import AttentionSampler
 from fovea.serving.batcher import BatchPolicy, Request
 from fovea.serving.codec import Door
-from fovea.serving.pipeline import BatchRecord, Outcome, Pipeline, Workshop
+from fovea.serving.pipeline import Pipeline, QueueLimit
 from fovea.serving.statistics import Statistics
+from fovea.serving.status import printable
 from fovea.serving.telemetry import ModelLabels, Recorder, Telemetry
+from fovea.serving.worker import BatchRecord, Outcome, Workshop
 
 log = logging.getLogger(__name__)
+_VERSION = re.compile(r"0*[1-9][0-9]{0,17}", re.ASCII)
 
 
 class VersionState(StrEnum):
@@ -34,7 +38,7 @@ class BatchDefaults:
     """What holds where a model does not choose for itself."""
 
     delay_s: float
-    max_queue: int
+    queue: QueueLimit
 
 
 class ServedVersion:
@@ -57,14 +61,14 @@ class ServedVersion:
         self._sampler = sampler
         delay_s = folder.choices.max_queue_delay_s
         self.policy = BatchPolicy(loaded.worthwhile_rows, defaults.delay_s if delay_s is None else delay_s)
-        self.max_queue = defaults.max_queue
+        self.max_queue = defaults.queue.requests
         self.recorder: Recorder = telemetry.recorder(_labels(loaded), lambda: self.pipeline.waiting)
-        first = [loaded.session]
+        sessions = [loaded.session, *(loaded.open_instance() for _ in range(folder.choices.instances - 1))]
         self.pipeline = Pipeline(
-            Workshop(lambda: first.pop() if first else loaded.open_instance(), loaded.open_maps),
+            Workshop(sessions.pop, loaded.open_maps),
             self.policy,
             self,
-            max_queue=defaults.max_queue,
+            limit=defaults.queue,
             instances=folder.choices.instances,
         )
 
@@ -82,10 +86,6 @@ class ServedVersion:
         self.statistics.requests(outcome, duration_s)
         self.recorder.requests(outcome, duration_s, rows)
 
-    def refused(self, outcome: Outcome) -> None:
-        """A request ended at the door."""
-        self.requests(outcome, (0.0,), 0)
-
     def sample(self, batch: Sequence[Request]) -> None:
         """A batch that may be run again, to see what its attention costs."""
         if not batch[0].kind.maps:
@@ -98,9 +98,19 @@ class ServedVersion:
         self.loaded.close()
 
 
+def _loading(folder: ModelFolder) -> ModelEntry:
+    return ModelEntry(folder, {str(version): VersionEntry(VersionState.LOADING) for version in chosen_versions(folder)})
+
+
 def _labels(loaded: LoadedVersion) -> ModelLabels:
     return ModelLabels(
-        loaded.name, str(loaded.version), loaded.card.attention, loaded.kernels, loaded.provider, loaded.sha256
+        loaded.name,
+        str(loaded.version),
+        loaded.card.attention,
+        loaded.kernels,
+        loaded.provider,
+        loaded.sha256,
+        {layer.operator: layer.attention for layer in loaded.card.layers},
     )
 
 
@@ -138,24 +148,22 @@ class Models:
         self.entries: dict[str, ModelEntry] = {}
         self._ready: dict[tuple[str, str], ServedVersion] = {}
 
-    def load(self, repository: Path, loaded: Callable[[str], None]) -> None:
-        """Load every chosen version of the repository; `loaded` is told each model's name as it becomes ready."""
-        folders = scan(repository)
-        for name, folder in folders.items():
-            chosen = {str(version): VersionEntry(VersionState.LOADING) for version in chosen_versions(folder)}
-            self.entries[name] = ModelEntry(folder, chosen)
+    def load(self, repository: Path, tell: Callable[[str, bool], None]) -> None:
+        """Load every chosen version of the repository; `tell` hears of each model, and whether it is ready."""
+        self.entries = {name: _loading(folder) for name, folder in scan(repository).items()}
+        for name in self.entries:
+            tell(name, False)
         for name, entry in self.entries.items():
             for version in entry.versions:
                 self._load_version(entry, version)
             self._publish(name, entry)
-            if entry.default and entry.versions[entry.default].served:
-                loaded(name)
+            tell(name, (name, "") in self._ready)
 
     def _load_version(self, entry: ModelEntry, version: str) -> None:
         try:
             served = self._serve(entry.folder, int(version))
         except FoveaError as error:
-            entry.versions[version] = VersionEntry(VersionState.UNAVAILABLE, str(error))
+            entry.versions[version] = VersionEntry(VersionState.UNAVAILABLE, printable(str(error)))
         except Exception as error:  # one version's trouble is never the server's
             log.exception("%s version %s", entry.folder.name, version)
             entry.versions[version] = VersionEntry(VersionState.UNAVAILABLE, f"{type(error).__name__} while loading")
@@ -190,7 +198,7 @@ class Models:
         model = self.entries.get(name)
         if model is None:
             raise NotFound(f"unknown model '{name}'")
-        if version and not (version.isascii() and version.isdecimal() and int(version) > 0):
+        if version and not _VERSION.fullmatch(version):
             raise InvalidRequest(f"model '{name}': version '{version}' is no positive integer")
         number = str(int(version)) if version else model.default
         if number is None or number not in model.versions:

@@ -12,13 +12,22 @@ import grpc
 _NEVER_S = 1e15
 
 
-def handler(accept: Callable[[Any, bytes], None]) -> Callable[[bytes, grpc.ServicerContext], bytes]:
-    """A unary handler over bytes that waits, on its pool's thread, for what `accept` makes of the call."""
+def handler(accept: Callable[[Any, bytes], None], most: int) -> Callable[[bytes, grpc.ServicerContext], bytes]:
+    """A unary handler over bytes that waits, on its pool's thread, for what `accept` makes of the call.
+
+    At most `most` calls are in flight, so that health checks always find a thread; more are UNAVAILABLE.
+    """
+    free = threading.BoundedSemaphore(most)
 
     def handle(data: bytes, context: grpc.ServicerContext) -> bytes:
-        call = PooledCall(context)
-        accept(call, data)
-        return call.wait()
+        if not free.acquire(blocking=False):
+            context.abort(grpc.StatusCode.UNAVAILABLE, f"{most} requests are in flight, the limit of the handlers")
+        try:
+            call = PooledCall(context)
+            accept(call, data)
+            return call.wait()
+        finally:
+            free.release()
 
     return handle
 

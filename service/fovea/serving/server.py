@@ -22,6 +22,7 @@ from fovea.serving.grpc_server import GrpcServer, GrpcSettings
 from fovea.serving.http import HealthServer
 from fovea.serving.logs import set_up_logs
 from fovea.serving.models import BatchDefaults, Models
+from fovea.serving.pipeline import QueueLimit
 from fovea.serving.servicer import Servicer
 from fovea.serving.settings import Settings
 from fovea.serving.status import status_table
@@ -33,6 +34,7 @@ T = TypeVar("T")
 _MB = 1024 * 1024
 _DRAIN_POLL_S = 0.01
 _LAST_GRACE_S = 0.5
+_SAMPLE_PATIENCE_S = 5.0
 
 
 class Server:
@@ -43,7 +45,9 @@ class Server:
         self.device = resolve_device(settings.device)
         self._telemetry = Telemetry()
         self._sampler = AttentionSampler(settings.attention_sample_s)
-        defaults = BatchDefaults(settings.queue_delay_ms / 1e3, settings.max_queue)
+        defaults = BatchDefaults(
+            settings.queue_delay_ms / 1e3, QueueLimit(settings.max_queue, settings.max_queue_mb * _MB)
+        )
         self.models = Models(_load_settings(settings, self.device), defaults, self._telemetry, self._sampler)
         self._servicer = Servicer(self.models, self._telemetry, status_table(settings.status_codes))
         self.grpc = GrpcServer(_grpc_settings(settings), self._servicer)
@@ -60,10 +64,7 @@ class Server:
 
     def load(self) -> None:
         """Load the repository; Misconfigured where it cannot be read."""
-        self.models.load(self._settings.repository, lambda name: self.grpc.set_serving({name: True}))
-        for name, entry in self.models.entries.items():
-            if not any(held.served for held in entry.versions.values()):
-                self.grpc.set_serving({name: False})
+        self.models.load(self._settings.repository, lambda name, ready: self.grpc.set_serving({name: ready}))
         self._servicer.ready = True
         self.grpc.set_serving({"": True, SERVICE: True})
 
@@ -81,8 +82,11 @@ class Server:
             + (f", no fast lane: {slow}" if slow else "")
         )
 
-    def stop(self) -> None:
-        """Not ready first, then nothing new, then wait for what is in flight, then end."""
+    def stop(self) -> bool:
+        """Not ready first, then nothing new, then wait for what is in flight, then end.
+
+        False where something still runs, and the process must end without it.
+        """
         self._servicer.ready, self._servicer.draining = False, True
         self.grpc.set_serving({"": False, SERVICE: False} | dict.fromkeys(self.models.entries, False))
         until_s = time.monotonic() + self._settings.drain_s
@@ -91,8 +95,10 @@ class Server:
         self.grpc.stop(_LAST_GRACE_S)
         self.http.stop()
         self.metrics.stop()
-        if self.models.quiet:  # else a run hangs: the process ends without it
+        quiet = self.models.quiet
+        if quiet:
             self.models.close()
+        return self._sampler.close(_SAMPLE_PATIENCE_S) and quiet
 
 
 def serve(settings: Settings) -> int:
@@ -106,8 +112,11 @@ def serve(settings: Settings) -> int:
         signals.recv(1)
         log.info("draining")
     finally:
-        server.stop()
-    log.info("stopped")
+        clean = server.stop()
+    log.info("stopped" if clean else "stopped; a run that did not end was left behind")
+    if not clean:  # its thread would be cut down in the middle of native code, which aborts the process
+        logging.shutdown()
+        os._exit(0)
     return 0
 
 

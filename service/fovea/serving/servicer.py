@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 import grpc
 
-from fovea.contract.errors import Draining, FoveaError, InvalidRequest, NotFound, Unsupported
+from fovea.contract.errors import Draining, FoveaError, InvalidRequest, NotFound, NotReady, Unsupported
 from fovea.serving import metadata
 from fovea.serving.batcher import Kind, Request, Tensors
 from fovea.serving.codec import Decoded, parse
 from fovea.serving.models import Models, ServedVersion
-from fovea.serving.pipeline import OUTCOMES
 from fovea.serving.status import status_of
 from fovea.serving.telemetry import Telemetry
+from fovea.serving.worker import outcome_of
 from fovea.wire import message
+
+log = logging.getLogger(__name__)
 
 Handler = Callable[[Any, grpc.ServicerContext], Any]
 
@@ -52,8 +55,7 @@ class _Reply:
         return self._call.gone
 
     def answer(self, outputs: Tensors) -> None:
-        if not self._call.gone:
-            self._call.finish(self._served.door.encode(self._request_id, self._wanted, outputs))
+        self._call.finish(self._served.door.encode(self._request_id, self._wanted, outputs))
 
     def fail(self, error: FoveaError) -> None:
         self._call.refuse(*status_of(error, self._table))
@@ -76,22 +78,34 @@ class Servicer:
         try:
             self._admit(call, data)
         except Exception as error:
+            log.debug("refused: %s", error)
             call.refuse(*status_of(error, self._table))
 
     def _admit(self, call: Call, data: bytes) -> None:
         arrived_s = time.monotonic()
-        try:
-            message_in = parse(data)
-            served = self._models.ready(message_in.model_name, message_in.model_version)
-        except (InvalidRequest, NotFound):
-            self._telemetry.stray_request()
-            raise
+        message_in, served = self._addressed(data)
+        rows = 0
         try:
             if self.draining:
                 raise Draining("the server is shutting down")
-            served.pipeline.submit(self._request(call, served, message_in, arrived_s))
+            request = self._request(call, served, message_in, arrived_s)
+            rows = request.rows
+            served.pipeline.submit(request)
         except FoveaError as error:
-            served.refused(OUTCOMES.get(type(error), "invalid"))
+            served.requests(outcome_of(error), [time.monotonic() - arrived_s], rows)
+            raise
+
+    def _addressed(self, data: bytes) -> tuple[Any, ServedVersion]:
+        """The message, and the version it is for."""
+        try:
+            message_in = parse(data)
+            return message_in, self._models.ready(message_in.model_name, message_in.model_version)
+        except (InvalidRequest, NotFound):
+            self._telemetry.stray_request()
+            raise
+        except NotReady:
+            number, _ = self._models.entry(message_in.model_name, message_in.model_version)
+            self._telemetry.unready_request(message_in.model_name, number)
             raise
 
     def _request(self, call: Call, served: ServedVersion, message_in: Any, arrived_s: float) -> Request:
@@ -99,7 +113,8 @@ class Servicer:
         reply = _Reply(call, served, decoded, message_in.id, self._table)
         until_s = None if decoded.timeout_s is None else arrived_s + decoded.timeout_s
         kind = Kind(decoded.shapes, decoded.maps)
-        return Request(decoded.inputs, decoded.rows, kind, reply, arrived_s, call.deadline_s, until_s)
+        size = sum(array.nbytes for array in decoded.inputs.values())
+        return Request(decoded.inputs, decoded.rows, kind, reply, arrived_s, call.deadline_s, until_s, size)
 
     def handlers(self) -> dict[str, Handler]:
         """RPC name -> what answers it, for all but ModelInfer."""

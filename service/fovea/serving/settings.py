@@ -52,6 +52,9 @@ class Settings(BaseSettings):
     max_queue: int = Field(
         1024, ge=1, description="Most requests waiting per model version. More survives bursts; fewer refuses sooner."
     )
+    max_queue_mb: int = Field(
+        1024, ge=1, description="Most megabytes of input waiting per model version; what one flood can take of memory."
+    )
     max_message_mb: int = Field(
         64,
         ge=1,
@@ -76,7 +79,7 @@ class Settings(BaseSettings):
     attention_sample_s: float = Field(
         30.0,
         ge=0,
-        description="Seconds between two samples of attention time per model; 0 = off. Each costs about one batch.",
+        description="Seconds between samples of attention time per model; 0 = off. Each is a session and six batches.",
     )
     kernel_library: Path | None = Field(
         None,

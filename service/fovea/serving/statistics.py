@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 
-from fovea.serving.pipeline import BatchRecord, Outcome
+from fovea.serving.worker import BatchRecord, Outcome
 
 
 @dataclass

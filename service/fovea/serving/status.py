@@ -48,6 +48,8 @@ IDIOMATIC: dict[type[FoveaError], grpc.StatusCode] = {
 }
 """What replaces the table's codes with the setting `status_codes=grpc`."""
 
+_LONGEST_TEXT = 1000
+"""Characters. Status texts travel in headers, whose room is small; a caller's own words can be long."""
 _UNKNOWN_TEXT = "internal error; the server's log has the details"
 
 
@@ -65,5 +67,11 @@ def status_of(
         return grpc.StatusCode.INTERNAL, _UNKNOWN_TEXT
     for kind in type(error).__mro__:
         if kind in table:
-            return table[kind], str(error)
-    return grpc.StatusCode.INTERNAL, str(error)
+            return table[kind], printable(str(error))
+    return grpc.StatusCode.INTERNAL, printable(str(error))
+
+
+def printable(text: str) -> str:
+    """The text as it can be sent: no longer than fits, and nothing in it that is no Unicode."""
+    cut = text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}…"
+    return cut.encode("utf-8", "backslashreplace").decode()

@@ -17,8 +17,7 @@ from prometheus_client import (
 from prometheus_client.metrics import MetricWrapperBase
 
 from fovea import __version__
-from fovea.contract.operators import OPERATORS
-from fovea.serving.pipeline import BatchRecord, Outcome
+from fovea.serving.worker import EVERY_OUTCOME, BatchRecord, Outcome
 
 _MODEL = ("model", "version", "attention")
 LATENCY_BUCKETS_S = (
@@ -62,7 +61,6 @@ METRICS: dict[str, Metric] = {
     "fovea_model_info": Metric("gauge", "Always 1; the labels tell.", (*_MODEL, "kernels", "provider", "sha256")),
     "fovea_server_info": Metric("gauge", "Always 1; the labels tell.", ("server_version",)),
 }
-_OUTCOMES: tuple[Outcome, ...] = ("ok", "invalid", "rejected", "deadline", "cancelled", "failed")
 UNKNOWN_MODEL = ("_unknown", "", "none")
 """Labels for requests that name no model of this server: a caller's texts never become labels."""
 
@@ -77,6 +75,8 @@ class ModelLabels:
     kernels: str
     provider: str
     sha256: str
+    attention_of_op: Mapping[str, str]
+    """Operator -> the type its layers have in this model."""
 
     @property
     def common(self) -> tuple[str, str, str]:
@@ -97,6 +97,10 @@ class Telemetry:
     def stray_request(self) -> None:
         """A request for a model or version that is not there."""
         self._stray.inc()
+
+    def unready_request(self, model: str, version: str) -> None:
+        """A request for a version that is there and not ready."""
+        self._metrics["fovea_requests_total"].labels(model, version, "none", "rejected").inc()
 
     def unready(self, model: str, version: str, attention: str) -> None:
         """A version that is known and cannot be served."""
@@ -138,9 +142,9 @@ class Recorder:
     def __init__(self, metrics: Mapping[str, Any], labels: ModelLabels, waiting: Callable[[], int]) -> None:
         self._metrics, self._labels = metrics, labels
         common = labels.common
-        self._duration = {o: metrics["fovea_request_duration_seconds"].labels(*common, o) for o in _OUTCOMES}
-        self._requests = {o: metrics["fovea_requests_total"].labels(*common, o) for o in _OUTCOMES}
-        self._rows = {o: metrics["fovea_rows_total"].labels(*common, o) for o in _OUTCOMES}
+        self._duration = {o: metrics["fovea_request_duration_seconds"].labels(*common, o) for o in EVERY_OUTCOME}
+        self._requests = {o: metrics["fovea_requests_total"].labels(*common, o) for o in EVERY_OUTCOME}
+        self._rows = {o: metrics["fovea_rows_total"].labels(*common, o) for o in EVERY_OUTCOME}
         self._batches = {o: metrics["fovea_batches_total"].labels(*common, o) for o in ("ok", "failed")}
         stages = ("gather", "run", "split")
         self._stages = [metrics["fovea_batch_compute_seconds"].labels(*common, stage) for stage in stages]
@@ -177,7 +181,9 @@ class Recorder:
         """Time inside each operator in one sampled batch."""
         model, version, _ = self._labels.common
         for op, value in seconds.items():
-            attention = OPERATORS[op.removesuffix("AddRelu")].attention
+            attention = self._labels.attention_of_op.get(op.removesuffix("AddRelu"))
+            if attention is None:
+                continue  # a function of somebody else's
             labels = (model, version, attention, op, self._labels.kernels)
             self._metrics["fovea_attention_op_seconds"].labels(*labels).observe(value)
 

@@ -34,14 +34,19 @@ _LENGTH = struct.Struct("<I")
 def from_raw(name: str, datatype: str, shape: tuple[int, ...], raw: bytes) -> NDArray[Any]:
     """A read-only view of raw bytes (a copy for BYTES); InvalidRequest where the byte count does not fit."""
     if datatype == "BYTES":
-        return _shaped(name, split_bytes(name, raw), shape)
+        return _elements(split_bytes(name, raw, prod(shape)), shape)
     dtype = NUMPY_DTYPE[datatype]
     expected = prod(shape) * dtype.itemsize
     if len(raw) != expected:
         raise InvalidRequest(
             f"input '{name}': expected {expected} bytes for {datatype} {list(shape)}, received {len(raw)}"
         )
-    return np.frombuffer(raw, dtype).reshape(shape)
+    if datatype == "BOOL" and raw.strip(b"\0\1"):
+        raise InvalidRequest(f"input '{name}': a BOOL is a byte of 0 or 1")
+    try:
+        return np.frombuffer(raw, dtype).reshape(shape)
+    except ValueError as error:  # an empty tensor with sizes beyond what can be counted
+        raise InvalidRequest(f"input '{name}': shape {list(shape)} is too large") from error
 
 
 def from_contents(name: str, datatype: str, shape: tuple[int, ...], contents: Any) -> NDArray[Any]:
@@ -53,9 +58,10 @@ def from_contents(name: str, datatype: str, shape: tuple[int, ...], contents: An
     if others:
         raise InvalidRequest(f"input '{name}': {datatype} data belongs in {field}, received {others[0]}")
     values = getattr(contents, field)
+    _check_count(name, len(values), prod(shape))  # first: converting millions of values holds everybody up
     if datatype == "BYTES":
-        return _shaped(name, list(values), shape)
-    return _checked_count(name, _numbers(name, datatype, values), shape).reshape(shape)
+        return _elements(list(values), shape)
+    return _numbers(name, datatype, values).reshape(shape)
 
 
 def _numbers(name: str, datatype: str, values: Any) -> NDArray[Any]:
@@ -65,24 +71,22 @@ def _numbers(name: str, datatype: str, values: Any) -> NDArray[Any]:
         raise InvalidRequest(f"input '{name}': a value does not fit {datatype}") from error
 
 
-def _checked_count(name: str, values: NDArray[Any], shape: tuple[int, ...]) -> NDArray[Any]:
-    if values.size != prod(shape):
-        raise InvalidRequest(
-            f"input '{name}': expected {prod(shape)} elements for shape {list(shape)}, received {values.size}"
-        )
-    return values
+def _check_count(name: str, received: int, expected: int) -> None:
+    if received != expected:
+        raise InvalidRequest(f"input '{name}': expected {expected} elements, received {received}")
 
 
-def _shaped(name: str, elements: list[bytes], shape: tuple[int, ...]) -> NDArray[Any]:
+def _elements(elements: list[bytes], shape: tuple[int, ...]) -> NDArray[Any]:
     array = np.empty(len(elements), dtype=np.object_)
     array[:] = elements
-    return _checked_count(name, array, shape).reshape(shape)
+    return array.reshape(shape)
 
 
-def split_bytes(name: str, raw: bytes) -> list[bytes]:
-    """The elements of a BYTES tensor: each a 4-byte little-endian length, then that many bytes."""
-    elements, at = [], 0
-    while at < len(raw):
+def split_bytes(name: str, raw: bytes, count: int) -> list[bytes]:
+    """The `count` elements of a BYTES tensor: each a 4-byte little-endian length, then that many bytes."""
+    elements: list[bytes] = []
+    at = 0
+    while at < len(raw) and len(elements) < count:
         if at + 4 > len(raw):
             raise InvalidRequest(
                 f"input '{name}': malformed BYTES, {len(raw) - at} bytes where a 4-byte length belongs"
@@ -95,6 +99,9 @@ def split_bytes(name: str, raw: bytes) -> list[bytes]:
             )
         elements.append(raw[at : at + length])
         at += length
+    if at < len(raw):
+        raise InvalidRequest(f"input '{name}': expected {count} elements, received {len(raw) - at} bytes after them")
+    _check_count(name, len(elements), count)
     return elements
 
 

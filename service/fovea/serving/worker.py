@@ -1,0 +1,190 @@
+"""Runs batches: gather, run, split, answer. A failing batch is retried in halves until the bad row stands alone."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Any, Literal, Protocol, get_args
+
+from numpy.typing import NDArray
+
+from fovea.contract.errors import (
+    Cancelled,
+    DeadlineExceeded,
+    Draining,
+    ExecutionFailed,
+    FoveaError,
+    InvalidRequest,
+    NotReady,
+    QueueFull,
+    QueueTimeout,
+)
+from fovea.serving.batcher import Request, Tensors, is_late
+
+log = logging.getLogger(__name__)
+
+Outcome = Literal["ok", "invalid", "rejected", "deadline", "cancelled", "failed"]
+EVERY_OUTCOME: tuple[Outcome, ...] = get_args(Outcome)
+_OUTCOMES: dict[type[FoveaError], Outcome] = {
+    InvalidRequest: "invalid",
+    QueueFull: "rejected",
+    Draining: "rejected",
+    NotReady: "rejected",
+    QueueTimeout: "deadline",
+    DeadlineExceeded: "deadline",
+    Cancelled: "cancelled",
+    ExecutionFailed: "failed",
+}
+
+
+class Session(Protocol):
+    """What runs a batch; see `fovea.runtime.session.ModelSession`."""
+
+    def gather(self, requests: Sequence[Mapping[str, NDArray[Any]]]) -> None:
+        """Copy the requests' rows into the session's buffers."""
+
+    def run(self) -> None:
+        """Run what was gathered."""
+
+    def split(self, rows_per_request: Sequence[int]) -> list[dict[str, NDArray[Any]]]:
+        """The outputs per request, as views that hold until the next gather."""
+
+
+@dataclass(frozen=True, slots=True)
+class BatchRecord:
+    """What one batch took, in seconds."""
+
+    requests: int
+    rows: int
+    gather_s: float
+    run_s: float
+    split_s: float
+
+
+class Observer(Protocol):
+    """Told after callers are answered."""
+
+    def batch(self, record: BatchRecord, queue_s: Sequence[float]) -> None:
+        """A batch ran; `queue_s` is how long each of its requests had waited."""
+
+    def batch_failed(self) -> None:
+        """A batch failed as a whole; its halves are tried next, or its one request fails."""
+
+    def requests(self, outcome: Outcome, duration_s: Sequence[float], rows: int) -> None:
+        """Requests ended, together `rows` rows."""
+
+    def sample(self, batch: Sequence[Request]) -> None:
+        """These requests just ran together; for whoever wants to run them again."""
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """How a worker comes by its sessions: its own, and the one with attention maps, opened when first wanted."""
+
+    open_session: Callable[[], Session]
+    open_maps: Callable[[], Session]
+
+
+def outcome_of(error: FoveaError) -> Outcome:
+    """How a request that got this error ended."""
+    return _OUTCOMES.get(type(error), "failed")
+
+
+class Worker:
+    """Runs batches on sessions of its own, one at a time. Nothing that happens in a batch ends it."""
+
+    def __init__(self, workshop: Workshop, observer: Observer) -> None:
+        self._workshop, self._observer = workshop, observer
+        self._sessions: dict[bool, Session | FoveaError] = {}
+
+    def execute(self, batch: list[Request]) -> None:
+        """Answer every request of a batch, then tell the observer."""
+        session = self._session(batch[0].kind.maps)
+        if isinstance(session, FoveaError):
+            for request in batch:
+                self._fail(request, session)
+            return
+        try:
+            self._run(session, batch)
+        except Exception as error:
+            tell(self._observer.batch_failed)
+            self._retry(batch, error)
+
+    def _session(self, maps: bool) -> Session | FoveaError:
+        """The session, opened once; where it cannot be opened, the reason, for good."""
+        if maps not in self._sessions:
+            self._sessions[maps] = self._opened(maps)
+        return self._sessions[maps]
+
+    def _opened(self, maps: bool) -> Session | FoveaError:
+        try:
+            return self._workshop.open_maps() if maps else self._workshop.open_session()
+        except FoveaError as error:
+            log.error("a session could not be opened: %s", error)
+            return error
+        except Exception:
+            log.exception("a session could not be opened")
+            return NotReady("the session could not be opened")
+
+    def _run(self, session: Session, batch: list[Request]) -> None:
+        start_s = time.monotonic()
+        session.gather([request.inputs for request in batch])
+        gathered_s = time.monotonic()
+        session.run()
+        ran_s = time.monotonic()
+        rows = [request.rows for request in batch]
+        outputs = session.split(rows)
+        outcomes = [self._answer(request, own) for request, own in zip(batch, outputs, strict=True)]
+        end_s = time.monotonic()
+        record = BatchRecord(len(batch), sum(rows), gathered_s - start_s, ran_s - gathered_s, end_s - ran_s)
+        tell(self._observer.batch, record, [start_s - request.arrived_s for request in batch])
+        self._tell_ends(batch, outcomes, end_s)
+        tell(self._observer.sample, batch)
+
+    def _answer(self, request: Request, outputs: Tensors) -> Outcome:
+        if request.reply.gone:
+            return "cancelled" if not is_late(request, time.monotonic()) else "deadline"
+        try:
+            request.reply.answer(outputs)
+        except Exception:
+            log.exception("an answer could not be sent")
+            request.reply.fail(ExecutionFailed("the answer could not be made"))
+            return "failed"
+        return "ok"
+
+    def _tell_ends(self, batch: list[Request], outcomes: list[Outcome], end_s: float) -> None:
+        for outcome, group in groupby(zip(outcomes, batch, strict=True), key=lambda pair: pair[0]):
+            requests = [request for _, request in group]
+            durations_s = [end_s - request.arrived_s for request in requests]
+            tell(self._observer.requests, outcome, durations_s, sum(request.rows for request in requests))
+
+    def _retry(self, batch: list[Request], error: Exception) -> None:
+        if len(batch) > 1:
+            middle = len(batch) // 2
+            self.execute(batch[:middle])
+            self.execute(batch[middle:])
+            return
+        if not isinstance(error, FoveaError):
+            log.error("a batch failed", exc_info=error)
+            error = ExecutionFailed("the model failed on this request")
+        self._fail(batch[0], error)
+
+    def _fail(self, request: Request, error: FoveaError) -> None:
+        fail(request, error, self._observer)
+
+
+def fail(request: Request, error: FoveaError, observer: Observer) -> None:
+    """Send an error and tell the observer."""
+    request.reply.fail(error)
+    tell(observer.requests, outcome_of(error), [time.monotonic() - request.arrived_s], request.rows)
+
+
+def tell(observe: Callable[..., None], *facts: object) -> None:
+    """Tell an observer; its trouble is not the requests'."""
+    try:
+        observe(*facts)
+    except Exception:
+        log.exception("an observer failed")
