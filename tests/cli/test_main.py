@@ -92,6 +92,15 @@ def test_a_command_without_its_extra_says_what_to_install(
     assert done.stderr.count("\n") == 1
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="a scheduling policy of Linux")
+def test_the_server_runs_as_a_batch_process_so_that_arrivals_do_not_interrupt_it() -> None:
+    script = (
+        "import os, sys; from fovea.cli.serve import let_batches_run; let_batches_run();"
+        "sys.exit(os.sched_getscheduler(0) != os.SCHED_BATCH)"
+    )
+    assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
 @pytest.mark.parametrize("heavy", ["torch", "onnx", "onnxruntime", "grpc", "PIL"])
 def test_the_version_is_told_without_loading_anything_heavy(heavy: str) -> None:
     script = f"import sys, fovea.cli; sys.exit({heavy!r} in sys.modules)"
