@@ -104,7 +104,7 @@ def test_input_of_absurd_size_is_refused(model, save_model, tensor):
     node = helper.make_node("Add", ["x", "x"], ["y"])
     size = [2**20, 2**20]
     assert refusal(save_model(model, [node], [tensor("x", size)], [tensor("y", size)])) == (
-        "model.onnx: it needs more memory than a file without a card may use"
+        "model.onnx: it needs more memory than a model may use while it is tried"
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from stat import S_ISREG
 from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
@@ -15,6 +16,9 @@ MAPS_FILE = "maps.onnx"
 CARD_FILE = "card.json"
 GOLDEN_FILE = "golden.npz"
 MAP_PREFIX = "attention."
+MOST_BATCH_ROWS = 4096
+MOST_TEXT_BYTES = 1 << 20
+"""Of a card, or another file that people write."""
 
 Datatype = Literal[
     "BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64", "FP16", "FP32", "FP64", "BYTES"
@@ -89,7 +93,7 @@ class ModelCard(_Facts):
     outputs: tuple[TensorSpec, ...] = Field(min_length=1)
     batched: bool
     """True: axis 0 of every input and output is the batch."""
-    max_batch_rows: int | None = Field(default=None, gt=0)
+    max_batch_rows: int | None = Field(default=None, gt=0, le=MOST_BATCH_ROWS)
     """None: the server's setting."""
     labels: tuple[str, ...] = ()
     preprocessing: Preprocessing | None = None
@@ -107,6 +111,13 @@ class ModelCard(_Facts):
     """Output or map name -> largest absolute deviation from the golden batch that is still right."""
     sha256: dict[str, str] = {}
     """File name -> hash, for every other file of the version."""
+
+    @model_validator(mode="after")
+    def _batch_is_axis_0(self) -> ModelCard:
+        for spec in (*self.inputs, *self.outputs):
+            if self.batched and spec.shape[:1] != (-1,):
+                raise ValueError(f"{spec.name} has shape {list(spec.shape)}; with batched=true it must start with -1")
+        return self
 
     @property
     def maps(self) -> dict[str, TensorSpec]:
@@ -126,6 +137,9 @@ class ModelCard(_Facts):
     def read(cls, path: Path) -> ModelCard:
         """Read a card file; ModelBroken tells the first field that is wrong."""
         try:
+            facts = path.stat()
+            if not S_ISREG(facts.st_mode) or facts.st_size > MOST_TEXT_BYTES:
+                raise ModelBroken(f"{path.name} is no regular file of at most {MOST_TEXT_BYTES >> 20} MiB")
             return cls.model_validate_json(path.read_bytes())
         except ValidationError as error:
             first = error.errors()[0]

@@ -6,7 +6,7 @@ import hashlib
 from pathlib import Path
 
 from fovea.contract.errors import ModelBroken
-from fovea.contract.model_card import MODEL_FILE, ModelCard
+from fovea.contract.model_card import MODEL_FILE, MOST_TEXT_BYTES, ModelCard
 
 
 def require_inside(folder: Path) -> None:
@@ -42,6 +42,17 @@ def _inside(folder: Path, name: str) -> Path:
     if not path.is_file():
         raise ModelBroken(f"{name} is missing")
     return path
+
+
+def require_small(folder: Path, name: str) -> None:
+    """ModelBroken where a text file is no regular file, lies outside its folder, or is larger than a text can be."""
+    path = folder / name
+    if not _resolved(path).is_relative_to(folder.resolve()):
+        raise ModelBroken(f"{name} leads outside its folder")
+    if not path.is_file():
+        raise ModelBroken(f"{name} is no regular file")
+    if path.stat().st_size > MOST_TEXT_BYTES:
+        raise ModelBroken(f"{name} is larger than {MOST_TEXT_BYTES >> 20} MiB")
 
 
 def file_sha256(path: Path) -> str:

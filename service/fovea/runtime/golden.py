@@ -57,6 +57,8 @@ def read_golden(path: Path) -> Golden:
         # Opened here: numpy leaves the file open where the archive is damaged.
         with path.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             entries = {name: file[name] for name in file.files}
+    except MemoryError as error:
+        raise ModelBroken(f"{path.name}: it needs more memory than there is") from error
     except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile) as error:
         raise ModelBroken(f"{path.name} cannot be read: {error}") from error
     golden = Golden(*(_part(entries, prefix) for prefix in ("inputs/", "outputs/", "maps/")))

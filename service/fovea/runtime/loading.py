@@ -11,15 +11,17 @@ from pathlib import Path
 from typing import Any
 
 from fovea.contract.attention import AttentionType
-from fovea.contract.errors import ModelBroken, NotFound
-from fovea.contract.model_card import CARD_FILE, GOLDEN_FILE, MAPS_FILE, MODEL_FILE, ModelCard, TensorSpec
+from fovea.contract.errors import FoveaError, ModelBroken, NotFound
+from fovea.contract.model_card import CARD_FILE, GOLDEN_FILE, MAPS_FILE, MODEL_FILE, ModelCard
 from fovea.contract.operators import DOMAIN, VERSION
 from fovea.runtime.files import file_sha256, require_inside, require_whole
 from fovea.runtime.golden import Golden, read_golden
 from fovea.runtime.kernel_choice import Choice, choose_kernels
-from fovea.runtime.probe import ProbeLimits, probe_file
-from fovea.runtime.session import ModelSession, SessionSettings, fused_operators, open_session, specs
-from fovea.runtime.warm_up import made_up_row, measure_batch_cost, worthwhile_batch_rows
+from fovea.runtime.opening import open_model
+from fovea.runtime.probe import ProbeLimits, probe_version
+from fovea.runtime.reasons import tellable
+from fovea.runtime.session import ModelSession, SessionSettings, open_session, specs
+from fovea.runtime.warm_up import measure_batch_cost, warm_up_row, worthwhile_batch_rows
 
 logger = logging.getLogger(__name__)
 
@@ -34,7 +36,7 @@ class LoadSettings:
     model_max_batch_rows: int | None = None
     """From model.toml: goes before the card."""
     probe: ProbeLimits = field(default_factory=ProbeLimits)
-    """For files without a card."""
+    """For the process that tries a version before it is opened here."""
 
 
 class LoadedVersion:
@@ -53,7 +55,7 @@ class LoadedVersion:
         self.card = card
         self.sha256 = card.sha256[MODEL_FILE]
         self.kernels = choice.kernels
-        self.kernels_reason = choice.reason
+        self.kernels_reason = tellable(choice.reason)
         self.session = choice.session
         self.max_batch_rows = choice.session.max_batch_rows
         self.provider = choice.session.providers[0]
@@ -70,7 +72,7 @@ class LoadedVersion:
 
     def open_instance(self) -> ModelSession:
         """Another session of the same model, for a second worker."""
-        return _open(self.path / MODEL_FILE, self.card, self.card.outputs, self.max_batch_rows, self.settings)
+        return open_model(self.path / MODEL_FILE, self.card, self.card.outputs, self.max_batch_rows, self.settings)
 
     def open_maps(self) -> ModelSession:
         """A session of `maps.onnx`: the model's outputs, then the attention maps. NotFound where there are none.
@@ -83,7 +85,7 @@ class LoadedVersion:
 
         def open_with(library: Path | None) -> ModelSession:
             settings = replace(self.settings, kernel_library=library)
-            return _open(self.path / MAPS_FILE, self.card, outputs, self.max_batch_rows, settings)
+            return open_model(self.path / MAPS_FILE, self.card, outputs, self.max_batch_rows, settings)
 
         golden = _golden(self.path, self.card)
         return choose_kernels(open_with, self.settings.kernel_library, golden, self.card, clock=None).session
@@ -95,45 +97,59 @@ class LoadedVersion:
 
 
 def load_version(folder: Path, name: str, version: int, settings: LoadSettings) -> LoadedVersion:
-    """Load the version in `folder`, checked and warmed up. ModelBroken tells why it cannot be served."""
+    """Load the version in `folder`, tried, checked and warmed up. ModelBroken tells why it cannot be served."""
     try:
         require_inside(folder)
         return _load(folder, name, version, settings)
     except MemoryError as error:
         raise ModelBroken(f"{MODEL_FILE}: it needs more memory than there is") from error
     except OSError as error:
-        raise ModelBroken(f"{Path(error.filename or folder).name} cannot be read: {error.strerror}") from error
+        raise ModelBroken(
+            tellable(f"{Path(error.filename or folder).name} cannot be read: {error.strerror}")
+        ) from error
+    except FoveaError as error:
+        raise type(error)(tellable(str(error))) from error
 
 
 def _load(folder: Path, name: str, version: int, settings: LoadSettings) -> LoadedVersion:
     card = _card(folder, name, settings)
     session_settings = replace(settings.session, allow_tf32=card.allow_tf32)
-    rows = settings.model_max_batch_rows or card.max_batch_rows or settings.max_batch_rows
+    rows = _max_batch_rows(card, settings)
     golden = _golden(folder, card)
 
     def open_with(library: Path | None) -> ModelSession:
         chosen = replace(session_settings, kernel_library=library)
-        return _open(folder / MODEL_FILE, card, card.outputs, rows, chosen)
+        return open_model(folder / MODEL_FILE, card, card.outputs, rows, chosen)
 
     choice = choose_kernels(open_with, settings.session.kernel_library, golden, card, clock=time.perf_counter)
     if choice.reason:
         logger.info("%s version %d: kernels=%s: %s", name, version, choice.kernels, choice.reason)
     loaded = LoadedVersion(folder, card, version, choice, session_settings, name)
-    loaded.warm_up(_row(card, golden), time.perf_counter)
+    loaded.warm_up(warm_up_row(card, golden), time.perf_counter)
     return loaded
 
 
+def _max_batch_rows(card: ModelCard | None, settings: LoadSettings) -> int:
+    stated = card.max_batch_rows if card is not None else None
+    return settings.model_max_batch_rows or stated or settings.max_batch_rows
+
+
 def _card(folder: Path, name: str, settings: LoadSettings) -> ModelCard:
+    """The version's facts under the name it is served by, once it was tried in another process."""
     if not (folder / CARD_FILE).exists():
-        return _plain_card(folder / MODEL_FILE, name, settings)
-    card = ModelCard.read(folder / CARD_FILE)
+        return _plain_card(folder, name, settings)
+    card = ModelCard.read(folder / CARD_FILE).model_copy(update={"name": name})
     require_whole(folder, card)
+    limits = settings.probe.for_files_of(sum((folder / file).stat().st_size for file in card.sha256))
+    library = settings.session.kernel_library
+    probe_version(folder, _max_batch_rows(card, settings), card.to_json(), library, limits)
     return card
 
 
-def _plain_card(model: Path, name: str, settings: LoadSettings) -> ModelCard:
-    """Facts about a file without a card, as far as they can be seen; it is tried in another process first."""
-    batched = probe_file(model, settings.probe)
+def _plain_card(folder: Path, name: str, settings: LoadSettings) -> ModelCard:
+    """Facts about a file without a card, as far as they can be seen."""
+    model = folder / MODEL_FILE
+    batched = probe_version(folder, _max_batch_rows(None, settings), None, None, settings.probe)
     inputs, outputs = specs(open_session(model, SessionSettings()))
     return ModelCard(
         name=name,
@@ -155,40 +171,3 @@ def _mentions(file: Path, text: str) -> bool:
 
 def _golden(folder: Path, card: ModelCard) -> Golden | None:
     return read_golden(folder / GOLDEN_FILE) if GOLDEN_FILE in card.sha256 else None
-
-
-def _row(card: ModelCard, golden: Golden | None) -> dict[str, Any]:
-    if golden is None:
-        return made_up_row(card.inputs)
-    return {name: array[:1] if card.batched else array for name, array in golden.inputs.items()}
-
-
-def _open(
-    model: Path, card: ModelCard, outputs: tuple[TensorSpec, ...], max_batch_rows: int, settings: SessionSettings
-) -> ModelSession:
-    session = open_session(model, settings)
-    found_inputs, found_outputs = specs(session)
-    _require_agreement(model, "inputs", card.inputs, found_inputs)
-    _require_agreement(model, "outputs", outputs, found_outputs)
-    fused = fused_operators(session) if settings.kernel_library else frozenset[str]()
-    return ModelSession(session, card.inputs, outputs, card.batched, max_batch_rows, settings.device, fused)
-
-
-def _require_agreement(model: Path, what: str, stated: tuple[TensorSpec, ...], found: tuple[TensorSpec, ...]) -> None:
-    """The card's tensors must be the file's, in the same order."""
-    if [spec.name for spec in stated] != [spec.name for spec in found]:
-        names = [[spec.name for spec in side] for side in (stated, found)]
-        raise ModelBroken(f"{model.name}: the card's {what} are {names[0]}, the file's {names[1]}")
-    for mine, its in zip(stated, found, strict=True):
-        if not _agree(mine, its):
-            raise ModelBroken(
-                f"{model.name}: {mine.name} is {mine.datatype}{list(mine.shape)} in the card, "
-                f"{its.datatype}{list(its.shape)} in the file"
-            )
-
-
-def _agree(mine: TensorSpec, its: TensorSpec) -> bool:
-    """Same datatype and rank; a size the file leaves open may be known to the card."""
-    if mine.datatype != its.datatype or len(mine.shape) != len(its.shape):
-        return False
-    return all(found in (-1, stated) for stated, found in zip(mine.shape, its.shape, strict=True))

@@ -1,116 +1,153 @@
-"""Opens a file that nobody vouches for and runs it once, in a process of its own.
+"""Tries files in a process of their own before this one opens them: one child, for one version after another.
 
-That is `python -m fovea.runtime.probe FILE SECONDS BYTES`.
-
-A file may crash ONNX Runtime, loop or eat memory. Here that ends a child, and the server gets a reason.
+A file may crash ONNX Runtime, loop or eat memory. Here that ends the child, and the server gets a reason. The child,
+`python -m fovea.runtime.trial`, takes a `Trial` per line on stdin and answers each with one line of JSON. It ends when
+its stdin closes (so never outlives this process) or when nothing came for a while.
 """
 
 from __future__ import annotations
 
+import atexit
 import json
-import resource
+import os
+import select
 import subprocess
 import sys
-from dataclasses import dataclass
+import threading
+import time
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import IO
 
-import numpy as np
-from numpy.typing import NDArray
+from fovea.contract.errors import ModelBroken
+from fovea.contract.model_card import MODEL_FILE
 
-from fovea.contract.errors import ExecutionFailed, FoveaError, ModelBroken
-from fovea.contract.model_card import TensorSpec
-from fovea.runtime.device import CPU
-from fovea.runtime.session import ModelSession, SessionSettings, open_session, specs
-from fovea.runtime.warm_up import made_up_row
+_BYTES_PER_EXTRA_SECOND = 50_000_000
+_MEMORY_PER_FILE_BYTE = 3
+"""ONNX Runtime reads a file, parses it and packs its weights: a large model may use more than a small one."""
 
 
 @dataclass(frozen=True)
 class ProbeLimits:
-    """What an unknown file may use while it is tried."""
+    """What a version may use while it is tried."""
 
     seconds: int = 20
     memory_bytes: int = 6 << 30
 
+    def for_files_of(self, size_bytes: int) -> ProbeLimits:
+        """More of both for whole files of this size."""
+        seconds = self.seconds + size_bytes // _BYTES_PER_EXTRA_SECOND
+        return ProbeLimits(seconds, self.memory_bytes + _MEMORY_PER_FILE_BYTE * size_bytes)
 
-def probe_file(model: Path, limits: ProbeLimits) -> bool:
-    """Try a file in a child process; whether it batches. ModelBroken tells why it cannot be served."""
-    command = [
-        sys.executable,
-        "-P",
-        "-m",
-        "fovea.runtime.probe",
-        str(model),
-        str(limits.seconds),
-        str(limits.memory_bytes),
-    ]
+
+@dataclass(frozen=True)
+class Trial:
+    """What the child is to try: the version in `folder`, as `card` (JSON) describes it, or as it is without one."""
+
+    folder: str
+    rows: int
+    """Largest batch."""
+    card: str | None
+    library: str | None
+    """Kernels that the version will be tried with, besides its bodies."""
+    seconds: int
+    memory_bytes: int
+
+
+class Prober:
+    """The child and how to talk to it. Threads wait for one another."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._child: subprocess.Popen[bytes] | None = None
+
+    def whether_it_batches(self, trial: Trial) -> bool:
+        """Try a version; whether it batches. ModelBroken tells why it cannot be served."""
+        with self._lock:
+            try:
+                verdict = json.loads(self._answer(json.dumps(asdict(trial)).encode() + b"\n", trial.seconds))
+            except BaseException:
+                self._end_child()
+                raise
+            if verdict["problem"] is not None:
+                self._end_child()  # what a bad file leaves behind must not count against the next one
+                raise ModelBroken(verdict["problem"])
+            return bool(verdict["batched"])
+
+    def close(self) -> None:
+        """End the child, if there is one; the next trial starts another."""
+        with self._lock:
+            self._end_child()
+
+    def _answer(self, question: bytes, seconds: float) -> bytes:
+        for _ in range(2):  # a child that has just gone for want of work ended with status 0
+            child = self._running_child()
+            answer = _exchange(child, question, seconds)
+            if answer is not None:
+                return answer
+            status = child.wait()
+            self._end_child()
+            if status != 0:
+                break
+        raise ModelBroken(f"{MODEL_FILE}: the process that tried it ended with status {status}")
+
+    def _running_child(self) -> subprocess.Popen[bytes]:
+        if self._child is None or self._child.poll() is not None:
+            self._end_child()
+            self._child = subprocess.Popen(
+                [sys.executable, "-P", "-m", "fovea.runtime.trial"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,  # Ctrl-C is the server's to answer
+            )
+        return self._child
+
+    def _end_child(self) -> None:
+        child, self._child = self._child, None
+        if child is not None:
+            child.kill()
+            child.wait()
+            for pipe in (child.stdin, child.stdout):
+                _close(pipe)
+
+
+def _close(pipe: IO[bytes] | None) -> None:
     try:
-        child = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, timeout=limits.seconds, check=False
-        )
-    except subprocess.TimeoutExpired as error:
-        raise ModelBroken(f"{model.name}: not loaded and run once within {limits.seconds} s") from error
-    return _verdict(model, child.returncode, child.stdout)
+        if pipe is not None:
+            pipe.close()
+    except BrokenPipeError:  # what was still to be written has nobody to read it
+        pass
 
 
-def _verdict(model: Path, status: int, output: bytes) -> bool:
+def _exchange(child: subprocess.Popen[bytes], question: bytes, seconds: float) -> bytes | None:
+    """The child's line in answer to a line; None where it ended instead. ModelBroken after `seconds`."""
+    assert child.stdin is not None
+    assert child.stdout is not None
     try:
-        verdict = json.loads(output.splitlines()[-1])
-        problem = verdict["problem"]
-    except (IndexError, ValueError, KeyError, TypeError) as error:
-        raise ModelBroken(f"{model.name}: the process that tried it ended with status {status}") from error
-    if problem is not None:
-        raise ModelBroken(problem)
-    return bool(verdict["batched"])
+        child.stdin.write(question)
+        child.stdin.flush()
+    except BrokenPipeError:
+        return None
+    poll = select.poll()
+    poll.register(child.stdout, select.POLLIN)
+    end_s = time.monotonic() + seconds
+    answer = b""
+    while not answer.endswith(b"\n"):
+        if not poll.poll(max(0.0, end_s - time.monotonic()) * 1e3):
+            raise ModelBroken(f"{MODEL_FILE}: not loaded and run once within {seconds} s")
+        part = os.read(child.stdout.fileno(), 1 << 16)
+        if not part:
+            return None
+        answer += part
+    return answer
 
 
-def main(arguments: list[str]) -> None:
-    """The child: limit this process, try the file, print the verdict as JSON."""
-    path, seconds, memory_bytes = arguments
-    _limit(int(seconds), int(memory_bytes))
-    try:
-        verdict: dict[str, Any] = {"problem": None, "batched": _try(Path(path))}
-    except MemoryError:
-        verdict = {"problem": f"{Path(path).name}: it needs more memory than a file without a card may use"}
-    except FoveaError as error:
-        verdict = {"problem": str(error)}
-    print(json.dumps(verdict))
+_SHARED = Prober()
+atexit.register(_SHARED.close)
 
 
-def _limit(seconds: int, memory_bytes: int) -> None:
-    for what, most in ((resource.RLIMIT_CPU, seconds), (resource.RLIMIT_AS, memory_bytes), (resource.RLIMIT_CORE, 0)):
-        resource.setrlimit(what, (most, most))
-
-
-def _try(model: Path) -> bool:
-    session = open_session(model, SessionSettings())
-    inputs, outputs = specs(session)
-    alone = ModelSession(session, inputs, outputs, False, 1, CPU)
-    if all(spec.shape[:1] == (-1,) for spec in (*inputs, *outputs)) and _keeps_rows_apart(alone):
-        return True
-    try:
-        alone.infer(made_up_row(inputs))
-    except ExecutionFailed as error:
-        if all(-1 not in spec.shape[1:] for spec in inputs):
-            raise ModelBroken(f"{model.name}: {error}") from error
-    return False
-
-
-def _keeps_rows_apart(session: ModelSession) -> bool:
-    """Whether two rows in are two rows out, in every output; unknown sizes are tried with a few lengths."""
-    for length in (1, 8, 32):
-        try:
-            outputs = session.infer(_two_rows(session.inputs, length))
-        except ExecutionFailed:
-            continue
-        return all(array.shape[:1] == (2,) for array in outputs.values())
-    return False
-
-
-def _two_rows(inputs: tuple[TensorSpec, ...], length: int) -> dict[str, NDArray[Any]]:
-    row = made_up_row(inputs, length)
-    return {name: np.repeat(array[:1], 2, axis=0) for name, array in row.items()}
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])
+def probe_version(folder: Path, rows: int, card: str | None, library: Path | None, limits: ProbeLimits) -> bool:
+    """Try a version in this process's child; whether it batches. ModelBroken tells why it cannot be served."""
+    kernels = None if library is None else str(library)
+    return _SHARED.whether_it_batches(Trial(str(folder), rows, card, kernels, limits.seconds, limits.memory_bytes))

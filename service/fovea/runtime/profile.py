@@ -144,8 +144,8 @@ def _node_run(event: Mapping[str, Any]) -> NodeRun:
 
 
 def _block(name: str, op_type: str) -> str | None:
-    """The prefix of an inlined body, or the operator itself where a kernel runs it."""
-    match = _BLOCK.search(name)
-    if match is not None:
-        return match[0]
+    """The prefix of an inlined body, or the operator itself where a kernel runs it; None for other local functions."""
+    for match in _BLOCK.finditer(name):
+        if match["operator"].removesuffix(_EPILOGUE) in OPERATORS:
+            return match[0]
     return op_type if op_type.removesuffix(_EPILOGUE) in OPERATORS else None

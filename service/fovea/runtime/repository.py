@@ -14,7 +14,10 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from fovea.contract.errors import Misconfigured
+from fovea.contract.errors import Misconfigured, ModelBroken
+from fovea.contract.model_card import MOST_BATCH_ROWS
+from fovea.runtime.files import require_small
+from fovea.runtime.reasons import tellable
 
 CHOICES_FILE = "model.toml"
 _MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -39,9 +42,9 @@ class ServingChoices(_Choices):
 
     versions: Literal["latest", "all"] | Latest | tuple[Version, ...] = "latest"
     """`"latest"`, `{latest = 2}`, `"all"` or a list such as `[1, 3]`."""
-    max_batch_rows: int | None = Field(default=None, gt=0)
-    max_queue_delay_s: float | None = Field(default=None, ge=0)
-    instances: int = Field(default=1, gt=0)
+    max_batch_rows: int | None = Field(default=None, gt=0, le=MOST_BATCH_ROWS)
+    max_queue_delay_s: float | None = Field(default=None, ge=0, le=10, allow_inf_nan=False)
+    instances: int = Field(default=1, gt=0, le=64)
     """Sessions, each with its own worker, per version."""
 
 
@@ -79,7 +82,7 @@ def _is_model_name(name: str) -> bool:
 
 
 def _model_folder(path: Path) -> ModelFolder:
-    choices, problem = _choices(path / CHOICES_FILE)
+    choices, problem = _choices(path)
     return ModelFolder(path.name, path, _versions(path), choices, problem)
 
 
@@ -91,17 +94,21 @@ def _versions(path: Path) -> tuple[int, ...]:
     return tuple(sorted(int(name) for name in names if _VERSION_NAME.fullmatch(name)))
 
 
-def _choices(path: Path) -> tuple[ServingChoices, str | None]:
-    if not path.exists():
+def _choices(folder: Path) -> tuple[ServingChoices, str | None]:
+    path = folder / CHOICES_FILE
+    if not (path.exists() or path.is_symlink()):
         return ServingChoices(), None
     try:
+        require_small(folder, CHOICES_FILE)
         return ServingChoices.model_validate(tomllib.loads(path.read_text("utf-8"))), None
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        return ServingChoices(), f"{path.name}: {where}: {first['msg']}"
-    except (OSError, ValueError) as error:
-        return ServingChoices(), f"{path.name}: {error}"
+        return ServingChoices(), tellable(f"{path.name}: {where}: {first['msg']}")
+    except ModelBroken as error:
+        return ServingChoices(), tellable(str(error))
+    except (OSError, ValueError, RecursionError) as error:
+        return ServingChoices(), tellable(f"{path.name}: {error}")
 
 
 def chosen_versions(folder: ModelFolder) -> list[int]:

@@ -1,0 +1,41 @@
+"""Opens a version's file as its card describes it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fovea.contract.errors import ModelBroken
+from fovea.contract.model_card import ModelCard, TensorSpec
+from fovea.runtime.session import ModelSession, SessionSettings, fused_operators, open_session, specs
+
+
+def open_model(
+    model: Path, card: ModelCard, outputs: tuple[TensorSpec, ...], max_batch_rows: int, settings: SessionSettings
+) -> ModelSession:
+    """A session of `model`; ModelBroken where it cannot be opened or its tensors are not the stated ones."""
+    session = open_session(model, settings)
+    found_inputs, found_outputs = specs(session)
+    _require_agreement(model, "inputs", card.inputs, found_inputs)
+    _require_agreement(model, "outputs", outputs, found_outputs)
+    fused = fused_operators(session) if settings.kernel_library else frozenset[str]()
+    return ModelSession(session, card.inputs, outputs, card.batched, max_batch_rows, settings.device, fused)
+
+
+def _require_agreement(model: Path, what: str, stated: tuple[TensorSpec, ...], found: tuple[TensorSpec, ...]) -> None:
+    """The card's tensors must be the file's, in the same order."""
+    if [spec.name for spec in stated] != [spec.name for spec in found]:
+        names = [[spec.name for spec in side] for side in (stated, found)]
+        raise ModelBroken(f"{model.name}: the card's {what} are {names[0]}, the file's {names[1]}")
+    for mine, its in zip(stated, found, strict=True):
+        if not _agree(mine, its):
+            raise ModelBroken(
+                f"{model.name}: {mine.name} is {mine.datatype}{list(mine.shape)} in the card, "
+                f"{its.datatype}{list(its.shape)} in the file"
+            )
+
+
+def _agree(mine: TensorSpec, its: TensorSpec) -> bool:
+    """Same datatype and rank; a size the file leaves open may be known to the card."""
+    if mine.datatype != its.datatype or len(mine.shape) != len(its.shape):
+        return False
+    return all(found in (-1, stated) for stated, found in zip(mine.shape, its.shape, strict=True))

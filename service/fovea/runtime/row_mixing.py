@@ -1,0 +1,60 @@
+"""Whether a model treats the rows of a batch apart, seen from outside: two rows together and each alone."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fovea.contract.errors import ExecutionFailed
+from fovea.contract.model_card import TensorSpec
+from fovea.runtime.datatypes import NUMPY_DTYPE
+from fovea.runtime.session import ModelSession
+from fovea.runtime.warm_up import Arrays
+
+_LENGTHS = (1, 8, 32)
+"""Tried for axes of unknown size, until one runs."""
+_TOLERANCE = {2: 1e-2, 4: 1e-4, 8: 1e-9}
+"""Bytes of a float -> difference, relative to the largest value, that another order of additions may make."""
+
+
+def keeps_rows_apart(session: ModelSession, seed: int = 0) -> bool:
+    """Whether two different random rows answer together as they do alone. `session` takes arrays as they are."""
+    for length in _LENGTHS:
+        rng = np.random.default_rng(seed)
+        rows = [{spec.name: _random(spec, length, rng) for spec in session.inputs} for _ in range(2)]
+        try:
+            together = session.infer({name: np.concatenate([row[name] for row in rows]) for name in rows[0]})
+            together = {name: array.copy() for name, array in together.items()}
+            return all(_is_part(session.infer(row), together, place) for place, row in enumerate(rows))
+        except ExecutionFailed:
+            continue
+    return False
+
+
+def _random(spec: TensorSpec, length: int, rng: np.random.Generator) -> NDArray[Any]:
+    """One row. Positive floats suit logarithms and roots; 0 and 1 are in every vocabulary."""
+    shape = [1, *(length if size == -1 else size for size in spec.shape[1:])]
+    if spec.datatype == "BYTES":
+        return rng.choice(np.array([b"a", b"b"], np.object_), shape)
+    dtype = np.dtype(NUMPY_DTYPE[spec.datatype])
+    if dtype.kind == "f":
+        return rng.random(shape).astype(dtype)
+    return rng.integers(0, 256 if dtype == np.uint8 else 2, shape).astype(dtype)
+
+
+def _is_part(alone: Arrays, together: Arrays, place: int) -> bool:
+    shapes_fit = all(array.shape[:1] == (1,) and together[name].shape[:1] == (2,) for name, array in alone.items())
+    return shapes_fit and all(_agree(array[0], together[name][place]) for name, array in alone.items())
+
+
+def _agree(alone: NDArray[Any], together: NDArray[Any]) -> bool:
+    alone, together = np.asarray(alone), np.asarray(together)
+    if alone.shape != together.shape:
+        return False
+    if alone.dtype.kind != "f":
+        return bool(np.array_equal(alone, together))
+    largest = float(np.max(np.abs(alone), initial=0.0, where=np.isfinite(alone)))
+    tolerance = _TOLERANCE[alone.dtype.itemsize] * largest
+    return bool(np.allclose(together, alone, rtol=0.0, atol=tolerance, equal_nan=True))

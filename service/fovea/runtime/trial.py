@@ -1,0 +1,156 @@
+"""The child of `fovea.runtime.probe`: runs a version as the server would, where a crash or a loop hurts nobody."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import re
+import resource
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from fovea.contract.errors import ExecutionFailed, FoveaError, ModelBroken
+from fovea.contract.model_card import GOLDEN_FILE, MAPS_FILE, MODEL_FILE, ModelCard, TensorSpec
+from fovea.runtime.device import CPU
+from fovea.runtime.golden import Golden, read_golden, run_golden
+from fovea.runtime.opening import open_model
+from fovea.runtime.ort_errors import short_reason
+from fovea.runtime.probe import Trial
+from fovea.runtime.reasons import tellable
+from fovea.runtime.row_mixing import keeps_rows_apart
+from fovea.runtime.session import ModelSession, SessionSettings, open_session, specs
+from fovea.runtime.warm_up import Arrays, batch_sizes, made_up_row, repeated, warm_up_row
+
+_IDLE_S = 30.0
+_LONG_BATCH_S = 1.0
+"""Longer than warm-up allows itself: what warm-up will run on a quicker device should have been tried."""
+_OUT_OF_MEMORY = re.compile(r"bad_alloc|failed to allocate|out of memory|bad allocation", re.IGNORECASE)
+
+
+def main() -> None:
+    """Answer trials until stdin closes, or nothing comes for a while."""
+    answers = os.fdopen(os.dup(1), "w", encoding="ascii")
+    os.dup2(2, 1)  # whatever a library prints is no answer
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    lines: queue.Queue[bytes] = queue.Queue()
+    threading.Thread(target=_read, args=(lines,), daemon=True).start()
+    while True:
+        try:
+            line = lines.get(timeout=_IDLE_S)
+        except queue.Empty:
+            os._exit(0)
+        print(json.dumps(_verdict(Trial(**json.loads(line)))), file=answers, flush=True)
+
+
+def _read(lines: queue.Queue[bytes]) -> None:
+    """Ends the process, busy or not, when whoever started it is gone."""
+    for line in sys.stdin.buffer:
+        lines.put(line)
+    os._exit(0)
+
+
+def _verdict(trial: Trial) -> dict[str, Any]:
+    try:
+        _limit(trial.seconds, trial.memory_bytes)
+        return {"problem": None, "batched": _try(trial)}
+    except MemoryError:
+        return {"problem": f"{MODEL_FILE}: it needs more memory than a model may use while it is tried"}
+    except FoveaError as error:
+        return {"problem": tellable(str(error))}
+    except Exception as error:
+        return {"problem": tellable(f"{MODEL_FILE}: {short_reason(error)}")}
+    finally:
+        _soft_limit(resource.RLIMIT_AS, None)
+
+
+def _limit(seconds: int, memory_bytes: int) -> None:
+    """Of this trial. The processor time ends a loop even where there is nobody left to end this process."""
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    _soft_limit(resource.RLIMIT_CPU, int(used.ru_utime + used.ru_stime) + seconds + 1)
+    _soft_limit(resource.RLIMIT_AS, memory_bytes)
+
+
+def _soft_limit(what: int, most: int | None) -> None:
+    hard = resource.getrlimit(what)[1]
+    soft = hard if most is None or (hard != resource.RLIM_INFINITY and most > hard) else most
+    resource.setrlimit(what, (soft, hard))
+
+
+def _try(trial: Trial) -> bool:
+    folder = Path(trial.folder)
+    if trial.card is None:
+        return _try_plain(folder / MODEL_FILE, trial.rows)
+    card = ModelCard.model_validate_json(trial.card)
+    _try_carded(folder, card, trial.rows, Path(trial.library) if trial.library else None)
+    return card.batched
+
+
+def _try_plain(model: Path, rows: int) -> bool:
+    session = open_session(model, SessionSettings())
+    inputs, outputs = specs(session)
+    alone = ModelSession(session, inputs, outputs, False, 1, CPU)
+    if all(spec.shape[:1] == (-1,) for spec in (*inputs, *outputs)) and keeps_rows_apart(alone):
+        _run_sizes(ModelSession(session, inputs, outputs, True, rows, CPU), made_up_row(inputs))
+        return True
+    try:
+        alone.infer(made_up_row(inputs))
+    except ExecutionFailed as error:
+        _require_memory(error)
+        if all(-1 not in spec.shape[1:] for spec in inputs):
+            raise ModelBroken(f"{model.name}: {error}") from error
+    return False
+
+
+def _try_carded(folder: Path, card: ModelCard, rows: int, library: Path | None) -> None:
+    """Everything that the server will run of it. What is merely wrong is the server's to tell, in its own words."""
+    golden = read_golden(folder / GOLDEN_FILE) if GOLDEN_FILE in card.sha256 else None
+    files = {MODEL_FILE: card.outputs, MAPS_FILE: (*card.outputs, *card.maps.values())}
+    libraries = [library, None] if library and card.operator_version is not None and golden else [None]
+    for name, outputs in files.items():
+        if name in card.sha256:
+            for kernels in libraries:
+                _try_file(folder / name, card, outputs, rows, SessionSettings(kernel_library=kernels), golden)
+
+
+def _try_file(
+    model: Path,
+    card: ModelCard,
+    outputs: tuple[TensorSpec, ...],
+    rows: int,
+    settings: SessionSettings,
+    golden: Golden | None,
+) -> None:
+    try:
+        session = open_model(model, card, outputs, rows, settings)
+        if golden is not None:
+            run_golden(session, golden)
+        _run_sizes(session, warm_up_row(card, golden))
+    except FoveaError as error:
+        _require_memory(error)
+
+
+def _run_sizes(session: ModelSession, row: Arrays) -> None:
+    """The batch sizes of the warm-up; an output that grows with their square is met here."""
+    for rows in batch_sizes(session.max_batch_rows):
+        start_s = time.monotonic()
+        try:
+            session.infer(repeated(row, rows) if session.batched else row)
+        except ExecutionFailed as error:
+            _require_memory(error)
+            return
+        if time.monotonic() - start_s > _LONG_BATCH_S:
+            return
+
+
+def _require_memory(error: FoveaError) -> None:
+    """MemoryError where the failure was for want of memory."""
+    if _OUT_OF_MEMORY.search(str(error)):
+        raise MemoryError from error
+
+
+if __name__ == "__main__":
+    main()
