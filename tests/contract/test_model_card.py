@@ -44,6 +44,11 @@ def test_a_card_knows_its_maps_and_types() -> None:
         ({"surprise": 1}, "surprise"),
         ({"inputs": []}, "inputs"),
         ({"format": 2}, "format"),
+        ({"tolerances": {"y": float("inf")}}, "tolerances"),
+        ({"max_batch_rows": 4097}, "max_batch_rows"),
+        ({"outputs": [{"name": "y", "datatype": "FP32", "shape": [2, 3]}]}, "y has shape .* must start with -1"),
+        ({"inputs": [{"name": "x", "datatype": "FP32", "shape": []}]}, "x has shape .* must start with -1"),
+        ({"labels": ["a" * (1 << 20)]}, "at most 1 MiB"),
     ],
 )
 def test_a_wrong_card_names_the_field(tmp_path: Path, change: dict[str, Any], where: str) -> None:

@@ -57,6 +57,28 @@ def test_open_first_axis_that_mixes_rows_is_no_batch(model, save_model, tensor):
     assert not load(save_model(model, [node], [tensor("x", ["N"])], [tensor("y", ["M"])])).card.batched
 
 
+def test_rows_that_meet_in_a_mean_are_no_batch(model, save_model, tensor):
+    axis = helper.make_tensor("value", TensorProto.INT64, [1], [0])
+    nodes = [
+        helper.make_node("Constant", [], ["axis"], value=axis),
+        helper.make_node("ReduceMean", ["x", "axis"], ["mean"]),
+        helper.make_node("Sub", ["x", "mean"], ["y"]),
+    ]
+    assert not load(save_model(model, nodes, [tensor("x", ["N", 3])], [tensor("y", ["N", 3])])).card.batched
+
+
+def test_rows_of_numbers_and_truths_batch(model, save_model, tensor):
+    nodes = [helper.make_node("Where", ["on", "x", "z"], ["y"]), helper.make_node("Identity", ["n"], ["m"])]
+    inputs = [
+        tensor("on", ["N", 3], TensorProto.BOOL),
+        tensor("x", ["N", "T"]),
+        tensor("z", ["N", 1]),
+        tensor("n", ["N"], TensorProto.INT64),
+    ]
+    outputs = [tensor("y", ["N", 3]), tensor("m", ["N"], TensorProto.INT64)]
+    assert load(save_model(model, nodes, inputs, outputs)).card.batched
+
+
 def test_attention_operators_without_a_card_run_from_their_bodies(version_folder):
     (version_folder / "card.json").unlink()
     version = load(version_folder / "model.onnx")

@@ -135,6 +135,19 @@ def test_sub_graph_of_a_body_is_not_counted_twice():
     assert operator_seconds([run]) == pytest.approx({"Gate": 60e-6})
 
 
+def test_local_function_of_somebody_else_is_left_out():
+    def event(category: str, name: str, start_us: int) -> dict:
+        details = {"op_name": "Mul", "node_index": "3"}
+        return {"cat": category, "name": name, "ts": start_us, "dur": 50, "args": details}
+
+    events = [
+        event("Session", "model_run", 0),
+        event("Node", "_inlfunc_Foo_Foo/step_kernel_time", 10),
+        event("Node", "_inlfunc_Foo__inlfunc_SimAM_SimAM/mean_kernel_time", 20),
+    ]
+    assert operator_seconds(runs_of_nodes(events)) == pytest.approx({"SimAM": 50e-6})
+
+
 def test_profile_is_cut_into_runs():
     def event(category: str, name: str, start_us: int, duration_us: int) -> dict:
         details = {"op_name": "CBAMAddRelu", "node_index": "3"}

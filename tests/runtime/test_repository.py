@@ -1,5 +1,6 @@
 """A folder of models is read as it is, and one broken corner does not hide the rest."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -73,6 +74,12 @@ def test_serving_choices_are_read(folder_of):
         ('versions = "newest"', "versions"),
         ("versions = [0]", "versions"),
         ("instances = 0", "instances"),
+        ("instances = 65", "instances"),
+        ("max_batch_rows = 4097", "max_batch_rows"),
+        ("max_queue_delay_s = 11", "max_queue_delay_s"),
+        ("max_queue_delay_s = inf", "max_queue_delay_s"),
+        ("max_queue_delay_s = nan", "max_queue_delay_s"),
+        ("#" * (2 << 20), "larger than 1 MiB"),
         ("batch = 4", "batch"),
         ("max_batch_rows = ", "model.toml"),
         ("\0", "model.toml"),
@@ -83,6 +90,16 @@ def test_broken_choices_are_told_and_hide_no_other_model(folder_of, toml, reason
     models = scan(folder_of("bad", "1", toml=toml))
     assert reason in str(models["bad"].problem)
     assert models["good"].problem is None
+
+
+def test_choices_that_are_a_pipe_or_lie_elsewhere_are_not_read(folder_of):
+    root = folder_of("endless", "1")
+    folder_of("pipe", "1")
+    (root / "endless" / "model.toml").symlink_to("/dev/zero")
+    os.mkfifo(root / "pipe" / "model.toml")
+    models = scan(root)
+    assert models["endless"].problem == "model.toml leads outside its folder"
+    assert models["pipe"].problem == "model.toml is no regular file"
 
 
 def test_model_without_versions_has_none_to_choose(folder_of):

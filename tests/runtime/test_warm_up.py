@@ -50,3 +50,22 @@ def test_long_batches_are_not_made_longer():
     session = SlowSession()
     cost_s = measure_batch_cost(session, {"x": np.zeros((1, 2))}, session.clock)
     assert cost_s == pytest.approx({1: 0.02, 2: 0.04, 4: 0.08})
+
+
+class ColdSession(SlowSession):
+    """Takes 1 s the first time that it sees a size, and no time to speak of afterwards."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: set[int] = set()
+
+    def infer(self, request: dict) -> dict:
+        rows = len(request["x"])
+        self.now += 0.001 if rows in self.seen else 1.0
+        self.seen.add(rows)
+        return {}
+
+
+def test_cold_first_run_does_not_end_the_warm_up():
+    session = ColdSession()
+    assert list(measure_batch_cost(session, {"x": np.zeros((1, 2))}, session.clock)) == [1, 2, 4, 8, 16]

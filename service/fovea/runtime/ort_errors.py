@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 
+from fovea.runtime.reasons import tellable
+
 _PREFIX = re.compile(r"^\[ONNXRuntimeError\] : \d+ : \w+ : ")
 _NOISE = re.compile(
     r"""\S*/onnxruntime/\S+:\d+\s              # source files of the build
@@ -18,5 +20,5 @@ _LONGEST = 300
 def short_reason(error: BaseException) -> str:
     """The error in one line, without status codes, source files of ONNX Runtime's build and folders of this server."""
     text = " ".join(str(error).split()) or type(error).__name__
-    text = _NOISE.sub("", _PREFIX.sub("", text))
+    text = tellable(_NOISE.sub("", _PREFIX.sub("", text)))
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"

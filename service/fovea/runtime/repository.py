@@ -72,7 +72,7 @@ def scan(root: Path) -> dict[str, ModelFolder]:
     try:
         entries = sorted(root.iterdir())
     except OSError as error:
-        raise Misconfigured(f"model repository {root} cannot be read: {error.strerror}") from error
+        raise Misconfigured(tellable(f"model repository {root} cannot be read: {error.strerror}")) from error
     folders = [_model_folder(entry) for entry in entries if _is_model_name(entry.name) and entry.is_dir()]
     return {folder.name: folder for folder in folders if folder.versions or (folder.path / CHOICES_FILE).exists()}
 
