@@ -142,7 +142,7 @@ def version_folder(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def build_kernels(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Builds a library of one SimAM kernel that is "RIGHT", "WRONG", "SLOW" or for an "OTHER" operator."""
+    """Builds a library of one SimAM kernel that is "RIGHT", "WRONG", "SLOW", a "CRASH" or for an "OTHER" operator."""
     headers = subprocess.run([REPOSITORY / "service/kernels/fetch_headers.sh"], capture_output=True, text=True)
     if headers.returncode != 0:
         pytest.fail(f"ONNX Runtime's C headers cannot be had: {headers.stderr}")

@@ -1,7 +1,8 @@
 // A library of one kernel, ai.fovea::SimAM for float on the CPU. -DWRONG leaves out the 0.5, -DSLOW takes its time,
-// -DOTHER has a kernel of another name.
+// -DOTHER has a kernel of another name, -DCRASH ends the process.
 #include <chrono>
 #include <cmath>
+#include <cstdlib>
 
 #define ORT_API_MANUAL_INIT
 #include <onnxruntime_cxx_api.h>
@@ -40,6 +41,9 @@ struct Kernel {
     float* y = context.GetOutput(0, shape).GetTensorMutableData<float>();
     auto map = context.GetOutput(1, shape);
     float* weights = static_cast<OrtValue*>(map) == nullptr ? nullptr : map.GetTensorMutableData<float>();
+#ifdef CRASH
+    std::abort();
+#endif
 #ifdef SLOW
     const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(20);
     while (std::chrono::steady_clock::now() < end) {
