@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+
 import torch
 
 import fovea.attention.operators as torch_side
@@ -27,6 +29,14 @@ def test_parameter_free_kinds_have_no_parameters() -> None:
     for kind, construct in FEATURE_MAP_ATTENTION.items():
         count = sum(parameter.numel() for parameter in construct(32).parameters())
         assert (count > 0) == kind.facts.parametric, kind
+
+
+def test_the_table_says_which_kinds_have_a_module() -> None:
+    there = {kind for kind in AttentionType if kind.facts.module}
+    assert there >= set(FEATURE_MAP_ATTENTION) - {AttentionType.NONE}
+    for kind in there:
+        module, name = kind.facts.module.split(":")
+        assert issubclass(getattr(importlib.import_module(module), name), torch.nn.Module)
 
 
 def test_labels_are_fit_for_metrics() -> None:

@@ -88,6 +88,55 @@ def test_while_draining_it_is_live_not_ready_and_refuses_new_requests(tmp_path: 
         assert all(future.result() for future in held)
 
 
+def infer_with_timeout(x: Any, timeout_us: int) -> bytes:
+    request = wire.message("ModelInferRequest").FromString(infer_request("slow", x))
+    request.parameters["timeout"].int64_param = timeout_us
+    return bytes(request.SerializeToString())
+
+
+@pytest.mark.parametrize(
+    ("codes", "full", "timed_out"),
+    [
+        ("triton", grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.UNAVAILABLE),
+        ("grpc", grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.DEADLINE_EXCEEDED),
+    ],
+)
+def test_a_full_queue_and_a_time_out_in_it_have_the_codes_of_the_setting(
+    tmp_path: Path, codes: str, full: grpc.StatusCode, timed_out: grpc.StatusCode
+) -> None:
+    x = np.ones((1, 256), np.float32)
+    flags = ("--max-batch-rows=1", "--max-queue=4", f"--status-codes={codes}")
+    with running_server(slow_model(tmp_path), *flags) as server, grpc.insecure_channel(server.grpc) as channel:
+        call = channel.unary_unary(wire.path("ModelInfer"))
+        call(infer_request("slow", x), timeout=20)
+        running = call.future(infer_request("slow", x), timeout=60)
+        impatient = call.future(infer_with_timeout(x, 1), timeout=60)
+        flood = [call.future(infer_request("slow", x), timeout=60) for _ in range(40)]
+        assert impatient.code() == timed_out
+        assert "in the queue" in impatient.details()
+        refused = [future for future in flood if future.code() != grpc.StatusCode.OK]
+        assert {future.code() for future in refused} == {full}
+        assert "the limit is 4" in refused[0].details()
+        assert running.result()
+        assert len(refused) < 40
+
+
+def test_callers_that_cancel_free_their_places_in_the_queue(tmp_path: Path) -> None:
+    x = np.ones((1, 256), np.float32)
+    with (
+        running_server(slow_model(tmp_path), "--max-batch-rows=1", "--max-queue=4") as server,
+        grpc.insecure_channel(server.grpc) as channel,
+    ):
+        call = channel.unary_unary(wire.path("ModelInfer"))
+        call(infer_request("slow", x), timeout=20)
+        held = call.future(infer_request("slow", x), timeout=60)
+        leaving = [call.future(infer_request("slow", x), timeout=60) for _ in range(4)]
+        for future in leaving:
+            future.cancel()
+        assert call(infer_request("slow", x), timeout=60)
+        assert held.result()
+
+
 def test_http_health_follows_readiness(repository: Path) -> None:
     with running_server(repository) as server:
         for path in ("live", "ready"):

@@ -49,13 +49,17 @@ class Family(StrEnum):
 
 @dataclass(frozen=True)
 class AttentionFacts:
-    """What a mechanism is: its family, what it weighs, and whether it learns."""
+    """What a mechanism is: its family, what it weighs, and whether it learns.
+
+    `module` names its torch module, as "package.module:Class"; empty where there is none yet.
+    """
 
     family: Family
     weighs: str
     parametric: bool
     differentiable: bool
     paper: str
+    module: str = ""
 
 
 _BAHDANAU = "Bahdanau et al. 2015, arXiv:1409.0473"
@@ -68,12 +72,23 @@ _LSTM = "Hochreiter and Schmidhuber 1997, doi:10.1162/neco.1997.9.8.1735"
 
 TAXONOMY: dict[AttentionType, AttentionFacts] = {
     AttentionType.NONE: AttentionFacts(Family.BASELINE, "nothing", False, True, ""),
-    AttentionType.SQUEEZE_EXCITATION: AttentionFacts(Family.CONVOLUTIONAL, "channels", True, True, _SENET),
+    AttentionType.SQUEEZE_EXCITATION: AttentionFacts(
+        Family.CONVOLUTIONAL, "channels", True, True, _SENET, "fovea.attention.squeeze_excitation:SqueezeExcitation"
+    ),
     AttentionType.SQUEEZE_ONLY: AttentionFacts(Family.CONVOLUTIONAL, "channels", False, True, _SENET),
-    AttentionType.SPATIAL: AttentionFacts(Family.CONVOLUTIONAL, "positions", True, True, _CBAM),
-    AttentionType.CBAM: AttentionFacts(Family.CONVOLUTIONAL, "channels, then positions", True, True, _CBAM),
+    AttentionType.SPATIAL: AttentionFacts(
+        Family.CONVOLUTIONAL, "positions", True, True, _CBAM, "fovea.attention.spatial:SpatialAttention"
+    ),
+    AttentionType.CBAM: AttentionFacts(
+        Family.CONVOLUTIONAL, "channels, then positions", True, True, _CBAM, "fovea.attention.cbam:CBAM"
+    ),
     AttentionType.SIMAM: AttentionFacts(
-        Family.CONVOLUTIONAL, "channels and positions", False, True, "Yang et al. 2021, PMLR 139:11863"
+        Family.CONVOLUTIONAL,
+        "channels and positions",
+        False,
+        True,
+        "Yang et al. 2021, PMLR 139:11863",
+        "fovea.attention.simam:SimAM",
     ),
     AttentionType.DISTANCE: AttentionFacts(Family.SCORE, "keys", False, True, "Nadaraya 1964, doi:10.1137/1109020"),
     AttentionType.ADDITIVE: AttentionFacts(Family.SCORE, "keys", True, True, _BAHDANAU),
@@ -85,10 +100,29 @@ TAXONOMY: dict[AttentionType, AttentionFacts] = {
     AttentionType.KEY_VALUE: AttentionFacts(
         Family.SEQUENCE, "values, by their keys", True, True, "Miller et al. 2016, arXiv:1606.03126"
     ),
-    AttentionType.SELF: AttentionFacts(Family.SEQUENCE, "positions of the same sequence", True, True, _VASWANI),
-    AttentionType.MULTI_HEAD: AttentionFacts(Family.SEQUENCE, "positions, in several subspaces", True, True, _VASWANI),
+    AttentionType.SELF: AttentionFacts(
+        Family.SEQUENCE,
+        "positions of the same sequence",
+        True,
+        True,
+        _VASWANI,
+        "fovea.attention.multi_head:SelfAttention",
+    ),
+    AttentionType.MULTI_HEAD: AttentionFacts(
+        Family.SEQUENCE,
+        "positions, in several subspaces",
+        True,
+        True,
+        _VASWANI,
+        "fovea.attention.multi_head:MultiHeadAttention",
+    ),
     AttentionType.EXTERNAL: AttentionFacts(
-        Family.MEMORY, "slots of a learned memory", True, True, "Guo et al. 2021, arXiv:2105.02358"
+        Family.MEMORY,
+        "slots of a learned memory",
+        True,
+        True,
+        "Guo et al. 2021, arXiv:2105.02358",
+        "fovea.attention.external:ExternalAttention",
     ),
     AttentionType.GATED: AttentionFacts(Family.SALIENCY, "features", False, True, _LSTM),
     AttentionType.MAX_POOL: AttentionFacts(

@@ -79,11 +79,21 @@ class _Lane:
             event = poll(time.time() + _POLL_S)
             if state.server_deallocated:
                 _server._begin_shutdown_once(state)
-            if event.tag == self._path and event.success:
+            tag = event.tag
+            if tag == self._path and event.success:
                 self._begin(event)
+            elif isinstance(getattr(tag, "__self__", None), FastCall):
+                if tag(event) and self._end(tag.__self__):
+                    return
             elif event.completion_type != timed_out and not process(state, event):
                 return
-            event = None  # a kept event keeps its call, and a call that is shutting down would spin the poll
+            event = tag = None  # a kept event keeps its call, and a call that is shutting down would spin the poll
+
+    def _end(self, call: FastCall) -> bool:
+        """Forget a call that is done; True where it was the last of a server that is stopping."""
+        with self._state.lock:
+            self._state.rpc_states.remove(call)
+            return bool(_server._stop_serving(self._state))
 
     def _begin(self, event: Any) -> None:
         state = self._state
@@ -100,8 +110,7 @@ class FastCall:
     """One call on the lane.
 
     The loop's thread runs the `_on_…` callbacks, any thread `finish` or `refuse`. Who answers holds the only claim;
-    a cancelled call's claim is taken by the loop. What a callback returns is grpcio's convention: the state that
-    is done, if it is, and callbacks.
+    a cancelled call's claim is taken by the loop. A callback returns True once the call is done with.
     """
 
     __slots__ = ("_accept", "_claim", "_closed", "_core", "_received", "_sent", "_withdrawn", "deadline_s", "gone")
@@ -141,7 +150,7 @@ class FastCall:
         last = cygrpc.SendStatusFromServerOperation(None, code, text, _NO_FLAGS)
         self._core.start_server_batch((first, last) if body is None else (first, body, last), self._on_sent)
 
-    def _on_message(self, event: Any) -> tuple[FastCall | None, tuple[()]]:
+    def _on_message(self, event: Any) -> bool:
         self._received = True
         data = event.batch_operations[0].message()
         if data is not None:
@@ -154,18 +163,16 @@ class FastCall:
             self.refuse(grpc.StatusCode.INVALID_ARGUMENT, "the call ended without a message")
         return self._done()
 
-    def _on_close(self, event: Any) -> tuple[FastCall | None, tuple[()]]:
+    def _on_close(self, event: Any) -> bool:
         self._closed = True
         if event.batch_operations[0].cancelled():
             self.gone = True
             self._withdrawn = self._claimed()
         return self._done()
 
-    def _on_sent(self, _event: Any) -> tuple[FastCall | None, tuple[()]]:
+    def _on_sent(self, _event: Any) -> bool:
         self._sent = True
         return self._done()
 
-    def _done(self) -> tuple[FastCall | None, tuple[()]]:
-        if self._closed and self._received and (self._sent or self._withdrawn):
-            return self, ()
-        return None, ()
+    def _done(self) -> bool:
+        return self._closed and self._received and (self._sent or self._withdrawn)
