@@ -16,7 +16,7 @@ _SE_WEIGHTS = ("W1", "B1", "W2", "B2")
 class Operator:
     """One operator: what a single ONNX node computes. The first output is Y; the rest are attention maps.
 
-    `inputs` are tensors in order; names ending in "?" may be left out. `attributes` are numbers, HardAttention's a text.
+    `inputs` are tensors in order; names ending in "?" may be left out. `attributes` are numbers, HardAttention's text.
     """
 
     name: str
