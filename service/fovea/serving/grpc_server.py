@@ -25,7 +25,6 @@ from fovea.serving.servicer import Servicer
 
 _HEALTH_SERVICE = "grpc.health.v1.Health"
 _INFER = "ModelInfer"
-_RESERVED_THREADS = 8
 _REFLECTION_STREAMS = 4
 _LAST_WORD_S = 5.0
 
@@ -82,9 +81,7 @@ class GrpcServer:
 
     def _handlers(self, threads: int) -> dict[str, grpc.RpcMethodHandler]:
         handlers = {name: _unary(name, answer) for name, answer in self._servicer.handlers().items()}
-        handlers[_INFER] = grpc.unary_unary_rpc_method_handler(
-            pooled_lane.handler(self._servicer.infer, max(1, threads - _RESERVED_THREADS))
-        )
+        handlers[_INFER] = grpc.unary_unary_rpc_method_handler(pooled_lane.handler(self._servicer.infer, threads))
         return handlers
 
     def _listen(self, settings: GrpcSettings) -> int:

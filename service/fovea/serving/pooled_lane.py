@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import grpc
@@ -12,23 +13,18 @@ import grpc
 _NEVER_S = 1e15
 
 
-def handler(accept: Callable[[Any, bytes], None], most: int) -> Callable[[bytes, grpc.ServicerContext], bytes]:
-    """A unary handler over bytes that waits, on its pool's thread, for what `accept` makes of the call.
+def handler(accept: Callable[[Any, bytes], None], threads: int) -> Callable[[bytes, grpc.ServicerContext], bytes]:
+    """A unary handler over bytes that waits, on a thread of its own pool, for what `accept` makes of the call.
 
-    At most `most` calls are in flight, so that health checks always find a thread; more are UNAVAILABLE.
+    A pool of its own, so that requests that wait here leave health checks their threads.
     """
-    free = threading.BoundedSemaphore(most)
 
     def handle(data: bytes, context: grpc.ServicerContext) -> bytes:
-        if not free.acquire(blocking=False):
-            context.abort(grpc.StatusCode.UNAVAILABLE, f"{most} requests are in flight, the limit of the handlers")
-        try:
-            call = PooledCall(context)
-            accept(call, data)
-            return call.wait()
-        finally:
-            free.release()
+        call = PooledCall(context)
+        accept(call, data)
+        return call.wait()
 
+    handle.experimental_thread_pool = ThreadPoolExecutor(threads, "grpc-infer")  # type: ignore[attr-defined]
     return handle
 
 
