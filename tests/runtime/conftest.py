@@ -156,7 +156,6 @@ def build_kernels(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], P
                 "-std=c++17",
                 "-O3",
                 "-march=native",
-                "-ffast-math",
                 "-fPIC",
                 "-shared",
                 f"-D{variant}",

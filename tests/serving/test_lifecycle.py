@@ -20,7 +20,7 @@ import pytest
 from onnx import helper
 
 from fovea import wire
-from servers import running_server, save_model, tensor
+from servers import running_server, samples, save_model, tensor
 
 
 def infer_request(name: str, x: Any) -> bytes:
@@ -119,6 +119,28 @@ def test_a_full_queue_and_a_time_out_in_it_have_the_codes_of_the_setting(
         assert "the limit is 4" in refused[0].details()
         assert running.result()
         assert len(refused) < 40
+
+
+@pytest.mark.parametrize("lane", ["fast-lane", "no-fast-lane"])
+def test_a_deadline_that_passes_in_the_queue_is_deadline_exceeded_and_counted_as_one(tmp_path: Path, lane: str) -> None:
+    x = np.ones((1, 256), np.float32)
+    with (
+        running_server(slow_model(tmp_path), "--max-batch-rows=1", f"--{lane}") as server,
+        grpc.insecure_channel(server.grpc) as channel,
+    ):
+        call = channel.unary_unary(wire.path("ModelInfer"))
+        call(infer_request("slow", x), timeout=20)
+        held = [call.future(infer_request("slow", x), timeout=60) for _ in range(12)]
+        with pytest.raises(grpc.RpcError) as caught:
+            call(infer_request("slow", x), timeout=0.02)
+        assert caught.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+        assert all(future.result() for future in held)
+        call(infer_request("slow", x), timeout=20)
+        with urllib.request.urlopen(server.metrics, timeout=20) as answer:
+            found = samples(answer.read().decode())
+    own = [(dict(labels), n) for (name, labels), n in found.items() if name == "fovea_requests_total"]
+    counts = {labels["outcome"]: n for labels, n in own if labels["model"] == "slow"}
+    assert (counts["deadline"], counts["cancelled"]) == (1, 0)
 
 
 def test_callers_that_cancel_free_their_places_in_the_queue(tmp_path: Path) -> None:
