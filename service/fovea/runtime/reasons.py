@@ -5,7 +5,7 @@ from __future__ import annotations
 _LONGEST = 500
 
 
-def tellable(text: str) -> str:
-    r"""The text with what UTF-8 cannot encode as `\udcff`, cut to 500 characters. File names can hold such things."""
+def tellable(text: str, longest: int = _LONGEST) -> str:
+    r"""The text, cut to `longest` characters, with what UTF-8 cannot encode as `\udcff`. File names hold it."""
     clean = text.encode("utf-8", "backslashreplace").decode()
-    return clean if len(clean) <= _LONGEST else clean[: _LONGEST - 1] + "…"
+    return clean if len(clean) <= longest else clean[: longest - 1] + "…"

@@ -11,13 +11,13 @@ from pathlib import Path
 
 from fovea.contract.errors import FoveaError, InvalidRequest, NotFound, NotReady
 from fovea.runtime.loading import LoadedVersion, LoadSettings, load_version
+from fovea.runtime.reasons import tellable
 from fovea.runtime.repository import ModelFolder, chosen_versions, scan
 from fovea.serving.attention_sampler import AttentionSampler
 from fovea.serving.batcher import BatchPolicy, Request
 from fovea.serving.codec import Door
 from fovea.serving.pipeline import Pipeline, QueueLimit
 from fovea.serving.statistics import Statistics
-from fovea.serving.status import printable
 from fovea.serving.telemetry import ModelLabels, Recorder, Telemetry
 from fovea.serving.worker import BatchRecord, Outcome, Workshop
 
@@ -163,7 +163,7 @@ class Models:
         try:
             served = self._serve(entry.folder, int(version))
         except FoveaError as error:
-            entry.versions[version] = VersionEntry(VersionState.UNAVAILABLE, printable(str(error)))
+            entry.versions[version] = VersionEntry(VersionState.UNAVAILABLE, tellable(str(error)))
         except Exception as error:  # one version's trouble is never the server's
             log.exception("%s version %s", entry.folder.name, version)
             entry.versions[version] = VersionEntry(VersionState.UNAVAILABLE, f"{type(error).__name__} while loading")

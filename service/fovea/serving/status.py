@@ -22,6 +22,7 @@ from fovea.contract.errors import (
     Unavailable,
     Unsupported,
 )
+from fovea.runtime.reasons import tellable
 
 log = logging.getLogger(__name__)
 
@@ -67,11 +68,5 @@ def status_of(
         return grpc.StatusCode.INTERNAL, _UNKNOWN_TEXT
     for kind in type(error).__mro__:
         if kind in table:
-            return table[kind], printable(str(error))
-    return grpc.StatusCode.INTERNAL, printable(str(error))
-
-
-def printable(text: str) -> str:
-    """The text as it can be sent: no longer than fits, and nothing in it that is no Unicode."""
-    cut = text if len(text) <= _LONGEST_TEXT else f"{text[:_LONGEST_TEXT]}…"
-    return cut.encode("utf-8", "backslashreplace").decode()
+            return table[kind], tellable(str(error), _LONGEST_TEXT)
+    return grpc.StatusCode.INTERNAL, tellable(str(error), _LONGEST_TEXT)
