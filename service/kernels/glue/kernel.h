@@ -1,0 +1,162 @@
+// What an operator's kernel sees of ONNX Runtime: tensors as pointers and shapes, settings, and the session's threads.
+//
+// Kernels refuse by throwing Refusal; `library.cc` turns it, and anything else that is thrown, into a status.
+#ifndef FOVEA_GLUE_KERNEL_H_
+#define FOVEA_GLUE_KERNEL_H_
+
+#include <algorithm>
+#include <cstdint>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <type_traits>
+#include <vector>
+
+#define ORT_API_MANUAL_INIT
+#include <onnxruntime_cxx_api.h>
+#undef ORT_API_MANUAL_INIT
+
+#include "maths/kernels.h"
+
+namespace fovea {
+
+using Shape = std::vector<int64_t>;
+
+/// "[8, 64, 56, 56]"
+std::string ToText(const Shape& shape);
+
+/// A request that an operator cannot meet; the text is what the user reads.
+class Refusal : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+/// Refuses unless `shape` is what `expected` says, where -1 stands for any size: "W1 is [4, 60], expected [-1, 64]".
+void RequireShape(const char* name, const Shape& shape, const Shape& expected);
+
+/// An input. `data` is null where an optional input was not given.
+template <class T>
+struct Input {
+  const T* data = nullptr;
+  Shape shape;
+};
+
+/// Memory for a kernel's own use, not initialised.
+class Scratch {
+ public:
+  explicit Scratch(int64_t floats) : memory_(new float[static_cast<size_t>(floats)]) {}
+  float* get() const { return memory_.get(); }
+
+ private:
+  std::unique_ptr<float[]> memory_;
+};
+
+/// One execution of one node.
+class Call {
+ public:
+  explicit Call(OrtKernelContext* context) : context_(context), inputs_(context_.GetInputCount()) {}
+
+  template <class T>
+  Input<T> In(size_t index) const {
+    if (index >= inputs_) return {};
+    const Ort::ConstValue value = context_.GetInput(index);
+    if (static_cast<const OrtValue*>(value) == nullptr) return {};
+    return {static_cast<const T*>(value.GetTensorRawData()), value.GetTensorTypeAndShapeInfo().GetShape()};
+  }
+
+  /// Where an output goes; null where nobody wants it.
+  template <class T>
+  T* Out(size_t index, const Shape& shape) const {
+    Ort::UnownedValue value = context_.GetOutput(index, shape);
+    return static_cast<OrtValue*>(value) == nullptr ? nullptr : static_cast<T*>(value.GetTensorMutableRawData());
+  }
+
+  /// work(begin, end) over [0, count) in ranges of at least `least`, on the session's threads. `work` may not throw.
+  template <class Work>
+  void Split(int64_t count, int64_t least, const Work& work) const {
+    static_assert(std::is_nothrow_invocable_v<Work, int64_t, int64_t>, "an exception may not leave a thread");
+    const int64_t jobs = std::clamp<int64_t>(count / std::max<int64_t>(least, 1), 1, kMostJobs);
+    if (jobs == 1) return work(int64_t{0}, count);
+    const Share<Work> share{&work, count, jobs};
+    context_.ParallelFor(
+        [](void* data, size_t job) {
+          const auto& part = *static_cast<const Share<Work>*>(data);
+          const auto index = static_cast<int64_t>(job);
+          (*part.work)(part.count * index / part.jobs, part.count * (index + 1) / part.jobs);
+        },
+        static_cast<size_t>(jobs), 0, const_cast<Share<Work>*>(&share));
+  }
+
+  /// attend(i, split) for every entry of a batch. Many entries are shared out whole: each is read from memory once and
+  /// then from the cache, and `split` runs its work at once. Of few, `split` shares out the parts.
+  template <class Attend>
+  void ForEntries(int64_t entries, const Attend& attend) const {
+    constexpr int64_t kMany = 8;
+    if (entries >= kMany) {
+      Split(entries, 1, [&](int64_t begin, int64_t end) noexcept {
+        const auto alone = [](int64_t count, int64_t, const auto& work) { work(int64_t{0}, count); };
+        for (int64_t i = begin; i < end; ++i) attend(i, alone);
+      });
+    } else {
+      const auto shared = [this](int64_t count, int64_t least, const auto& work) { Split(count, least, work); };
+      for (int64_t i = 0; i < entries; ++i) attend(i, shared);
+    }
+  }
+
+ private:
+  static constexpr int64_t kMostJobs = 256;  // enough for any number of cores to share evenly
+
+  template <class Work>
+  struct Share {
+    const Work* work;
+    int64_t count, jobs;
+  };
+
+  Ort::KernelContext context_;
+  size_t inputs_;
+};
+
+/// A node's settings, known when its session is opened.
+using Info = Ort::ConstKernelInfo;
+
+/// One node's kernel: made once, run by one thread at a time or by several.
+class Kernel {
+ public:
+  virtual ~Kernel() = default;
+  virtual void Compute(const Call& call) const = 0;
+};
+
+/// One operator: `inputs` required ones of the element type, then, where `masked`, an optional boolean mask.
+struct Operator {
+  const char* name;
+  size_t inputs, outputs;
+  bool masked;
+  bool in_place;  ///< Y may take the memory of X
+  std::unique_ptr<Kernel> (*make_float)(const Info&);
+  std::unique_ptr<Kernel> (*make_half)(const Info&);
+};
+
+template <class KernelType>
+std::unique_ptr<Kernel> Make(const Info& info) {
+  return std::make_unique<KernelType>(info);
+}
+
+/// The functions of the best instruction set of this processor, or of the one that FOVEA_KERNELS_ISA names.
+const Maths& BestMaths();
+
+template <class T>
+const FeatureMapMaths<T>& Maps() {
+  if constexpr (std::is_same_v<T, float>) {
+    return BestMaths().float_maps;
+  } else {
+    return BestMaths().half_maps;
+  }
+}
+
+/// The operators of each file of this folder.
+std::vector<Operator> FeatureMapOperators();
+std::vector<Operator> SequenceOperators();
+
+}  // namespace fovea
+
+#endif  // FOVEA_GLUE_KERNEL_H_

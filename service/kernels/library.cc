@@ -1,0 +1,172 @@
+// The library as ONNX Runtime and the server see it: a table of operators, their registration, and the tally of time.
+#include <chrono>
+#include <new>
+
+#include "glue/kernel.h"
+
+namespace fovea {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+/// Time spent in one operator by one thread.
+struct Spent {
+  int64_t nanoseconds = 0, calls = 0;
+};
+
+std::vector<Operator> AllOperators() {
+  std::vector<Operator> all = FeatureMapOperators();
+  for (const Operator& one : SequenceOperators()) all.push_back(one);
+  return all;
+}
+
+const std::vector<Operator>& Operators() {
+  static const std::vector<Operator> all = AllOperators();
+  return all;
+}
+
+thread_local std::vector<Spent> tally(Operators().size());
+
+/// Adds to the calling thread's tally from its construction to its end.
+class Timed {
+ public:
+  explicit Timed(size_t index) : spent_(tally[index]), start_(Clock::now()) {}
+  ~Timed() {
+    spent_.nanoseconds += std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - start_).count();
+    ++spent_.calls;
+  }
+
+ private:
+  Spent& spent_;
+  Clock::time_point start_;
+};
+
+/// Runs `work`; what it throws becomes a status that names the operator.
+template <class Work>
+OrtStatusPtr Guarded(const char* name, const Work& work) noexcept {
+  try {
+    work();
+    return nullptr;
+  } catch (const std::exception& error) {
+    try {
+      const std::string text = std::string("ai.fovea::") + name + ": " + error.what();
+      return Ort::GetApi().CreateStatus(ORT_INVALID_ARGUMENT, text.c_str());
+    } catch (...) {
+    }
+  } catch (...) {
+  }
+  return Ort::GetApi().CreateStatus(ORT_FAIL, "a fused kernel failed");
+}
+
+struct RunningKernel {
+  const char* name;
+  size_t index;
+  std::unique_ptr<Kernel> kernel;
+
+  OrtStatusPtr ComputeV2(OrtKernelContext* context) const noexcept {
+    const Timed timed(index);
+    return Guarded(name, [&] { kernel->Compute(Call(context)); });
+  }
+};
+
+/// One operator for one element type, as ONNX Runtime asks for it.
+class CustomOp : public Ort::CustomOpBase<CustomOp, RunningKernel, true> {
+ public:
+  CustomOp(size_t index, ONNXTensorElementDataType element) : index_(index), element_(element) {
+    if (op().in_place) {
+      GetMayInplace = [](int** inputs, int** outputs) -> size_t {
+        *inputs = new (std::nothrow) int(0);
+        *outputs = new (std::nothrow) int(0);
+        return *inputs != nullptr && *outputs != nullptr ? 1 : 0;
+      };
+      ReleaseMayInplace = [](int* inputs, int* outputs) {
+        delete inputs;
+        delete outputs;
+      };
+    }
+  }
+
+  const char* GetName() const { return op().name; }
+  const char* GetExecutionProviderType() const { return "CPUExecutionProvider"; }
+  size_t GetInputTypeCount() const { return op().inputs + (op().masked ? 1 : 0); }
+  ONNXTensorElementDataType GetInputType(size_t index) const {
+    return index < op().inputs ? element_ : ONNX_TENSOR_ELEMENT_DATA_TYPE_BOOL;
+  }
+  OrtCustomOpInputOutputCharacteristic GetInputCharacteristic(size_t index) const {
+    return index < op().inputs ? INPUT_OUTPUT_REQUIRED : INPUT_OUTPUT_OPTIONAL;
+  }
+  size_t GetOutputTypeCount() const { return op().outputs; }
+  ONNXTensorElementDataType GetOutputType(size_t) const { return element_; }
+  OrtCustomOpInputOutputCharacteristic GetOutputCharacteristic(size_t index) const {
+    return index == 0 ? INPUT_OUTPUT_REQUIRED : INPUT_OUTPUT_OPTIONAL;
+  }
+
+  OrtStatusPtr CreateKernelV2(const OrtApi&, const OrtKernelInfo* info, void** kernel) const noexcept {
+    return Guarded(op().name, [&] {
+      const auto make = element_ == ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT ? op().make_float : op().make_half;
+      *kernel = new RunningKernel{op().name, index_, make(Info(info))};
+    });
+  }
+
+ private:
+  const Operator& op() const { return Operators()[index_]; }
+
+  size_t index_;
+  ONNXTensorElementDataType element_;
+};
+
+/// The operators of the CPU, made once; sessions share them.
+const Ort::CustomOpDomain& CpuDomain() {
+  static const std::vector<std::unique_ptr<CustomOp>> ops = [] {
+    std::vector<std::unique_ptr<CustomOp>> made;
+    for (size_t i = 0; i < Operators().size(); ++i) {
+      for (const auto element : {ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT, ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16}) {
+        made.push_back(std::make_unique<CustomOp>(i, element));
+      }
+    }
+    return made;
+  }();
+  static const Ort::CustomOpDomain domain = [] {
+    Ort::CustomOpDomain filled("ai.fovea");
+    for (const auto& op : ops) filled.Add(op.get());
+    return filled;
+  }();
+  return domain;
+}
+
+/// Whose kernels a session wants; other devices' nodes run from their bodies.
+constexpr char kDeviceEntry[] = "fovea.device";
+
+}  // namespace
+
+/// One operator's entry of the tally, for callers in C.
+struct FoveaTally {
+  const char* op;
+  int64_t nanoseconds, calls;
+};
+
+}  // namespace fovea
+
+#define FOVEA_EXPORT extern "C" __attribute__((visibility("default")))
+
+/// Registers the kernels of the session's device: the entry `fovea.device`, the CPU where there is none.
+FOVEA_EXPORT OrtStatus* ORT_API_CALL RegisterCustomOps(OrtSessionOptions* options, const OrtApiBase* base) {
+  const OrtApi* api = base->GetApi(ORT_API_VERSION);
+  if (api == nullptr) return nullptr;  // an older runtime than the headers: it runs the bodies
+  Ort::InitApi(api);
+  return fovea::Guarded("RegisterCustomOps", [&] {
+    Ort::UnownedSessionOptions session(options);
+    if (session.GetConfigEntryOrDefault(fovea::kDeviceEntry, "cpu") == "cpu") session.Add(fovea::CpuDomain());
+  });
+}
+
+/// Writes what the calling thread spent in each operator since it last asked, at most `capacity` entries; how many.
+FOVEA_EXPORT size_t FoveaReadTally(fovea::FoveaTally* entries, size_t capacity) {
+  size_t written = 0;
+  for (size_t i = 0; i < fovea::Operators().size() && written < capacity; ++i) {
+    if (fovea::tally[i].calls == 0) continue;
+    entries[written++] = {fovea::Operators()[i].name, fovea::tally[i].nanoseconds, fovea::tally[i].calls};
+    fovea::tally[i] = {};
+  }
+  return written;
+}

@@ -1,0 +1,71 @@
+// Sums over a shared axis of two matrices, c[i][j] = Σ_k term(a[i][k], b[k][j]): products, squared distances, additive
+// scores. A block of c is kept in registers while k runs; a is read one number at a time, b one vector at a time.
+#ifndef FOVEA_MATHS_CONTRACTION_H_
+#define FOVEA_MATHS_CONTRACTION_H_
+
+#include "maths/simd.h"
+
+namespace fovea {
+namespace FOVEA_ISA {
+
+// Rows and vectors of a block: as many sums as registers hold beside `kVecs` of b and one of a.
+#if defined(__AVX512F__)
+constexpr int kBlockRows = 6, kBlockVecs = 4;  // 24 of 32 registers
+#elif defined(__AVX2__)
+constexpr int kBlockRows = 4, kBlockVecs = 2;  // 8 of 16: terms with an exponential need some too
+#else
+constexpr int kBlockRows = 4, kBlockVecs = 2;
+#endif
+
+/// a (rows, depth), b (depth, columns), c (rows, columns).
+struct Contraction {
+  const float *a, *b;
+  float* c;
+  int64_t rows, depth, columns;
+};
+
+template <int kRows, int kVecs, class Term, class Lanes>
+inline void ContractBlock(const Contraction& job, int64_t row, int64_t column, const Term& term, Lanes last) {
+  Vec sums[kRows][kVecs] = {};
+  const float* a = job.a + row * job.depth;
+  const float* b = job.b + column;
+  for (int64_t k = 0; k < job.depth; ++k, b += job.columns) {
+    Vec of_b[kVecs];
+    for (int v = 0; v + 1 < kVecs; ++v) of_b[v] = Load(b + v * kLanes, Full{});
+    of_b[kVecs - 1] = Load(b + (kVecs - 1) * kLanes, last);
+    for (int r = 0; r < kRows; ++r) {
+      const Vec of_a = All(a[r * job.depth + k]);
+      for (int v = 0; v < kVecs; ++v) sums[r][v] = term.Added(sums[r][v], of_a, of_b[v], k);
+    }
+  }
+  for (int r = 0; r < kRows; ++r) {
+    float* c = job.c + (row + r) * job.columns + column;
+    for (int v = 0; v + 1 < kVecs; ++v) Store(c + v * kLanes, term.Finished(sums[r][v]), Full{});
+    Store(c + (kVecs - 1) * kLanes, term.Finished(sums[r][kVecs - 1]), last);
+  }
+}
+
+template <int kVecs, class Term, class Lanes>
+inline void ContractColumns(const Contraction& job, int64_t column, const Term& term, Lanes last) {
+  int64_t row = 0;
+  for (; row + kBlockRows <= job.rows; row += kBlockRows) {
+    ContractBlock<kBlockRows, kVecs>(job, row, column, term, last);
+  }
+  for (; row + 2 <= job.rows; row += 2) ContractBlock<2, kVecs>(job, row, column, term, last);
+  if (row < job.rows) ContractBlock<1, kVecs>(job, row, column, term, last);
+}
+
+template <class Term>
+inline void Contract(const Contraction& job, const Term& term) {
+  int64_t column = 0;
+  for (; column + kBlockVecs * kLanes <= job.columns; column += kBlockVecs * kLanes) {
+    ContractColumns<kBlockVecs>(job, column, term, Full{});
+  }
+  for (; column + kLanes <= job.columns; column += kLanes) ContractColumns<1>(job, column, term, Full{});
+  if (column < job.columns) ContractColumns<1>(job, column, term, Part{job.columns - column});
+}
+
+}  // namespace FOVEA_ISA
+}  // namespace fovea
+
+#endif  // FOVEA_MATHS_CONTRACTION_H_

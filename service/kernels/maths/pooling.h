@@ -1,0 +1,98 @@
+// Pooling of feature maps, over the pixels of a plane and over the channels of a position.
+#ifndef FOVEA_MATHS_POOLING_H_
+#define FOVEA_MATHS_POOLING_H_
+
+#include "maths/simd.h"
+
+namespace fovea {
+namespace FOVEA_ISA {
+
+constexpr float kLowest = -__builtin_inff();
+
+/// Calls body(i, chain, lanes) over n elements, chain counting 0 to 3 in turn: four sums at once hide the latency of
+/// an addition (4 cycles, on 2 ports).
+template <class Body>
+inline void ForVectorsInChains(int64_t n, Body body) {
+  int64_t i = 0;
+  for (; i + 4 * kLanes <= n; i += 4 * kLanes) {
+    body(i, 0, Full{});
+    body(i + kLanes, 1, Full{});
+    body(i + 2 * kLanes, 2, Full{});
+    body(i + 3 * kLanes, 3, Full{});
+  }
+  for (; i + kLanes <= n; i += kLanes) body(i, 0, Full{});
+  if (i < n) body(i, 1, Part{n - i});
+}
+
+template <class T>
+inline float PlaneMean(const T* x, int64_t pixels) {
+  Vec sums[4] = {};
+  ForVectorsInChains(pixels, [&](int64_t i, int chain, auto lanes) { sums[chain] += Load(x + i, lanes); });
+  return SumOf((sums[0] + sums[1]) + (sums[2] + sums[3])) / static_cast<float>(pixels);
+}
+
+template <class T>
+inline void PlaneMeanAndMax(const T* x, int64_t pixels, float* mean, float* max) {
+  Vec sums[4] = {};
+  Vec largest[4] = {All(kLowest), All(kLowest), All(kLowest), All(kLowest)};
+  ForVectorsInChains(pixels, [&](int64_t i, int chain, auto lanes) {
+    const Vec v = Load(x + i, lanes);
+    sums[chain] += v;
+    largest[chain] = Max(largest[chain], FirstLanes(v, lanes, kLowest));
+  });
+  *mean = SumOf((sums[0] + sums[1]) + (sums[2] + sums[3])) / static_cast<float>(pixels);
+  *max = MaxOf(Max(Max(largest[0], largest[1]), Max(largest[2], largest[3])));
+}
+
+template <class T>
+void Pool(const T* x, int64_t planes, int64_t pixels, float* mean, float* max) {
+  for (int64_t plane = 0; plane < planes; ++plane, x += pixels) {
+    if (max == nullptr) {
+      mean[plane] = PlaneMean(x, pixels);
+    } else {
+      PlaneMeanAndMax(x, pixels, mean + plane, max + plane);
+    }
+  }
+}
+
+/// Folds `kCount` channels into the running sum and maximum of pixels [begin, end).
+template <int kCount, class T>
+inline void FoldChannels(const T* x, const float* gate, int64_t pixels, int64_t begin, int64_t end, bool first,
+                         float* sum, float* max) {
+  Vec gates[kCount];
+  for (int c = 0; c < kCount; ++c) gates[c] = All(gate == nullptr ? 1.0f : gate[c]);
+  ForVectors(end - begin, [&](int64_t i, auto lanes) {
+    const int64_t at = begin + i;
+    Vec total = first ? Vec{} : Load(sum + at, lanes);
+    Vec largest = first ? All(kLowest) : Load(max + at, lanes);
+    for (int c = 0; c < kCount; ++c) {
+      const Vec v = Load(x + c * pixels + at, lanes) * gates[c];
+      total += v;
+      largest = Max(largest, v);
+    }
+    Store(sum + at, total, lanes);
+    Store(max + at, largest, lanes);
+  });
+}
+
+template <class T>
+void PoolChannels(const T* x, const float* gate, int64_t channels, int64_t pixels, int64_t begin, int64_t end,
+                  float* mean, float* max) {
+  constexpr int kAtOnce = 8;  // sum and maximum are stored once for 8 channels, not for each
+  int64_t c = 0;
+  for (; c + kAtOnce <= channels; c += kAtOnce) {
+    FoldChannels<kAtOnce>(x + c * pixels, gate == nullptr ? nullptr : gate + c, pixels, begin, end, c == 0, mean, max);
+  }
+  for (; c < channels; ++c) {
+    FoldChannels<1>(x + c * pixels, gate == nullptr ? nullptr : gate + c, pixels, begin, end, c == 0, mean, max);
+  }
+  const float share = 1.0f / static_cast<float>(channels);
+  ForVectors(end - begin, [&](int64_t i, auto lanes) {
+    Store(mean + begin + i, Load(mean + begin + i, lanes) * share, lanes);
+  });
+}
+
+}  // namespace FOVEA_ISA
+}  // namespace fovea
+
+#endif  // FOVEA_MATHS_POOLING_H_

@@ -1,0 +1,167 @@
+// Attention over sequences: scores, softmax, and the double normalisation of external attention.
+#ifndef FOVEA_MATHS_SEQUENCES_H_
+#define FOVEA_MATHS_SEQUENCES_H_
+
+#include "maths/contraction.h"
+#include "maths/pooling.h"
+#include "maths/simd.h"
+
+namespace fovea {
+namespace FOVEA_ISA {
+
+struct Product {
+  float scale;
+  Vec Added(Vec sum, Vec a, Vec b, int64_t) const { return sum + a * b; }
+  Vec Finished(Vec sum) const { return sum * scale; }
+};
+
+/// Differences first: norms and a product would cancel where a query is close to a key.
+struct SquaredDistance {
+  float scale;
+  Vec Added(Vec sum, Vec a, Vec b, int64_t) const {
+    const Vec difference = a - b;
+    return sum + difference * difference;
+  }
+  Vec Finished(Vec sum) const { return sum * -scale; }
+};
+
+struct AdditiveTerm {
+  const float* v;
+  Vec Added(Vec sum, Vec a, Vec b, int64_t k) const { return sum + v[k] * Tanh(a + b); }
+  Vec Finished(Vec sum) const { return sum; }
+};
+
+/// tanh(q + k) = 1 - 2 / (1 + exp(2q) exp(2k)): with a and b the two exponentials, one product and one reciprocal.
+struct AdditiveTermOfExponentials {
+  const float* v;
+  float sum_of_v;
+  Vec Added(Vec sum, Vec a, Vec b, int64_t k) const { return sum + v[k] * Reciprocal(1.0f + a * b); }
+  Vec Finished(Vec sum) const { return sum_of_v - 2.0f * sum; }
+};
+
+inline Contraction Scores(const ScoreBlock& block) {
+  return {block.q, block.keys, block.scores, block.queries, block.depth, block.keys_count};
+}
+
+inline void Multiply(const float* a, const float* b, float* c, int64_t rows, int64_t depth, int64_t columns,
+                     float scale) {
+  Contract({a, b, c, rows, depth, columns}, Product{scale});
+}
+
+inline void DistanceScores(const ScoreBlock& block) { Contract(Scores(block), SquaredDistance{block.scale}); }
+
+inline void AdditiveScores(const ScoreBlock& block) { Contract(Scores(block), AdditiveTerm{block.v}); }
+
+inline void AdditiveScoresOfExponentials(const ScoreBlock& block) {
+  float sum = 0.0f;
+  for (int64_t k = 0; k < block.depth; ++k) sum += block.v[k];
+  Contract(Scores(block), AdditiveTermOfExponentials{block.v, sum});
+}
+
+/// exp(2 · 20) squared is 6e34: the product of two exponentials neither overflows nor vanishes.
+constexpr float kLargestForExponentials = 20.0f;
+
+inline bool ExponentialsFit(const float* values, int64_t n) {
+  Vec largest{};
+  ForVectors(n, [&](int64_t i, auto lanes) {
+    const Vec v = Load(values + i, lanes);
+    largest = Max(Max(v, -v), largest);
+  });
+  return MaxOf(largest) <= kLargestForExponentials;
+}
+
+inline void Exponentials(float* values, int64_t n) {
+  ForVectors(n, [&](int64_t i, auto lanes) { Store(values + i, Exp(2.0f * Load(values + i, lanes)), lanes); });
+}
+
+constexpr int64_t kTile = 16;
+
+/// In tiles, so that a cache line of either side is used whole.
+inline void Transpose(const float* from, int64_t rows, int64_t columns, float* to) {
+  for (int64_t i0 = 0; i0 < rows; i0 += kTile) {
+    const int64_t i1 = i0 + kTile < rows ? i0 + kTile : rows;
+    for (int64_t j0 = 0; j0 < columns; j0 += kTile) {
+      const int64_t j1 = j0 + kTile < columns ? j0 + kTile : columns;
+      for (int64_t j = j0; j < j1; ++j) {
+        for (int64_t i = i0; i < i1; ++i) to[j * rows + i] = from[i * columns + j];
+      }
+    }
+  }
+}
+
+/// Scores of keys that may not be attended become the lowest, and their exponentials zero.
+inline void ForbidMasked(float* scores, const uint8_t* mask, int64_t keys) {
+  for (int64_t j = 0; j < keys; ++j) scores[j] = mask[j] ? scores[j] : kLowest;
+}
+
+inline void SoftmaxRow(float* scores, int64_t keys) {
+  Vec largest = All(kLowest);
+  ForVectors(keys, [&](int64_t j, auto lanes) {
+    largest = Max(largest, FirstLanes(Load(scores + j, lanes), lanes, kLowest));
+  });
+  const float peak = MaxOf(largest);
+  if (peak == kLowest) {  // nothing may be attended
+    std::memset(scores, 0, sizeof(float) * static_cast<size_t>(keys));
+    return;
+  }
+  Vec total{};
+  ForVectors(keys, [&](int64_t j, auto lanes) {
+    const Vec shifted = Load(scores + j, lanes) - peak;
+    const Vec e = shifted == kLowest ? Vec{} : Exp(shifted);
+    total += FirstLanes(e, lanes, 0.0f);
+    Store(scores + j, e, lanes);
+  });
+  const float share = 1.0f / SumOf(total);
+  ForVectors(keys, [&](int64_t j, auto lanes) { Store(scores + j, Load(scores + j, lanes) * share, lanes); });
+}
+
+inline void SoftmaxRows(float* scores, const uint8_t* mask, int64_t rows, int64_t keys) {
+  for (int64_t i = 0; i < rows; ++i) {
+    if (mask != nullptr) ForbidMasked(scores + i * keys, mask + i * keys, keys);
+    SoftmaxRow(scores + i * keys, keys);
+  }
+}
+
+/// Down the columns: `peaks` becomes each one's maximum, then `totals` the sum of its exponentials.
+inline void SoftmaxColumns(float* scores, int64_t tokens, int64_t slots, float* peaks, float* totals) {
+  ForVectors(slots, [&](int64_t s, auto lanes) {
+    Vec peak = All(kLowest), total{};
+    for (int64_t t = 0; t < tokens; ++t) peak = Max(peak, Load(scores + t * slots + s, lanes));
+    for (int64_t t = 0; t < tokens; ++t) {
+      const Vec e = Exp(Load(scores + t * slots + s, lanes) - peak);
+      total += e;
+      Store(scores + t * slots + s, e, lanes);
+    }
+    Store(peaks + s, peak, lanes);
+    Store(totals + s, 1.0f / total, lanes);
+  });
+}
+
+inline void NormaliseTwice(float* scores, int64_t tokens, int64_t slots, float epsilon, float* scratch) {
+  float* shares = scratch + slots;
+  SoftmaxColumns(scores, tokens, slots, scratch, shares);
+  for (int64_t t = 0; t < tokens; ++t) {
+    float* row = scores + t * slots;
+    Vec total{};
+    ForVectors(slots, [&](int64_t s, auto lanes) {
+      const Vec share = Load(row + s, lanes) * Load(shares + s, lanes);
+      total += FirstLanes(share, lanes, 0.0f);
+      Store(row + s, share, lanes);
+    });
+    const float factor = 1.0f / (epsilon + SumOf(total));
+    ForVectors(slots, [&](int64_t s, auto lanes) { Store(row + s, Load(row + s, lanes) * factor, lanes); });
+  }
+}
+
+inline void Widen(const Half* from, int64_t n, float* to) {
+  ForVectors(n, [&](int64_t i, auto lanes) { Store(to + i, Load(from + i, lanes), lanes); });
+}
+
+inline void Narrow(const float* from, int64_t n, Half* to) {
+  ForVectors(n, [&](int64_t i, auto lanes) { Store(to + i, Load(from + i, lanes), lanes); });
+}
+
+}  // namespace FOVEA_ISA
+}  // namespace fovea
+
+#endif  // FOVEA_MATHS_SEQUENCES_H_

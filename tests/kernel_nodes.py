@@ -1,0 +1,69 @@
+"""One `ai.fovea` node on its own, run by the kernel library: what the tests and benchmarks of kernels look at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+from numpy.typing import NDArray
+from onnx import helper
+
+from fovea.contract.operators import DOMAIN, OPERATORS, VERSION
+from fovea.runtime.session import DEVICE_ENTRY
+
+Arrays = Mapping[str, NDArray[Any]]
+
+
+def node_model(
+    operator: str, inputs: Arrays, settings: Mapping[str, float], wanted: Sequence[int], constant: Sequence[str] = ()
+) -> bytes:
+    """A graph of one node without a body; all sizes are open. Of its outputs only those at `wanted` are connected."""
+    facts = OPERATORS[operator]
+    outputs = [name if index in wanted else "" for index, name in enumerate(facts.outputs)]
+    node = helper.make_node(operator, list(inputs), outputs, "block", domain=DOMAIN, **settings)
+    element = helper.np_dtype_to_tensor_dtype(next(iter(inputs.values())).dtype)
+    graph = helper.make_graph(
+        [node],
+        operator,
+        [_open(name, array) for name, array in inputs.items() if name not in constant],
+        [helper.make_tensor_value_info(name, element, None) for name in outputs if name],
+        [onnx.numpy_helper.from_array(inputs[name], name) for name in constant],
+    )
+    opsets = [helper.make_opsetid("", 21), helper.make_opsetid(DOMAIN, VERSION)]
+    return bytes(helper.make_model(graph, opset_imports=opsets, ir_version=10).SerializeToString())
+
+
+def _open(name: str, array: NDArray[Any]) -> onnx.ValueInfoProto:
+    sizes = [f"{name}_{axis}" for axis in range(array.ndim)]
+    return helper.make_tensor_value_info(name, helper.np_dtype_to_tensor_dtype(array.dtype), sizes)
+
+
+def open_node(model: bytes, library: Path, threads: int = 1) -> onnxruntime.InferenceSession:
+    """A session with the kernels, on the CPU."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 4
+    options.add_session_config_entry(DEVICE_ENTRY, "cpu")
+    options.register_custom_ops_library(str(library))
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def run_node(
+    library: Path,
+    operator: str,
+    inputs: Arrays,
+    *,
+    settings: Mapping[str, float] | None = None,
+    wanted: Sequence[int] | None = None,
+    constant: Sequence[str] = (),
+    threads: int = 1,
+) -> list[NDArray[Any]]:
+    """The outputs at `wanted`, all by default."""
+    chosen = range(len(OPERATORS[operator].outputs)) if wanted is None else wanted
+    session = open_node(node_model(operator, inputs, settings or {}, chosen, constant), library, threads)
+    feed = {name: array for name, array in inputs.items() if name not in constant}
+    return list(session.run(None, feed))
