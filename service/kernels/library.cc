@@ -155,6 +155,7 @@ FOVEA_EXPORT OrtStatus* ORT_API_CALL RegisterCustomOps(OrtSessionOptions* option
   if (api == nullptr) return nullptr;  // an older runtime than the headers: it runs the bodies
   Ort::InitApi(api);
   return fovea::Guarded("RegisterCustomOps", [&] {
+    fovea::BestMaths();  // chosen now, by the environment of the moment, rather than in the first run
     Ort::UnownedSessionOptions session(options);
     if (session.GetConfigEntryOrDefault(fovea::kDeviceEntry, "cpu") == "cpu") session.Add(fovea::CpuDomain());
   });

@@ -20,6 +20,7 @@ template <class T>
 Input<T> FeatureMap(const Call& call, size_t index) {
   Input<T> x = call.In<T>(index);
   RequireShape("X", x.shape, {-1, -1, -1, -1});
+  if (x.shape[1] == 0) throw Refusal("X is " + ToText(x.shape) + ", expected at least one channel");
   return x;
 }
 
@@ -118,8 +119,6 @@ class GatedAttention : public Kernel {
     T* y = call.Out<T>(0, x.shape);
     T* gate = kGates.channel == ChannelGate::kNone ? nullptr : call.Out<T>(1, {images, plan.channels});
     T* map = kGates.position ? call.Out<T>(kOutputs - 1, {images, 1, x.shape[2], x.shape[3]}) : nullptr;
-    if (images == 0 || plan.channels == 0 || plan.pixels == 0) return;
-
     const Scratch scratch(images * plan.floats());
     call.ForEntries(images, [&](int64_t n, const auto& split) {
       const int64_t at = n * plan.channels * plan.pixels;
@@ -155,7 +154,7 @@ class GatedAttention : public Kernel {
     });
   }
 
-  static int64_t LeastPlanes(const Plan<T>& plan) { return std::max<int64_t>(kLeastElements / plan.pixels, 1); }
+  static int64_t LeastPlanes(const Plan<T>& plan) { return kLeastElements / std::max<int64_t>(plan.pixels, 1) + 1; }
 
   template <class Split>
   static const float* GateChannels(const Plan<T>& plan, const Image<T>& image, const Workspace<T>& work,
@@ -179,7 +178,7 @@ class GatedAttention : public Kernel {
   static const float* GatePositions(const Plan<T>& plan, const Image<T>& image, const Workspace<T>& work,
                                     const float* gate, const Split& split) {
     if constexpr (!kGates.position) return nullptr;
-    split(plan.pixels, std::max<int64_t>(kLeastElements / plan.channels, 64), [&](int64_t begin, int64_t end) noexcept {
+    split(plan.pixels, kLeastElements / plan.channels + 64, [&](int64_t begin, int64_t end) noexcept {
       Maps<T>().pool_channels(image.x, gate, plan.channels, plan.pixels, begin, end, work.channel_mean,
                               work.channel_max);
     });
@@ -206,7 +205,7 @@ class SimamAttention : public Kernel {
     T* weights = call.Out<T>(1, x.shape);
     const int64_t planes = Product(x.shape, 0, 2), pixels = Product(x.shape, 2, 4);
     if (planes == 0 || pixels == 0) return;
-    call.Split(planes, std::max<int64_t>(kLeastElements / 4 / pixels, 1), [&](int64_t begin, int64_t end) noexcept {
+    call.Split(planes, kLeastElements / 4 / pixels + 1, [&](int64_t begin, int64_t end) noexcept {
       const int64_t at = begin * pixels;
       Maps<T>().simam({x.data + at, r ? r + at : nullptr, y + at, weights ? weights + at : nullptr, end - begin, pixels,
                        lambda_});

@@ -2,8 +2,6 @@
 //
 // A block of query rows is scored against all keys, normalised and applied to the values before the next block: only
 // (block, keys) scores are ever held, never (queries, keys, features).
-#include <cstring>
-
 #include "glue/kernel.h"
 
 namespace fovea {
@@ -15,14 +13,17 @@ constexpr int64_t kLeastTokens = 64;   // of a job
 
 const SequenceMaths& Sequences() { return BestMaths().sequences; }
 
+template <class T>
+constexpr bool kIsFloat = std::is_same_v<T, float>;
+
 /// An input in float: as it is, or widened into memory of its own.
 template <class T>
 class InFloat {
  public:
   explicit InFloat(const Input<T>& input) : shape(input.shape) {
-    if constexpr (std::is_same_v<T, float>) {
+    if constexpr (kIsFloat<T>) {
       data_ = input.data;
-    } else {
+    } else if (input.data != nullptr) {
       const int64_t n = Elements(input.shape);
       widened_ = std::make_unique<Scratch>(n);
       Sequences().widen(input.data, n, widened_->get());
@@ -40,7 +41,7 @@ class InFloat {
     return product;
   }
 
-  const float* data_;
+  const float* data_ = nullptr;
   std::unique_ptr<Scratch> widened_;
 };
 
@@ -51,21 +52,18 @@ struct Target {
   float* memory;  ///< as many floats, where `output` cannot take them
 
   float* floats() const {
-    if constexpr (std::is_same_v<T, float>) {
+    if constexpr (kIsFloat<T>) {
       return output != nullptr ? output : memory;
     } else {
       return memory;
     }
   }
   void Deliver(int64_t n) const {
-    if constexpr (!std::is_same_v<T, float>) {
+    if constexpr (!kIsFloat<T>) {
       if (output != nullptr) Sequences().narrow(memory, n, output);
     }
   }
 };
-
-template <class T>
-constexpr bool kIsFloat = std::is_same_v<T, float>;
 
 enum class Score { kAdditive, kDistance, kDot, kBilinear };
 

@@ -17,6 +17,10 @@ constexpr int kBlockRows = 4, kBlockVecs = 2;  // 8 of 16: terms with an exponen
 constexpr int kBlockRows = 4, kBlockVecs = 2;
 #endif
 
+/// At most so much of k is summed in one go, then added to what is in c: shorter sums round less, and a stretch of b
+/// stays in the first-level cache while all rows of a pass it.
+constexpr int64_t kDepthAtOnce = 64;
+
 /// a (rows, depth), b (depth, columns), c (rows, columns).
 struct Contraction {
   const float *a, *b;
@@ -24,12 +28,25 @@ struct Contraction {
   int64_t rows, depth, columns;
 };
 
+/// A stretch of k: the first one sets c, later ones add to it, the last one finishes it.
+struct Stretch {
+  int64_t begin, end;
+  bool first, last;
+};
+
+template <class Term, class Lanes>
+inline void Put(float* c, Vec sum, const Stretch& k, const Term& term, Lanes lanes) {
+  if (!k.first) sum += Load(c, lanes);
+  Store(c, k.last ? term.Finished(sum) : sum, lanes);
+}
+
 template <int kRows, int kVecs, class Term, class Lanes>
-inline void ContractBlock(const Contraction& job, int64_t row, int64_t column, const Term& term, Lanes last) {
+inline void ContractBlock(const Contraction& job, const Stretch& stretch, int64_t row, int64_t column, const Term& term,
+                          Lanes last) {
   Vec sums[kRows][kVecs] = {};
   const float* a = job.a + row * job.depth;
-  const float* b = job.b + column;
-  for (int64_t k = 0; k < job.depth; ++k, b += job.columns) {
+  const float* b = job.b + stretch.begin * job.columns + column;
+  for (int64_t k = stretch.begin; k < stretch.end; ++k, b += job.columns) {
     Vec of_b[kVecs];
     for (int v = 0; v + 1 < kVecs; ++v) of_b[v] = Load(b + v * kLanes, Full{});
     of_b[kVecs - 1] = Load(b + (kVecs - 1) * kLanes, last);
@@ -40,29 +57,41 @@ inline void ContractBlock(const Contraction& job, int64_t row, int64_t column, c
   }
   for (int r = 0; r < kRows; ++r) {
     float* c = job.c + (row + r) * job.columns + column;
-    for (int v = 0; v + 1 < kVecs; ++v) Store(c + v * kLanes, term.Finished(sums[r][v]), Full{});
-    Store(c + (kVecs - 1) * kLanes, term.Finished(sums[r][kVecs - 1]), last);
+    for (int v = 0; v + 1 < kVecs; ++v) Put(c + v * kLanes, sums[r][v], stretch, term, Full{});
+    Put(c + (kVecs - 1) * kLanes, sums[r][kVecs - 1], stretch, term, last);
   }
 }
 
 template <int kVecs, class Term, class Lanes>
-inline void ContractColumns(const Contraction& job, int64_t column, const Term& term, Lanes last) {
+inline void ContractColumns(const Contraction& job, const Stretch& stretch, int64_t column, const Term& term,
+                            Lanes last) {
   int64_t row = 0;
   for (; row + kBlockRows <= job.rows; row += kBlockRows) {
-    ContractBlock<kBlockRows, kVecs>(job, row, column, term, last);
+    ContractBlock<kBlockRows, kVecs>(job, stretch, row, column, term, last);
   }
-  for (; row + 2 <= job.rows; row += 2) ContractBlock<2, kVecs>(job, row, column, term, last);
-  if (row < job.rows) ContractBlock<1, kVecs>(job, row, column, term, last);
+  for (; row + 2 <= job.rows; row += 2) ContractBlock<2, kVecs>(job, stretch, row, column, term, last);
+  if (row < job.rows) ContractBlock<1, kVecs>(job, stretch, row, column, term, last);
 }
 
 template <class Term>
-inline void Contract(const Contraction& job, const Term& term) {
+inline void ContractStretch(const Contraction& job, const Stretch& stretch, const Term& term) {
   int64_t column = 0;
   for (; column + kBlockVecs * kLanes <= job.columns; column += kBlockVecs * kLanes) {
-    ContractColumns<kBlockVecs>(job, column, term, Full{});
+    ContractColumns<kBlockVecs>(job, stretch, column, term, Full{});
   }
-  for (; column + kLanes <= job.columns; column += kLanes) ContractColumns<1>(job, column, term, Full{});
-  if (column < job.columns) ContractColumns<1>(job, column, term, Part{job.columns - column});
+  for (; column + kLanes <= job.columns; column += kLanes) ContractColumns<1>(job, stretch, column, term, Full{});
+  if (column < job.columns) ContractColumns<1>(job, stretch, column, term, Part{job.columns - column});
+}
+
+/// Where depth is 0, every sum is empty.
+template <class Term>
+inline void Contract(const Contraction& job, const Term& term) {
+  int64_t begin = 0;
+  do {
+    const int64_t end = begin + kDepthAtOnce < job.depth ? begin + kDepthAtOnce : job.depth;
+    ContractStretch(job, {begin, end, begin == 0, end == job.depth}, term);
+    begin = end;
+  } while (begin < job.depth);
 }
 
 }  // namespace FOVEA_ISA

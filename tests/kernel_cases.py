@@ -1,0 +1,98 @@
+"""Inputs for every operator at awkward sizes: one, around a vector's length, primes, empty, more than one block."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+MAP_SHAPES = (
+    *((1, 1, 1, 1), (2, 3, 1, 1), (1, 4, 1, 17), (2, 5, 7, 7), (1, 7, 3, 5), (3, 17, 13, 11), (9, 8, 4, 4)),
+    *((1, 64, 16, 16), (1, 6, 5, 63), (1, 6, 3, 64), (2, 33, 5, 65), (8, 16, 28, 28), (1, 16, 56, 56)),
+    (0, 4, 5, 5),
+)
+SEQUENCE_SIZES = (
+    *((1, 1, 1, 1, 1), (2, 3, 5, 7, 11), (1, 7, 15, 16, 17), (3, 1, 64, 31, 1), (1, 16, 17, 128, 33)),
+    *((2, 50, 65, 8, 64), (9, 5, 6, 4, 3), (1, 97, 13, 5, 70), (0, 3, 4, 5, 6), (2, 0, 4, 5, 6), (2, 3, 0, 5, 6)),
+)
+"""(batch, queries, keys, depth, width of a value)"""
+TOKEN_SIZES = ((1, 1, 1, 1), (2, 7, 5, 3), (1, 65, 17, 64), (9, 13, 31, 16), (2, 196, 64, 32), (0, 3, 4, 5), (2, 0, 4, 5))
+"""(batch, tokens, width, slots)"""
+
+GATED = ("SqueezeExcitation", "SqueezeGate", "SpatialAttention", "CBAM", "SimAM")
+SCORED = ("AdditiveAttention", "DistanceAttention", "DotAttention", "BilinearAttention")
+
+
+@dataclass(frozen=True)
+class Case:
+    """A node's inputs and settings."""
+
+    operator: str
+    inputs: dict[str, NDArray[Any]]
+    settings: dict[str, float] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        first, *rest = self.inputs.values()
+        masked = ", masked" if "mask" in self.inputs else ""
+        return f"{self.operator}-{'x'.join(map(str, first.shape))}-{'x'.join(map(str, rest[0].shape)) if rest else ''}{masked}"
+
+    def with_dtype(self, dtype: type) -> Case:
+        """The same numbers, as far as the dtype holds them."""
+        cast = {name: array if array.dtype == bool else array.astype(dtype) for name, array in self.inputs.items()}
+        return Case(self.operator, cast, self.settings)
+
+
+def _normal(rng: np.random.Generator, *shape: int, scale: float = 1.0) -> NDArray[Any]:
+    return (rng.standard_normal(shape) * scale).astype(np.float32)
+
+
+def map_case(operator: str, shape: tuple[int, ...], kernel_size: int = 7) -> Case:
+    """A feature map whose planes differ in mean and spread, and what the operator takes beside it."""
+    rng = np.random.default_rng(sum(shape))
+    channels, plain = shape[1], operator.removesuffix("AddRelu")
+    hidden = max(channels // 16, 4)
+    x = _normal(rng, *shape) * rng.uniform(0.1, 3, (1, channels, 1, 1)) + rng.uniform(-2, 2, (1, channels, 1, 1))
+    inputs = {"X": x.astype(np.float32)}
+    if plain in ("SqueezeExcitation", "CBAM"):
+        inputs |= {"W1": _normal(rng, hidden, channels, scale=channels**-0.5), "B1": _normal(rng, hidden)}
+        inputs |= {"W2": _normal(rng, channels, hidden, scale=hidden**-0.5), "B2": _normal(rng, channels)}
+    if plain in ("SpatialAttention", "CBAM"):
+        inputs["W"] = _normal(rng, 1, 2, kernel_size, kernel_size, scale=0.2)
+    if plain != operator:
+        inputs["R"] = _normal(rng, *shape)
+    return Case(operator, inputs, {"lambda": 1e-4} if plain == "SimAM" else {})
+
+
+def score_case(operator: str, sizes: tuple[int, ...], *, masked: bool = False, scale: float = 1.0) -> Case:
+    """Queries, keys and values; where masked, every third query may attend nothing."""
+    batch, queries, keys, depth, width = sizes
+    rng = np.random.default_rng(sum(sizes))
+    inputs = {"Q": _normal(rng, batch, queries, depth, scale=scale), "K": _normal(rng, batch, keys, depth, scale=scale)}
+    inputs["V"] = _normal(rng, batch, keys, width)
+    if operator == "AdditiveAttention":
+        inputs["v"] = _normal(rng, depth)
+    if operator == "BilinearAttention":
+        inputs["W"] = _normal(rng, depth, depth, scale=depth**-0.5)
+    if masked:
+        inputs["mask"] = rng.random((batch, queries, keys)) < 0.6
+        inputs["mask"][:, ::3] = False
+    return Case(operator, inputs, {} if operator == "AdditiveAttention" else {"scale": 0.5})
+
+
+def external_case(sizes: tuple[int, ...]) -> Case:
+    """Tokens and the two memories."""
+    batch, tokens, width, slots = sizes
+    rng = np.random.default_rng(sum(sizes))
+    memories = {name: _normal(rng, slots, width, scale=width**-0.5) for name in ("Mk", "Mv")}
+    return Case("ExternalAttention", {"X": _normal(rng, batch, tokens, width), **memories}, {"epsilon": 1e-9})
+
+
+CASES: tuple[Case, ...] = (
+    *(map_case(name, shape) for name in GATED for shape in MAP_SHAPES),
+    *(map_case(f"{name}AddRelu", shape) for name in GATED for shape in MAP_SHAPES[3:11]),
+    *(map_case("SpatialAttention", (2, 3, 9, 20), size) for size in (1, 3, 5)),
+    *(score_case(name, sizes, masked=masked) for name in SCORED for sizes in SEQUENCE_SIZES for masked in (False, True)),
+    *(external_case(sizes) for sizes in TOKEN_SIZES),
+)

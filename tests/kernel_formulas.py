@@ -1,0 +1,122 @@
+"""Every operator's formula in numpy, straight from its paper: in float64 the oracle, in float32 the plain version.
+
+Each takes the node's inputs by name and its settings, all arrays of one dtype, and gives the node's outputs in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+
+def sigmoid(x: Array) -> Array:
+    with np.errstate(over="ignore"):
+        return (1 / (1 + np.exp(-x))).astype(x.dtype)
+
+
+def softmax(scores: Array, mask: Array | None, axis: int = -1) -> Array:
+    """Over the allowed positions; zeros where there are none."""
+    if scores.shape[axis] == 0:
+        return scores
+    allowed = np.ones(scores.shape, bool) if mask is None else mask
+    peak = np.where(allowed, scores, -np.inf).max(axis, keepdims=True)
+    e = np.where(allowed, np.exp(scores - np.where(np.isfinite(peak), peak, 0)), 0)
+    total = e.sum(axis, keepdims=True)
+    return np.divide(e, total, out=np.zeros_like(e), where=total > 0).astype(scores.dtype)
+
+
+def _gated(x: Array, gate: Array) -> tuple[Array, Array]:
+    return x * gate[:, :, None, None], gate
+
+
+def _mlp(pooled: Array, i: dict[str, Array]) -> Array:
+    return np.maximum(pooled @ i["W1"].T + i["B1"], 0) @ i["W2"].T + i["B2"]
+
+
+def squeeze_excitation(i: dict[str, Array]) -> tuple[Array, ...]:
+    return _gated(i["X"], sigmoid(_mlp(i["X"].mean((2, 3)), i)))
+
+
+def squeeze_gate(i: dict[str, Array]) -> tuple[Array, ...]:
+    return _gated(i["X"], sigmoid(i["X"].mean((2, 3))))
+
+
+def spatial_attention(i: dict[str, Array]) -> tuple[Array, ...]:
+    x, w = i["X"], i["W"]
+    pooled = np.stack([x.mean(1), x.max(1)], 1)
+    border = w.shape[-1] // 2
+    padded = np.pad(pooled, ((0, 0), (0, 0), (border, border), (border, border)))
+    windows = sliding_window_view(padded, w.shape[2:], (2, 3))  # (N, 2, H, W, k, k)
+    gate = sigmoid(np.einsum("nchwij,cij->nhw", windows, w[0])[:, None])
+    return x * gate, gate
+
+
+def cbam(i: dict[str, Array]) -> tuple[Array, ...]:
+    x = i["X"]
+    gated, gate = _gated(x, sigmoid(_mlp(x.mean((2, 3)), i) + _mlp(x.max((2, 3)), i)))
+    y, position_gate = spatial_attention({"X": gated, "W": i["W"]})
+    return y, gate, position_gate
+
+
+def simam(i: dict[str, Array], lambda_: float) -> tuple[Array, ...]:
+    x = i["X"]
+    deviation = (x - x.mean((2, 3), keepdims=True)) ** 2
+    variance = deviation.sum((2, 3), keepdims=True) / max(x.shape[2] * x.shape[3] - 1, 1)
+    weights = sigmoid(deviation / (4 * (variance + x.dtype.type(lambda_))) + x.dtype.type(0.5))
+    return x * weights, weights
+
+
+def external_attention(i: dict[str, Array], epsilon: float) -> tuple[Array, ...]:
+    over_tokens = softmax(i["X"] @ i["Mk"].T, None, axis=1)
+    attention = over_tokens / (over_tokens.sum(2, keepdims=True) + i["X"].dtype.type(epsilon))
+    return attention @ i["Mv"], attention
+
+
+def _attended(scores: Array, i: dict[str, Array]) -> tuple[Array, ...]:
+    attention = softmax(scores, i.get("mask"))
+    return attention @ i["V"], attention
+
+
+def additive_attention(i: dict[str, Array]) -> tuple[Array, ...]:
+    return _attended(np.tanh(i["Q"][:, :, None] + i["K"][:, None]) @ i["v"], i)
+
+
+def distance_attention(i: dict[str, Array], scale: float) -> tuple[Array, ...]:
+    return _attended(-i["Q"].dtype.type(scale) * ((i["Q"][:, :, None] - i["K"][:, None]) ** 2).sum(-1), i)
+
+
+def dot_attention(i: dict[str, Array], scale: float) -> tuple[Array, ...]:
+    return _attended(i["Q"].dtype.type(scale) * (i["Q"] @ i["K"].swapaxes(1, 2)), i)
+
+
+def bilinear_attention(i: dict[str, Array], scale: float) -> tuple[Array, ...]:
+    return _attended(i["Q"].dtype.type(scale) * (i["Q"] @ i["W"] @ i["K"].swapaxes(1, 2)), i)
+
+
+FORMULAS: dict[str, Callable[..., tuple[Array, ...]]] = {
+    "SqueezeExcitation": squeeze_excitation,
+    "SqueezeGate": squeeze_gate,
+    "SpatialAttention": spatial_attention,
+    "CBAM": cbam,
+    "SimAM": simam,
+    "ExternalAttention": external_attention,
+    "AdditiveAttention": additive_attention,
+    "DistanceAttention": distance_attention,
+    "DotAttention": dot_attention,
+    "BilinearAttention": bilinear_attention,
+}
+"""Operator -> formula, without the residual forms."""
+
+
+def formula(operator: str, inputs: dict[str, Array], settings: dict[str, float], dtype: type) -> tuple[Array, ...]:
+    """An operator's outputs computed in `dtype`; an `…AddRelu` form is relu(block + R)."""
+    cast = {name: array if array.dtype == bool else array.astype(dtype) for name, array in inputs.items()}
+    plain = operator.removesuffix("AddRelu")
+    y, *maps = FORMULAS[plain](cast, *settings.values())
+    return (np.maximum(y + cast["R"], 0) if plain != operator else y, *maps)

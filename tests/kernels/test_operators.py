@@ -1,0 +1,164 @@
+"""Each kernel gives its formula's answer, whatever the sizes, the instruction set, the element type and the threads."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from kernel_cases import CASES, GATED, Case, external_case, map_case, score_case
+from kernel_formulas import formula
+from kernel_nodes import run_node
+
+FLAGS = {"portable": set(), "avx2": {"avx2", "fma", "f16c"}, "avx512": {"avx512f", "avx512bw", "avx512dq", "avx512vl"}}
+FLOOR = 2e-6
+"""Of an error, relative to the largest value: kernels sum in another order, and take exponentials of their own."""
+HALF_STEP = 2.0**-11
+"""Relative error of rounding to float16."""
+SHORT = [case for case in CASES if case.inputs[next(iter(case.inputs))].size < 4000]
+MAPS = [map_case(name, (2, 33, 5, 65)) for name in (*GATED, "CBAMAddRelu", "SimAMAddRelu")]
+SEQUENCES = [score_case("AdditiveAttention", (2, 50, 65, 8, 64), masked=True), external_case((2, 196, 64, 32))]
+
+
+def processor_flags() -> set[str]:
+    lines = Path("/proc/cpuinfo").read_text().splitlines()
+    return set(next((line for line in lines if line.startswith("flags")), "").split())
+
+
+@pytest.fixture(scope="session")
+def forced(kernel_library: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
+    """The library on one instruction set. It chooses when it is first used, so each choice is a copy of its own."""
+    folder = tmp_path_factory.mktemp("isa")
+
+    def copy(isa: str) -> Path:
+        if not FLAGS[isa] <= processor_flags():
+            pytest.skip(f"this processor has no {isa}")
+        library = folder / f"{isa}.so"
+        if not library.exists():
+            shutil.copy(kernel_library, library)
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setenv("FOVEA_KERNELS_ISA", isa)
+                run_node(library, "SqueezeGate", map_case("SqueezeGate", (1, 1, 1, 1)).inputs)
+        return library
+
+    return copy
+
+
+def assert_agrees(library: Path, case: Case, step: float = 0.0, **how: object) -> None:
+    """At most twice the error of the plain float32 formula, plus the floor; `step` is what rounding the result costs."""
+    actual = run_node(library, case.operator, case.inputs, settings=case.settings, **how)
+    exact = formula(case.operator, case.inputs, case.settings, np.float64)
+    plain = formula(case.operator, case.inputs, case.settings, np.float32)
+    for got, right, single in zip(actual, exact, plain, strict=True):
+        assert got.shape == right.shape
+        largest = np.abs(right).max(initial=0.0)
+        allowed = 2 * np.abs(single - right).max(initial=0.0) + (FLOOR + step) * largest
+        assert np.abs(got - right).max(initial=0.0) <= allowed
+
+
+@pytest.mark.parametrize("isa", FLAGS)
+@pytest.mark.parametrize("case", CASES, ids=str)
+def test_float32_kernel_gives_the_formulas_answer(forced, isa, case):
+    assert_agrees(forced(isa), case)
+
+
+@pytest.mark.parametrize("isa", FLAGS)
+@pytest.mark.parametrize("case", SHORT, ids=str)
+def test_float16_kernel_gives_the_formulas_answer(forced, isa, case):
+    assert_agrees(forced(isa), case.with_dtype(np.float16), HALF_STEP)
+
+
+@pytest.mark.parametrize("case", [*MAPS, *SEQUENCES], ids=str)
+@pytest.mark.parametrize("rows", [1, 9])
+def test_two_threads_give_exactly_what_one_gives(kernel_library, case, rows):
+    first = next(iter(case.inputs))
+    per_row = {"X", "R", "Q", "K", "V", "mask"}
+    inputs = {
+        name: np.concatenate([array] * rows)[:rows] if name in per_row else array for name, array in case.inputs.items()
+    }
+    assert len(inputs[first]) == rows
+    one, two = (
+        run_node(kernel_library, case.operator, inputs, settings=case.settings, threads=threads) for threads in (1, 2)
+    )
+    assert all(np.array_equal(a, b) for a, b in zip(one, two, strict=True))
+
+
+@pytest.mark.parametrize("case", [*MAPS, *SEQUENCES], ids=str)
+def test_answer_is_the_same_with_and_without_its_maps(kernel_library, case):
+    with_maps = run_node(kernel_library, case.operator, case.inputs, settings=case.settings)
+    alone = run_node(kernel_library, case.operator, case.inputs, settings=case.settings, wanted=[0])
+    assert len(alone) == 1
+    assert np.array_equal(alone[0], with_maps[0])
+
+
+def test_memories_that_are_constants_of_the_graph_give_the_same_answer(kernel_library):
+    assert_agrees(kernel_library, external_case((2, 7, 5, 3)), constant=("Mk", "Mv"))
+
+
+@pytest.mark.parametrize("scale", [1e-3, 15.0, 300.0])
+def test_additive_scores_hold_for_tiny_and_for_saturated_sums(kernel_library, scale):
+    assert_agrees(kernel_library, score_case("AdditiveAttention", (2, 9, 17, 16, 8), scale=scale))
+
+
+def test_close_queries_and_keys_far_from_the_origin_keep_their_distance(kernel_library):
+    case = score_case("DistanceAttention", (1, 5, 9, 16, 4), scale=0.1)
+    far = {name: array + np.float32(1000) if name in "QK" else array for name, array in case.inputs.items()}
+    assert_agrees(kernel_library, Case(case.operator, far, case.settings))
+
+
+@pytest.mark.parametrize("operator", ["SqueezeExcitation", "CBAM", "SimAM"])
+@pytest.mark.parametrize("value", [1e30, 1e-30, 0.0])
+def test_extreme_planes_give_finite_gates(kernel_library, operator, value):
+    case = map_case(operator, (1, 4, 5, 5))
+    outputs = run_node(
+        kernel_library, operator, case.inputs | {"X": np.full((1, 4, 5, 5), value, np.float32)}, settings=case.settings
+    )
+    assert all(np.isfinite(array).all() for array in outputs)
+
+
+@pytest.mark.parametrize("operator", GATED)
+def test_planes_without_a_pixel_give_planes_without_a_pixel(kernel_library, operator):
+    case = map_case(operator, (2, 4, 0, 5))
+    assert run_node(kernel_library, operator, case.inputs, settings=case.settings)[0].shape == (2, 4, 0, 5)
+
+
+@pytest.mark.parametrize("operator", ["SqueezeExcitation", "SimAMAddRelu", "SpatialAttention"])
+def test_a_nan_is_not_hidden(kernel_library, operator):
+    case = map_case(operator, (1, 4, 5, 5))
+    case.inputs["X"][0, 1, 2, 3] = np.nan
+    y = run_node(kernel_library, operator, case.inputs, settings=case.settings, wanted=[0])[0]
+    assert np.isnan(y[0, 1, 2, 3])
+
+
+WRONG_SHAPES = {
+    "X is [2, 4, 5], expected [-1, -1, -1, -1]": ("SimAM", {"X": (2, 4, 5)}),
+    "X is [2, 0, 5, 5], expected at least one channel": ("SpatialAttention", {"X": (2, 0, 5, 5)}),
+    "W1 is [4, 9], expected [-1, 8]": ("SqueezeExcitation", {"W1": (4, 9)}),
+    "B2 is [7], expected [8]": ("CBAM", {"B2": (7,)}),
+    "W is [1, 2, 3, 5], expected a square kernel of odd size": ("SpatialAttention", {"W": (1, 2, 3, 5)}),
+    "R is [2, 8, 5, 4], expected [2, 8, 5, 5]": ("CBAMAddRelu", {"R": (2, 8, 5, 4)}),
+    "K is [3, 4, 6], expected [2, -1, 6]": ("DotAttention", {"K": (3, 4, 6)}),
+    "V is [2, 5, 3], expected [2, 4, -1]": ("DistanceAttention", {"V": (2, 5, 3)}),
+    "v is [5], expected [6]": ("AdditiveAttention", {"v": (5,)}),
+    "W is [6, 5], expected [6, 6]": ("BilinearAttention", {"W": (6, 5)}),
+    "mask is [2, 1, 4], expected [2, 3, 4]": ("DotAttention", {"mask": (2, 1, 4)}),
+    "Mv is [3, 6], expected [4, 6]": ("ExternalAttention", {"Mv": (3, 6)}),
+}
+
+
+@pytest.mark.parametrize("text", WRONG_SHAPES)
+def test_wrong_shape_is_refused_with_both_shapes(kernel_library, text):
+    operator, wrong = WRONG_SHAPES[text]
+    case = (
+        map_case(operator, (2, 8, 5, 5), 3)
+        if operator.removesuffix("AddRelu") in GATED
+        else external_case((2, 5, 6, 4))
+        if operator == "ExternalAttention"
+        else score_case(operator, (2, 3, 4, 6, 3), masked=True)
+    )
+    replaced = {name: np.zeros(shape, bool if name == "mask" else np.float32) for name, shape in wrong.items()}
+    with pytest.raises(Exception, match="ai.fovea::") as refused:
+        run_node(kernel_library, operator, case.inputs | replaced, settings=case.settings)
+    assert f"{operator}: {text}" in str(refused.value)
