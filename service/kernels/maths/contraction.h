@@ -17,10 +17,6 @@ constexpr int kBlockRows = 4, kBlockVecs = 2;  // 8 of 16: terms with an exponen
 constexpr int kBlockRows = 4, kBlockVecs = 2;
 #endif
 
-/// At most so much of k is summed in one go, then added to what is in c: shorter sums round less, and a stretch of b
-/// stays in the first-level cache while all rows of a pass it.
-constexpr int64_t kDepthAtOnce = 64;
-
 /// a (rows, depth), b (depth, columns), c (rows, columns).
 struct Contraction {
   const float *a, *b;
@@ -28,6 +24,7 @@ struct Contraction {
   int64_t rows, depth, columns;
 };
 
+/// At most Term::kDepthAtOnce of k is summed in one go, then added to what is in c: shorter sums round less.
 /// A stretch of k: the first one sets c, later ones add to it, the last one finishes it.
 struct Stretch {
   int64_t begin, end;
@@ -88,7 +85,7 @@ template <class Term>
 inline void Contract(const Contraction& job, const Term& term) {
   int64_t begin = 0;
   do {
-    const int64_t end = begin + kDepthAtOnce < job.depth ? begin + kDepthAtOnce : job.depth;
+    const int64_t end = begin + Term::kDepthAtOnce < job.depth ? begin + Term::kDepthAtOnce : job.depth;
     ContractStretch(job, {begin, end, begin == 0, end == job.depth}, term);
     begin = end;
   } while (begin < job.depth);
