@@ -18,7 +18,7 @@ struct Product {
 
 /// Differences first: norms and a product would cancel where a query is close to a key.
 struct SquaredDistance {
-  static constexpr int64_t kDepthAtOnce = 64;
+  static constexpr int64_t kDepthAtOnce = 32;
   float scale;
   Vec Added(Vec sum, Vec a, Vec b, int64_t) const {
     const Vec difference = a - b;
@@ -28,7 +28,7 @@ struct SquaredDistance {
 };
 
 struct AdditiveTerm {
-  static constexpr int64_t kDepthAtOnce = 64;
+  static constexpr int64_t kDepthAtOnce = 32;
   const float* v;
   Vec Added(Vec sum, Vec a, Vec b, int64_t k) const { return sum + v[k] * Tanh(a + b); }
   Vec Finished(Vec sum) const { return sum; }
@@ -36,7 +36,7 @@ struct AdditiveTerm {
 
 /// tanh(q + k) = 1 - 2 / (1 + exp(2q) exp(2k)): with a and b the two exponentials, one product and one reciprocal.
 struct AdditiveTermOfExponentials {
-  static constexpr int64_t kDepthAtOnce = 64;
+  static constexpr int64_t kDepthAtOnce = 32;
   const float* v;
   float sum_of_v;
   Vec Added(Vec sum, Vec a, Vec b, int64_t k) const { return sum + v[k] * Reciprocal(1.0f + a * b); }
