@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pytest
 import torch
 from fightingcv_attention.attention.CBAM import ChannelAttention
@@ -17,6 +18,7 @@ from fovea.attention.factory import FEATURE_MAP_ATTENTION, build
 from fovea.attention.simam import SimAM
 from fovea.attention.spatial import SpatialAttention
 from fovea.attention.squeeze_excitation import SqueezeExcitation
+from fovea.attention.squeeze_only import SqueezeOnly
 from fovea.contract.attention import AttentionType
 
 BLOCKS = [attention for attention in FEATURE_MAP_ATTENTION if attention is not AttentionType.NONE]
@@ -35,6 +37,15 @@ def test_squeeze_excitation_agrees_with_a_peer(image: Tensor) -> None:
         peer.fc[0].weight.copy_(ours.squeeze.weight)
         peer.fc[2].weight.copy_(ours.excite.weight)
     torch.testing.assert_close(ours(image), peer(image))
+
+
+def test_squeezing_alone_gates_each_plane_by_its_own_mean(image: Tensor) -> None:
+    y, gate = SqueezeOnly()(image, return_attention=True)
+    for row, channel in np.ndindex(2, 64):
+        plane = image[row, channel].numpy()
+        share = 1 / (1 + np.exp(-plane.sum() / 63))
+        np.testing.assert_allclose(gate[row, channel], share)
+        np.testing.assert_allclose(y[row, channel], plane * share)
 
 
 def test_spatial_attention_agrees_with_a_peer(image: Tensor) -> None:

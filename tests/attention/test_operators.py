@@ -24,6 +24,7 @@ def _feature_map_calls(shape: tuple[int, int, int, int]) -> dict[str, tuple[obje
     x, mlp, kernel = _random(*shape), _bottleneck(shape[1]), _random(1, 2, 3, 3)
     return {
         "squeeze_excitation": (x, *mlp),
+        "squeeze_gate": (x,),
         "spatial_attention": (x, kernel),
         "cbam": (x, *mlp, kernel),
         "simam": (x, 1e-4),
@@ -39,8 +40,19 @@ def _token_calls(rows: int, tokens: int, width: int) -> dict[str, tuple[object, 
     }
 
 
+def _score_calls(rows: int, queries: int, keys: int) -> dict[str, tuple[object, ...]]:
+    q, k, v = _random(rows, queries, 4), _random(rows, keys, 4) + 0.1, _random(rows, keys, 2)
+    mask = torch.rand(rows, queries, keys, generator=torch.Generator().manual_seed(2)) > 0.4
+    return {
+        "additive_attention": (q, k, v, _random(4), mask),
+        "distance_attention": (q, k, v, mask, 0.5),
+        "dot_attention": (q, k, v, None, 0.5),
+        "bilinear_attention": (q, k, v, _random(4, 4), mask, 1.0),
+    }
+
+
 def _calls() -> dict[str, tuple[object, ...]]:
-    return _feature_map_calls((2, 3, 4, 5)) | _token_calls(2, 3, 4)
+    return _feature_map_calls((2, 3, 4, 5)) | _token_calls(2, 3, 4) | _score_calls(2, 3, 5)
 
 
 NAMES = [name.removeprefix("fovea::") for name in OPERATOR_OF]
@@ -95,7 +107,7 @@ def test_feature_maps_of_awkward_size_give_finite_values_of_the_same_shape(
 
 @pytest.mark.parametrize("name", NAMES)
 def test_an_empty_batch_gives_an_empty_answer(name: str) -> None:
-    calls = _feature_map_calls((0, 3, 4, 5)) | _token_calls(0, 3, 4)
+    calls = _feature_map_calls((0, 3, 4, 5)) | _token_calls(0, 3, 4) | _score_calls(0, 3, 5)
     assert all(output.shape[0] == 0 for output in _operator(name)(*calls[name]))
 
 

@@ -11,11 +11,13 @@ from fovea.attention.external import ExternalAttentionMap
 from fovea.attention.simam import SimAM
 from fovea.attention.spatial import SpatialAttention
 from fovea.attention.squeeze_excitation import SqueezeExcitation
+from fovea.attention.squeeze_only import SqueezeOnly
 from fovea.contract.attention import AttentionType
 
 FEATURE_MAP_ATTENTION: dict[AttentionType, Callable[[int], nn.Module]] = {
     AttentionType.NONE: lambda _channels: nn.Identity(),
     AttentionType.SQUEEZE_EXCITATION: SqueezeExcitation,
+    AttentionType.SQUEEZE_ONLY: lambda _channels: SqueezeOnly(),
     AttentionType.SPATIAL: lambda _channels: SpatialAttention(),
     AttentionType.CBAM: CBAM,
     AttentionType.SIMAM: lambda _channels: SimAM(),

@@ -2,75 +2,17 @@
 
 Every operator returns all outputs of its record in `fovea.contract.operators.OPERATORS`: Y first, then the attention
 maps. Bodies take float32 or float64 (all tensors of a call alike) and any batch, the empty one too. To add an operator
-write its body under `@_operator("ContractName")`: shapes for tracing, gradients and the export name follow from it.
+write its body under `@operator("ContractName")`: shapes for tracing, gradients and the export name follow from it.
 """
 
 from __future__ import annotations
-
-from collections.abc import Callable, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from fovea.contract.operators import OPERATORS
-
-Body = Callable[..., tuple[Tensor, ...]]
-
-OPERATOR_OF: dict[str, str] = {}
-"""Torch operator ("fovea::simam") -> operator of domain `ai.fovea` ("SimAM"); filled by `_operator`."""
-
-
-def _operator(contract_name: str) -> Callable[[Body], Body]:
-    """Register `body` as `torch.ops.fovea.<its name>`, the torch form of a contract operator."""
-
-    def register(body: Body) -> Body:
-        qualified = f"fovea::{body.__name__}"
-        OPERATOR_OF[qualified] = OPERATORS[contract_name].name
-        operator = torch.library.custom_op(qualified, body, mutates_args=())
-        operator.register_fake(body)
-        operator.register_autocast("cpu", torch.float32)  # in mixed precision gates and softmax stay exact
-        operator.register_autograd(_backward_of(body), setup_context=_remember_inputs)
-        return body
-
-    return register
-
-
-def _remember_inputs(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, ...]) -> None:  # noqa: ARG001
-    ctx.set_materialize_grads(False)
-    ctx.save_for_backward(*[value if isinstance(value, Tensor) else None for value in inputs])
-    ctx.settings = [None if isinstance(value, Tensor) else value for value in inputs]
-
-
-def _backward_of(body: Body) -> Callable[..., tuple[Tensor | None, ...]]:
-    """The gradient of any body: compute it again with autograd on. Costs one forward pass, keeps no map in memory."""
-
-    def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
-        arguments = [
-            setting if tensor is None else tensor.detach().requires_grad_(needed)
-            for setting, tensor, needed in zip(ctx.settings, ctx.saved_tensors, ctx.needs_input_grad, strict=True)
-        ]
-        with torch.enable_grad():
-            outputs = body(*arguments)
-        return _gradients_of(outputs, arguments, gradients)
-
-    return backward
-
-
-def _gradients_of(
-    outputs: Sequence[Tensor], arguments: Sequence[Any], gradients: Sequence[Tensor | None]
-) -> tuple[Tensor | None, ...]:
-    """One gradient per argument; None for settings and for tensors that need none or have no part in the outputs."""
-    wanted = [index for index, value in enumerate(arguments) if isinstance(value, Tensor) and value.requires_grad]
-    arrived = [(output, gradient) for output, gradient in zip(outputs, gradients, strict=True) if gradient is not None]
-    result: list[Tensor | None] = [None] * len(arguments)
-    if wanted and arrived:
-        sources, incoming = zip(*arrived, strict=True)
-        found = torch.autograd.grad(sources, [arguments[i] for i in wanted], incoming, allow_unused=True)
-        for index, gradient in zip(wanted, found, strict=True):
-            result[index] = gradient
-    return tuple(result)
+from fovea.attention.registration import OPERATOR_OF as OPERATOR_OF
+from fovea.attention.registration import operator
 
 
 def _bottleneck(pooled: Tensor, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor) -> Tensor:
@@ -83,7 +25,7 @@ def _gate_positions(x: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
     return x * gate, gate
 
 
-@_operator("SqueezeExcitation")
+@operator("SqueezeExcitation")
 def squeeze_excitation(x: Tensor, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor) -> tuple[Tensor, Tensor]:
     """Gate = sigmoid(W2 relu(W1 mean(x) + b1) + b2), Y = x · Gate.
 
@@ -93,7 +35,14 @@ def squeeze_excitation(x: Tensor, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor
     return x * gate[:, :, None, None], gate
 
 
-@_operator("SpatialAttention")
+@operator("SqueezeGate")
+def squeeze_gate(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Gate = sigmoid(mean(x)), Y = x · Gate; x (N, C, H, W) -> Y as x, Gate (N, C)."""
+    gate = torch.sigmoid(x.mean(dim=(2, 3)))
+    return x * gate[:, :, None, None], gate
+
+
+@operator("SpatialAttention")
 def spatial_attention(x: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
     """Map = sigmoid(conv([mean over C; max over C])), Y = x · Map.
 
@@ -102,7 +51,7 @@ def spatial_attention(x: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
     return _gate_positions(x, w)
 
 
-@_operator("CBAM")
+@operator("CBAM")
 def cbam(x: Tensor, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor, w: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Gate = sigmoid(mlp(mean(x)) + mlp(max(x))), then spatial attention on x · Gate; Y, Gate (N, C), Map (N, 1, H, W).
 
@@ -115,7 +64,7 @@ def cbam(x: Tensor, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor, w: Tensor) -
     return y, gate, position_gate
 
 
-@_operator("SimAM")
+@operator("SimAM")
 def simam(x: Tensor, lambda_: float) -> tuple[Tensor, Tensor]:
     """Weights = sigmoid(d / (4 (Σd / n + λ)) + 1/2), d = (x - mean)², n = H·W - 1, Y = x · Weights; both (N, C, H, W).
 
@@ -128,7 +77,7 @@ def simam(x: Tensor, lambda_: float) -> tuple[Tensor, Tensor]:
     return x * weights, weights
 
 
-@_operator("ExternalAttention")
+@operator("ExternalAttention")
 def external_attention(x: Tensor, mk: Tensor, mv: Tensor, epsilon: float) -> tuple[Tensor, Tensor]:
     """A = softmax over tokens of x Mkᵀ, then divided by (ε + its sum over slots); Y = A Mv.
 
@@ -139,7 +88,74 @@ def external_attention(x: Tensor, mk: Tensor, mv: Tensor, epsilon: float) -> tup
     return attention @ mv, attention
 
 
-@_operator("MultiHeadAttention")
+@operator("AdditiveAttention")
+def additive_attention(q: Tensor, k: Tensor, value: Tensor, v: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+    """score = Σ_a v[a] tanh(q[a] + k[a]), P = softmax over keys, Y = P value.
+
+    q (B, Tq, A) and k (B, Tk, A) projected, value (B, Tk, D), v (A), mask boolean (B, Tq, Tk), True = may be attended
+    -> Y (B, Tq, D), P (B, Tq, Tk). Here and in the other score functions, a query that may attend nothing has P = 0
+    and Y = 0.
+    """
+    _require_fit(q, k, value, mask)
+    scores = torch.tanh(q[:, :, None] + k[:, None]) @ v  # (B, Tq, Tk, A) -> (B, Tq, Tk)
+    return _attend(scores, value, mask)
+
+
+@operator("DistanceAttention")
+def distance_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: float) -> tuple[Tensor, Tensor]:
+    """score = -scale · |q - k|², P = softmax over keys, Y = P v.
+
+    q (B, Tq, A), k (B, Tk, A), v (B, Tk, D), mask boolean (B, Tq, Tk) -> Y (B, Tq, D), P (B, Tq, Tk).
+    """
+    _require_fit(q, k, v, mask)
+    scores = -scale * (q[:, :, None] - k[:, None]).square().sum(-1)  # (B, Tq, Tk, A) -> (B, Tq, Tk)
+    return _attend(scores, v, mask)
+
+
+@operator("DotAttention")
+def dot_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: float) -> tuple[Tensor, Tensor]:
+    """score = scale · q·k, P = softmax over keys, Y = P v.
+
+    q (B, Tq, A), k (B, Tk, A), v (B, Tk, D), mask boolean (B, Tq, Tk) -> Y (B, Tq, D), P (B, Tq, Tk).
+    """
+    _require_fit(q, k, v, mask)
+    scores = scale * (q @ k.transpose(1, 2))
+    return _attend(scores, v, mask)
+
+
+@operator("BilinearAttention")
+def bilinear_attention(
+    q: Tensor, k: Tensor, v: Tensor, w: Tensor, mask: Tensor | None, scale: float
+) -> tuple[Tensor, Tensor]:
+    """score = scale · qᵀ W k, P = softmax over keys, Y = P v.
+
+    q (B, Tq, A), k (B, Tk, E), v (B, Tk, D), w (A, E), mask boolean (B, Tq, Tk) -> Y (B, Tq, D), P (B, Tq, Tk).
+    """
+    projected = q @ w  # (B, Tq, E)
+    _require_fit(projected, k, v, mask)
+    scores = scale * (projected @ k.transpose(1, 2))
+    return _attend(scores, v, mask)
+
+
+def _require_fit(q: Tensor, k: Tensor, value: Tensor, mask: Tensor | None) -> None:
+    """ValueError where rows, keys, features or mask do not fit together: kernels broadcast nothing."""
+    alike = q.shape[::2] == k.shape[::2] and k.shape[:2] == value.shape[:2]
+    if not alike or (mask is not None and mask.shape != (*q.shape[:2], k.shape[1])):
+        shapes = [list(tensor.shape) for tensor in (q, k, value, mask) if tensor is not None]
+        raise ValueError(f"queries, keys, values and mask do not fit together: {', '.join(map(str, shapes))}")
+
+
+def _attend(scores: Tensor, value: Tensor, allowed: Tensor | None) -> tuple[Tensor, Tensor]:
+    """P = softmax of the scores over the allowed keys, zeros where there are none; P value, and P."""
+    if allowed is None:
+        attention = torch.softmax(scores, dim=-1)
+    else:
+        lowest = torch.finfo(scores.dtype).min  # finite: a row with nothing allowed must not become NaN
+        attention = torch.softmax(scores.masked_fill(~allowed, lowest), dim=-1).masked_fill(~allowed, 0.0)
+    return attention @ value, attention
+
+
+@operator("MultiHeadAttention")
 def multi_head_attention(
     q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: float, causal: bool, window: int
 ) -> tuple[Tensor, Tensor]:
@@ -150,13 +166,7 @@ def multi_head_attention(
     |i - j| <= window. A query that may attend nothing has P = 0 and Y = 0.
     """
     scores = q @ k.transpose(-2, -1) * scale
-    allowed = _allowed_keys(scores, mask, causal, window)
-    if allowed is None:
-        attention = torch.softmax(scores, dim=-1)
-    else:
-        lowest = torch.finfo(scores.dtype).min  # finite: a row with nothing allowed must not become NaN
-        attention = torch.softmax(scores.masked_fill(~allowed, lowest), dim=-1).masked_fill(~allowed, 0.0)
-    return attention @ v, attention
+    return _attend(scores, v, _allowed_keys(scores, mask, causal, window))
 
 
 def _allowed_keys(scores: Tensor, mask: Tensor | None, causal: bool, window: int) -> Tensor | None:

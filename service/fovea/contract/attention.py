@@ -75,7 +75,9 @@ TAXONOMY: dict[AttentionType, AttentionFacts] = {
     AttentionType.SQUEEZE_EXCITATION: AttentionFacts(
         Family.CONVOLUTIONAL, "channels", True, True, _SENET, "fovea.attention.squeeze_excitation:SqueezeExcitation"
     ),
-    AttentionType.SQUEEZE_ONLY: AttentionFacts(Family.CONVOLUTIONAL, "channels", False, True, _SENET),
+    AttentionType.SQUEEZE_ONLY: AttentionFacts(
+        Family.CONVOLUTIONAL, "channels", False, True, _SENET, "fovea.attention.squeeze_only:SqueezeOnly"
+    ),
     AttentionType.SPATIAL: AttentionFacts(
         Family.CONVOLUTIONAL, "positions", True, True, _CBAM, "fovea.attention.spatial:SpatialAttention"
     ),
@@ -90,11 +92,24 @@ TAXONOMY: dict[AttentionType, AttentionFacts] = {
         "Yang et al. 2021, PMLR 139:11863",
         "fovea.attention.simam:SimAM",
     ),
-    AttentionType.DISTANCE: AttentionFacts(Family.SCORE, "keys", False, True, "Nadaraya 1964, doi:10.1137/1109020"),
-    AttentionType.ADDITIVE: AttentionFacts(Family.SCORE, "keys", True, True, _BAHDANAU),
-    AttentionType.DOT: AttentionFacts(Family.SCORE, "keys", False, True, _LUONG),
-    AttentionType.SCALED_DOT: AttentionFacts(Family.SCORE, "keys", False, True, _VASWANI),
-    AttentionType.BILINEAR: AttentionFacts(Family.SCORE, "keys", True, True, _LUONG),
+    AttentionType.DISTANCE: AttentionFacts(
+        Family.SCORE,
+        "keys",
+        False,
+        True,
+        "Nadaraya 1964, doi:10.1137/1109020",
+        "fovea.attention.distance:DistanceAttention",
+    ),
+    AttentionType.ADDITIVE: AttentionFacts(
+        Family.SCORE, "keys", True, True, _BAHDANAU, "fovea.attention.additive:AdditiveAttention"
+    ),
+    AttentionType.DOT: AttentionFacts(Family.SCORE, "keys", False, True, _LUONG, "fovea.attention.dot:DotAttention"),
+    AttentionType.SCALED_DOT: AttentionFacts(
+        Family.SCORE, "keys", False, True, _VASWANI, "fovea.attention.dot:ScaledDotAttention"
+    ),
+    AttentionType.BILINEAR: AttentionFacts(
+        Family.SCORE, "keys", True, True, _LUONG, "fovea.attention.bilinear:BilinearAttention"
+    ),
     AttentionType.HARD_ARGMAX: AttentionFacts(Family.SELECTION, "one input", False, False, _XU),
     AttentionType.HARD_SAMPLE: AttentionFacts(Family.SELECTION, "one input", False, False, _XU),
     AttentionType.KEY_VALUE: AttentionFacts(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from fovea.contract.attention import AttentionType
 
@@ -31,16 +31,31 @@ class Operator:
         return self.outputs[1:]
 
 
+def _residual_form(plain: Operator) -> Operator:
+    """The operator that takes R last, of X's shape, and gives Y = relu(block + R): the end of a residual branch."""
+    return replace(plain, name=f"{plain.name}AddRelu", inputs=(*plain.inputs, "R"))
+
+
 def _table(*operators: Operator) -> dict[str, Operator]:
     return {operator.name: operator for operator in operators}
 
 
-OPERATORS: dict[str, Operator] = _table(
+_FEATURE_MAP_OPERATORS = _table(
     Operator("SqueezeExcitation", AttentionType.SQUEEZE_EXCITATION, ("X", *_SE_WEIGHTS), ("Y", "Gate")),
     Operator("SqueezeGate", AttentionType.SQUEEZE_ONLY, ("X",), ("Y", "Gate")),
     Operator("SpatialAttention", AttentionType.SPATIAL, ("X", "W"), ("Y", "Map")),
     Operator("CBAM", AttentionType.CBAM, ("X", *_SE_WEIGHTS, "W"), ("Y", "Gate", "Map")),
     Operator("SimAM", AttentionType.SIMAM, ("X",), ("Y", "Weights"), ("lambda",)),
+)
+
+RESIDUAL_FORMS: dict[str, Operator] = {
+    name: _residual_form(operator) for name, operator in _FEATURE_MAP_OPERATORS.items()
+}
+"""Plain operator's name -> its residual form: the same attention, attributes and maps."""
+
+OPERATORS: dict[str, Operator] = _table(
+    *_FEATURE_MAP_OPERATORS.values(),
+    *RESIDUAL_FORMS.values(),
     Operator("ExternalAttention", AttentionType.EXTERNAL, ("X", "Mk", "Mv"), ("Y", "A"), ("epsilon",)),
     Operator("AdditiveAttention", AttentionType.ADDITIVE, ("Q", "K", "V", "v", "mask?"), ("Y", "P")),
     Operator("DistanceAttention", AttentionType.DISTANCE, ("Q", "K", "V", "mask?"), ("Y", "P"), ("scale",)),
@@ -57,4 +72,4 @@ OPERATORS: dict[str, Operator] = _table(
     Operator("Gate", AttentionType.GATED, ("X",), ("Y", "Gate")),
     Operator("MaxPoolAttention", AttentionType.MAX_POOL, ("X",), ("Y", "Mask")),
 )
-"""Every operator of this version. The residual forms (`…AddRelu`) take R last and compute relu(block + R)."""
+"""Every operator of this version."""

@@ -1,9 +1,10 @@
-"""Finishes an exported graph: bodies appended, attention layers named, traces of the exporting machine removed."""
+"""Finishes an exported graph: layers named, residual ends fused, bodies appended, traces of this machine removed."""
 
 from __future__ import annotations
 
 import ast
 import copy
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, cast
@@ -16,6 +17,7 @@ from fovea.contract.errors import ExportFailed
 from fovea.contract.model_card import MAP_PREFIX, AttentionLayer, TensorSpec
 from fovea.contract.operators import DOMAIN, OPERATORS
 from fovea.export.bodies import body_of, outputs_of, overload_of
+from fovea.export.residual import fuse_residuals, uses
 
 _SCOPES = "pkg.torch.onnx.name_scopes"
 
@@ -34,7 +36,7 @@ DATATYPE_OF_ONNX: dict[int, str] = {
 
 @dataclass(frozen=True)
 class ExportedGraph:
-    """The two files of a version, and the attention layers in the order of their nodes."""
+    """The two files of a version, and the attention layers in the order in which the module calls them."""
 
     model: onnx.ModelProto
     maps: onnx.ModelProto | None
@@ -47,11 +49,12 @@ class ExportedGraph:
 def finish(traced: onnx.ModelProto) -> ExportedGraph:
     """Turn what torch wrote into the files of a version. `traced` is not changed."""
     model = copy.deepcopy(traced)
-    nodes = attention_nodes(model)
-    for node, name in zip(nodes, _layer_names(nodes), strict=True):
+    names = _layer_names(attention_nodes(model))
+    for node, name in zip(attention_nodes(model), names, strict=True):
         node.name = name
-    shapes = _shapes(model)
-    layers = tuple(_layer(node, shapes) for node in nodes)
+    fuse_residuals(model.graph)
+    shapes, nodes = _shapes(model), _nodes_by_layer(model)
+    layers = tuple(_layer(nodes[name], shapes) for name in names)
     _remove_traces(model)
     return ExportedGraph(
         model=_with_bodies(_without_maps(model)),
@@ -65,6 +68,10 @@ def finish(traced: onnx.ModelProto) -> ExportedGraph:
 def attention_nodes(model: onnx.ModelProto) -> list[onnx.NodeProto]:
     """The nodes of domain `ai.fovea`, in order."""
     return [node for node in model.graph.node if node.domain == DOMAIN]
+
+
+def _nodes_by_layer(model: onnx.ModelProto) -> dict[str, onnx.NodeProto]:
+    return {node.name: node for node in attention_nodes(model)}
 
 
 def _layer_names(nodes: Iterable[onnx.NodeProto]) -> list[str]:
@@ -93,18 +100,30 @@ def _layer(node: onnx.NodeProto, shapes: dict[str, onnx.ValueInfoProto]) -> Atte
         _spec(shapes[value]).model_copy(update={"name": name})
         for name, value in zip(names, node.output[1:], strict=True)
     )
-    attention = _attention(operator.attention, maps)
-    return AttentionLayer(name=node.name, attention=attention, operator=operator.name, maps=maps)
+    return AttentionLayer(name=node.name, attention=_attention(node, shapes), operator=operator.name, maps=maps)
 
 
-def _attention(attention: AttentionType, maps: tuple[TensorSpec, ...]) -> AttentionType:
-    """Multi-head attention with one head is plain self-attention. Its map is (B, heads, Tq, Tk)."""
-    one_head = attention is AttentionType.MULTI_HEAD and maps[0].shape[1] == 1
-    return AttentionType.SELF if one_head else attention
+def _attention(node: onnx.NodeProto, shapes: dict[str, onnx.ValueInfoProto]) -> AttentionType:
+    """The operator's type, or the narrower one that this node's facts make of it."""
+    operator = OPERATORS[node.op_type]
+    first = shapes.get(node.input[0])
+    sizes = [axis.dim_value for axis in first.type.tensor_type.shape.dim] if first is not None else []
+    match operator.attention, sizes:
+        case AttentionType.MULTI_HEAD, [_, 1, _, _]:  # Q (B, heads, Tq, d)
+            return AttentionType.SELF
+        case AttentionType.DOT, [_, _, width] if _is_scaled(node, width):  # Q (B, Tq, A)
+            return AttentionType.SCALED_DOT
+    return operator.attention
+
+
+def _is_scaled(node: onnx.NodeProto, width: int) -> bool:
+    """Whether products are divided by the root of the width; of width 1 there is nothing to divide by."""
+    scale = next(attribute.f for attribute in node.attribute if attribute.name == "scale")
+    return width > 1 and math.isclose(scale, width**-0.5, rel_tol=1e-6)  # attributes are float32
 
 
 def _shapes(model: onnx.ModelProto) -> dict[str, onnx.ValueInfoProto]:
-    return {value.name: value for value in (*model.graph.value_info, *model.graph.output)}
+    return {value.name: value for value in (*model.graph.value_info, *model.graph.input, *model.graph.output)}
 
 
 def _spec(value: onnx.ValueInfoProto) -> TensorSpec:
@@ -120,7 +139,7 @@ def _spec(value: onnx.ValueInfoProto) -> TensorSpec:
 def _without_maps(model: onnx.ModelProto) -> onnx.ModelProto:
     """Every attention node lists all its outputs, the unused ones as ""."""
     result = copy.deepcopy(model)
-    used = {name for node in result.graph.node for name in node.input} | {value.name for value in result.graph.output}
+    used = uses(result.graph)
     for node in attention_nodes(result):
         node.output[:] = [name if name in used else "" for name in node.output]
     produced = {name for node in result.graph.node for name in node.output}
@@ -133,9 +152,9 @@ def _without_maps(model: onnx.ModelProto) -> onnx.ModelProto:
 def _with_maps(model: onnx.ModelProto, layers: tuple[AttentionLayer, ...]) -> onnx.ModelProto:
     """Every map is a graph output, by an Identity where the graph itself uses it too."""
     result = copy.deepcopy(model)
-    shapes = _shapes(result)
-    for node, layer in zip(attention_nodes(result), layers, strict=True):
-        for value, spec in zip(list(node.output[1:]), layer.maps, strict=True):
+    shapes, nodes = _shapes(result), _nodes_by_layer(result)
+    for layer in layers:
+        for value, spec in zip(list(nodes[layer.name].output[1:]), layer.maps, strict=True):
             output = onnx.ValueInfoProto()
             output.CopyFrom(shapes[value])
             output.name = spec.name

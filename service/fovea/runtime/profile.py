@@ -30,7 +30,6 @@ from fovea.runtime.session import ModelSession, open_session
 _BLOCK = re.compile(r"_inlfunc_(?P<operator>[A-Za-z0-9]+)_(?:token_\d+_)?")
 _INSERTED = frozenset({"ReorderInput", "ReorderOutput", "Cast", "MemcpyFromHost", "MemcpyToHost"})
 _NAME_END = "_kernel_time"
-_EPILOGUE = "AddRelu"
 _RUNS = 5
 
 
@@ -146,6 +145,6 @@ def _node_run(event: Mapping[str, Any]) -> NodeRun:
 def _block(name: str, op_type: str) -> str | None:
     """The prefix of an inlined body, or the operator itself where a kernel runs it; None for other local functions."""
     for match in _BLOCK.finditer(name):
-        if match["operator"].removesuffix(_EPILOGUE) in OPERATORS:
+        if match["operator"] in OPERATORS:
             return match[0]
-    return op_type if op_type.removesuffix(_EPILOGUE) in OPERATORS else None
+    return op_type if op_type in OPERATORS else None

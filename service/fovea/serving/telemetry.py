@@ -181,7 +181,7 @@ class Recorder:
         """Time inside each operator in one sampled batch."""
         model, version, _ = self._labels.common
         for op, value in seconds.items():
-            attention = self._labels.attention_of_op.get(op.removesuffix("AddRelu"))
+            attention = self._labels.attention_of_op.get(op)
             if attention is None:
                 continue  # a function of somebody else's
             labels = (model, version, attention, op, self._labels.kernels)

@@ -1,0 +1,33 @@
+"""Additive attention (Bahdanau et al. 2015, arXiv:1409.0473).
+
+score = v · tanh(W key + U query), P = softmax over keys, y = P value;
+queries (B, Tq, ·), keys (B, Tk, ·), values (B, Tk, D), y (B, Tq, D), P (B, Tq, Tk).
+Differs from the paper: a query that may attend nothing yields zeros.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from fovea.attention import operators as operators
+from fovea.attention.masks import full_mask
+
+
+class AdditiveAttention(nn.Module):
+    """Scores keys by a small network of one hidden layer, `hidden` wide; neither projection has a bias."""
+
+    def __init__(self, query_width: int, key_width: int, hidden: int) -> None:
+        super().__init__()
+        self.project_query = nn.Linear(query_width, hidden, bias=False)
+        self.project_key = nn.Linear(key_width, hidden, bias=False)
+        self.v = nn.Parameter(torch.empty(hidden))
+        nn.init.normal_(self.v, std=hidden**-0.5)
+
+    def forward(
+        self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None, return_attention: bool = False
+    ) -> Tensor | tuple[Tensor, Tensor]:
+        """y, or (y, P). `mask`: boolean, broadcastable to P, True = may be attended."""
+        q, k = self.project_query(query), self.project_key(key)  # (B, Tq, hidden), (B, Tk, hidden)
+        y, attention = torch.ops.fovea.additive_attention(q, k, value, self.v, full_mask(mask, query, key))
+        return (y, attention) if return_attention else y

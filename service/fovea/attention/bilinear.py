@@ -1,0 +1,32 @@
+"""Bilinear attention, the `general` score of Luong et al. 2015, arXiv:1508.04025.
+
+score = queryᵀ W key, P = softmax over keys, y = P value;
+queries (B, Tq, A), keys (B, Tk, E), W (A, E), values (B, Tk, D), y (B, Tq, D), P (B, Tq, Tk).
+Differs from the paper: a query that may attend nothing yields zeros.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from fovea.attention import operators as operators
+from fovea.attention.masks import full_mask
+
+
+class BilinearAttention(nn.Module):
+    """Compares queries with keys of another space through one learned matrix. `scale` multiplies the scores."""
+
+    def __init__(self, query_width: int, key_width: int, scale: float = 1.0) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(query_width, key_width))
+        self.scale = scale
+        nn.init.normal_(self.weight, std=(query_width * key_width) ** -0.5)
+
+    def forward(
+        self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None, return_attention: bool = False
+    ) -> Tensor | tuple[Tensor, Tensor]:
+        """y, or (y, P). `mask`: boolean, broadcastable to P, True = may be attended."""
+        allowed = full_mask(mask, query, key)
+        y, attention = torch.ops.fovea.bilinear_attention(query, key, value, self.weight, allowed, self.scale)
+        return (y, attention) if return_attention else y

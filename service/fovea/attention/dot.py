@@ -1,0 +1,38 @@
+"""Dot-product attention, plain (Luong et al. 2015, arXiv:1508.04025) or scaled (Vaswani et al. 2017, arXiv:1706.03762).
+
+score = query · key, scaled: / √A; P = softmax over keys, y = P value;
+queries (B, Tq, A), keys (B, Tk, A), values (B, Tk, D), y (B, Tq, D), P (B, Tq, Tk).
+Differs from the papers: a query that may attend nothing yields zeros.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from fovea.attention import operators as operators
+from fovea.attention.masks import full_mask
+
+
+class DotAttention(nn.Module):
+    """Attends to keys that point where the query points; nothing is learned."""
+
+    def scale(self, width: int) -> float:  # noqa: ARG002
+        """What products of vectors this wide are multiplied by."""
+        return 1.0
+
+    def forward(
+        self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None, return_attention: bool = False
+    ) -> Tensor | tuple[Tensor, Tensor]:
+        """y, or (y, P). `mask`: boolean, broadcastable to P, True = may be attended."""
+        scale = self.scale(query.shape[-1])
+        y, attention = torch.ops.fovea.dot_attention(query, key, value, full_mask(mask, query, key), scale)
+        return (y, attention) if return_attention else y
+
+
+class ScaledDotAttention(DotAttention):
+    """The same with the variance of the width taken out, so that wide vectors do not saturate the softmax."""
+
+    def scale(self, width: int) -> float:
+        """1 / √width."""
+        return float(width**-0.5)
