@@ -9,17 +9,23 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from fovea.attention.additive import AdditiveAttention
+from fovea.attention.bilinear import BilinearAttention
 from fovea.attention.cbam import CBAM
+from fovea.attention.distance import DistanceAttention
+from fovea.attention.dot import DotAttention, ScaledDotAttention
 from fovea.attention.external import ExternalAttentionMap
 from fovea.attention.multi_head import MultiHeadAttention, SelfAttention
 from fovea.attention.simam import SimAM
 from fovea.attention.spatial import SpatialAttention
 from fovea.attention.squeeze_excitation import SqueezeExcitation
+from fovea.attention.squeeze_only import SqueezeOnly
 from fovea.export.exporter import export_graph
 from fovea.export.graph import ExportedGraph
 
 FEATURE_MAP_BLOCKS: dict[str, Callable[[], nn.Module]] = {
     "squeeze_excitation": lambda: SqueezeExcitation(8),
+    "squeeze_only": SqueezeOnly,
     "spatial": lambda: SpatialAttention(3),
     "cbam": lambda: CBAM(8, kernel_size=3),
     "simam": SimAM,
@@ -40,7 +46,28 @@ class Tokens(nn.Module):
         return logits
 
 
+class Compared(nn.Module):
+    """The first 7 tokens, and optionally those that are not negative, searched by all: (N, T, 2) -> the same shape."""
+
+    def __init__(self, score: nn.Module, masked: bool = False) -> None:
+        super().__init__()
+        self.score, self.masked = score, masked
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        found = tokens[:, :7]
+        visible = found.amax(2)[:, None] > 0 if self.masked else None  # (N, 1, 7)
+        y: Tensor = self.score(tokens, found, found, visible)
+        return y
+
+
 SEQUENCE_BLOCKS: dict[str, Callable[[], nn.Module]] = {
+    "additive": lambda: Compared(AdditiveAttention(2, 2, hidden=5)),
+    "additive_masked": lambda: Compared(AdditiveAttention(2, 2, hidden=5), masked=True),
+    "distance": lambda: Compared(DistanceAttention()),
+    "dot": lambda: Compared(DotAttention()),
+    "scaled_dot": lambda: Compared(ScaledDotAttention()),
+    "scaled_dot_masked": lambda: Compared(ScaledDotAttention(), masked=True),
+    "bilinear": lambda: Compared(BilinearAttention(2, 2)),
     "multi_head": lambda: MultiHeadAttention(2, 2),
     "causal": lambda: MultiHeadAttention(2, 2, causal=True),
     "self_window": lambda: SelfAttention(2, window=3),

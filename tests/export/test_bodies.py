@@ -6,41 +6,17 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import onnx
-import onnxruntime
 import pytest
 import torch
 from numpy.typing import NDArray
 
 from fovea.attention.operators import OPERATOR_OF
-from fovea.contract.operators import DOMAIN, OPERATORS
-from fovea.export.bodies import BODIES, OPSET, body_of, outputs_of
+from fovea.contract.operators import OPERATORS, RESIDUAL_FORMS
+from fovea.export.bodies import BODIES, body_of, outputs_of
+from one_node import PLANES, Arrays, in_float64, mlp, model_of, normal, require_close, run
 
-Arrays = Mapping[str, NDArray[Any]]
-PLANES = [(1, 1, 1, 1), (2, 1, 7, 5), (3, 13, 1, 11), (2, 16, 14, 14), (1, 3, 2, 1)]
 TOKENS = [(1, 1, 1, 1), (2, 7, 5, 3), (3, 13, 16, 8)]
 HEADS = [(1, 1, 1, 1, 1), (2, 3, 7, 7, 4), (1, 2, 5, 9, 8), (2, 1, 9, 4, 3)]
-
-
-def model_of(operator: str, overload: str, inputs: Arrays, attributes: Mapping[str, Any]) -> onnx.ModelProto:
-    """One node and its body, and every output that the body has."""
-    function = body_of(operator, overload)
-    names = outputs_of(operator, overload)
-    node = onnx.helper.make_node(operator, list(inputs), list(names), domain=DOMAIN, overload=overload, **attributes)
-    graph_inputs = [
-        onnx.helper.make_tensor_value_info(name, onnx.helper.np_dtype_to_tensor_dtype(array.dtype), None)
-        for name, array in inputs.items()
-    ]
-    kind = onnx.helper.np_dtype_to_tensor_dtype(next(iter(inputs.values())).dtype)
-    graph_outputs = [onnx.helper.make_tensor_value_info(name, kind, None) for name in names]
-    graph = onnx.helper.make_graph([node], "one", graph_inputs, graph_outputs)
-    imports = [onnx.helper.make_opsetid("", OPSET), onnx.helper.make_opsetid(DOMAIN, 1)]
-    return onnx.helper.make_model(graph, functions=[function], opset_imports=imports, ir_version=10)
-
-
-def run(model: onnx.ModelProto, inputs: Arrays) -> list[NDArray[Any]]:
-    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
-    return list(session.run(None, dict(inputs)))
 
 
 def expect(
@@ -48,31 +24,18 @@ def expect(
 ) -> None:
     """The body's outputs are the operator's in float64, to what float32 gives."""
     operator = OPERATOR_OF[torch_operator.default.name()]
-    tensors = [torch.tensor(a.astype(np.float64) if a.dtype.kind == "f" else a) for a in inputs.values()]
+    tensors = in_float64(inputs)
     missing = [None] * (len(OPERATORS[operator].inputs) - len(tensors))
     settings = [bool(value) if name == "causal" else value for name, value in attributes.items()]
     expected = torch_operator(*tensors, *missing, *settings)
     actual = run(model_of(operator, overload, inputs, attributes), inputs)
     assert len(actual) == (len(expected) if maps_too else 1)
-    for got, right in zip(actual, expected, strict=False):
-        np.testing.assert_allclose(got, right.numpy(), rtol=0, atol=2e-5 * max(1.0, float(right.abs().max())))
+    require_close(actual, expected[: len(actual)])
 
 
-def normal(*shape: int, seed: int = 0) -> NDArray[Any]:
-    return np.random.default_rng(seed).standard_normal(shape, dtype=np.float32)
-
-
-def mlp(channels: int, hidden: int = 4) -> dict[str, NDArray[Any]]:
-    shapes = {"W1": (hidden, channels), "B1": (hidden,), "W2": (channels, hidden), "B2": (channels,)}
-    return {name: normal(*shape, seed=index) for index, (name, shape) in enumerate(shapes.items(), start=1)}
-
-
-def test_every_torch_operator_has_a_body() -> None:
-    assert {operator for operator, _ in BODIES} >= set(OPERATOR_OF.values())
-
-
-def test_every_body_has_a_torch_operator_that_says_what_it_computes() -> None:
-    assert {operator for operator, _ in BODIES} <= set(OPERATOR_OF.values())
+def test_every_torch_operator_has_a_body_and_no_other_body_is_there() -> None:
+    residual_forms = {form.name for form in RESIDUAL_FORMS.values()}
+    assert {operator for operator, _ in BODIES} == set(OPERATOR_OF.values()) | residual_forms
 
 
 @pytest.mark.parametrize("overload", ["window", "masked", ""])
@@ -97,6 +60,11 @@ def test_no_node_of_a_body_is_without_use(operator: str, overload: str) -> None:
 @pytest.mark.parametrize("shape", PLANES)
 def test_squeeze_and_excitation_body_is_the_operator(shape: tuple[int, ...]) -> None:
     expect(torch.ops.fovea.squeeze_excitation, "", {"X": normal(*shape), **mlp(shape[1])}, {})
+
+
+@pytest.mark.parametrize("shape", PLANES)
+def test_squeeze_gate_body_is_the_operator(shape: tuple[int, ...]) -> None:
+    expect(torch.ops.fovea.squeeze_gate, "", {"X": normal(*shape)}, {})
 
 
 @pytest.mark.parametrize("shape", PLANES)
@@ -166,15 +134,6 @@ def test_a_query_that_may_attend_nothing_yields_zeros() -> None:
     settings = {"scale": 1.0, "causal": 0, "window": 0}
     for output in run(model_of("MultiHeadAttention", "masked_maps", inputs, settings), inputs):
         np.testing.assert_array_equal(output, np.zeros_like(output))
-
-
-@pytest.mark.parametrize("lambda_", [1e-4, 0.5])
-def test_simam_body_runs_in_half_precision(lambda_: float) -> None:
-    inputs = {"X": normal(2, 3, 5, 7).astype(np.float16)}
-    half, _ = run(model_of("SimAM", "", inputs, {"lambda": lambda_}), inputs)
-    exact, _ = torch.ops.fovea.simam(torch.tensor(inputs["X"].astype(np.float64)), lambda_)
-    assert half.dtype == np.float16
-    np.testing.assert_allclose(half, exact.numpy(), rtol=0, atol=1e-2)
 
 
 @pytest.mark.parametrize("overload", ["maps", "window_maps", "masked_maps"])

@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from fovea.attention.dot import ScaledDotAttention
 from fovea.attention.simam import SimAM
 from fovea.attention.squeeze_excitation import SqueezeExcitation
 from fovea.contract.attention import AttentionType
@@ -106,12 +107,33 @@ def test_several_maps_of_a_layer_bear_the_outputs_names(exported: Exported) -> N
 
 @pytest.mark.parametrize(
     ("kind_of_sequence", "attention"),
-    [("self_window", AttentionType.SELF), ("multi_head", AttentionType.MULTI_HEAD)],
+    [
+        ("self_window", AttentionType.SELF),
+        ("multi_head", AttentionType.MULTI_HEAD),
+        ("dot", AttentionType.DOT),
+        ("scaled_dot", AttentionType.SCALED_DOT),
+        ("scaled_dot_masked", AttentionType.SCALED_DOT),
+        ("additive", AttentionType.ADDITIVE),
+    ],
 )
-def test_attention_with_one_head_is_self_attention(
+def test_one_head_makes_self_attention_and_the_root_of_the_width_scaled_products(
     kind_of_sequence: str, attention: AttentionType, exported: Exported
 ) -> None:
     assert [layer.attention for layer in exported(kind_of_sequence).layers] == [attention]
+
+
+def test_products_of_single_numbers_have_nothing_to_be_scaled_by() -> None:
+    class Single(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.score = ScaledDotAttention()
+
+        def forward(self, x: Tensor) -> Tensor:
+            y: Tensor = self.score(x, x, x)
+            return y
+
+    graph = export_graph(Single(), {"x": torch.randn(2, 3, 1)}, ["y"])
+    assert [layer.attention for layer in graph.layers] == [AttentionType.DOT]
 
 
 def test_network_without_attention_has_no_maps_file() -> None:

@@ -69,7 +69,7 @@ def _only_reader(value: str, op_type: str, graph: onnx.GraphProto, read: Mapping
 
 def _same_shape(left: str, right: str, graph: onnx.GraphProto) -> bool:
     """Whether both have the same known sizes; an axis of unknown size counts where it has a name."""
-    shapes = {value.name: value.type.tensor_type.shape for value in (*graph.value_info, *graph.input)}
+    shapes = {value.name: value.type.tensor_type.shape for value in (*graph.value_info, *graph.input, *graph.output)}
     if left not in shapes or right not in shapes:
         return False
     sizes = [[axis.dim_param or axis.dim_value for axis in shapes[name].dim] for name in (left, right)]

@@ -1,0 +1,72 @@
+"""ONNX models of a single `ai.fovea` node with its function body, what to feed them, and what must come out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from fovea.contract.operators import DOMAIN
+from fovea.export.bodies import OPSET, body_of, outputs_of
+
+Arrays = Mapping[str, NDArray[Any]]
+
+PLANES = [(1, 1, 1, 1), (2, 1, 7, 5), (3, 13, 1, 11), (2, 16, 14, 14), (1, 3, 2, 1), (0, 3, 4, 5)]
+"""Feature maps of awkward sizes."""
+
+
+def model_of(operator: str, overload: str, inputs: Arrays, attributes: Mapping[str, Any]) -> onnx.ModelProto:
+    """One node and its body, and every output that the body has."""
+    function = body_of(operator, overload)
+    names = outputs_of(operator, overload)
+    node = onnx.helper.make_node(operator, list(inputs), list(names), domain=DOMAIN, overload=overload, **attributes)
+    graph_inputs = [
+        onnx.helper.make_tensor_value_info(name, onnx.helper.np_dtype_to_tensor_dtype(array.dtype), None)
+        for name, array in inputs.items()
+    ]
+    kind = onnx.helper.np_dtype_to_tensor_dtype(next(iter(inputs.values())).dtype)
+    graph_outputs = [onnx.helper.make_tensor_value_info(name, kind, None) for name in names]
+    graph = onnx.helper.make_graph([node], "one", graph_inputs, graph_outputs)
+    imports = [onnx.helper.make_opsetid("", OPSET), onnx.helper.make_opsetid(DOMAIN, 1)]
+    return onnx.helper.make_model(graph, functions=[function], opset_imports=imports, ir_version=10)
+
+
+def session_of(model: onnx.ModelProto) -> onnxruntime.InferenceSession:
+    return onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+
+
+def run(model: onnx.ModelProto, inputs: Arrays) -> list[NDArray[Any]]:
+    return list(session_of(model).run(None, dict(inputs)))
+
+
+def in_float64(inputs: Arrays) -> list[Tensor]:
+    """As the torch operators take them."""
+    return [torch.tensor(array.astype(np.float64) if array.dtype.kind == "f" else array) for array in inputs.values()]
+
+
+def require_close(actual: Sequence[NDArray[Any]], expected: Sequence[Tensor]) -> None:
+    """Equal to what the outputs' own precision gives."""
+    for got, right in zip(actual, expected, strict=True):
+        scale = max(1.0, float(np.max(np.abs(right.numpy()), initial=0.0)))
+        share = 2e-5 if got.dtype == np.float32 else 1e-2
+        np.testing.assert_allclose(got, right.numpy(), rtol=0, atol=share * scale)
+
+
+def halved(inputs: Arrays) -> dict[str, NDArray[Any]]:
+    """The same in half precision."""
+    return {name: array.astype(np.float16) if array.dtype.kind == "f" else array for name, array in inputs.items()}
+
+
+def normal(*shape: int, seed: int = 0) -> NDArray[Any]:
+    return np.random.default_rng(seed).standard_normal(shape, dtype=np.float32)
+
+
+def mlp(channels: int, hidden: int = 4) -> dict[str, NDArray[Any]]:
+    shapes = {"W1": (hidden, channels), "B1": (hidden,), "W2": (channels, hidden), "B2": (channels,)}
+    return {name: normal(*shape, seed=index) for index, (name, shape) in enumerate(shapes.items(), start=1)}
