@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from fovea.contract.operators import RESIDUAL_FORMS
 
-# GlobalAveragePool and Mul exist in ONNX Runtime's blocked layout, so the feature map is not reordered around a gate.
+# GlobalAveragePool reads ONNX Runtime's blocked layout, so the mean does not wait for the map to be reordered. The
+# product leaves that layout, however the gate is made: the runtime keeps it for factors of one shape only.
 _SQUEEZE_EXCITATION = """
     mean = GlobalAveragePool(X)
     pooled = Flatten(mean)

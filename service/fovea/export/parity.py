@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from fovea.contract.errors import ExportFailed
 from fovea.contract.model_card import Parity
 from fovea.export.reference import Answer, Arrays, Reference
+from fovea.runtime.ort_errors import short_reason
 from fovea.runtime.session import SessionSettings, fused_operators, open_session
 
 BATCH_ROWS = (1, 2, 7, 32)
@@ -44,21 +45,23 @@ class Comparison:
         return _GOLDEN_FACTOR * max(self.error, self.float32_error) + _FLOOR * self.scale
 
 
-def measure_parity(
-    files: Sequence[Path], reference: Reference, batches: Sequence[Arrays], kernel_library: Path | None = None
-) -> tuple[Parity, ...]:
-    """One record for the bodies and, where a library has kernels for them, one for the kernels; the worst over `files`.
+def measure_bodies(files: Sequence[Path], reference: Reference, batches: Sequence[Arrays]) -> Parity:
+    """What the bodies say, at the worst over `files`. ExportFailed where an error is beyond its bound.
 
-    A file has the outputs of the module first; what follows is taken as its attention maps in order. ExportFailed
-    where an error is beyond its bound.
+    A file has the outputs of the module first; what follows is taken as its attention maps in order.
     """
     sessions = [open_session(file, SessionSettings()) for file in files]
-    found = [_measure(sessions, reference, batches, "body")]
-    if kernel_library is not None:
-        sessions = [open_session(file, SessionSettings(kernel_library=kernel_library)) for file in files]
-        if any(fused_operators(session) for session in sessions):
-            found.append(_measure(sessions, reference, batches, "kernel"))
-    return tuple(found)
+    return _measure(sessions, reference, batches, "body")
+
+
+def measure_kernels(
+    files: Sequence[Path], reference: Reference, batches: Sequence[Arrays], library: Path
+) -> Parity | None:
+    """The same of the kernels; None where the library has none for these files. A FoveaError where they cannot run."""
+    sessions = [open_session(file, SessionSettings(kernel_library=library)) for file in files]
+    if not any(fused_operators(session) for session in sessions):
+        return None
+    return _measure(sessions, reference, batches, "kernel")
 
 
 def _measure(
@@ -76,13 +79,20 @@ def _measure(
 def compare(session: onnxruntime.InferenceSession, reference: Reference, inputs: Arrays) -> dict[str, Comparison]:
     """Every output of the session, by name, against the module in float64 and in float32."""
     names = [output.name for output in session.get_outputs()]
-    actual = session.run(names, dict(inputs))
+    actual = _answer(session, names, inputs)
     exact = flat_answer(reference.answer(inputs), len(names))
     single = flat_answer(reference.answer_float32(inputs), len(names))
     return {
         name: Comparison(_largest(a, e), _largest(s, e), _largest(e, np.zeros_like(e)))
         for name, a, e, s in zip(names, actual, exact, single, strict=True)
     }
+
+
+def _answer(session: onnxruntime.InferenceSession, names: list[str], inputs: Arrays) -> list[NDArray[Any]]:
+    try:
+        return list(session.run(names, dict(inputs)))
+    except Exception as error:  # ONNX Runtime has a dozen kinds
+        raise ExportFailed(f"the exported graph fails at batch {_rows(inputs)}: {short_reason(error)}") from error
 
 
 def flat_answer(answer: Answer, count: int) -> list[NDArray[Any]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -13,12 +14,14 @@ import torch
 from torch import nn
 
 from fovea.contract.attention import AttentionType
+from fovea.contract.errors import FoveaError
 from fovea.contract.model_card import (
     GOLDEN_FILE,
     MAPS_FILE,
     MODEL_FILE,
     AttentionLayer,
     ModelCard,
+    Parity,
     Preprocessing,
     Training,
 )
@@ -26,14 +29,19 @@ from fovea.contract.operators import VERSION
 from fovea.export.bodies import OPSET
 from fovea.export.exporter import export_graph
 from fovea.export.graph import ExportedGraph
-from fovea.export.parity import BATCH_ROWS, compare, flat_answer, measure_parity
+from fovea.export.parity import BATCH_ROWS, compare, flat_answer, measure_bodies, measure_kernels
 from fovea.export.publish import publish
 from fovea.export.reference import Arrays, Reference
 from fovea.export.weights import save_models
 from fovea.runtime.golden import write_golden
+from fovea.runtime.probe import ProbeLimits, probe_version
 from fovea.runtime.session import SessionSettings, open_session
 
 GOLDEN_ROWS = 4
+_PROBE = ProbeLimits(seconds=120)
+"""More patience than a server has: nobody waits for an answer."""
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -65,9 +73,35 @@ def _write(subject: Subject, graph: ExportedGraph, kernel_library: Path | None, 
     files = save_models(folder, _models(graph))
     reference = Reference(subject.module)
     card = _describe(subject, graph)
-    parity = measure_parity(files, reference, [subject.rows(rows) for rows in BATCH_ROWS], kernel_library)
+    bodies = measure_bodies(files, reference, _batches(subject))
     tolerances = _write_golden(folder / GOLDEN_FILE, files[-1], card, reference, subject.rows(GOLDEN_ROWS))
-    return card.model_copy(update={"parity": parity, "tolerances": tolerances})
+    card = card.model_copy(update={"parity": (bodies,), "tolerances": tolerances})
+    kernels = _kernel_parity(subject, folder, files, card, kernel_library) if kernel_library and graph.layers else None
+    return card.model_copy(update={"parity": (bodies, kernels)}) if kernels is not None else card
+
+
+def _batches(subject: Subject) -> list[Arrays]:
+    return [subject.rows(rows) for rows in BATCH_ROWS]
+
+
+def _kernel_parity(
+    subject: Subject, folder: Path, files: Sequence[Path], card: ModelCard, library: Path
+) -> Parity | None:
+    """The kernels' record. Of kernels that crash, fail or disagree there is none but a warning: the bodies decide."""
+    try:
+        _try_kernels(folder, card, library)
+        return measure_kernels(files, Reference(subject.module), _batches(subject), library)
+    except FoveaError as error:
+        logger.warning("%s: no parity of kernels, since %s", subject.name, error)
+        return None
+
+
+def _try_kernels(folder: Path, card: ModelCard, library: Path) -> None:
+    """Run them in another process first, which they may crash. ModelBroken where they do."""
+    names = {path.name: "" for path in folder.iterdir()}  # the hashes follow when all is written
+    size = sum(path.stat().st_size for path in folder.iterdir())
+    text = card.model_copy(update={"sha256": names}).to_json()
+    probe_version(folder, max(BATCH_ROWS), text, library, _PROBE.for_files_of(size))
 
 
 def _models(graph: ExportedGraph) -> dict[str, onnx.ModelProto]:
