@@ -47,7 +47,7 @@ class Tokens(nn.Module):
 
 
 class Compared(nn.Module):
-    """The first 7 tokens, and optionally those that are not negative, searched by all: (N, T, 2) -> the same shape."""
+    """Every token searches the first 7; masked: those of them with a positive number. (N, T, 2) -> the same shape."""
 
     def __init__(self, score: nn.Module, masked: bool = False) -> None:
         super().__init__()

@@ -21,6 +21,7 @@ from fovea.contract.operators import OPERATORS, RESIDUAL_FORMS
 from fovea.export.exporter import export_graph
 from fovea.export.graph import ExportedGraph, attention_nodes
 from fovea.export.reference import Reference
+from fovea.recipes.catalogue import RECIPES
 from one_node import session_of
 
 TYPES = [OPERATORS[name].attention for name in RESIDUAL_FORMS]
@@ -194,3 +195,12 @@ def test_nothing_is_fused_that_others_see_or_that_is_no_such_end(case: str) -> N
 def test_attention_without_a_residual_form_keeps_its_sum() -> None:
     network = Branches(AttentionType.EXTERNAL).eval()
     assert operators(export(network)) == ["ExternalAttention"] * 2
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_residual_block_of_the_recipes_ends_in_its_attention(name: str) -> None:
+    recipe = RECIPES[name]
+    graph = export_graph(recipe.build(), {"input": torch.randn(2, 1, 28, 28)}, ["logits"])
+    ends = [form.name for form in RESIDUAL_FORMS.values() if form.attention is recipe.attention] * 3
+    assert [operator for operator in operators(graph) if operator.endswith("AddRelu")] == ends
+    assert len(graph.layers) == (0 if recipe.attention is AttentionType.NONE else 3)

@@ -48,12 +48,11 @@ def _branch(attention: onnx.NodeProto, graph: onnx.GraphProto) -> _Branch | None
 
     A map that another node reads forbids it: that node may come before the ReLU, or even lead to R.
     """
-    read = uses(graph)
+    read, returned = uses(graph), Counter(value.name for value in graph.output)
     block, *maps = attention.output
-    outputs = {value.name for value in graph.output}
     add = _only_reader(block, "Add", graph, read)
     relu = _only_reader(add.output[0], "Relu", graph, read) if add is not None else None
-    if add is None or relu is None or any(read[name] > (name in outputs) for name in maps):
+    if add is None or relu is None or any(read[name] > returned[name] for name in maps):
         return None
     shortcut = next(name for name in add.input if name != block)
     return _Branch(attention, add, relu, shortcut) if _same_shape(block, shortcut, graph) else None
