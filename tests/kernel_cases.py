@@ -18,7 +18,15 @@ SEQUENCE_SIZES = (
     *((2, 50, 65, 8, 64), (9, 5, 6, 4, 3), (1, 97, 13, 5, 70), (0, 3, 4, 5, 6), (2, 0, 4, 5, 6), (2, 3, 0, 5, 6)),
 )
 """(batch, queries, keys, depth, width of a value)"""
-TOKEN_SIZES = ((1, 1, 1, 1), (2, 7, 5, 3), (1, 65, 17, 64), (9, 13, 31, 16), (2, 196, 64, 32), (0, 3, 4, 5), (2, 0, 4, 5))
+TOKEN_SIZES = (
+    (1, 1, 1, 1),
+    (2, 7, 5, 3),
+    (1, 65, 17, 64),
+    (9, 13, 31, 16),
+    (2, 196, 64, 32),
+    (0, 3, 4, 5),
+    (2, 0, 4, 5),
+)
 """(batch, tokens, width, slots)"""
 
 GATED = ("SqueezeExcitation", "SqueezeGate", "SpatialAttention", "CBAM", "SimAM")
@@ -93,6 +101,11 @@ CASES: tuple[Case, ...] = (
     *(map_case(name, shape) for name in GATED for shape in MAP_SHAPES),
     *(map_case(f"{name}AddRelu", shape) for name in GATED for shape in MAP_SHAPES[3:11]),
     *(map_case("SpatialAttention", (2, 3, 9, 20), size) for size in (1, 3, 5)),
-    *(score_case(name, sizes, masked=masked) for name in SCORED for sizes in SEQUENCE_SIZES for masked in (False, True)),
+    *(
+        score_case(name, sizes, masked=masked)
+        for name in SCORED
+        for sizes in SEQUENCE_SIZES
+        for masked in (False, True)
+    ),
     *(external_case(sizes) for sizes in TOKEN_SIZES),
 )

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
 from kernel_cases import CASES, GATED, Case, external_case, map_case, score_case
 from kernel_formulas import formula
 from kernel_nodes import run_node
@@ -47,7 +48,7 @@ def forced(kernel_library: Path, tmp_path_factory: pytest.TempPathFactory) -> Ca
 
 
 def assert_agrees(library: Path, case: Case, step: float = 0.0, **how: object) -> None:
-    """At most twice the error of the plain float32 formula, plus the floor; `step` is what rounding the result costs."""
+    """At most twice the error of the plain float32 formula, plus the floor and `step`, the cost of rounding."""
     actual = run_node(library, case.operator, case.inputs, settings=case.settings, **how)
     exact = formula(case.operator, case.inputs, case.settings, np.float64)
     plain = formula(case.operator, case.inputs, case.settings, np.float32)
@@ -159,6 +160,6 @@ def test_wrong_shape_is_refused_with_both_shapes(kernel_library, text):
         else score_case(operator, (2, 3, 4, 6, 3), masked=True)
     )
     replaced = {name: np.zeros(shape, bool if name == "mask" else np.float32) for name, shape in wrong.items()}
-    with pytest.raises(Exception, match="ai.fovea::") as refused:
+    with pytest.raises(Exception, match=r"ai\.fovea::") as refused:
         run_node(kernel_library, operator, case.inputs | replaced, settings=case.settings)
     assert f"{operator}: {text}" in str(refused.value)

@@ -31,10 +31,13 @@ struct Stretch {
   bool first, last;
 };
 
-template <class Term, class Lanes>
-inline void Put(float* c, Vec sum, const Stretch& k, const Term& term, Lanes lanes) {
-  if (!k.first) sum += Load(c, lanes);
-  Store(c, k.last ? term.Finished(sum) : sum, lanes);
+/// body(r, v, where in c, lanes) for every vector of a block.
+template <int kRows, int kVecs, class Lanes, class Body>
+inline void ForBlock(float* c, int64_t columns, Lanes last, Body body) {
+  FOVEA_UNROLLED for (int r = 0; r < kRows; ++r, c += columns) {
+    FOVEA_UNROLLED for (int v = 0; v + 1 < kVecs; ++v) body(r, v, c + v * kLanes, Full{});
+    body(r, kVecs - 1, c + (kVecs - 1) * kLanes, last);
+  }
 }
 
 template <int kRows, int kVecs, class Term, class Lanes>
@@ -47,16 +50,19 @@ inline void ContractBlock(const Contraction& job, const Stretch& stretch, int64_
     Vec of_b[kVecs];
     for (int v = 0; v + 1 < kVecs; ++v) of_b[v] = Load(b + v * kLanes, Full{});
     of_b[kVecs - 1] = Load(b + (kVecs - 1) * kLanes, last);
-    for (int r = 0; r < kRows; ++r) {
+    FOVEA_UNROLLED for (int r = 0; r < kRows; ++r) {
       const Vec of_a = All(a[r * job.depth + k]);
-      for (int v = 0; v < kVecs; ++v) sums[r][v] = term.Added(sums[r][v], of_a, of_b[v], k);
+      FOVEA_UNROLLED for (int v = 0; v < kVecs; ++v) sums[r][v] = term.Added(sums[r][v], of_a, of_b[v], k);
     }
   }
-  for (int r = 0; r < kRows; ++r) {
-    float* c = job.c + (row + r) * job.columns + column;
-    for (int v = 0; v + 1 < kVecs; ++v) Put(c + v * kLanes, sums[r][v], stretch, term, Full{});
-    Put(c + (kVecs - 1) * kLanes, sums[r][kVecs - 1], stretch, term, last);
+  float* c = job.c + row * job.columns + column;
+  if (!stretch.first) {
+    ForBlock<kRows, kVecs>(c, job.columns, last, [&](int r, int v, float* at, auto lanes) { sums[r][v] += Load(at, lanes); });
   }
+  if (stretch.last) {
+    ForBlock<kRows, kVecs>(c, job.columns, last, [&](int r, int v, float*, auto) { sums[r][v] = term.Finished(sums[r][v]); });
+  }
+  ForBlock<kRows, kVecs>(c, job.columns, last, [&](int r, int v, float* at, auto lanes) { Store(at, sums[r][v], lanes); });
 }
 
 template <int kVecs, class Term, class Lanes>

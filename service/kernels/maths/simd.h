@@ -42,7 +42,14 @@ struct Part {
   int64_t count;
 };
 
-inline Vec All(float value) { return Vec{} + value; }
+// Adding to a vector of zeros would be an addition indeed: -0 + 0 is 0.
+#if defined(__AVX512F__)
+inline Vec All(float value) { return _mm512_set1_ps(value); }
+#elif defined(__AVX2__)
+inline Vec All(float value) { return _mm256_set1_ps(value); }
+#else
+inline Vec All(float value) { return Vec{value, value, value, value}; }
+#endif
 
 // Loads and stores ------------------------------------------------------------------------------------------------
 
@@ -220,6 +227,13 @@ inline float MaxOf(Vec v) {
   for (int64_t i = 1; i < kLanes; ++i) largest = v[i] > largest ? v[i] : largest;
   return largest;
 }
+#endif
+
+/// Before a short loop of fixed length: its array of vectors then stays in registers, and is not built in memory.
+#if defined(__clang__)
+#define FOVEA_UNROLLED _Pragma("unroll")
+#else
+#define FOVEA_UNROLLED _Pragma("GCC unroll 8")
 #endif
 
 // Loops -------------------------------------------------------------------------------------------------------------
