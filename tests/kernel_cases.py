@@ -42,9 +42,8 @@ class Case:
     settings: dict[str, float] = field(default_factory=dict)
 
     def __str__(self) -> str:
-        first, *rest = self.inputs.values()
-        masked = ", masked" if "mask" in self.inputs else ""
-        return f"{self.operator}-{'x'.join(map(str, first.shape))}-{'x'.join(map(str, rest[0].shape)) if rest else ''}{masked}"
+        sizes = ["x".join(map(str, array.shape)) for array in list(self.inputs.values())[:2]]
+        return "-".join([self.operator, *sizes, *(["masked"] if "mask" in self.inputs else [])])
 
     def with_dtype(self, dtype: type) -> Case:
         """The same numbers, as far as the dtype holds them."""
