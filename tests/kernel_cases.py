@@ -15,17 +15,13 @@ MAP_SHAPES = (
 )
 SEQUENCE_SIZES = (
     *((1, 1, 1, 1, 1), (2, 3, 5, 7, 11), (1, 7, 15, 16, 17), (3, 1, 64, 31, 1), (1, 16, 17, 128, 33)),
-    *((2, 50, 65, 8, 64), (9, 5, 6, 4, 3), (1, 97, 13, 5, 70), (0, 3, 4, 5, 6), (2, 0, 4, 5, 6), (2, 3, 0, 5, 6)),
+    *((2, 50, 65, 8, 64), (9, 5, 6, 4, 3), (33, 2, 3, 4, 5), (1, 97, 13, 5, 70), (1, 5, 18, 300, 4)),
+    *((0, 3, 4, 5, 6), (2, 0, 4, 5, 6), (2, 3, 0, 5, 6)),
 )
 """(batch, queries, keys, depth, width of a value)"""
 TOKEN_SIZES = (
-    (1, 1, 1, 1),
-    (2, 7, 5, 3),
-    (1, 65, 17, 64),
-    (9, 13, 31, 16),
-    (2, 196, 64, 32),
-    (0, 3, 4, 5),
-    (2, 0, 4, 5),
+    *((1, 1, 1, 1), (2, 7, 5, 3), (1, 65, 17, 64), (9, 13, 31, 16), (2, 196, 64, 32), (1, 40, 300, 18)),
+    *((0, 3, 4, 5), (2, 0, 4, 5), (2, 3, 0, 4)),
 )
 """(batch, tokens, width, slots)"""
 
@@ -76,12 +72,14 @@ def score_case(operator: str, sizes: tuple[int, ...], *, masked: bool = False, s
     """Queries, keys and values; where masked, every third query may attend nothing."""
     batch, queries, keys, depth, width = sizes
     rng = np.random.default_rng(sum(sizes))
-    inputs = {"Q": _normal(rng, batch, queries, depth, scale=scale), "K": _normal(rng, batch, keys, depth, scale=scale)}
+    key_depth = depth + 2 if operator == "BilinearAttention" else depth
+    inputs = {"Q": _normal(rng, batch, queries, depth, scale=scale)}
+    inputs["K"] = _normal(rng, batch, keys, key_depth, scale=scale)
     inputs["V"] = _normal(rng, batch, keys, width)
     if operator == "AdditiveAttention":
         inputs["v"] = _normal(rng, depth)
     if operator == "BilinearAttention":
-        inputs["W"] = _normal(rng, depth, depth, scale=depth**-0.5)
+        inputs["W"] = _normal(rng, depth, key_depth, scale=depth**-0.5)
     if masked:
         inputs["mask"] = rng.random((batch, queries, keys)) < 0.6
         inputs["mask"][:, ::3] = False
@@ -92,7 +90,7 @@ def external_case(sizes: tuple[int, ...]) -> Case:
     """Tokens and the two memories."""
     batch, tokens, width, slots = sizes
     rng = np.random.default_rng(sum(sizes))
-    memories = {name: _normal(rng, slots, width, scale=width**-0.5) for name in ("Mk", "Mv")}
+    memories = {name: _normal(rng, slots, width, scale=max(width, 1) ** -0.5) for name in ("Mk", "Mv")}
     return Case("ExternalAttention", {"X": _normal(rng, batch, tokens, width), **memories}, {"epsilon": 1e-9})
 
 

@@ -28,7 +28,7 @@ def softmax(scores: Array, mask: Array | None, axis: int = -1) -> Array:
     peak = np.where(allowed, scores, -np.inf).max(axis, keepdims=True)
     e = np.where(allowed, np.exp(scores - np.where(np.isfinite(peak), peak, 0)), 0)
     total = e.sum(axis, keepdims=True)
-    return np.divide(e, total, out=np.zeros_like(e), where=total > 0).astype(scores.dtype)
+    return np.divide(e, total, out=np.zeros_like(e), where=allowed.any(axis, keepdims=True)).astype(scores.dtype)
 
 
 def _gated(x: Array, gate: Array) -> tuple[Array, Array]:

@@ -1,6 +1,8 @@
 // The library as ONNX Runtime and the server see it: a table of operators, their registration, and the tally of time.
 #include <chrono>
+#include <cstdio>
 #include <new>
+#include <stdexcept>
 
 #include "glue/kernel.h"
 
@@ -20,17 +22,19 @@ std::vector<Operator> AllOperators() {
   return all;
 }
 
+// Kept for good, like everything that a thread may still use while the process exits.
 const std::vector<Operator>& Operators() {
-  static const std::vector<Operator> all = AllOperators();
+  static const auto& all = *new std::vector<Operator>(AllOperators());
   return all;
 }
 
-thread_local std::vector<Spent> tally(Operators().size());
+constexpr size_t kMostOperators = 64;
+thread_local Spent tally[kMostOperators];
 
 /// Adds to the calling thread's tally from its construction to its end.
 class Timed {
  public:
-  explicit Timed(size_t index) : spent_(tally[index]), start_(Clock::now()) {}
+  explicit Timed(size_t index) noexcept : spent_(tally[index]), start_(Clock::now()) {}
   ~Timed() {
     spent_.nanoseconds += std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - start_).count();
     ++spent_.calls;
@@ -41,21 +45,27 @@ class Timed {
   Clock::time_point start_;
 };
 
+OrtStatusPtr Failed(OrtErrorCode code, const char* name, const char* what) noexcept {
+  char text[1024];
+  std::snprintf(text, sizeof text, "ai.fovea::%s: %s", name, what);
+  return Ort::GetApi().CreateStatus(code, text);
+}
+
 /// Runs `work`; what it throws becomes a status that names the operator.
 template <class Work>
 OrtStatusPtr Guarded(const char* name, const Work& work) noexcept {
   try {
     work();
     return nullptr;
+  } catch (const Refusal& refusal) {
+    return Failed(ORT_INVALID_ARGUMENT, name, refusal.what());
+  } catch (const Ort::Exception& error) {
+    return Failed(error.GetOrtErrorCode(), name, error.what());
   } catch (const std::exception& error) {
-    try {
-      const std::string text = std::string("ai.fovea::") + name + ": " + error.what();
-      return Ort::GetApi().CreateStatus(ORT_INVALID_ARGUMENT, text.c_str());
-    } catch (...) {
-    }
+    return Failed(ORT_FAIL, name, error.what());
   } catch (...) {
+    return Failed(ORT_FAIL, name, "it failed");
   }
-  return Ort::GetApi().CreateStatus(ORT_FAIL, "a fused kernel failed");
 }
 
 struct RunningKernel {
@@ -117,19 +127,15 @@ class CustomOp : public Ort::CustomOpBase<CustomOp, RunningKernel, true> {
 
 /// The operators of the CPU, made once; sessions share them.
 const Ort::CustomOpDomain& CpuDomain() {
-  static const std::vector<std::unique_ptr<CustomOp>> ops = [] {
-    std::vector<std::unique_ptr<CustomOp>> made;
+  static const auto& domain = *[] {
+    if (Operators().size() > kMostOperators) throw std::length_error("more operators than the tally has room for");
+    auto filled = std::make_unique<Ort::CustomOpDomain>("ai.fovea");
     for (size_t i = 0; i < Operators().size(); ++i) {
       for (const auto element : {ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT, ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16}) {
-        made.push_back(std::make_unique<CustomOp>(i, element));
+        filled->Add(new CustomOp(i, element));
       }
     }
-    return made;
-  }();
-  static const Ort::CustomOpDomain domain = [] {
-    Ort::CustomOpDomain filled("ai.fovea");
-    for (const auto& op : ops) filled.Add(op.get());
-    return filled;
+    return filled.release();
   }();
   return domain;
 }
@@ -152,8 +158,11 @@ struct FoveaTally {
 /// Registers the kernels of the session's device: the entry `fovea.device`, the CPU where there is none.
 FOVEA_EXPORT OrtStatus* ORT_API_CALL RegisterCustomOps(OrtSessionOptions* options, const OrtApiBase* base) {
   const OrtApi* api = base->GetApi(ORT_API_VERSION);
-  if (api == nullptr) return nullptr;  // an older runtime than the headers: it runs the bodies
-  Ort::InitApi(api);
+  if (api == nullptr) {
+    return base->GetApi(1)->CreateStatus(ORT_FAIL, "the kernels were built for a newer ONNX Runtime than this one");
+  }
+  static const bool once = (Ort::InitApi(api), true);
+  (void)once;
   return fovea::Guarded("RegisterCustomOps", [&] {
     fovea::BestMaths();  // chosen now, by the environment of the moment, rather than in the first run
     Ort::UnownedSessionOptions session(options);
@@ -162,9 +171,9 @@ FOVEA_EXPORT OrtStatus* ORT_API_CALL RegisterCustomOps(OrtSessionOptions* option
 }
 
 /// Writes what the calling thread spent in each operator since it last asked, at most `capacity` entries; how many.
-FOVEA_EXPORT size_t FoveaReadTally(fovea::FoveaTally* entries, size_t capacity) {
+FOVEA_EXPORT size_t FoveaReadTally(fovea::FoveaTally* entries, size_t capacity) noexcept {
   size_t written = 0;
-  for (size_t i = 0; i < fovea::Operators().size() && written < capacity; ++i) {
+  for (size_t i = 0; i < fovea::kMostOperators && written < capacity; ++i) {
     if (fovea::tally[i].calls == 0) continue;
     entries[written++] = {fovea::Operators()[i].name, fovea::tally[i].nanoseconds, fovea::tally[i].calls};
     fovea::tally[i] = {};

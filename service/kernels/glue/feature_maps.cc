@@ -7,15 +7,6 @@
 namespace fovea {
 namespace {
 
-/// Of a job: about 5 µs of work, against about 1 µs to hand it to another thread.
-constexpr int64_t kLeastElements = 16 * 1024;
-
-int64_t Product(const Shape& shape, size_t first, size_t last) {
-  int64_t product = 1;
-  for (size_t i = first; i < last; ++i) product *= shape[i];
-  return product;
-}
-
 template <class T>
 Input<T> FeatureMap(const Call& call, size_t index) {
   Input<T> x = call.In<T>(index);
@@ -32,11 +23,13 @@ const T* Residual(const Call& call, size_t index, const Shape& shape) {
   return r.data;
 }
 
-enum class ChannelGate { kNone, kMean, kMlpOfMean, kMlpOfMeanAndMax };
+/// What the gate of a channel is made from: nothing (there is none), the mean of its plane, or dense layers over the
+/// means, or means and maxima, of all channels.
+enum class Channels { kNone, kMean, kMlpOfMean, kMlpOfMeanAndMax };
 
 /// What distinguishes the gated operators.
 struct Gates {
-  ChannelGate channel;
+  Channels channel;
   bool position;
   bool residual;
 };
@@ -82,10 +75,14 @@ struct Workspace {
 
   Workspace(const Plan<T>& plan, float* memory) {
     const auto take = [&memory](int64_t floats) { return std::exchange(memory, memory + floats); };
-    mean = take(plan.channels), max = take(plan.channels), gate = take(plan.channels);
+    mean = take(plan.channels);
+    max = take(plan.channels);
+    gate = take(plan.channels);
     hidden = take(plan.layers ? plan.layers->hidden : 0);
     const int64_t pixels = plan.convolution ? plan.pixels : 0;
-    channel_mean = take(pixels), channel_max = take(pixels), map = take(pixels);
+    channel_mean = take(pixels);
+    channel_max = take(pixels);
+    map = take(pixels);
     convolution = take(plan.convolution_scratch());
   }
 };
@@ -117,22 +114,21 @@ class GatedAttention : public Kernel {
     const Plan<T> plan = PlanFor(call, x.shape);
     const T* r = kGates.residual ? Residual<T>(call, kInputs - 1, x.shape) : nullptr;
     T* y = call.Out<T>(0, x.shape);
-    T* gate = kGates.channel == ChannelGate::kNone ? nullptr : call.Out<T>(1, {images, plan.channels});
+    T* gate = kGates.channel == Channels::kNone ? nullptr : call.Out<T>(1, {images, plan.channels});
     T* map = kGates.position ? call.Out<T>(kOutputs - 1, {images, 1, x.shape[2], x.shape[3]}) : nullptr;
-    const Scratch scratch(images * plan.floats());
-    call.ForEntries(images, [&](int64_t n, const auto& split) {
+    call.ForEntries(images, plan.floats(), [&](int64_t n, float* memory, const auto& split) {
       const int64_t at = n * plan.channels * plan.pixels;
       const Image<T> image{x.data + at, r ? r + at : nullptr, y + at, gate ? gate + n * plan.channels : nullptr,
                            map ? map + n * plan.pixels : nullptr};
-      Attend(plan, image, scratch.get() + n * plan.floats(), split);
+      Attend(plan, image, memory, split);
     });
   }
 
   static constexpr Gates kGates = GatesType::kGates;
   static constexpr bool kDense =
-      kGates.channel == ChannelGate::kMlpOfMean || kGates.channel == ChannelGate::kMlpOfMeanAndMax;
+      kGates.channel == Channels::kMlpOfMean || kGates.channel == Channels::kMlpOfMeanAndMax;
   static constexpr size_t kInputs = 1 + (kDense ? 4 : 0) + (kGates.position ? 1 : 0) + (kGates.residual ? 1 : 0);
-  static constexpr size_t kOutputs = 1 + (kGates.channel != ChannelGate::kNone ? 1 : 0) + (kGates.position ? 1 : 0);
+  static constexpr size_t kOutputs = 1 + (kGates.channel != Channels::kNone ? 1 : 0) + (kGates.position ? 1 : 0);
 
  private:
   static Plan<T> PlanFor(const Call& call, const Shape& x) {
@@ -159,8 +155,8 @@ class GatedAttention : public Kernel {
   template <class Split>
   static const float* GateChannels(const Plan<T>& plan, const Image<T>& image, const Workspace<T>& work,
                                    const Split& split) {
-    if constexpr (kGates.channel == ChannelGate::kNone) return nullptr;
-    constexpr bool kMax = kGates.channel == ChannelGate::kMlpOfMeanAndMax;
+    if constexpr (kGates.channel == Channels::kNone) return nullptr;
+    constexpr bool kMax = kGates.channel == Channels::kMlpOfMeanAndMax;
     split(plan.channels, LeastPlanes(plan), [&](int64_t begin, int64_t end) noexcept {
       Maps<T>().pool(image.x + begin * plan.pixels, end - begin, plan.pixels, work.mean + begin,
                      kMax ? work.max + begin : nullptr);
@@ -188,7 +184,7 @@ class GatedAttention : public Kernel {
   }
 };
 
-template <ChannelGate kChannel, bool kPosition, bool kResidual>
+template <Channels kChannel, bool kPosition, bool kResidual>
 struct With {
   static constexpr Gates kGates{kChannel, kPosition, kResidual};
 };
@@ -203,7 +199,7 @@ class SimamAttention : public Kernel {
     const T* r = kResidual ? Residual<T>(call, 1, x.shape) : nullptr;
     T* y = call.Out<T>(0, x.shape);
     T* weights = call.Out<T>(1, x.shape);
-    const int64_t planes = Product(x.shape, 0, 2), pixels = Product(x.shape, 2, 4);
+    const int64_t planes = x.shape[0] * x.shape[1], pixels = x.shape[2] * x.shape[3];
     if (planes == 0 || pixels == 0) return;
     call.Split(planes, kLeastElements / 4 / pixels + 1, [&](int64_t begin, int64_t end) noexcept {
       const int64_t at = begin * pixels;
@@ -232,14 +228,14 @@ Operator Simam(const char* name) {
 
 std::vector<Operator> FeatureMapOperators() {
   return {
-      Gated<With<ChannelGate::kMlpOfMean, false, false>>("SqueezeExcitation"),
-      Gated<With<ChannelGate::kMlpOfMean, false, true>>("SqueezeExcitationAddRelu"),
-      Gated<With<ChannelGate::kMean, false, false>>("SqueezeGate"),
-      Gated<With<ChannelGate::kMean, false, true>>("SqueezeGateAddRelu"),
-      Gated<With<ChannelGate::kNone, true, false>>("SpatialAttention"),
-      Gated<With<ChannelGate::kNone, true, true>>("SpatialAttentionAddRelu"),
-      Gated<With<ChannelGate::kMlpOfMeanAndMax, true, false>>("CBAM"),
-      Gated<With<ChannelGate::kMlpOfMeanAndMax, true, true>>("CBAMAddRelu"),
+      Gated<With<Channels::kMlpOfMean, false, false>>("SqueezeExcitation"),
+      Gated<With<Channels::kMlpOfMean, false, true>>("SqueezeExcitationAddRelu"),
+      Gated<With<Channels::kMean, false, false>>("SqueezeGate"),
+      Gated<With<Channels::kMean, false, true>>("SqueezeGateAddRelu"),
+      Gated<With<Channels::kNone, true, false>>("SpatialAttention"),
+      Gated<With<Channels::kNone, true, true>>("SpatialAttentionAddRelu"),
+      Gated<With<Channels::kMlpOfMeanAndMax, true, false>>("CBAM"),
+      Gated<With<Channels::kMlpOfMeanAndMax, true, true>>("CBAMAddRelu"),
       Simam<false>("SimAM"),
       Simam<true>("SimAMAddRelu"),
   };

@@ -1,5 +1,9 @@
 #include "glue/kernel.h"
 
+#if !defined(FOVEA_ONLY_PORTABLE)
+#include <cpuid.h>
+#endif
+
 #include <cstdlib>
 #include <cstring>
 
@@ -9,6 +13,12 @@ std::string ToText(const Shape& shape) {
   std::string text = "[";
   for (size_t i = 0; i < shape.size(); ++i) text += (i == 0 ? "" : ", ") + std::to_string(shape[i]);
   return text + "]";
+}
+
+int64_t Elements(const Shape& shape) {
+  int64_t product = 1;
+  for (const int64_t size : shape) product *= size;
+  return product;
 }
 
 void RequireShape(const char* name, const Shape& shape, const Shape& expected) {
@@ -25,11 +35,19 @@ struct InstructionSet {
   bool supported;
 };
 
+#if !defined(FOVEA_ONLY_PORTABLE)
+/// The bit of F16C, which Clang's __builtin_cpu_supports does not know by name.
+bool ConvertsHalves() {
+  unsigned int a = 0, b = 0, c = 0, d = 0;
+  return __get_cpuid(1, &a, &b, &c, &d) != 0 && (c & bit_F16C) != 0;
+}
+#endif
+
 std::vector<InstructionSet> InstructionSets() {
   std::vector<InstructionSet> sets;
 #if !defined(FOVEA_ONLY_PORTABLE)
   __builtin_cpu_init();
-  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && ConvertsHalves();
   const bool avx512 = avx2 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
   sets.push_back({"avx512", &avx512::kMaths, avx512});

@@ -34,6 +34,12 @@ class Refusal : public std::runtime_error {
 /// Refuses unless `shape` is what `expected` says, where -1 stands for any size: "W1 is [4, 60], expected [-1, 64]".
 void RequireShape(const char* name, const Shape& shape, const Shape& expected);
 
+/// Of a job: some 5 µs of work, against 1 µs to hand it to another thread.
+constexpr int64_t kLeastElements = 16 * 1024;
+
+/// The product of all sizes.
+int64_t Elements(const Shape& shape);
+
 /// An input. `data` is null where an optional input was not given.
 template <class T>
 struct Input {
@@ -50,6 +56,9 @@ class Scratch {
  private:
   std::unique_ptr<float[]> memory_;
 };
+
+/// How work(begin, end) gets over [0, count): all of it here and now. See Call::Split for the other way.
+constexpr auto kAlone = [](int64_t count, int64_t, const auto& work) { work(int64_t{0}, count); };
 
 /// One execution of one node.
 class Call {
@@ -87,24 +96,34 @@ class Call {
         static_cast<size_t>(jobs), 0, const_cast<Share<Work>*>(&share));
   }
 
-  /// attend(i, split) for every entry of a batch. Many entries are shared out whole: each is read from memory once and
-  /// then from the cache, and `split` runs its work at once. Of few, `split` shares out the parts.
+  /// attend(i, memory, split) for every entry of a batch, with `floats` of scratch memory. Many entries are shared out
+  /// whole: each is read from memory once and then from the cache, and `split` runs its work at once. Of few, `split`
+  /// shares out the parts.
   template <class Attend>
-  void ForEntries(int64_t entries, const Attend& attend) const {
-    constexpr int64_t kMany = 8;
-    if (entries >= kMany) {
-      Split(entries, 1, [&](int64_t begin, int64_t end) noexcept {
-        const auto alone = [](int64_t count, int64_t, const auto& work) { work(int64_t{0}, count); };
-        for (int64_t i = begin; i < end; ++i) attend(i, alone);
-      });
-    } else {
-      const auto shared = [this](int64_t count, int64_t least, const auto& work) { Split(count, least, work); };
-      for (int64_t i = 0; i < entries; ++i) attend(i, shared);
-    }
+  void ForEntries(int64_t entries, int64_t floats, const Attend& attend) const {
+    if (entries >= kMany) return ForWholeEntries(entries, floats, attend);
+    const auto shared = [this](int64_t count, int64_t least, const auto& work) { this->Split(count, least, work); };
+    const Scratch scratch(floats);
+    for (int64_t i = 0; i < entries; ++i) attend(i, scratch.get(), shared);
   }
+
+  /// How many of an entry's `parts` may be in work at once, each with scratch memory of its own.
+  static int64_t PartsAtOnce(int64_t entries, int64_t parts) { return entries >= kMany ? 1 : std::min(parts, kLanes); }
 
  private:
   static constexpr int64_t kMostJobs = 256;  // enough for any number of cores to share evenly
+  static constexpr int64_t kLanes = 32;      // what needs memory of its own: evenly enough, and bounded in large batches
+  static constexpr int64_t kMany = 8;
+
+  template <class Attend>
+  void ForWholeEntries(int64_t entries, int64_t floats, const Attend& attend) const {
+    const int64_t lanes = std::min(entries, kLanes);
+    const Scratch scratch(lanes * floats);
+    Split(lanes, 1, [&](int64_t begin, int64_t end) noexcept {
+      float* memory = scratch.get() + begin * floats;
+      for (int64_t i = entries * begin / lanes; i < entries * end / lanes; ++i) attend(i, memory, kAlone);
+    });
+  }
 
   template <class Work>
   struct Share {

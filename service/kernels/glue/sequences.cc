@@ -8,8 +8,7 @@ namespace fovea {
 namespace {
 
 constexpr int64_t kBlockQueries = 48;  // a multiple of the 4 or 6 rows that the maths takes at once
-constexpr int64_t kMostLanes = 32;     // blocks that may be in work at once, each with scratch memory of its own
-constexpr int64_t kLeastTokens = 64;   // of a job
+constexpr int64_t kLeastRows = 64;     // of a job that multiplies rows by a matrix
 
 const SequenceMaths& Sequences() { return BestMaths().sequences; }
 
@@ -20,13 +19,16 @@ constexpr bool kIsFloat = std::is_same_v<T, float>;
 template <class T>
 class InFloat {
  public:
-  explicit InFloat(const Input<T>& input) : shape(input.shape) {
+  template <class Split>
+  InFloat(const Input<T>& input, const Split& split) : shape(input.shape) {
     if constexpr (kIsFloat<T>) {
       data_ = input.data;
     } else if (input.data != nullptr) {
       const int64_t n = Elements(input.shape);
       widened_ = std::make_unique<Scratch>(n);
-      Sequences().widen(input.data, n, widened_->get());
+      split(n, kLeastElements, [&](int64_t begin, int64_t end) noexcept {
+        Sequences().widen(input.data + begin, end - begin, widened_->get() + begin);
+      });
       data_ = widened_->get();
     }
   }
@@ -35,12 +37,6 @@ class InFloat {
   const Shape shape;
 
  private:
-  static int64_t Elements(const Shape& shape) {
-    int64_t product = 1;
-    for (const int64_t size : shape) product *= size;
-    return product;
-  }
-
   const float* data_ = nullptr;
   std::unique_ptr<Scratch> widened_;
 };
@@ -67,63 +63,118 @@ struct Target {
 
 enum class Score { kAdditive, kDistance, kDot, kBilinear };
 
+/// Additive scores have a vector of their own, bilinear ones a matrix.
+template <Score kScore>
+constexpr bool kOwnInput = kScore == Score::kAdditive || kScore == Score::kBilinear;
+
 struct Sizes {
-  int64_t batch, queries, keys, depth, width;  ///< depth: what queries and keys are compared on; width: of a value
+  int64_t batch, queries, keys;
+  int64_t given;  ///< size of a query as it comes in
+  int64_t depth;  ///< what queries and keys are compared on
+  int64_t width;  ///< of a value
+
+  int64_t blocks() const { return (queries + kBlockQueries - 1) / kBlockQueries; }
+  int64_t block_floats() const { return std::min(kBlockQueries, queries) * (keys + width); }
+};
+
+/// One call: whole tensors; `own`, `mask` and `p` may be null.
+template <class T>
+struct Problem {
+  Sizes sizes;
+  const float *q, *k, *v, *own;
+  const uint8_t* mask;
+  T *y, *p;
+  float scale;
+};
+
+/// One entry of the batch: its keys and queries made ready once, then block by block.
+template <class T, Score kScore>
+class Entry {
+ public:
+  static int64_t Floats(const Sizes& sizes) {
+    return sizes.depth * (sizes.keys + (kOwnInput<kScore> ? sizes.queries : 0));
+  }
+
+  Entry(const Problem<T>& problem, int64_t index, float* memory)
+      : problem_(problem), sizes_(problem.sizes), index_(index), keys_(memory),
+        queries_(memory + sizes_.depth * sizes_.keys) {}
+
+  template <class Split>
+  void Prepare(const Split& split) {
+    Sequences().transpose(problem_.k + index_ * sizes_.keys * sizes_.depth, sizes_.keys, sizes_.depth, keys_);
+    if constexpr (kScore == Score::kBilinear) {
+      split(sizes_.queries, kLeastRows, [&](int64_t begin, int64_t end) noexcept {
+        Sequences().multiply(given_queries() + begin * sizes_.given, problem_.own, queries_ + begin * sizes_.depth,
+                             end - begin, sizes_.given, sizes_.depth, 1.0f);
+      });
+    } else if constexpr (kScore == Score::kAdditive) {
+      const int64_t queries = sizes_.queries * sizes_.depth, all = queries + sizes_.keys * sizes_.depth;
+      std::copy_n(given_queries(), queries, queries_);
+      exponential_ = Sequences().exponentials_fit(keys_, all);  // queries follow keys
+      if (!exponential_) return;
+      split(all, kLeastElements / 8, [&](int64_t begin, int64_t end) noexcept {
+        Sequences().exponentials(keys_ + begin, end - begin);
+      });
+    }
+  }
+
+  /// Attends with query rows [first, first + rows); `memory` is scratch of sizes.block_floats().
+  void Attend(int64_t first, int64_t rows, float* memory) const {
+    const int64_t row = index_ * sizes_.queries + first;
+    const Target<T> probabilities{problem_.p == nullptr ? nullptr : problem_.p + row * sizes_.keys, memory};
+    const Target<T> values{problem_.y + row * sizes_.width, memory + rows * sizes_.keys};
+    float* scores = probabilities.floats();
+    Compare({(kOwnInput<kScore> ? queries_ : given_queries()) + first * sizes_.depth, keys_, problem_.own, scores, rows,
+             sizes_.keys, sizes_.depth, problem_.scale});
+    const uint8_t* mask = problem_.mask == nullptr ? nullptr : problem_.mask + row * sizes_.keys;
+    Sequences().softmax_rows(scores, mask, rows, sizes_.keys);
+    Sequences().multiply(scores, problem_.v + index_ * sizes_.keys * sizes_.width, values.floats(), rows, sizes_.keys,
+                         sizes_.width, 1.0f);
+    probabilities.Deliver(rows * sizes_.keys);
+    values.Deliver(rows * sizes_.width);
+  }
+
+ private:
+  const float* given_queries() const { return problem_.q + index_ * sizes_.queries * sizes_.given; }
+
+  void Compare(const ScoreBlock& block) const {
+    const SequenceMaths& maths = Sequences();
+    if constexpr (kScore == Score::kAdditive) {
+      exponential_ ? maths.additive_scores_of_exponentials(block) : maths.additive_scores(block);
+    } else if constexpr (kScore == Score::kDistance) {
+      maths.distance_scores(block);
+    } else {
+      maths.multiply(block.q, block.keys, block.scores, block.queries, block.depth, block.keys_count, block.scale);
+    }
+  }
+
+  const Problem<T>& problem_;
+  const Sizes& sizes_;
+  int64_t index_;
+  float *keys_, *queries_;
+  bool exponential_ = false;
 };
 
 template <class T, Score kScore>
 class ScoreAttention : public Kernel {
  public:
-  static constexpr bool kOwnInput = kScore == Score::kAdditive || kScore == Score::kBilinear;
-  static constexpr size_t kInputs = kOwnInput ? 4 : 3;
+  static constexpr size_t kInputs = kOwnInput<kScore> ? 4 : 3;
 
   explicit ScoreAttention(const Info& info) {
     if constexpr (kScore != Score::kAdditive) scale_ = info.GetAttribute<float>("scale");
   }
 
   void Compute(const Call& call) const override {
-    const InFloat<T> q(call.In<T>(0)), k(call.In<T>(1)), v(call.In<T>(2));
-    const InFloat<T> own(kOwnInput ? call.In<T>(3) : Input<T>{});
+    const auto split = [&](int64_t count, int64_t least, const auto& work) { call.Split(count, least, work); };
+    const InFloat<T> q(call.In<T>(0), split), k(call.In<T>(1), split), v(call.In<T>(2), split);
+    const InFloat<T> own(kOwnInput<kScore> ? call.In<T>(3) : Input<T>{}, split);
     const Sizes sizes = Checked(q.shape, k.shape, v.shape, own.shape);
     const Input<bool> mask = call.In<bool>(kInputs);
     if (mask.data != nullptr) RequireShape("mask", mask.shape, {sizes.batch, sizes.queries, sizes.keys});
     T* y = call.Out<T>(0, {sizes.batch, sizes.queries, sizes.width});
     T* p = call.Out<T>(1, {sizes.batch, sizes.queries, sizes.keys});
-
-    const Scratch keys(sizes.batch * sizes.depth * sizes.keys);
-    const Scratch queries(kOwnInput ? sizes.batch * sizes.queries * sizes.depth : 0);
-    const std::unique_ptr<bool[]> exponential(new bool[static_cast<size_t>(sizes.batch)]());
-    call.Split(sizes.batch, 1, [&](int64_t begin, int64_t end) noexcept {
-      for (int64_t b = begin; b < end; ++b) {
-        float* keys_of_b = keys.get() + b * sizes.depth * sizes.keys;
-        Sequences().transpose(k.data() + b * sizes.keys * sizes.depth, sizes.keys, sizes.depth, keys_of_b);
-        float* queries_of_b = queries.get() + (kOwnInput ? b * sizes.queries * sizes.depth : 0);
-        const float* q_of_b = q.data() + b * sizes.queries * q.shape[2];
-        exponential[b] = Prepare(sizes, q_of_b, own, queries_of_b, keys_of_b);
-      }
-    });
-    const float* compared = kOwnInput ? queries.get() : q.data();
     const auto* allowed = reinterpret_cast<const uint8_t*>(mask.data);
-    RunBlocks(call, sizes, [&](int64_t b, int64_t first, int64_t rows, float* memory) noexcept {
-      const int64_t row = b * sizes.queries + first;
-      const Target<T> probabilities{p == nullptr ? nullptr : p + row * sizes.keys, memory};
-      const ScoreBlock block{compared + row * sizes.depth,
-                             keys.get() + b * sizes.depth * sizes.keys,
-                             own.data(),
-                             probabilities.floats(),
-                             rows,
-                             sizes.keys,
-                             sizes.depth,
-                             scale_};
-      Compare(block, exponential[b]);
-      Sequences().softmax_rows(block.scores, allowed == nullptr ? nullptr : allowed + row * sizes.keys, rows,
-                               sizes.keys);
-      const Target<T> values{y + row * sizes.width, memory + rows * sizes.keys};
-      Sequences().multiply(block.scores, v.data() + b * sizes.keys * sizes.width, values.floats(), rows, sizes.keys,
-                           sizes.width, 1.0f);
-      probabilities.Deliver(rows * sizes.keys);
-      values.Deliver(rows * sizes.width);
-    });
+    Run(call, {sizes, q.data(), k.data(), v.data(), own.data(), allowed, y, p, scale_});
   }
 
  private:
@@ -133,51 +184,25 @@ class ScoreAttention : public Kernel {
     RequireShape("V", v, {q[0], k[1], -1});
     if (kScore == Score::kAdditive) RequireShape("v", own, {q[2]});
     if (kScore == Score::kBilinear) RequireShape("W", own, {q[2], k[2]});
-    return {q[0], q[1], k[1], k[2], v[2]};
+    return {q[0], q[1], k[1], q[2], k[2], v[2]};
   }
 
-  /// What is done once for a batch entry's queries and transposed keys; true where additive scores run on exponentials.
-  static bool Prepare(const Sizes& sizes, const float* q, const InFloat<T>& own, float* queries, float* keys) {
-    if constexpr (kScore == Score::kBilinear) {
-      Sequences().multiply(q, own.data(), queries, sizes.queries, own.shape[0], sizes.depth, 1.0f);
-    }
-    if constexpr (kScore == Score::kAdditive) {
-      const int64_t query_floats = sizes.queries * sizes.depth, key_floats = sizes.keys * sizes.depth;
-      std::copy_n(q, query_floats, queries);
-      if (Sequences().exponentials_fit(queries, query_floats) && Sequences().exponentials_fit(keys, key_floats)) {
-        Sequences().exponentials(queries, query_floats);
-        Sequences().exponentials(keys, key_floats);
-        return true;
-      }
-    }
-    return false;
-  }
-
-  static void Compare(const ScoreBlock& block, bool exponential) {
-    if constexpr (kScore == Score::kAdditive) {
-      const SequenceMaths& maths = Sequences();
-      exponential ? maths.additive_scores_of_exponentials(block) : maths.additive_scores(block);
-    } else if constexpr (kScore == Score::kDistance) {
-      Sequences().distance_scores(block);
-    } else {
-      Sequences().multiply(block.q, block.keys, block.scores, block.queries, block.depth, block.keys_count,
-                           block.scale);
-    }
-  }
-
-  /// work(batch entry, first query, queries, memory for their scores and values), for every block.
-  template <class Work>
-  static void RunBlocks(const Call& call, const Sizes& sizes, const Work& work) {
-    const int64_t per_entry = (sizes.queries + kBlockQueries - 1) / kBlockQueries;
-    const int64_t blocks = sizes.batch * per_entry, lanes = std::min(blocks, kMostLanes);
+  /// Blocks of an entry share its keys; `lanes` of them are in work at once.
+  static void Run(const Call& call, const Problem<T>& problem) {
+    const Sizes& sizes = problem.sizes;
+    const int64_t blocks = sizes.blocks(), lanes = Call::PartsAtOnce(sizes.batch, blocks);
+    const int64_t prepared = Entry<T, kScore>::Floats(sizes), per_block = sizes.block_floats();
     if (blocks == 0) return;
-    const int64_t floats = std::min(kBlockQueries, sizes.queries) * (sizes.keys + sizes.width);
-    const Scratch scratch(lanes * floats);
-    call.Split(lanes, 1, [&](int64_t begin, int64_t end) noexcept {
-      for (int64_t block = blocks * begin / lanes; block < blocks * end / lanes; ++block) {
-        const int64_t first = block % per_entry * kBlockQueries;
-        work(block / per_entry, first, std::min(kBlockQueries, sizes.queries - first), scratch.get() + begin * floats);
-      }
+    call.ForEntries(sizes.batch, prepared + lanes * per_block, [&](int64_t index, float* memory, const auto& split) {
+      Entry<T, kScore> entry(problem, index, memory);
+      entry.Prepare(split);
+      split(lanes, 1, [&](int64_t begin, int64_t end) noexcept {
+        float* block_memory = memory + prepared + begin * per_block;
+        for (int64_t block = blocks * begin / lanes; block < blocks * end / lanes; ++block) {
+          const int64_t first = block * kBlockQueries;
+          entry.Attend(first, std::min(kBlockQueries, sizes.queries - first), block_memory);
+        }
+      });
     });
   }
 
@@ -193,54 +218,68 @@ class ExternalAttention : public Kernel {
     if (constant == 0) return;
     const Shape shape = keys.GetTensorTypeAndShapeInfo().GetShape();
     if (shape.size() != 2) return;  // Compute refuses it
-    constant_keys_ = Transposed(InFloat<T>({static_cast<const T*>(keys.GetTensorRawData()), shape}));
+    constant_keys_ = Transposed({static_cast<const T*>(keys.GetTensorRawData()), shape}, kAlone);
   }
 
   void Compute(const Call& call) const override {
+    const auto split = [&](int64_t count, int64_t least, const auto& work) { call.Split(count, least, work); };
     const Input<T> x_in = call.In<T>(0), keys_in = call.In<T>(1), values_in = call.In<T>(2);
-    RequireShape("X", x_in.shape, {-1, -1, -1});
-    const int64_t batch = x_in.shape[0], tokens = x_in.shape[1], width = x_in.shape[2];
-    RequireShape("Mk", keys_in.shape, {-1, width});
-    const int64_t slots = keys_in.shape[0];
-    RequireShape("Mv", values_in.shape, {slots, width});
+    const Sizes sizes = Checked(x_in.shape, keys_in.shape, values_in.shape);
     T* y = call.Out<T>(0, x_in.shape);
-    T* a = call.Out<T>(1, {batch, tokens, slots});
-    if (batch == 0 || tokens == 0 || width == 0) return;
-
-    const InFloat<T> x(x_in), values(values_in);
-    const auto own_keys = constant_keys_ ? nullptr : Transposed(InFloat<T>(keys_in));
+    T* a = call.Out<T>(1, {sizes.batch, sizes.tokens, sizes.slots});
+    if (sizes.tokens == 0) return;
+    const InFloat<T> x(x_in, split), values(values_in, split);
+    const auto own_keys = constant_keys_ ? nullptr : Transposed(keys_in, split);
     const float* keys = (constant_keys_ ? constant_keys_ : own_keys)->get();
-    const int64_t floats = 2 * slots + tokens * (slots + (kIsFloat<T> ? 0 : width));
-    const Scratch scratch(batch * floats);
-    const auto attend = [&](int64_t b, const auto& split) {
-      float* memory = scratch.get() + b * floats;
-      const float* rows = x.data() + b * tokens * width;
-      const Target<T> map{a == nullptr ? nullptr : a + b * tokens * slots, memory + 2 * slots};
-      const Target<T> out{y + b * tokens * width, memory + 2 * slots + tokens * slots};
-      float *scores = map.floats(), *result = out.floats();
-      split(tokens, kLeastTokens, [&](int64_t begin, int64_t end) noexcept {
-        Sequences().multiply(rows + begin * width, keys, scores + begin * slots, end - begin, width, slots, 1.0f);
-      });
-      Sequences().normalise_twice(scores, tokens, slots, epsilon_, memory);
-      split(tokens, kLeastTokens, [&](int64_t begin, int64_t end) noexcept {
-        Sequences().multiply(scores + begin * slots, values.data(), result + begin * width, end - begin, slots, width,
-                             1.0f);
-      });
-      map.Deliver(tokens * slots);
-      out.Deliver(tokens * width);
-    };
-    call.ForEntries(batch, attend);
+    call.ForEntries(sizes.batch, sizes.floats(), [&](int64_t b, float* memory, const auto& share) {
+      const Target<T> map{a == nullptr ? nullptr : a + b * sizes.map(), memory + 2 * sizes.slots};
+      const Target<T> out{y + b * sizes.out(), memory + 2 * sizes.slots + sizes.map()};
+      Attend(sizes, x.data() + b * sizes.out(), keys, values.data(), map.floats(), out.floats(), memory, share);
+      map.Deliver(sizes.map());
+      out.Deliver(sizes.out());
+    });
   }
 
  private:
-  static std::shared_ptr<const Scratch> Transposed(const InFloat<T>& keys) {
-    auto to = std::make_shared<const Scratch>(keys.shape[0] * keys.shape[1]);
+  struct Sizes {
+    int64_t batch, tokens, width, slots;
+
+    int64_t map() const { return tokens * slots; }
+    int64_t out() const { return tokens * width; }
+    int64_t floats() const { return 2 * slots + map() + (kIsFloat<T> ? 0 : out()); }
+  };
+
+  static Sizes Checked(const Shape& x, const Shape& keys, const Shape& values) {
+    RequireShape("X", x, {-1, -1, -1});
+    RequireShape("Mk", keys, {-1, x[2]});
+    RequireShape("Mv", values, {keys[0], x[2]});
+    return {x[0], x[1], x[2], keys[0]};
+  }
+
+  /// One entry: x (tokens, width) -> map (tokens, slots) -> out (tokens, width).
+  template <class Split>
+  void Attend(const Sizes& sizes, const float* x, const float* keys, const float* values, float* map, float* out,
+              float* scratch, const Split& split) const {
+    const auto multiply = [&](const float* rows, const float* by, float* to, int64_t depth, int64_t columns) {
+      split(sizes.tokens, kLeastRows, [&](int64_t begin, int64_t end) noexcept {
+        Sequences().multiply(rows + begin * depth, by, to + begin * columns, end - begin, depth, columns, 1.0f);
+      });
+    };
+    multiply(x, keys, map, sizes.width, sizes.slots);
+    Sequences().normalise_twice(map, sizes.tokens, sizes.slots, epsilon_, scratch);
+    multiply(map, values, out, sizes.slots, sizes.width);
+  }
+
+  template <class Split>
+  static std::unique_ptr<const Scratch> Transposed(const Input<T>& given, const Split& split) {
+    const InFloat<T> keys(given, split);
+    auto to = std::make_unique<const Scratch>(Elements(given.shape));
     Sequences().transpose(keys.data(), keys.shape[0], keys.shape[1], to->get());
     return to;
   }
 
   float epsilon_;
-  std::shared_ptr<const Scratch> constant_keys_;  ///< (width, slots), where the memory is a constant of the graph
+  std::unique_ptr<const Scratch> constant_keys_;  ///< (width, slots), where the memory is a constant of the graph
 };
 
 template <Score kScore>

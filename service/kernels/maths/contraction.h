@@ -24,7 +24,6 @@ struct Contraction {
   int64_t rows, depth, columns;
 };
 
-/// At most Term::kDepthAtOnce of k is summed in one go, then added to what is in c: shorter sums round less.
 /// A stretch of k: the first one sets c, later ones add to it, the last one finishes it.
 struct Stretch {
   int64_t begin, end;
@@ -56,13 +55,10 @@ inline void ContractBlock(const Contraction& job, const Stretch& stretch, int64_
     }
   }
   float* c = job.c + row * job.columns + column;
-  if (!stretch.first) {
-    ForBlock<kRows, kVecs>(c, job.columns, last, [&](int r, int v, float* at, auto lanes) { sums[r][v] += Load(at, lanes); });
-  }
-  if (stretch.last) {
-    ForBlock<kRows, kVecs>(c, job.columns, last, [&](int r, int v, float*, auto) { sums[r][v] = term.Finished(sums[r][v]); });
-  }
-  ForBlock<kRows, kVecs>(c, job.columns, last, [&](int r, int v, float* at, auto lanes) { Store(at, sums[r][v], lanes); });
+  const auto for_block = [&](const auto& body) { ForBlock<kRows, kVecs>(c, job.columns, last, body); };
+  if (!stretch.first) for_block([&](int r, int v, float* at, auto lanes) { sums[r][v] += Load(at, lanes); });
+  if (stretch.last) for_block([&](int r, int v, float*, auto) { sums[r][v] = term.Finished(sums[r][v]); });
+  for_block([&](int r, int v, float* at, auto lanes) { Store(at, sums[r][v], lanes); });
 }
 
 template <int kVecs, class Term, class Lanes>
@@ -86,7 +82,7 @@ inline void ContractStretch(const Contraction& job, const Stretch& stretch, cons
   if (column < job.columns) ContractColumns<1>(job, stretch, column, term, Part{job.columns - column});
 }
 
-/// Where depth is 0, every sum is empty.
+/// At most Term::kDepthAtOnce of k is summed in one go, then added to what is in c: shorter sums round less.
 template <class Term>
 inline void Contract(const Contraction& job, const Term& term) {
   int64_t begin = 0;

@@ -9,38 +9,48 @@ namespace FOVEA_ISA {
 
 constexpr float kLowest = -__builtin_inff();
 
-/// Calls body(i, chain, lanes) over n elements, chain counting 0 to 3 in turn: four sums at once hide the latency of
-/// an addition (4 cycles, on 2 ports).
-template <class Body>
-inline void ForVectorsInChains(int64_t n, Body body) {
-  int64_t i = 0;
-  for (; i + 4 * kLanes <= n; i += 4 * kLanes) {
-    body(i, 0, Full{});
-    body(i + kLanes, 1, Full{});
-    body(i + 2 * kLanes, 2, Full{});
-    body(i + 3 * kLanes, 3, Full{});
+/// Of pixels summed in one go: longer sums of floats round too much where a plane's mean is far from zero.
+constexpr int64_t kStretch = 4096;
+
+/// The sum of term(i, chain, lanes) over `count` elements from `begin`; lanes beyond a Part must be 0 there. Four
+/// chains (0 to 3) at once hide the latency of an addition: 4 cycles, on 2 ports.
+template <class Term>
+inline float SumOfStretch(int64_t begin, int64_t count, const Term& term) {
+  Vec sums[4] = {};
+  const int64_t end = begin + count;
+  int64_t i = begin;
+  for (; i + 4 * kLanes <= end; i += 4 * kLanes) {
+    FOVEA_UNROLLED for (int chain = 0; chain < 4; ++chain) sums[chain] += term(i + chain * kLanes, chain, Full{});
   }
-  for (; i + kLanes <= n; i += kLanes) body(i, 0, Full{});
-  if (i < n) body(i, 1, Part{n - i});
+  for (; i + kLanes <= end; i += kLanes) sums[0] += term(i, 0, Full{});
+  if (i < end) sums[1] += term(i, 1, Part{end - i});
+  return SumOf((sums[0] + sums[1]) + (sums[2] + sums[3]));
+}
+
+template <class Term>
+inline float SumOfPlane(int64_t pixels, const Term& term) {
+  double total = 0.0;
+  for (int64_t begin = 0; begin < pixels; begin += kStretch) {
+    total += SumOfStretch(begin, pixels - begin < kStretch ? pixels - begin : kStretch, term);
+  }
+  return static_cast<float>(total);
 }
 
 template <class T>
 inline float PlaneMean(const T* x, int64_t pixels) {
-  Vec sums[4] = {};
-  ForVectorsInChains(pixels, [&](int64_t i, int chain, auto lanes) { sums[chain] += Load(x + i, lanes); });
-  return SumOf((sums[0] + sums[1]) + (sums[2] + sums[3])) / static_cast<float>(pixels);
+  const auto pixel = [&](int64_t i, int, auto lanes) { return Load(x + i, lanes); };
+  return SumOfPlane(pixels, pixel) / static_cast<float>(pixels);
 }
 
 template <class T>
 inline void PlaneMeanAndMax(const T* x, int64_t pixels, float* mean, float* max) {
-  Vec sums[4] = {};
   Vec largest[4] = {All(kLowest), All(kLowest), All(kLowest), All(kLowest)};
-  ForVectorsInChains(pixels, [&](int64_t i, int chain, auto lanes) {
+  const auto pixel = [&](int64_t i, int chain, auto lanes) {
     const Vec v = Load(x + i, lanes);
-    sums[chain] += v;
     largest[chain] = Max(largest[chain], FirstLanes(v, lanes, kLowest));
-  });
-  *mean = SumOf((sums[0] + sums[1]) + (sums[2] + sums[3])) / static_cast<float>(pixels);
+    return v;
+  };
+  *mean = SumOfPlane(pixels, pixel) / static_cast<float>(pixels);
   *max = MaxOf(Max(Max(largest[0], largest[1]), Max(largest[2], largest[3])));
 }
 

@@ -10,7 +10,7 @@ namespace fovea {
 namespace FOVEA_ISA {
 
 struct Product {
-  static constexpr int64_t kDepthAtOnce = 256;
+  static constexpr int64_t kDepthAtOnce = 128;
   float scale;
   Vec Added(Vec sum, Vec a, Vec b, int64_t) const { return sum + a * b; }
   Vec Finished(Vec sum) const { return sum * scale; }
@@ -34,13 +34,13 @@ struct AdditiveTerm {
   Vec Finished(Vec sum) const { return sum; }
 };
 
-/// tanh(q + k) = 1 - 2 / (1 + exp(2q) exp(2k)): with a and b the two exponentials, one product and one reciprocal.
+/// tanh(q + k) = 1 - 2 / (1 + exp(2q) exp(2k)): with a and b the two exponentials, one product and one reciprocal. The
+/// halves are summed as they are: twice the sum of 1 / (1 + ab), taken from the sum of v, would cancel.
 struct AdditiveTermOfExponentials {
   static constexpr int64_t kDepthAtOnce = 32;
   const float* v;
-  float sum_of_v;
-  Vec Added(Vec sum, Vec a, Vec b, int64_t k) const { return sum + v[k] * Reciprocal(1.0f + a * b); }
-  Vec Finished(Vec sum) const { return sum_of_v - 2.0f * sum; }
+  Vec Added(Vec sum, Vec a, Vec b, int64_t k) const { return sum + v[k] * (0.5f - Reciprocal(1.0f + a * b)); }
+  Vec Finished(Vec sum) const { return 2.0f * sum; }
 };
 
 inline Contraction Scores(const ScoreBlock& block) {
@@ -57,9 +57,7 @@ inline void DistanceScores(const ScoreBlock& block) { Contract(Scores(block), Sq
 inline void AdditiveScores(const ScoreBlock& block) { Contract(Scores(block), AdditiveTerm{block.v}); }
 
 inline void AdditiveScoresOfExponentials(const ScoreBlock& block) {
-  float sum = 0.0f;
-  for (int64_t k = 0; k < block.depth; ++k) sum += block.v[k];
-  Contract(Scores(block), AdditiveTermOfExponentials{block.v, sum});
+  Contract(Scores(block), AdditiveTermOfExponentials{block.v});
 }
 
 /// exp(2 · 20) squared is 6e34: the product of two exponentials neither overflows nor vanishes.
@@ -75,7 +73,7 @@ inline bool ExponentialsFit(const float* values, int64_t n) {
 }
 
 inline void Exponentials(float* values, int64_t n) {
-  ForVectors(n, [&](int64_t i, auto lanes) { Store(values + i, Exp(2.0f * Load(values + i, lanes)), lanes); });
+  ForVectors(n, [&](int64_t i, auto lanes) { Store(values + i, PreciseExp(2.0f * Load(values + i, lanes)), lanes); });
 }
 
 typedef float Quad __attribute__((vector_size(16)));
@@ -108,10 +106,18 @@ inline void Transpose(const float* from, int64_t rows, int64_t columns, float* t
   }
 }
 
-/// Scores of keys that may not be attended become the lowest, and their exponentials zero.
-inline void ForbidMasked(float* scores, const uint8_t* mask, int64_t keys) {
-  for (int64_t j = 0; j < keys; ++j) scores[j] = mask[j] ? scores[j] : kLowest;
+/// Scores of keys that may not be attended become the lowest; whether any may.
+inline bool ForbidMasked(float* scores, const uint8_t* mask, int64_t keys) {
+  bool any = false;
+  for (int64_t j = 0; j < keys; ++j) {
+    any = any || mask[j] != 0;
+    scores[j] = mask[j] != 0 ? scores[j] : kLowest;
+  }
+  return any;
 }
+
+/// What is further below the peak would be a subnormal number, or none.
+constexpr float kVanishing = -87.0f;
 
 inline void SoftmaxRow(float* scores, int64_t keys) {
   Vec largest = All(kLowest);
@@ -119,14 +125,10 @@ inline void SoftmaxRow(float* scores, int64_t keys) {
     largest = Max(largest, FirstLanes(Load(scores + j, lanes), lanes, kLowest));
   });
   const float peak = MaxOf(largest);
-  if (peak == kLowest) {  // nothing may be attended
-    std::memset(scores, 0, sizeof(float) * static_cast<size_t>(keys));
-    return;
-  }
   Vec total{};
   ForVectors(keys, [&](int64_t j, auto lanes) {
     const Vec shifted = Load(scores + j, lanes) - peak;
-    const Vec e = shifted == kLowest ? Vec{} : Exp(shifted);
+    const Vec e = shifted < kVanishing ? Vec{} : Exp(shifted);
     total += FirstLanes(e, lanes, 0.0f);
     Store(scores + j, e, lanes);
   });
@@ -135,9 +137,12 @@ inline void SoftmaxRow(float* scores, int64_t keys) {
 }
 
 inline void SoftmaxRows(float* scores, const uint8_t* mask, int64_t rows, int64_t keys) {
-  for (int64_t i = 0; i < rows; ++i) {
-    if (mask != nullptr) ForbidMasked(scores + i * keys, mask + i * keys, keys);
-    SoftmaxRow(scores + i * keys, keys);
+  for (int64_t i = 0; i < rows; ++i, scores += keys) {
+    if (mask == nullptr || ForbidMasked(scores, mask + i * keys, keys)) {
+      SoftmaxRow(scores, keys);
+    } else {
+      std::memset(scores, 0, sizeof(float) * static_cast<size_t>(keys));
+    }
   }
 }
 

@@ -10,12 +10,10 @@ namespace FOVEA_ISA {
 
 template <class T>
 inline float SumOfSquares(const T* x, int64_t pixels, float mean) {
-  Vec sums[4] = {};
-  ForVectorsInChains(pixels, [&](int64_t i, int chain, auto lanes) {
+  return SumOfPlane(pixels, [&](int64_t i, int, auto lanes) {
     const Vec d = FirstLanes(Load(x + i, lanes) - mean, lanes, 0.0f);
-    sums[chain] += d * d;
+    return d * d;
   });
-  return SumOf((sums[0] + sums[1]) + (sums[2] + sums[3]));
 }
 
 /// Three passes over a plane, which mostly stays in the first-level cache (56·56 floats are 12.5 KB).
