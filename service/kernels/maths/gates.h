@@ -1,4 +1,4 @@
-// The gates of feature maps: per channel (two dense layers), per position (a convolution), and what is done with them.
+// The gates of channels, from two dense layers, and what gates of channels and positions do to a feature map.
 #ifndef FOVEA_MATHS_GATES_H_
 #define FOVEA_MATHS_GATES_H_
 
@@ -45,105 +45,38 @@ inline void GateDirectly(const float* mean, int64_t channels, float* gate) {
   ForVectors(channels, [&](int64_t i, auto lanes) { Store(gate + i, Sigmoid(Load(mean + i, lanes)), lanes); });
 }
 
-/// A padded plane has a border of zeros and room for a whole vector at the end of each row.
-struct Padded {
-  int64_t border, row, rows;
-
-  template <class T>
-  explicit Padded(const PositionGate<T>& gate)
-      : border(gate.size / 2), row(gate.width + 2 * border + kLanes), rows(gate.height + 2 * border) {}
-
-  int64_t size() const { return row * rows; }
-};
-
-template <class T>
-int64_t PositionGateScratch(const PositionGate<T>& gate) {
-  return 2 * Padded(gate).size() + 2 * gate.size * gate.size;
-}
-
-inline void Pad(const Padded& padded, const float* plane, int64_t height, int64_t width, float* to) {
-  std::memset(to, 0, sizeof(float) * static_cast<size_t>(padded.size()));
-  for (int64_t h = 0; h < height; ++h) {
-    std::memcpy(to + (h + padded.border) * padded.row + padded.border, plane + h * width,
-                sizeof(float) * static_cast<size_t>(width));
-  }
-}
-
-/// A stretch of one row of the map: where its window begins in the padded planes, and where it goes.
-struct RowOfMap {
-  const float *in, *w;
-  int64_t size;
-  float* out;
-};
-
-/// `kVecs` vectors side by side: their sums hide one another's latency.
-template <int kVecs, class Lanes>
-inline void ConvolveRow(const Padded& padded, const RowOfMap& row, Lanes last) {
-  Vec sums[kVecs] = {};
-  const float* w = row.w;
-  for (int64_t plane = 0; plane < 2; ++plane) {
-    for (int64_t i = 0; i < row.size; ++i) {
-      const float* in = row.in + plane * padded.size() + i * padded.row;
-      for (int64_t j = 0; j < row.size; ++j) {
-        const Vec weight = All(*w++);
-        for (int k = 0; k < kVecs; ++k) sums[k] += weight * Load(in + j + k * kLanes, Full{});
-      }
+/// `kPlanes` planes from `plane` on, side by side: the map is loaded once for all of them.
+template <int kPlanes, bool kMap, bool kResidual, class T>
+inline void WeighPlanes(const Weighing<T>& job, int64_t plane) {
+  const int64_t first = plane * job.pixels;
+  Vec gates[kPlanes];
+  for (int p = 0; p < kPlanes; ++p) gates[p] = All(job.gate == nullptr ? 1.0f : job.gate[plane + p]);
+  ForVectors(job.pixels, [&](int64_t i, auto lanes) {
+    const Vec map = kMap ? Load(job.map + i, lanes) : Vec{};
+    FOVEA_UNROLLED for (int p = 0; p < kPlanes; ++p) {
+      const int64_t at = first + p * job.pixels + i;
+      Vec v = Load(job.x + at, lanes) * gates[p];
+      if constexpr (kMap) v *= map;
+      if constexpr (kResidual) v = Max(Vec{}, v + Load(job.r + at, lanes));
+      Store(job.y + at, v, lanes);
     }
-  }
-  for (int k = 0; k + 1 < kVecs; ++k) Store(row.out + k * kLanes, Sigmoid(sums[k]), Full{});
-  Store(row.out + (kVecs - 1) * kLanes, Sigmoid(sums[kVecs - 1]), last);
-}
-
-template <class Lanes>
-inline void ConvolveVectors(const Padded& padded, const RowOfMap& row, int64_t vectors, Lanes last) {
-  switch (vectors) {
-    case 1: return ConvolveRow<1>(padded, row, last);
-    case 2: return ConvolveRow<2>(padded, row, last);
-    case 3: return ConvolveRow<3>(padded, row, last);
-    default: return ConvolveRow<4>(padded, row, last);
-  }
-}
-
-template <class T>
-void GatePositions(const PositionGate<T>& gate, const float* mean, const float* max, float* scratch, float* map) {
-  const Padded padded(gate);
-  Pad(padded, mean, gate.height, gate.width, scratch);
-  Pad(padded, max, gate.height, gate.width, scratch + padded.size());
-  float* w = scratch + 2 * padded.size();
-  for (int64_t i = 0; i < 2 * gate.size * gate.size; ++i) w[i] = ToFloat(gate.w[i]);
-  for (int64_t h = 0; h < gate.height; ++h) {
-    for (int64_t at = 0; at < gate.width; at += 4 * kLanes) {
-      const RowOfMap row{scratch + h * padded.row + at, w, gate.size, map + h * gate.width + at};
-      const int64_t left = gate.width - at, rest = left % kLanes;
-      if (left >= 4 * kLanes || rest == 0) {
-        ConvolveVectors(padded, row, left / kLanes, Full{});
-      } else {
-        ConvolveVectors(padded, row, left / kLanes + 1, Part{rest});
-      }
-    }
-  }
+  });
 }
 
 template <bool kMap, bool kResidual, class T>
-inline void WeighPlanes(const Weighing<T>& job) {
-  for (int64_t plane = 0; plane < job.planes; ++plane) {
-    const int64_t first = plane * job.pixels;
-    const Vec gate = All(job.gate == nullptr ? 1.0f : job.gate[plane]);
-    ForVectors(job.pixels, [&](int64_t i, auto lanes) {
-      Vec v = Load(job.x + first + i, lanes) * gate;
-      if constexpr (kMap) v *= Load(job.map + i, lanes);
-      if constexpr (kResidual) v = Max(Vec{}, v + Load(job.r + first + i, lanes));
-      Store(job.y + first + i, v, lanes);
-    });
-  }
+inline void WeighAll(const Weighing<T>& job) {
+  constexpr int kAtOnce = kMap ? 4 : 1;
+  int64_t plane = 0;
+  for (; plane + kAtOnce <= job.planes; plane += kAtOnce) WeighPlanes<kAtOnce, kMap, kResidual>(job, plane);
+  for (; plane < job.planes; ++plane) WeighPlanes<1, kMap, kResidual>(job, plane);
 }
 
 template <class T>
 void Weigh(const Weighing<T>& job) {
   if (job.map == nullptr) {
-    job.r == nullptr ? WeighPlanes<false, false>(job) : WeighPlanes<false, true>(job);
+    job.r == nullptr ? WeighAll<false, false>(job) : WeighAll<false, true>(job);
   } else {
-    job.r == nullptr ? WeighPlanes<true, false>(job) : WeighPlanes<true, true>(job);
+    job.r == nullptr ? WeighAll<true, false>(job) : WeighAll<true, true>(job);
   }
 }
 

@@ -1,6 +1,7 @@
 // Compiled once for each instruction set, with -DFOVEA_ISA=portable, avx2 or avx512.
 #include "maths/kernels.h"
 
+#include "maths/convolution.h"
 #include "maths/gates.h"
 #include "maths/pooling.h"
 #include "maths/sequences.h"

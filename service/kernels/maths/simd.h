@@ -227,6 +227,17 @@ inline float MaxOf(Vec v) {
 }
 #endif
 
+/// Loads a vector that is used twice only once: GCC would read it from memory for each use.
+inline void InRegister(Vec& v) {
+#if defined(__AVX512F__)
+  asm("" : "+v"(v));
+#elif defined(__x86_64__)
+  asm("" : "+x"(v));
+#else
+  (void)v;
+#endif
+}
+
 /// Before a short loop of fixed length: its array of vectors then stays in registers, and is not built in memory.
 #if defined(__clang__)
 #define FOVEA_UNROLLED _Pragma("unroll")
