@@ -3,7 +3,7 @@ BIN = .venv/bin
 # onnxruntime-gpu where an NVIDIA GPU is present; `make serve RUNTIME=cpu` chooses by hand
 RUNTIME ?= $(if $(wildcard /dev/nvidia0 /dev/dxg),gpu,cpu)
 
-.PHONY: serve test check models bench up test-containers clean
+.PHONY: serve test check models bench bench-kernels up test-containers clean
 
 serve: .venv/$(RUNTIME).done
 	$(BIN)/fovea serve
@@ -19,6 +19,9 @@ models: .venv/dev.done
 
 bench: .venv/dev.done
 	$(BIN)/python -m tests.benchmarks
+
+bench-kernels: .venv/dev.done
+	$(BIN)/python -m tests.benchmarks.kernels
 
 up:
 	docker compose up --build

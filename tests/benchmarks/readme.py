@@ -1,6 +1,7 @@
-"""README's generated parts: the chart from a benchmark's JSON, the settings table from the settings.
+"""README's generated parts: the charts from the benchmarks' JSON, the settings table from the settings.
 
-`python -m tests.benchmarks.readme build/bench.json` writes both, `--check` compares the settings table only.
+`python -m tests.benchmarks.readme build/bench.json --kernels build/bench-kernels.json` writes all that it is given the
+figures of, `--check` compares the settings table only.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.machine import in_one_line
+from tests.benchmarks.report import SIGNS
 
 from fovea.cli.serve import flag, shown_default, variable
 from fovea.serving.settings import Settings
@@ -60,6 +62,48 @@ def _speed_row(finding: Mapping[str, Any]) -> str:
     return f"| {finding['name']} | {figures} |"
 
 
+def kernels(report: Mapping[str, Any]) -> str:
+    """One row per kernel, a bar for its speed against torch's export, the machine below; then what a ResNet pays."""
+    rows = [row for row in report["kernels"] if "fused" in row["microseconds"]]
+    most = max(row["findings"]["plain"]["value"] for row in rows)
+    head = [
+        "| kernel | time | as long as a copy | as fast as torch's export | as its body | with 2 threads | |",
+        "|---|--:|--:|--:|--:|--:|:--|",
+    ]
+    machine = report["machine"]
+    words = f"In multiples; float32, batch 8, one core. {in_one_line(machine)}; kernels for {machine['kernels']}."
+    return "\n".join([*head, *(_kernel_row(row, most) for row in rows), "", words, "", *_tax(report)])
+
+
+def _kernel_row(row: Mapping[str, Any], most: float) -> str:
+    findings = row["findings"]
+    bar = "█" * max(1, round(BAR_CELLS * findings["plain"]["value"] / most))
+    ratios = " | ".join(_beside_target(findings.get(column), 2) for column in ("copy", "plain", "body", "threads"))
+    return f"| {row['label']} | {row['microseconds']['fused']:,.0f} µs | {ratios} | {bar} |"
+
+
+def _tax(report: Mapping[str, Any]) -> list[str]:
+    """What attention adds in each form; the race on load takes the quicker one of bodies and kernels."""
+    words = f"What attention on every bottleneck adds to the time of a {report['network']}, one core, in percent:"
+    head = ["| attention | batch | torch's export | bodies | kernels | the race takes |", "|---|--:|--:|--:|--:|--:|"]
+    return [words, "", *head, *map(_tax_row, report["tax"])]
+
+
+def _tax_row(row: Mapping[str, Any]) -> str:
+    findings = (*(row["percent"][form] for form in ("plain", "bodies", "kernels")), row["tax"])
+    figures = " | ".join(_beside_target(finding, 1) for finding in findings)
+    return f"| `{row['attention']}` | {row['rows']} | {figures} |"
+
+
+def _beside_target(finding: Mapping[str, Any] | None, places: int) -> str:
+    if finding is None:
+        return ""
+    if finding["target"] is None:
+        return f"{finding['value']:.{places}f}"
+    missed = "" if finding["passed"] else " (missed)"
+    return f"{finding['value']:.{places}f} {SIGNS[finding['sense']]} {finding['target']:g}{missed}"
+
+
 def replaced(text: str, part: str, body: str) -> str:
     """The text with what stands between a part's two markers replaced."""
     pattern = rf"(<!-- {part} -->\n).*?(<!-- end of {part} -->)"
@@ -70,6 +114,7 @@ def main(words: Sequence[str] | None = None) -> int:
     """Write or check; status 1 where the table and the settings differ."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.readme", description=__doc__)
     parser.add_argument("report", nargs="?", type=Path)
+    parser.add_argument("--kernels", type=Path, help="the report of `make bench-kernels`")
     parser.add_argument("--check", action="store_true")
     arguments = parser.parse_args(words)
     before = README.read_text()
@@ -79,6 +124,8 @@ def main(words: Sequence[str] | None = None) -> int:
     if arguments.report:
         report = json.loads(arguments.report.read_text())
         after = replaced(replaced(after, "chart", chart(report)), "speed", speed(report))
+    if arguments.kernels:
+        after = replaced(after, "kernels", kernels(json.loads(arguments.kernels.read_text())))
     README.write_text(after)
     return 0
 

@@ -7,30 +7,31 @@ import operator
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from rich.console import Console
 from rich.table import Table
 from tests.benchmarks.machine import in_one_line
 
+SIGNS = {"at least": "≥", "at most": "≤"}
 SENSES: dict[str, Callable[[float, float], bool]] = {"at least": operator.ge, "at most": operator.le}
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One measured figure beside the one it has to reach."""
+    """One measured figure beside the one it has to reach; None: it is only shown."""
 
     name: str
     value: float
     sense: Literal["at least", "at most"]
-    target: float
+    target: float | None
     unit: str = "x"
     details: dict[str, float] = field(default_factory=dict)
 
     @property
     def passed(self) -> bool:
         """Whether it is on the right side of its target."""
-        return SENSES[self.sense](self.value, self.target)
+        return self.target is None or SENSES[self.sense](self.value, self.target)
 
 
 @dataclass(frozen=True)
@@ -61,6 +62,11 @@ def show(findings: Sequence[Finding], machine: dict[str, str], short: bool) -> N
 
 def write(path: Path, findings: Sequence[Finding], served: Sequence[Served], machine: dict[str, str]) -> None:
     """The same as JSON."""
-    rows = [asdict(finding) | {"passed": finding.passed} for finding in findings]
+    rows = [as_facts(finding) for finding in findings]
     report = {"machine": machine, "findings": rows, "served": [asdict(entry) for entry in served]}
     path.write_text(json.dumps(report, indent=2) + "\n")
+
+
+def as_facts(finding: Finding) -> dict[str, Any]:
+    """As JSON has it, with the verdict."""
+    return asdict(finding) | {"passed": finding.passed}

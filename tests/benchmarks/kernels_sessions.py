@@ -1,0 +1,67 @@
+"""From torch module to a session with a bound batch: what both sides of a race are made with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from fovea.export.exporter import export_graph
+from fovea.runtime.device import CPU
+from fovea.runtime.session import ModelSession, SessionSettings, open_session, specs
+
+Shapes = Mapping[str, tuple[int, ...]]
+Feed = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Opening:
+    """How a file is opened: with the kernel library or without, by how many threads, profiled or not."""
+
+    library: Path | None = None
+    threads: int = 1
+    profile_prefix: Path | None = None
+
+
+def write_onnx(module: nn.Module, inputs: Shapes, path: Path, dtype: torch.dtype = torch.float32) -> Path:
+    """Export with a dynamic batch axis; `inputs`: name -> shape of one row. Plain modules go the same way as ours."""
+    example = {name: torch.zeros(2, *shape, dtype=dtype) for name, shape in inputs.items()}
+    onnx.save(export_graph(module.to(dtype), example, ["y"]).model, path)
+    return path
+
+
+def random_feed(inputs: Shapes, rows: int, dtype: type[np.floating[Any]] = np.float32) -> Feed:
+    """Standard normal numbers, the same in every run."""
+    random = np.random.default_rng(0)
+    return {name: random.standard_normal((rows, *shape)).astype(dtype) for name, shape in inputs.items()}
+
+
+def open_bound(path: Path, feed: Feed, opening: Opening) -> ModelSession:
+    """A session as the server opens it, with the batch in its buffers."""
+    return bound(open_file(path, opening), feed)
+
+
+def open_file(path: Path, opening: Opening) -> onnxruntime.InferenceSession:
+    """With the server's options."""
+    return open_session(
+        path,
+        SessionSettings(
+            intra_op_threads=opening.threads, kernel_library=opening.library, profile_prefix=opening.profile_prefix
+        ),
+    )
+
+
+def bound(session: onnxruntime.InferenceSession, feed: Feed) -> ModelSession:
+    """Input and output buffers are bound once; `run` is a single call after that."""
+    rows = len(next(iter(feed.values())))
+    result = ModelSession(session, *specs(session), True, rows, CPU)
+    result.gather([feed])
+    return result
