@@ -3,12 +3,14 @@ BIN = .venv/bin
 # onnxruntime-gpu where an NVIDIA GPU is present; `make serve RUNTIME=cpu` chooses by hand
 RUNTIME ?= $(if $(wildcard /dev/nvidia0 /dev/dxg),gpu,cpu)
 
-.PHONY: serve test check models bench bench-kernels up test-containers clean
+KERNELS = $(wildcard service/kernels/*.py service/kernels/*.cc service/kernels/*/*.cc service/kernels/*/*.h)
 
-serve: .venv/$(RUNTIME).done
+.PHONY: serve test check models kernels kernels-sanitize bench bench-kernels up test-containers clean
+
+serve: .venv/$(RUNTIME).done service/kernels/build/.done
 	$(BIN)/fovea serve
 
-test: .venv/dev.done
+test: .venv/dev.done service/kernels/build/.done
 	$(BIN)/pytest
 
 check: .venv/dev.done
@@ -17,10 +19,20 @@ check: .venv/dev.done
 models: .venv/dev.done
 	$(BIN)/fovea export --all
 
-bench: .venv/dev.done
+kernels:
+	$(PYTHON) service/kernels/build.py
+
+# Python is built without the sanitizers, so their runtime has to be in the process before anything else
+kernels-sanitize: .venv/dev.done
+	$(PYTHON) service/kernels/build.py --sanitize
+	FOVEA_TEST_KERNEL_LIBRARY=service/kernels/build/sanitize/libfovea_kernels.so \
+	LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libstdc++.so)" \
+	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 $(BIN)/python -m pytest tests/kernels
+
+bench: .venv/dev.done service/kernels/build/.done
 	$(BIN)/python -m tests.benchmarks
 
-bench-kernels: .venv/dev.done
+bench-kernels: .venv/dev.done service/kernels/build/.done
 	$(BIN)/python -m tests.benchmarks.kernels
 
 up:
@@ -33,11 +45,16 @@ test-containers: .venv/dev.done
 	$(BIN)/pip install -q -e '.[$*$(if $(filter dev,$*),$(comma)cpu$(comma)export)]'
 	@touch $@
 
+# The package's build compiles the kernels first; this does after a pull that changed them, where there is a compiler
+service/kernels/build/.done: $(KERNELS)
+	@$(PYTHON) service/kernels/build.py --optional
+	@mkdir -p $(@D) && touch $@
+
 # Debian keeps venv in a package of its own
 .venv/bin/pip:
 	$(PYTHON) -m venv .venv || { rm -rf .venv; apt-get update -q && apt-get install -y -q python3-venv && $(PYTHON) -m venv .venv; }
 
 clean:
-	rm -rf .venv build dist
+	rm -rf .venv build dist service/kernels/build
 
 comma := ,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ from fovea.contract.operators import DOMAIN, OPERATORS, VERSION
 from fovea.runtime.session import DEVICE_ENTRY
 
 Arrays = Mapping[str, NDArray[Any]]
+SANITIZED = "FOVEA_TEST_KERNEL_LIBRARY"
+"""Names the library with sanitizers where it is the one to be tested; see `make kernels-sanitize`."""
 
 
 def node_model(
@@ -51,6 +54,7 @@ def open_node(model: bytes, library: Path, threads: int = 1) -> onnxruntime.Infe
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = threads
     options.log_severity_level = 4
+    options.enable_cpu_mem_arena = SANITIZED not in os.environ  # inside an arena no overrun is seen
     options.add_session_config_entry(DEVICE_ENTRY, "cpu")
     options.register_custom_ops_library(str(library))
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])

@@ -23,13 +23,16 @@ mkdir -p "$work/lists/partial" "$work/archives/partial"
 keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 echo "deb [signed-by=$keyring] $mirror trixie main" > "$work/sources.list"
 apt() {
-    apt-get -qq -o Dir::Etc::sourcelist="$work/sources.list" -o Dir::Etc::sourceparts=/dev/null \
+    apt-get -qq -o Acquire::Retries=0 -o Acquire::http::Timeout=20 \
+        -o Dir::Etc::sourcelist="$work/sources.list" -o Dir::Etc::sourceparts=/dev/null \
         -o Dir::State::lists="$work/lists" -o Dir::Cache="$work" -o APT::Sandbox::User="$(id -un)" "$@"
 }
 apt update >&2
 (cd "$work" && apt download libonnxruntime-dev >&2 && dpkg -x libonnxruntime-dev_*.deb unpacked)
 
+# In one step: another build may be looking, or fetching too
 mkdir -p "$(dirname "$cache")"
-rm -rf "$cache"
-mv "$work/unpacked/usr/include/onnxruntime" "$cache"
+cp -r "$work/unpacked/usr/include/onnxruntime" "$cache.$$"
+mv -T "$cache.$$" "$cache" 2>/dev/null || rm -rf "$cache.$$"
+[ -f "$cache/$header" ] || { echo "$cache cannot be written" >&2; exit 1; }
 echo "$cache"

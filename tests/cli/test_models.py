@@ -22,21 +22,23 @@ def test_models_on_disk_are_listed_with_their_facts(fovea: Fovea, repository: Pa
 
 def test_a_damaged_version_says_what_is_wrong(fovea: Fovea, repository: Path) -> None:
     _, out, _ = fovea("models", "--repository", repository)
-    assert "broken: maps.onnx" in line_of("damaged", out)
+    assert line_of("damaged", out).split() == ["damaged", "2", "broken"]
+    assert "damaged 2: broken: maps.onnx" in out
 
 
 def test_a_plain_file_needs_no_card(fovea: Fovea, tmp_path: Path) -> None:
     (tmp_path / "plain" / "1").mkdir(parents=True)
     (tmp_path / "plain" / "1" / "model.onnx").touch()
     _, out, _ = fovea("models", "--repository", tmp_path)
-    assert "without a card" in line_of("plain", out)
+    assert "plain 1: without a card" in out.splitlines()
 
 
 def test_models_of_a_server_are_listed_with_their_state(fovea: Fovea, server: str) -> None:
     status, out, _ = fovea("models", "--server", server)
     assert status == 0
-    assert line_of("tiny", out).split() == ["tiny", "1", "cbam", "1,234", "98.76", "%", "ready"]
-    assert "unavailable: maps.onnx" in line_of("damaged", out)
+    assert line_of("tiny", out).split() == ["tiny", "1", "cbam", "1,234", "98.76", "%", "none", "ready"]
+    assert line_of("damaged", out).split() == ["damaged", "2", "unavailable"]
+    assert "damaged 2: unavailable: maps.onnx" in out
 
 
 def test_a_missing_folder_is_one_clear_line(fovea: Fovea, tmp_path: Path) -> None:

@@ -88,6 +88,13 @@ def test_what_ships_has_neither_torch_nor_onnx(package: str) -> None:
     assert run(*COMPOSE, "exec", "-T", "fovea", "python", "-c", script).strip() == "None"
 
 
+def test_what_ships_has_the_kernels_and_no_compiler() -> None:
+    script = "import fovea, pathlib, shutil; folder = pathlib.Path(fovea.__file__).parent; print("
+    script += "(folder / 'libfovea_kernels.so').exists(), shutil.which('g++'), shutil.which('cc'))"
+    assert run(*COMPOSE, "exec", "-T", "fovea", "python", "-c", script).split() == ["True", "None", "None"]
+    assert "kernels fused" in run(*COMPOSE, "logs", "fovea")
+
+
 def test_stopping_drains_and_ends_with_status_zero() -> None:
     name = run(*COMPOSE, "ps", "--quiet", "fovea").strip()
     run(*COMPOSE, "stop", "fovea")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +19,8 @@ from fovea.export.parity import measure_bodies
 from fovea.export.reference import Arrays, Reference
 from fovea.export.version import Subject, export_version, primary_attention
 from fovea.runtime.loading import LoadSettings, load_version
+from kernel_builds import tiny_library
 
-REPOSITORY = Path(__file__).resolve().parents[2]
 STOCK_RUNTIME = """
 import sys, numpy as np, onnxruntime
 model, data = sys.argv[1:]
@@ -131,19 +132,7 @@ def test_primary_type_is_the_most_frequent_and_the_first_of_equals() -> None:
 @pytest.fixture(scope="session")
 def kernel_library(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """Builds the runtime tests' SimAM kernel: "RIGHT", "WRONG", one to "CRASH", or for an "OTHER" operator."""
-    headers = subprocess.run(
-        [REPOSITORY / "service/kernels/fetch_headers.sh"], check=True, capture_output=True, text=True
-    ).stdout.strip()
-    folder = tmp_path_factory.mktemp("kernels")
-
-    def build(variant: str) -> Path:
-        library = folder / f"lib{variant}.so"
-        source = REPOSITORY / "tests/runtime/simam_kernel.cc"
-        flags = ["-std=c++17", "-O2", "-fPIC", "-shared", f"-D{variant}", f"-I{headers}"]
-        subprocess.run(["g++", *flags, str(source), "-o", str(library)], check=True)
-        return library
-
-    return build
+    return partial(tiny_library, tmp_path_factory.mktemp("kernels"))
 
 
 def test_kernels_are_measured_too_where_a_library_has_them(

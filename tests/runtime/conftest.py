@@ -2,169 +2,28 @@
 
 from __future__ import annotations
 
-import hashlib
-import subprocess
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-import numpy as np
 import onnx
 import pytest
-from onnx import TensorProto, helper
 
-from fovea.contract.attention import AttentionType
-from fovea.contract.model_card import AttentionLayer, ModelCard, TensorSpec
-from fovea.contract.operators import DOMAIN
-from fovea.runtime.golden import write_golden
-
-REPOSITORY = Path(__file__).parents[2]
-CHANNELS, SIDE, ROWS = 4, 8, 4
-SHAPE = (CHANNELS, SIDE, SIDE)
-IMAGE = TensorSpec(name="image", datatype="FP32", shape=(-1, *SHAPE))
-OUTPUT = TensorSpec(name="features", datatype="FP32", shape=(-1, *SHAPE))
-WEIGHTS = TensorSpec(name="attention.block", datatype="FP32", shape=(-1, *SHAPE))
-LAMBDA = 1e-4
-
-
-def sigmoid(values: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-values))
-
-
-def simam(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Yang et al. 2021, as published: the oracle, in float64."""
-    image = image.astype(np.float64)
-    distance = (image - image.mean((2, 3), keepdims=True)) ** 2
-    variance = distance.sum((2, 3), keepdims=True) / (SIDE * SIDE - 1)
-    weights = sigmoid(distance / (4 * (variance + LAMBDA)) + 0.5)
-    return image * weights, weights
-
-
-def simam_function() -> onnx.FunctionProto:
-    def step(op: str, inputs: list[str], output: str, name: str, **attributes: object) -> onnx.NodeProto:
-        return helper.make_node(op, inputs, [output], name=f"SimAM/{name}", **attributes)
-
-    def scalar(name: str, value: float) -> onnx.NodeProto:
-        tensor = helper.make_tensor(name, TensorProto.FLOAT, [], [value])
-        return helper.make_node("Constant", [], [name], name=f"SimAM/{name}", value=tensor)
-
-    nodes = [
-        scalar("pixels", SIDE * SIDE - 1),
-        scalar("four", 4.0),
-        scalar("half", 0.5),
-        scalar("small", LAMBDA),
-        helper.make_node("Constant", [], ["axes"], name="SimAM/axes", value_ints=[2, 3]),
-        step("ReduceMean", ["X", "axes"], "mean", "mean"),
-        step("Sub", ["X", "mean"], "centred", "centre"),
-        step("Mul", ["centred", "centred"], "distance", "square"),
-        step("ReduceSum", ["distance", "axes"], "total", "sum"),
-        step("Div", ["total", "pixels"], "variance", "variance"),
-        step("Add", ["variance", "small"], "steady", "steady"),
-        step("Mul", ["steady", "four"], "scale", "scale"),
-        step("Div", ["distance", "scale"], "ratio", "ratio"),
-        step("Add", ["ratio", "half"], "energy", "energy"),
-        step("Sigmoid", ["energy"], "Weights", "gate"),
-        step("Mul", ["X", "Weights"], "Y", "weigh"),
-    ]
-    return helper.make_function(
-        DOMAIN, "SimAM", ["X"], ["Y", "Weights"], nodes, [helper.make_opsetid("", 21)], attributes=["lambda"]
-    )
-
-
-def save(path: Path, nodes: list[onnx.NodeProto], inputs: list, outputs: list, *, weights=(), functions=()) -> Path:
-    graph = helper.make_graph(nodes, "graph", inputs, outputs, list(weights))
-    opsets = [helper.make_opsetid("", 21), *([helper.make_opsetid(DOMAIN, 1)] if functions else [])]
-    model = helper.make_model(graph, opset_imports=opsets, ir_version=10, functions=functions)
-    onnx.checker.check_model(model)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    onnx.save(model, path)
-    return path
-
-
-def value(name: str, shape: list[int | str], kind: int = TensorProto.FLOAT) -> onnx.ValueInfoProto:
-    return helper.make_tensor_value_info(name, kind, shape)
-
-
-def attention_model(path: Path, *, maps: bool) -> Path:
-    """image -> 1x1 convolution that changes nothing -> SimAM -> features, and the weights where `maps`."""
-    same = np.eye(CHANNELS, dtype=np.float32).reshape(CHANNELS, CHANNELS, 1, 1)
-    nodes = [
-        helper.make_node("Conv", ["image", "w"], ["convolved"], name="convolution"),
-        helper.make_node("SimAM", ["convolved"], ["features", WEIGHTS.name if maps else ""], "block", domain=DOMAIN),
-    ]
-    nodes[1].attribute.append(helper.make_attribute("lambda", LAMBDA))
-    outputs = [value("features", ["N", *SHAPE])] + ([value(WEIGHTS.name, ["N", *SHAPE])] if maps else [])
-    weights = [onnx.numpy_helper.from_array(same, "w")]
-    return save(path, nodes, [value("image", ["N", *SHAPE])], outputs, weights=weights, functions=[simam_function()])
-
-
-def sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
-
-
-def images(rows: int, seed: int = 0) -> np.ndarray:
-    return np.random.default_rng(seed).standard_normal((rows, *SHAPE)).astype(np.float32)
-
-
-def write_card(folder: Path, *, tolerance: float = 1e-5, files: tuple[str, ...] | None = None, **changes) -> ModelCard:
-    """A card for what is in the folder; `changes` replace its fields."""
-    names = files if files is not None else tuple(path.name for path in folder.iterdir() if path.name != "card.json")
-    facts = {
-        "name": "simam",
-        "attention": AttentionType.SIMAM,
-        "layers": (AttentionLayer(name="block", attention=AttentionType.SIMAM, operator="SimAM", maps=(WEIGHTS,)),),
-        "inputs": (IMAGE,),
-        "outputs": (OUTPUT,),
-        "batched": True,
-        "max_batch_rows": 8,
-        "parameters": 16,
-        "opset": 21,
-        "operator_version": 1,
-        "tolerances": {"features": tolerance, WEIGHTS.name: tolerance},
-        "sha256": {name: sha256(folder / name) for name in names},
-    }
-    card = ModelCard.model_validate(facts | changes)
-    (folder / "card.json").write_text(card.to_json())
-    return card
+from fovea.contract.model_card import ModelCard
+from kernel_builds import tiny_library
+from simam_version import save, value, write_card, write_version
 
 
 @pytest.fixture
 def version_folder(tmp_path: Path) -> Path:
     """A whole exported version of the SimAM model, as `fovea export` would leave it."""
-    folder = tmp_path / "simam" / "1"
-    attention_model(folder / "model.onnx", maps=False)
-    attention_model(folder / "maps.onnx", maps=True)
-    batch = images(ROWS)
-    features, weights = simam(batch)
-    write_golden(folder / "golden.npz", {"image": batch}, {"features": features}, {WEIGHTS.name: weights})
-    write_card(folder)
-    return folder
+    return write_version(tmp_path / "simam" / "1")
 
 
 @pytest.fixture(scope="session")
 def build_kernels(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Builds a library of one SimAM kernel that is "RIGHT", "WRONG", "SLOW", a "CRASH" or for an "OTHER" operator."""
-    headers = subprocess.run([REPOSITORY / "service/kernels/fetch_headers.sh"], capture_output=True, text=True)
-    if headers.returncode != 0:
-        pytest.fail(f"ONNX Runtime's C headers cannot be had: {headers.stderr}")
-    folder = tmp_path_factory.mktemp("kernels")
-
-    def build(variant: str) -> Path:
-        library = folder / f"lib{variant}.so"
-        if not library.exists():
-            source = Path(__file__).with_name("simam_kernel.cc")
-            flags = [
-                "-std=c++17",
-                "-O3",
-                "-march=native",
-                "-fPIC",
-                "-shared",
-                f"-D{variant}",
-                f"-I{headers.stdout.strip()}",
-            ]
-            subprocess.run(["g++", *flags, str(source), "-o", str(library)], check=True)
-        return library
-
-    return build
+    """Builds a library of one SimAM kernel; see simam_kernel.cc for what it may be."""
+    return partial(tiny_library, tmp_path_factory.mktemp("kernels"))
 
 
 @pytest.fixture

@@ -1,14 +1,23 @@
 // A library of one kernel, ai.fovea::SimAM for float on the CPU. -DWRONG leaves out the 0.5, -DSLOW takes its time,
-// -DOTHER has a kernel of another name, -DCRASH ends the process.
+// -DOTHER has a kernel of another name, -DCRASH ends the process, -DCRASH_ON_LOAD does so before anything is called,
+// -DHANG never ends, -DTALLY keeps a tally in which each row takes a millisecond.
 #include <chrono>
 #include <cmath>
 #include <cstdlib>
+
+#include <unistd.h>
 
 #define ORT_API_MANUAL_INIT
 #include <onnxruntime_cxx_api.h>
 #undef ORT_API_MANUAL_INIT
 
 namespace {
+
+#ifdef CRASH_ON_LOAD
+const int never = (std::abort(), 0);
+#endif
+
+thread_local int64_t rows_run = 0;
 
 #ifdef WRONG
 constexpr float kOffset = 0.0f;
@@ -44,6 +53,10 @@ struct Kernel {
 #ifdef CRASH
     std::abort();
 #endif
+#ifdef HANG
+    for (;;) pause();
+#endif
+    rows_run += shape[0];
 #ifdef SLOW
     const auto end = std::chrono::steady_clock::now() + std::chrono::milliseconds(20);
     while (std::chrono::steady_clock::now() < end) {
@@ -86,3 +99,17 @@ extern "C" OrtStatus* ORT_API_CALL RegisterCustomOps(OrtSessionOptions* options,
   Ort::UnownedSessionOptions(options).Add(domain);
   return nullptr;
 }
+
+#ifdef TALLY
+struct FoveaTally {
+  const char* op;
+  int64_t nanoseconds, calls;
+};
+
+extern "C" size_t FoveaReadTally(FoveaTally* entries, size_t capacity) {
+  if (rows_run == 0 || capacity == 0) return 0;
+  entries[0] = {"SimAM", rows_run * 1000000, 1};
+  rows_run = 0;
+  return 1;
+}
+#endif

@@ -1,19 +1,31 @@
 """Kernels are used where they are right and quick, and never where they are not."""
 
+import re
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from fovea.contract.errors import Misconfigured
-from fovea.runtime.kernel_library import LIBRARY_NAME, find_kernel_library
+from fovea.contract.attention import AttentionType
+from fovea.contract.errors import Misconfigured, ModelBroken
+from fovea.contract.model_card import AttentionLayer
+from fovea.runtime.kernel_library import (
+    LIBRARY_NAME,
+    Cause,
+    Obstacle,
+    find_kernel_library,
+    kernels_on_offer,
+)
 from fovea.runtime.loading import LoadedVersion, LoadSettings, load_version
+from fovea.runtime.probe import ProbeLimits
 from fovea.runtime.profile import profile_attention
 from fovea.runtime.session import SessionSettings
+from kernel_builds import builder
 
 
-def load(folder: Path, library: Path | None) -> LoadedVersion:
-    return load_version(folder, "simam", 1, LoadSettings(session=SessionSettings(kernel_library=library)))
+def load(folder: Path, library: Path | None, **settings: object) -> LoadedVersion:
+    return load_version(folder, "simam", 1, LoadSettings(session=SessionSettings(kernel_library=library), **settings))
 
 
 def largest_error(version: LoadedVersion) -> float:
@@ -24,14 +36,14 @@ def largest_error(version: LoadedVersion) -> float:
 
 def test_right_kernel_is_used(version_folder, build_kernels):
     version = load(version_folder, build_kernels("RIGHT"))
-    assert (version.kernels, version.kernels_reason) == ("fused", "")
+    assert (version.kernels, version.kernels_cause, version.kernels_reason) == ("fused", "", "")
     assert largest_error(version) < 1e-5
 
 
 def test_wrong_kernel_is_caught_and_the_bodies_answer_rightly(version_folder, build_kernels, caplog):
     caplog.set_level("INFO")
     version = load(version_folder, build_kernels("WRONG"))
-    assert version.kernels == "body"
+    assert (version.kernels, version.kernels_cause) == ("body", "failed")
     assert "features: off by" in version.kernels_reason
     assert version.kernels_reason in caplog.text
     assert largest_error(version) < 1e-5
@@ -40,21 +52,44 @@ def test_wrong_kernel_is_caught_and_the_bodies_answer_rightly(version_folder, bu
 
 def test_slow_kernel_loses_the_race(version_folder, build_kernels):
     version = load(version_folder, build_kernels("SLOW"))
-    assert version.kernels == "body"
+    assert (version.kernels, version.kernels_cause) == ("body", "slower")
     assert "kernels took" in version.kernels_reason
+
+
+@pytest.mark.parametrize("variant", ["CRASH", "CRASH_ON_LOAD"])
+def test_kernel_that_ends_its_process_is_never_loaded_here_and_the_bodies_answer_rightly(
+    version_folder, build_kernels, variant
+):
+    library = build_kernels(variant)
+    version = load(version_folder, library)
+    assert (version.kernels, version.kernels_cause) == ("body", "crashed")
+    assert version.kernels_reason == "with kernels: the process that tried them ended with status -6"
+    assert largest_error(version) < 1e-5
+    version.open_maps()
+    assert library.name not in Path("/proc/self/maps").read_text()
+    assert load(version_folder, build_kernels("RIGHT")).kernels == "fused"
+
+
+def test_kernel_that_hangs_costs_a_version_nothing_but_its_kernels(version_folder, build_kernels):
+    begin_s = time.monotonic()
+    version = load(version_folder, build_kernels("HANG"), probe=ProbeLimits(seconds=2))
+    assert time.monotonic() - begin_s < 10
+    assert (version.kernels, version.kernels_cause) == ("body", "crashed")
+    assert version.kernels_reason == "with kernels: not run once within 2 s"
+    assert largest_error(version) < 1e-5
 
 
 def test_library_without_a_kernel_for_the_model_is_not_said_to_be_used(version_folder, build_kernels):
     version = load(version_folder, build_kernels("OTHER"))
-    assert version.kernels == "body"
-    assert "no kernel for this model's operators" in version.kernels_reason
+    assert (version.kernels, version.kernels_cause) == ("body", "no_kernel")
+    assert version.kernels_reason == "libOTHER.so has no kernel for SimAM"
 
 
 def test_file_that_is_no_library_is_passed_over(version_folder, tmp_path):
     library = tmp_path / LIBRARY_NAME
     library.write_text("no library")
     version = load(version_folder, library)
-    assert version.kernels == "body"
+    assert (version.kernels, version.kernels_cause) == ("body", "failed")
     assert LIBRARY_NAME in version.kernels_reason
     assert largest_error(version) < 1e-5
 
@@ -64,6 +99,31 @@ def test_kernels_that_cannot_be_verified_are_not_used(version_folder, build_kern
     rewrite_card(version_folder)
     version = load(version_folder, build_kernels("RIGHT"))
     assert (version.kernels, version.kernels_reason) == ("body", "no golden batch to verify kernels with")
+
+
+def test_required_kernels_do_not_race(version_folder, build_kernels):
+    assert load(version_folder, build_kernels("SLOW"), kernels_required=True).kernels == "fused"
+
+
+@pytest.mark.parametrize(
+    ("variant", "reason"),
+    [
+        ("WRONG", "kernels are required: with kernels: not the golden answers: features: off by"),
+        ("CRASH", "kernels are required: with kernels: the process that tried them ended with status -6"),
+        ("OTHER", "kernels are required: libOTHER.so has no kernel for SimAM"),
+    ],
+)
+def test_version_whose_required_kernels_cannot_run_is_not_served(version_folder, build_kernels, variant, reason):
+    with pytest.raises(ModelBroken, match=reason):
+        load(version_folder, build_kernels(variant), kernels_required=True)
+
+
+def test_operator_that_onnx_runtime_fuses_needs_no_kernel(version_folder, build_kernels, rewrite_card):
+    layer = AttentionLayer(name="block", attention=AttentionType.MULTI_HEAD, operator="MultiHeadAttention")
+    rewrite_card(version_folder, layers=(layer,))
+    version = load(version_folder, build_kernels("OTHER"), kernels_required=True)
+    assert (version.kernels, version.kernels_cause) == ("body", "not_needed")
+    assert version.kernels_reason == "ONNX Runtime's own kernel runs MultiHeadAttention"
 
 
 @pytest.mark.parametrize("variant", ["RIGHT", "WRONG"])
@@ -81,6 +141,33 @@ def test_profile_names_the_operator_that_a_kernel_runs(version_folder, build_ker
     assert list(profile_attention(version, {"image": image})) == ["SimAM"]
 
 
+def test_each_run_tells_what_its_kernels_took(version_folder, build_kernels):
+    version = load(version_folder, build_kernels("TALLY"))
+    for rows in (3, 8, 1):
+        version.session.infer({"image": np.zeros((rows, 4, 8, 8), np.float32)})
+        assert version.session.attention_s == {"SimAM": pytest.approx(rows * 1e-3)}
+    assert version.untallied_operators == set()
+
+
+def test_sessions_of_one_thread_do_not_count_for_one_another(version_folder, build_kernels):
+    version = load(version_folder, build_kernels("TALLY"))
+    second, maps = version.open_instance(), version.open_maps()
+    image = np.zeros((2, 4, 8, 8), np.float32)
+    for session in (maps, second, version.session):
+        session.infer({"image": image})
+        assert session.attention_s == {"SimAM": pytest.approx(2e-3)}
+
+
+@pytest.mark.parametrize("variant", ["RIGHT", "WRONG", None])
+def test_without_a_tally_runs_tell_nothing_and_the_operator_is_left_to_the_profiler(
+    version_folder, build_kernels, variant
+):
+    version = load(version_folder, variant and build_kernels(variant))
+    version.session.infer({"image": np.zeros((2, 4, 8, 8), np.float32)})
+    assert version.session.attention_s == {}
+    assert version.untallied_operators == {"SimAM"}
+
+
 def test_explicit_library_goes_before_the_usual_places(tmp_path):
     library = tmp_path / "mine.so"
     library.touch()
@@ -90,3 +177,19 @@ def test_explicit_library_goes_before_the_usual_places(tmp_path):
 def test_explicit_library_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(Misconfigured, match=r"mine\.so"):
         find_kernel_library(tmp_path / "mine.so")
+
+
+def test_kernels_that_are_off_are_not_looked_for(tmp_path):
+    assert kernels_on_offer("off", tmp_path / "mine.so") == Obstacle(Cause.OFF, "kernels are turned off")
+
+
+def test_library_that_the_build_could_not_make_is_told_with_the_builds_reason(tmp_path):
+    plan = builder.Plan(source=tmp_path, compiler="no-such-compiler")
+    places = (tmp_path, plan.folder)
+    assert kernels_on_offer("auto", places=places) == Obstacle(Cause.NO_LIBRARY, "no kernel library was found")
+    (tmp_path / "library.cc").touch()
+    builder.build_or_tell(plan)
+    reason = "no kernel library: no C++ compiler 'no-such-compiler' when it was built"
+    assert kernels_on_offer("auto", places=places) == Obstacle(Cause.NO_LIBRARY, reason)
+    with pytest.raises(Misconfigured, match=re.escape(f"kernels are required: {reason}")):
+        kernels_on_offer("require", places=places)

@@ -1,4 +1,4 @@
-"""Kernels and bodies race on the golden batch; a kernel that stumbles has lost."""
+"""Kernels and bodies race on one row and on the golden batch; a kernel that stumbles has lost."""
 
 import numpy as np
 
@@ -6,32 +6,57 @@ from fovea.contract.errors import ExecutionFailed
 from fovea.contract.model_card import TensorSpec
 from fovea.runtime.golden import Golden
 from fovea.runtime.kernel_choice import race
+from fovea.runtime.kernel_library import Cause, Obstacle
 
 BATCH = {"x": np.zeros((1, 2), np.float32)}
 GOLDEN = Golden(BATCH, {"y": np.zeros((1, 2))}, {})
+FOUR = Golden({"x": np.zeros((4, 2), np.float32)}, {"y": np.zeros((4, 2))}, {})
+QUICK = {1: 0.01, 4: 0.04}
 
 
 class Runner:
-    """Answers at once, by its own clock; fails at run number `fails_at`."""
+    """Takes what `cost_s` says by its own clock, now and then ten times that; fails at run number `fails_at`."""
 
     inputs = (TensorSpec(name="x", datatype="FP32", shape=(-1, 2)),)
-    batched = False
+    max_batch_rows = 8
     now = 0.0
 
-    def __init__(self, fails_at: int | None = None) -> None:
-        self.runs, self.fails_at = 0, fails_at
+    def __init__(self, cost_s: dict[int, float], *, fails_at: int = 0, disturbed: bool = False, batched: bool = True):
+        self.cost_s, self.fails_at, self.disturbed, self.batched = cost_s, fails_at, disturbed, batched
+        self.runs = 0
 
     def infer(self, request: dict) -> dict:
         self.runs += 1
-        Runner.now += 0.01
+        Runner.now += self.cost_s[len(request["x"])] * (10 if self.disturbed and self.runs % 3 else 1)
         if self.runs == self.fails_at:
             raise ExecutionFailed("the kernel gave up")
         return {"y": request["x"]}
 
 
+def hold(kernels: Runner, bodies: Runner, golden: Golden = FOUR) -> Obstacle | None:
+    return race(kernels, bodies, golden, lambda: Runner.now)
+
+
 def test_kernel_that_fails_in_the_race_loses_it():
-    assert race(Runner(fails_at=3), Runner(), GOLDEN, lambda: Runner.now) == "with kernels: the kernel gave up"
+    assert hold(Runner(QUICK, fails_at=3), Runner(QUICK)) == Obstacle(Cause.FAILED, "with kernels: the kernel gave up")
 
 
 def test_kernels_as_quick_as_bodies_win():
-    assert race(Runner(), Runner(), GOLDEN, lambda: Runner.now) is None
+    assert hold(Runner(QUICK), Runner(QUICK)) is None
+    assert hold(Runner(QUICK, batched=False), Runner(QUICK, batched=False), GOLDEN) is None
+
+
+def test_slower_kernels_lose_and_the_reason_has_the_times():
+    lost = hold(Runner({1: 0.02, 4: 0.08}), Runner(QUICK))
+    assert lost == Obstacle(Cause.SLOWER, "kernels took 20 ms a row, bodies 10 ms")
+
+
+def test_disturbed_runs_do_not_decide():
+    assert hold(Runner(QUICK, disturbed=True), Runner({1: 0.02, 4: 0.08})) is None
+
+
+def test_what_kernels_win_on_one_row_they_may_lose_on_many():
+    assert hold(Runner({1: 0.01, 4: 0.05}), Runner({1: 0.02, 4: 0.04})) is None
+    lost = hold(Runner({1: 0.01, 4: 0.12}), Runner({1: 0.011, 4: 0.04}))
+    assert lost is not None
+    assert lost.cause is Cause.SLOWER

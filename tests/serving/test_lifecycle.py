@@ -207,6 +207,12 @@ def test_a_taken_port_is_one_line(repository: Path) -> None:
         assert port in start_and_fail(f"--repository={repository}", f"--grpc-port={port}")
 
 
+def test_required_kernels_that_are_not_there_are_one_line(repository: Path, tmp_path: Path) -> None:
+    library = tmp_path / "mine.so"
+    line = start_and_fail(f"--repository={repository}", "--kernels=require", f"--kernel-library={library}")
+    assert str(library) in line
+
+
 def test_a_repository_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     assert "nowhere" in start_and_fail(f"--repository={tmp_path / 'nowhere'}")
 

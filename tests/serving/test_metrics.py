@@ -113,8 +113,7 @@ def test_time_inside_attention_is_measured_for_every_type(server: RunningServer,
         return {
             (model, op, attention)
             for model, op, attention in expected
-            if value(now, "fovea_attention_op_seconds_sum", model=model, op=op, attention=attention, kernels="body")
-            <= 0
+            if value(now, "fovea_attention_op_seconds_sum", model=model, op=op, attention=attention) <= 0
         }
 
     assert missing(scrape_until(server, lambda now: not missing(now))) == set()

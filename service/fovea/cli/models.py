@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
 
 from rich.console import Console
@@ -17,24 +18,27 @@ from fovea.contract.model_card import CARD_FILE, ModelCard
 from fovea.runtime.files import require_inside, require_whole
 from fovea.runtime.repository import ModelFolder, scan
 
-COLUMNS = ("model", "version", "attention", "parameters", "accuracy", "state")
+COLUMNS = ("model", "version", "attention", "parameters", "accuracy", "kernels", "state")
 
 
 @dataclass(frozen=True)
 class Row:
-    """One version, every cell as text; a cell that nobody knows is empty."""
+    """One version, every cell as text; a cell that nobody knows is empty. `remark` is too long for a cell."""
 
     model: str
     version: str
     attention: str = ""
     parameters: str = ""
     accuracy: str = ""
+    kernels: str = ""
     state: str = ""
+    remark: str = ""
 
     @property
     def cells(self) -> tuple[str, ...]:
         """The cells in the order of COLUMNS."""
-        return (self.model, self.version, self.attention, self.parameters, self.accuracy, self.state)
+        facts = (self.attention, self.parameters, self.accuracy, self.kernels, self.state)
+        return (self.model, self.version, *facts)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,9 +49,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the table; one line per version."""
+    """Print the table, one line per version, and what there is to say of some of them."""
     rows = _rows_of_server(arguments.server) if arguments.server else rows_on_disk(arguments.repository)
-    Console(soft_wrap=True).print(_table(rows))
+    console = Console(soft_wrap=True)
+    console.print(_table(rows))
+    for row in rows:
+        if row.remark:
+            console.print(Text(f"{row.model} {row.version}: {row.remark}"))
     return 0
 
 
@@ -61,18 +69,18 @@ def _row_of_folder(model: ModelFolder, number: int) -> Row:
     try:
         require_inside(folder)
         if not (folder / CARD_FILE).exists():
-            return Row(model.name, version, "none", state="on disk, without a card")
+            return Row(model.name, version, "none", state="on disk", remark="without a card")
         card = ModelCard.read(folder / CARD_FILE)
         require_whole(folder, card)
     except ModelBroken as error:
-        return Row(model.name, version, state=f"broken: {error}")
+        return Row(model.name, version, state="broken", remark=f"broken: {error}")
     return _row_of_card(model.name, version, card)
 
 
 def _row_of_card(model: str, version: str, card: ModelCard) -> Row:
     accuracy = str(card.metrics["accuracy"]) if "accuracy" in card.metrics else ""
     types = ", ".join(card.attention_types)
-    return Row(model, version, types, _grouped(str(card.parameters)), _percent(accuracy), "on disk")
+    return Row(model, version, types, _grouped(str(card.parameters)), _percent(accuracy), state="on disk")
 
 
 def _rows_of_server(address: str) -> list[Row]:
@@ -81,14 +89,17 @@ def _rows_of_server(address: str) -> list[Row]:
 
 
 def _row_of_state(client: Client, entry: ModelState) -> Row:
-    state = f"{entry.state.lower()}: {entry.reason}" if entry.reason else entry.state.lower()
+    state = entry.state.lower()
     try:
         properties = client.metadata(entry.name, entry.version).properties
     except FoveaError:  # not ready: the index has said why
-        return Row(entry.name, entry.version, state=state)
+        return Row(entry.name, entry.version, state=state, remark=f"{state}: {entry.reason}" if entry.reason else "")
     types = properties.get("attention_types", "").replace(",", ", ").replace("  ", " ")
     parameters, accuracy = properties.get("parameters", ""), properties.get("accuracy", "")
-    return Row(entry.name, entry.version, types, _grouped(parameters), _percent(accuracy), state)
+    kernels, reason = properties.get("kernels", ""), properties.get("kernels_reason", "")
+    remark = f"kernels {kernels}: {reason}" if reason else ""
+    facts = (types, _grouped(parameters), _percent(accuracy), kernels)
+    return Row(entry.name, entry.version, *facts, state=state, remark=remark)
 
 
 def _grouped(number: str) -> str:
@@ -99,10 +110,12 @@ def _percent(accuracy: str) -> str:
     return f"{float(accuracy):.2%}".replace("%", " %") if accuracy else ""
 
 
-def _table(rows: Iterable[Row]) -> Table:
+def _table(rows: Sequence[Row]) -> Table:
+    """Without the columns in which no row has anything."""
+    known = [any(cells) for cells in zip(*(row.cells for row in rows), strict=True)] or [True] * len(COLUMNS)
     table = Table(box=None, header_style="bold", pad_edge=False)
-    for column in COLUMNS:
+    for column in compress(COLUMNS, known):
         table.add_column(column, justify="right" if column in ("parameters", "accuracy") else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row.cells))
+        table.add_row(*(Text(cell) for cell in compress(row.cells, known)))
     return table

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from fovea.contract.attention import AttentionType
-from fovea.contract.errors import FoveaError
+from fovea.contract.errors import FoveaError, ModelBroken
 from fovea.contract.model_card import (
     GOLDEN_FILE,
     MAPS_FILE,
@@ -101,7 +101,9 @@ def _try_kernels(folder: Path, card: ModelCard, library: Path) -> None:
     names = {path.name: "" for path in folder.iterdir()}  # the hashes follow when all is written
     size = sum(path.stat().st_size for path in folder.iterdir())
     text = card.model_copy(update={"sha256": names}).to_json()
-    probe_version(folder, max(BATCH_ROWS), text, library, _PROBE.for_files_of(size))
+    tried = probe_version(folder, max(BATCH_ROWS), text, library, _PROBE.for_files_of(size))
+    if tried.kernel_trouble is not None:
+        raise ModelBroken(tried.kernel_trouble)
 
 
 def _models(graph: ExportedGraph) -> dict[str, onnx.ModelProto]:

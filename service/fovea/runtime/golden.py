@@ -35,6 +35,12 @@ class Golden:
         """Rows of the batch, for a model that batches."""
         return len(next(iter(self.inputs.values())))
 
+    def first_row(self) -> Golden:
+        """The first row of it, for a model that batches."""
+        return Golden(
+            *({name: array[:1] for name, array in part.items()} for part in (self.inputs, self.outputs, self.maps))
+        )
+
 
 def write_golden(path: Path, inputs: Arrays, outputs: Arrays, maps: Arrays) -> None:
     """Write a golden batch; floating-point outputs and maps are kept in float64."""

@@ -16,9 +16,10 @@ from fovea.contract.model_card import CARD_FILE, GOLDEN_FILE, MAPS_FILE, MODEL_F
 from fovea.contract.operators import DOMAIN, VERSION
 from fovea.runtime.files import file_sha256, require_inside, require_whole
 from fovea.runtime.golden import Golden, read_golden
-from fovea.runtime.kernel_choice import Choice, choose_kernels
+from fovea.runtime.kernel_choice import Choice, Open, choose_kernels, require_fused
+from fovea.runtime.kernel_library import NOT_FOUND, Cause, Obstacle
 from fovea.runtime.opening import open_model
-from fovea.runtime.probe import ProbeLimits, probe_version
+from fovea.runtime.probe import ProbeLimits, Tried, probe_version
 from fovea.runtime.reasons import tellable
 from fovea.runtime.session import ModelSession, SessionSettings, open_session, specs
 from fovea.runtime.warm_up import measure_batch_cost, warm_up_row, worthwhile_batch_rows
@@ -37,13 +38,17 @@ class LoadSettings:
     """From model.toml: goes before the card."""
     probe: ProbeLimits = field(default_factory=ProbeLimits)
     """For the process that tries a version before it is opened here."""
+    no_library: Obstacle = NOT_FOUND
+    """Why `session` has no kernel library, where it has none."""
+    kernels_required: bool = False
+    """Kernels do not race, and a version whose bodies would run is not served."""
 
 
 class LoadedVersion:
     """A version that gives right answers, ready to run: its facts, its first session, and how to open more.
 
-    `kernels` is "fused" (the kernel library runs the attention blocks), "body" (their function bodies do, for
-    `kernels_reason`) or "none" (the model has no such blocks).
+    `kernels` is "fused" (the kernel library runs the attention blocks, or those that it can), "body" (their function
+    bodies do) or "none" (the model has no such blocks). `kernels_cause` and `kernels_reason` tell why a body runs.
     """
 
     def __init__(
@@ -55,8 +60,13 @@ class LoadedVersion:
         self.card = card
         self.sha256 = card.sha256[MODEL_FILE]
         self.kernels = choice.kernels
+        self.kernels_cause = choice.obstacle.cause.value if choice.obstacle else ""
         self.kernels_reason = tellable(choice.reason)
         self.session = choice.session
+        self.fused_operators = choice.session.fused_operators
+        operators = frozenset(layer.operator for layer in card.layers)
+        self.untallied_operators = operators - choice.session.tallied_operators
+        """Those whose time no run tells, unless it is profiled."""
         self.max_batch_rows = choice.session.max_batch_rows
         self.provider = choice.session.providers[0]
         self.settings = replace(settings, kernel_library=settings.kernel_library if choice.fused else None)
@@ -87,8 +97,13 @@ class LoadedVersion:
             settings = replace(self.settings, kernel_library=library)
             return open_model(self.path / MAPS_FILE, self.card, outputs, self.max_batch_rows, settings)
 
-        golden = _golden(self.path, self.card)
-        return choose_kernels(open_with, self.settings.kernel_library, golden, self.card, clock=None).session
+        offer = self.settings.kernel_library or NOT_FOUND
+        choice = choose_kernels(open_with, offer, _golden(self.path, self.card), self.card, clock=None)
+        if choice.kernels != self.kernels:
+            logger.warning(
+                "maps of %s version %d: kernels=%s: %s", self.name, self.version, choice.kernels, choice.reason
+            )
+        return choice.session
 
     def close(self) -> None:
         """Let go of the session, once or more often; workers that still run in it keep it alive until they are done."""
@@ -112,7 +127,7 @@ def load_version(folder: Path, name: str, version: int, settings: LoadSettings) 
 
 
 def _load(folder: Path, name: str, version: int, settings: LoadSettings) -> LoadedVersion:
-    card = _card(folder, name, settings)
+    card, tried = _card(folder, name, settings)
     session_settings = replace(settings.session, allow_tf32=card.allow_tf32)
     rows = _max_batch_rows(card, settings)
     golden = _golden(folder, card)
@@ -121,7 +136,7 @@ def _load(folder: Path, name: str, version: int, settings: LoadSettings) -> Load
         chosen = replace(session_settings, kernel_library=library)
         return open_model(folder / MODEL_FILE, card, card.outputs, rows, chosen)
 
-    choice = choose_kernels(open_with, settings.session.kernel_library, golden, card, clock=time.perf_counter)
+    choice = _choose(open_with, settings, tried, golden, card)
     if choice.reason:
         logger.info("%s version %d: kernels=%s: %s", name, version, choice.kernels, choice.reason)
     loaded = LoadedVersion(folder, card, version, choice, session_settings, name)
@@ -129,39 +144,50 @@ def _load(folder: Path, name: str, version: int, settings: LoadSettings) -> Load
     return loaded
 
 
+def _choose(open_with: Open, settings: LoadSettings, tried: Tried, golden: Golden | None, card: ModelCard) -> Choice:
+    offer = settings.session.kernel_library or settings.no_library
+    if tried.kernel_trouble is not None:  # what ended the child would end this process: it is not even opened here
+        offer = Obstacle(Cause.CRASHED, f"with kernels: {tried.kernel_trouble}")
+    required = settings.kernels_required
+    choice = choose_kernels(open_with, offer, golden, card, clock=None if required else time.perf_counter)
+    if required:
+        require_fused(choice)
+    return choice
+
+
 def _max_batch_rows(card: ModelCard | None, settings: LoadSettings) -> int:
     stated = card.max_batch_rows if card is not None else None
     return settings.model_max_batch_rows or stated or settings.max_batch_rows
 
 
-def _card(folder: Path, name: str, settings: LoadSettings) -> ModelCard:
-    """The version's facts under the name it is served by, once it was tried in another process."""
+def _card(folder: Path, name: str, settings: LoadSettings) -> tuple[ModelCard, Tried]:
+    """The version's facts under the name it is served by, and what came of trying it in another process."""
     if not (folder / CARD_FILE).exists():
         return _plain_card(folder, name, settings)
     card = ModelCard.read(folder / CARD_FILE).model_copy(update={"name": name})
     require_whole(folder, card)
     limits = settings.probe.for_files_of(sum((folder / file).stat().st_size for file in card.sha256))
     library = settings.session.kernel_library
-    probe_version(folder, _max_batch_rows(card, settings), card.to_json(), library, limits)
-    return card
+    return card, probe_version(folder, _max_batch_rows(card, settings), card.to_json(), library, limits)
 
 
-def _plain_card(folder: Path, name: str, settings: LoadSettings) -> ModelCard:
+def _plain_card(folder: Path, name: str, settings: LoadSettings) -> tuple[ModelCard, Tried]:
     """Facts about a file without a card, as far as they can be seen."""
     model = folder / MODEL_FILE
-    batched = probe_version(folder, _max_batch_rows(None, settings), None, None, settings.probe)
+    tried = probe_version(folder, _max_batch_rows(None, settings), None, None, settings.probe)
     inputs, outputs = specs(open_session(model, SessionSettings()))
-    return ModelCard(
+    card = ModelCard(
         name=name,
         attention=AttentionType.NONE,
         inputs=inputs,
         outputs=outputs,
-        batched=batched,
+        batched=tried.batches,
         parameters=0,
         opset=0,
         operator_version=VERSION if _mentions(model, DOMAIN) else None,
         sha256={MODEL_FILE: file_sha256(model)},
     )
+    return card, tried
 
 
 def _mentions(file: Path, text: str) -> bool:

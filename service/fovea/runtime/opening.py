@@ -7,6 +7,7 @@ from pathlib import Path
 from fovea.contract.errors import ModelBroken
 from fovea.contract.model_card import ModelCard, TensorSpec
 from fovea.runtime.session import ModelSession, SessionSettings, fused_operators, open_session, specs
+from fovea.runtime.tally import open_tally
 
 
 def open_model(
@@ -17,8 +18,10 @@ def open_model(
     found_inputs, found_outputs = specs(session)
     _require_agreement(model, "inputs", card.inputs, found_inputs)
     _require_agreement(model, "outputs", outputs, found_outputs)
-    fused = fused_operators(session) if settings.kernel_library else frozenset[str]()
-    return ModelSession(session, card.inputs, outputs, card.batched, max_batch_rows, settings.device, fused)
+    library = settings.kernel_library
+    fused = fused_operators(session) if library else frozenset[str]()
+    tally = open_tally(library) if library and fused else None
+    return ModelSession(session, card.inputs, outputs, card.batched, max_batch_rows, settings.device, fused, tally)
 
 
 def _require_agreement(model: Path, what: str, stated: tuple[TensorSpec, ...], found: tuple[TensorSpec, ...]) -> None:

@@ -1,30 +1,31 @@
-"""Tries files in a process of their own before this one opens them: one child, for one version after another.
+"""Tries versions in a process of their own before this one opens them: one child, for one version after another.
 
-A file may crash ONNX Runtime, loop or eat memory. Here that ends the child, and the server gets a reason. The child,
-`python -m fovea.runtime.trial`, takes a `Trial` per line on stdin and answers each with one line of JSON. It ends when
-its stdin closes (so never outlives this process) or when nothing came for a while.
+A file may crash ONNX Runtime, loop or eat memory, and so may a kernel. Here that ends the child, and the server gets a
+reason. The child, `python -m fovea.runtime.trial`, takes a `Trial` per line on stdin and answers with a line of JSON
+for the bodies and, where there are kernels to try, a second one for those: what happens after the first line is the
+kernels' doing, and costs the version nothing but its kernels.
 """
 
 from __future__ import annotations
 
 import atexit
 import json
-import os
-import select
-import subprocess
-import sys
 import threading
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO
+from typing import Any
 
 from fovea.contract.errors import ModelBroken
 from fovea.contract.model_card import MODEL_FILE
+from fovea.runtime.trial_process import Ended, TrialProcess
 
 _BYTES_PER_EXTRA_SECOND = 50_000_000
 _MEMORY_PER_FILE_BYTE = 3
 """ONNX Runtime reads a file, parses it and packs its weights: a large model may use more than a small one."""
+_KERNEL_PATIENCE_S = 10.0
+_KERNEL_PATIENCE = 10
+"""Kernels that take this many times as long as the bodies hang; a version's whole time is too long to wait for each."""
 
 
 @dataclass(frozen=True)
@@ -49,9 +50,18 @@ class Trial:
     """Largest batch."""
     card: str | None
     library: str | None
-    """Kernels that the version will be tried with, besides its bodies."""
+    """Kernels that the version will be tried with, after its bodies."""
     seconds: int
     memory_bytes: int
+
+
+@dataclass(frozen=True)
+class Tried:
+    """What came of the trial of a version that can be served."""
+
+    batches: bool
+    kernel_trouble: str | None = None
+    """Why the library must not be opened for it: kernels ended or held up the process, or took too much memory."""
 
 
 class Prober:
@@ -59,95 +69,80 @@ class Prober:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._child: subprocess.Popen[bytes] | None = None
+        self._child: TrialProcess | None = None
 
-    def whether_it_batches(self, trial: Trial) -> bool:
-        """Try a version; whether it batches. ModelBroken tells why it cannot be served."""
+    def try_version(self, trial: Trial) -> Tried:
+        """Try a version. ModelBroken tells why it cannot be served."""
         with self._lock:
             try:
-                verdict = json.loads(self._answer(json.dumps(asdict(trial)).encode() + b"\n", trial.seconds))
+                return self._try(trial)
             except BaseException:
-                self._end_child()
-                raise
-            if verdict["problem"] is not None:
                 self._end_child()  # what a bad file leaves behind must not count against the next one
-                raise ModelBroken(verdict["problem"])
-            return bool(verdict["batched"])
+                raise
 
     def close(self) -> None:
         """End the child, if there is one; the next trial starts another."""
         with self._lock:
             self._end_child()
 
-    def _answer(self, question: bytes, seconds: float) -> bytes:
-        for _ in range(2):  # a child that has just gone for want of work ended with status 0
-            child = self._running_child()
-            answer = _exchange(child, question, seconds)
-            if answer is not None:
-                return answer
-            status = child.wait()
+    def _try(self, trial: Trial) -> Tried:
+        start_s = time.monotonic()
+        child, verdict = self._ask(trial)
+        if verdict["problem"] is not None:
+            raise ModelBroken(verdict["problem"])
+        if not verdict["kernels_next"]:
+            return Tried(verdict["batched"])
+        patience_s = max(_KERNEL_PATIENCE_S, _KERNEL_PATIENCE * (time.monotonic() - start_s))
+        trouble = _kernel_trouble(child, min(trial.seconds, patience_s))
+        if trouble is not None:
             self._end_child()
-            if status != 0:
-                break
-        raise ModelBroken(f"{MODEL_FILE}: the process that tried it ended with status {status}")
+        return Tried(verdict["batched"], trouble)
 
-    def _running_child(self) -> subprocess.Popen[bytes]:
-        if self._child is None or self._child.poll() is not None:
+    def _ask(self, trial: Trial) -> tuple[TrialProcess, dict[str, Any]]:
+        """The child, and what it says of the bodies."""
+        question = json.dumps(asdict(trial)).encode() + b"\n"
+        try:
+            child = self._running_child()
+            try:
+                return child, child.ask(question, trial.seconds)
+            except Ended as end:
+                if end.status != 0:
+                    raise
+            child = self._running_child()  # the other had just gone for want of work
+            return child, child.ask(question, trial.seconds)
+        except Ended as end:
+            raise ModelBroken(f"{MODEL_FILE}: the process that tried it ended with status {end.status}") from end
+        except TimeoutError as error:
+            raise ModelBroken(f"{MODEL_FILE}: not loaded and run once within {trial.seconds} s") from error
+
+    def _running_child(self) -> TrialProcess:
+        if self._child is None or self._child.gone:
             self._end_child()
-            self._child = subprocess.Popen(
-                [sys.executable, "-P", "-m", "fovea.runtime.trial"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,  # Ctrl-C is the server's to answer
-            )
+            self._child = TrialProcess()
         return self._child
 
     def _end_child(self) -> None:
         child, self._child = self._child, None
         if child is not None:
-            child.kill()
-            child.wait()
-            for pipe in (child.stdin, child.stdout):
-                _close(pipe)
+            child.end()
 
 
-def _close(pipe: IO[bytes] | None) -> None:
+def _kernel_trouble(child: TrialProcess, patience_s: float) -> str | None:
+    """What the child says of the kernels, or what became of it."""
     try:
-        if pipe is not None:
-            pipe.close()
-    except BrokenPipeError:  # what was still to be written has nobody to read it
-        pass
-
-
-def _exchange(child: subprocess.Popen[bytes], question: bytes, seconds: float) -> bytes | None:
-    """The child's line in answer to a line; None where it ended instead. ModelBroken after `seconds`."""
-    assert child.stdin is not None
-    assert child.stdout is not None
-    try:
-        child.stdin.write(question)
-        child.stdin.flush()
-    except BrokenPipeError:
-        return None
-    poll = select.poll()
-    poll.register(child.stdout, select.POLLIN)
-    end_s = time.monotonic() + seconds
-    answer = b""
-    while not answer.endswith(b"\n"):
-        if not poll.poll(max(0.0, end_s - time.monotonic()) * 1e3):
-            raise ModelBroken(f"{MODEL_FILE}: not loaded and run once within {seconds} s")
-        part = os.read(child.stdout.fileno(), 1 << 16)
-        if not part:
-            return None
-        answer += part
-    return answer
+        problem = child.answer(patience_s)["problem"]
+    except Ended as end:
+        return f"the process that tried them ended with status {end.status}"
+    except TimeoutError:
+        return f"not run once within {patience_s:.0f} s"
+    return None if problem is None else str(problem)
 
 
 _SHARED = Prober()
 atexit.register(_SHARED.close)
 
 
-def probe_version(folder: Path, rows: int, card: str | None, library: Path | None, limits: ProbeLimits) -> bool:
-    """Try a version in this process's child; whether it batches. ModelBroken tells why it cannot be served."""
+def probe_version(folder: Path, rows: int, card: str | None, library: Path | None, limits: ProbeLimits) -> Tried:
+    """Try a version in this process's child. ModelBroken tells why it cannot be served."""
     kernels = None if library is None else str(library)
-    return _SHARED.whether_it_batches(Trial(str(folder), rows, card, kernels, limits.seconds, limits.memory_bytes))
+    return _SHARED.try_version(Trial(str(folder), rows, card, kernels, limits.seconds, limits.memory_bytes))

@@ -17,6 +17,7 @@ from fovea.runtime.datatypes import DATATYPE_OF_ORT
 from fovea.runtime.device import CPU, CUDA_PROVIDER, Device, provider_list
 from fovea.runtime.ort_errors import short_reason
 from fovea.runtime.runners import BoundRunner, FreeRunner, Runner, can_be_bound
+from fovea.runtime.tally import Tally
 
 DEVICE_ENTRY = "fovea.device"
 """Session configuration entry that tells the kernel library which device's kernels to register."""
@@ -105,6 +106,7 @@ class ModelSession:
         max_batch_rows: int,
         device: Device,
         fused: frozenset[str] = frozenset(),
+        tally: Tally | None = None,
     ) -> None:
         self.inputs = inputs
         self.outputs = outputs
@@ -112,6 +114,10 @@ class ModelSession:
         self.max_batch_rows = max_batch_rows if batched else 1
         self.device = device
         self.fused_operators = fused
+        self.tallied_operators = fused if tally else frozenset[str]()
+        self.attention_s: Mapping[str, float] = {}
+        """Seconds inside each fused operator in the last run, where the kernels keep a tally."""
+        self._tally = tally
         self.providers: tuple[str, ...] = tuple(session.get_providers())
         self._runner: Runner = (
             BoundRunner(session, inputs, outputs, max_batch_rows, device)
@@ -128,7 +134,13 @@ class ModelSession:
 
     def run(self) -> None:
         """Run the gathered batch. ExecutionFailed carries ONNX Runtime's reason."""
-        self._runner.run()
+        if self._tally is None:
+            self._runner.run()
+            return
+        try:
+            self._runner.run()
+        finally:  # read after every run, failed ones too: what is left would count for the thread's next run
+            self.attention_s = self._tally.seconds()
 
     def split(self, rows_per_request: Sequence[int]) -> list[dict[str, NDArray[Any]]]:
         """Each request's rows of every output: views, valid until the next gather."""

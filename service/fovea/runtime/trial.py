@@ -10,6 +10,7 @@ import resource
 import sys
 import threading
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,8 @@ from fovea.runtime.warm_up import Arrays, batch_sizes, made_up_row, repeated, wa
 _IDLE_S = 30.0
 _LONG_BATCH_S = 1.0
 """Longer than warm-up allows itself: what warm-up will run on a quicker device should have been tried."""
+_KERNEL_THREADS = 2
+"""Kernels share their work out in other ways than alone; each further thread only takes address space."""
 _OUT_OF_MEMORY = re.compile(r"bad_alloc|failed to allocate|out of memory|bad allocation", re.IGNORECASE)
 
 
@@ -43,7 +46,8 @@ def main() -> None:
             line = lines.get(timeout=_IDLE_S)
         except queue.Empty:
             os._exit(0)
-        print(json.dumps(_verdict(Trial(**json.loads(line)))), file=answers, flush=True)
+        for verdict in _verdicts(Trial(**json.loads(line))):
+            print(json.dumps(verdict), file=answers, flush=True)
 
 
 def _read(lines: queue.Queue[bytes]) -> None:
@@ -53,10 +57,18 @@ def _read(lines: queue.Queue[bytes]) -> None:
     os._exit(0)
 
 
-def _verdict(trial: Trial) -> dict[str, Any]:
+def _verdicts(trial: Trial) -> Iterator[dict[str, Any]]:
+    """On the bodies, then on the kernels where there are some to try: each is told before the next is begun."""
+    verdict = _verdict(trial, _try_bodies)
+    yield verdict
+    if verdict.get("kernels_next"):
+        yield _verdict(trial, _try_kernels)
+
+
+def _verdict(trial: Trial, run: Callable[[Trial], dict[str, Any]]) -> dict[str, Any]:
     try:
         _limit(trial.seconds, trial.memory_bytes)
-        return {"problem": None, "batched": _try(trial)}
+        return {"problem": None, **run(trial)}
     except MemoryError:
         return {"problem": f"{MODEL_FILE}: it needs more memory than a model may use while it is tried"}
     except FoveaError as error:
@@ -80,13 +92,28 @@ def _soft_limit(what: int, most: int | None) -> None:
     resource.setrlimit(what, (soft, hard))
 
 
-def _try(trial: Trial) -> bool:
+def _try_bodies(trial: Trial) -> dict[str, Any]:
     folder = Path(trial.folder)
     if trial.card is None:
-        return _try_plain(folder / MODEL_FILE, trial.rows)
+        return {"batched": _try_plain(folder / MODEL_FILE, trial.rows), "kernels_next": False}
     card = ModelCard.model_validate_json(trial.card)
-    _try_carded(folder, card, trial.rows, Path(trial.library) if trial.library else None)
-    return card.batched
+    golden = _golden(folder, card)
+    _try_files(folder, card, golden, trial.rows, SessionSettings())
+    kernels_next = trial.library is not None and card.operator_version is not None and golden is not None
+    return {"batched": card.batched, "kernels_next": kernels_next}
+
+
+def _try_kernels(trial: Trial) -> dict[str, Any]:
+    assert trial.card is not None
+    assert trial.library is not None
+    folder, card = Path(trial.folder), ModelCard.model_validate_json(trial.card)
+    settings = SessionSettings(kernel_library=Path(trial.library), intra_op_threads=_KERNEL_THREADS)
+    _try_files(folder, card, _golden(folder, card), trial.rows, settings)
+    return {}
+
+
+def _golden(folder: Path, card: ModelCard) -> Golden | None:
+    return read_golden(folder / GOLDEN_FILE) if GOLDEN_FILE in card.sha256 else None
 
 
 def _try_plain(model: Path, rows: int) -> bool:
@@ -105,15 +132,12 @@ def _try_plain(model: Path, rows: int) -> bool:
     return False
 
 
-def _try_carded(folder: Path, card: ModelCard, rows: int, library: Path | None) -> None:
+def _try_files(folder: Path, card: ModelCard, golden: Golden | None, rows: int, settings: SessionSettings) -> None:
     """Everything that the server will run of it. What is merely wrong is the server's to tell, in its own words."""
-    golden = read_golden(folder / GOLDEN_FILE) if GOLDEN_FILE in card.sha256 else None
     files = {MODEL_FILE: card.outputs, MAPS_FILE: (*card.outputs, *card.maps.values())}
-    libraries = [library, None] if library and card.operator_version is not None and golden else [None]
     for name, outputs in files.items():
         if name in card.sha256:
-            for kernels in libraries:
-                _try_file(folder / name, card, outputs, rows, SessionSettings(kernel_library=kernels), golden)
+            _try_file(folder / name, card, outputs, rows, settings, golden)
 
 
 def _try_file(

@@ -1,4 +1,4 @@
-"""Attention time where function bodies run: now and then a batch that was just served runs again, profiled.
+"""Attention time that no kernel tells: now and then a batch that was just served runs again, profiled.
 
 A profile ends its session, so each sample opens a short-lived twin. That happens on a thread of its own, off the
 request path, for one model at a time.
@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from math import inf
 from queue import SimpleQueue
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -51,8 +51,9 @@ class AttentionSampler:
 
     def offer(self, version: Sampled, requests: Sequence[Tensors]) -> None:
         """These requests just ran together: keep a copy if a sample is due."""
-        now_s = time.monotonic()
-        if not self._interval_s or now_s < self._due_s.get(version, 0.0) or not version.loaded.card.layers:
+        if not self._interval_s or not version.loaded.untallied_operators:
+            return
+        if time.monotonic() < self._due_s.get(version, 0.0):
             return
         self._due_s[version] = inf  # until this one is done
         names = requests[0].keys()
@@ -77,7 +78,10 @@ class AttentionSampler:
 
     def _sample(self, version: Sampled, inputs: dict[str, NDArray[Any]]) -> None:
         try:
-            version.recorder.attention_ops(profile_attention(version.loaded, inputs))
+            for op, seconds in profile_attention(version.loaded, inputs).items():
+                if op in version.loaded.untallied_operators:
+                    kernels: Literal["fused", "body"] = "fused" if op in version.loaded.fused_operators else "body"
+                    version.recorder.attention_op(op, kernels, seconds)
         except FoveaError as error:
             log.warning("attention time of %s could not be sampled: %s", version.loaded.name, error)
         except Exception:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from pathlib import Path
 
@@ -108,6 +108,7 @@ def _labels(loaded: LoadedVersion) -> ModelLabels:
         str(loaded.version),
         loaded.card.attention,
         loaded.kernels,
+        loaded.kernels_cause,
         loaded.provider,
         loaded.sha256,
         {layer.operator: layer.attention for layer in loaded.card.layers},
@@ -176,9 +177,7 @@ class Models:
     def _serve(self, folder: ModelFolder, version: int) -> ServedVersion:
         if folder.problem:
             raise NotReady(folder.problem)
-        settings = LoadSettings(
-            self._settings.session, self._settings.max_batch_rows, folder.choices.max_batch_rows, self._settings.probe
-        )
+        settings = replace(self._settings, model_max_batch_rows=folder.choices.max_batch_rows)
         loaded = load_version(folder.version_path(version), folder.name, version, settings)
         return ServedVersion(loaded, folder, self._defaults, self._telemetry, self._sampler)
 

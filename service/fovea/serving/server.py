@@ -8,18 +8,20 @@ import signal
 import socket
 import time
 from collections.abc import Callable
+from pathlib import Path
 from types import FrameType
 from typing import TypeVar
 
 from fovea import __version__
 from fovea.contract.errors import Misconfigured
 from fovea.runtime.device import Device, resolve_device
-from fovea.runtime.kernel_library import find_kernel_library
+from fovea.runtime.kernel_library import NOT_FOUND, Obstacle, kernels_on_offer
 from fovea.runtime.loading import LoadSettings
 from fovea.runtime.session import SessionSettings
 from fovea.serving.attention_sampler import AttentionSampler
 from fovea.serving.grpc_server import GrpcServer, GrpcSettings
 from fovea.serving.http import HealthServer
+from fovea.serving.kernel_words import kernel_words
 from fovea.serving.logs import set_up_logs
 from fovea.serving.models import BatchDefaults, Models
 from fovea.serving.pipeline import QueueLimit
@@ -72,14 +74,13 @@ class Server:
         """What is up, where: one line."""
         served = self.models.served()
         types = sorted({kind.value for one in served for kind in one.card.attention_types})
-        kernels = sorted({one.loaded.kernels for one in served})
+        kernels = kernel_words([one.loaded for one in served])
         host, slow = self._settings.host, self.grpc.slow_reason
         return (
             f"fovea {__version__} ready: gRPC {host}:{self.grpc.port}, HTTP {host}:{self.http.port}, "
             f"metrics {host}:{self.metrics.port}, device {self.device}, "
             f"models {', '.join(sorted({one.card.name for one in served})) or 'none'}, "
-            f"attention {', '.join(types) or 'none'}, kernels {', '.join(kernels) or 'none'}"
-            + (f", no fast lane: {slow}" if slow else "")
+            f"attention {', '.join(types) or 'none'}, kernels {kernels}" + (f", no fast lane: {slow}" if slow else "")
         )
 
     def stop(self) -> bool:
@@ -149,13 +150,19 @@ def _listening(what: str, port: int, listen: Callable[[int], T]) -> T:
 
 
 def _load_settings(settings: Settings, device: Device) -> LoadSettings:
+    offer = kernels_on_offer(settings.kernels, settings.kernel_library)
     session = SessionSettings(
         device=device,
         intra_op_threads=settings.threads or len(os.sched_getaffinity(0)),
         memory_limit_bytes=settings.gpu_memory_limit_mb * _MB or None,
-        kernel_library=find_kernel_library(settings.kernel_library),
+        kernel_library=offer if isinstance(offer, Path) else None,
     )
-    return LoadSettings(session=session, max_batch_rows=settings.max_batch_rows)
+    return LoadSettings(
+        session=session,
+        max_batch_rows=settings.max_batch_rows,
+        no_library=offer if isinstance(offer, Obstacle) else NOT_FOUND,
+        kernels_required=settings.kernels == "require",
+    )
 
 
 def _grpc_settings(settings: Settings) -> GrpcSettings:

@@ -79,7 +79,14 @@ class Settings(BaseSettings):
     attention_sample_s: float = Field(
         30.0,
         ge=0,
-        description="Seconds between samples of attention time per model; 0 = off. Each is a session and six batches.",
+        description="Seconds between samples of attention time where no kernel tells it; 0 = off. "
+        "Each is a session and six batches.",
+    )
+    kernels: Literal["auto", "require", "off"] = Field(
+        "auto",
+        description="Fused attention kernels. auto: where they are right and win a race against the plain bodies. "
+        "require: without a race; no library is an error, and a model whose kernels fail is not served. "
+        "off: never looked for.",
     )
     kernel_library: Path | None = Field(
         None,

@@ -47,7 +47,8 @@ METRICS: dict[str, Metric] = {
     "fovea_batch_compute_seconds": Metric("histogram", "What a batch took, by stage.", (*_MODEL, "stage")),
     "fovea_attention_op_seconds": Metric(
         "histogram",
-        "Time inside an attention operator in one batch, over all its layers, measured on sampled batches.",
+        "Time inside an attention operator in one batch, over all its layers: every batch where a kernel runs it, "
+        "sampled batches where its body does.",
         (*_MODEL, "op", "kernels"),
         OP_BUCKETS_S,
     ),
@@ -58,7 +59,11 @@ METRICS: dict[str, Metric] = {
     "fovea_batches_total": Metric("counter", "Batches run.", (*_MODEL, "outcome")),
     "fovea_waiting_requests": Metric("gauge", "Requests in the queue now.", _MODEL),
     "fovea_model_ready": Metric("gauge", "1 while the version answers requests, else 0.", _MODEL),
-    "fovea_model_info": Metric("gauge", "Always 1; the labels tell.", (*_MODEL, "kernels", "provider", "sha256")),
+    "fovea_model_info": Metric(
+        "gauge",
+        "Always 1; the labels tell, kernels_cause why a body runs where a kernel might.",
+        (*_MODEL, "kernels", "kernels_cause", "provider", "sha256"),
+    ),
     "fovea_server_info": Metric("gauge", "Always 1; the labels tell.", ("server_version",)),
 }
 UNKNOWN_MODEL = ("_unknown", "", "none")
@@ -73,6 +78,7 @@ class ModelLabels:
     version: str
     attention: str
     kernels: str
+    kernels_cause: str
     provider: str
     sha256: str
     attention_of_op: Mapping[str, str]
@@ -153,7 +159,9 @@ class Recorder:
         self._padding = metrics["fovea_padding_ratio"].labels(*common)
         metrics["fovea_waiting_requests"].labels(*common).set_function(waiting)
         metrics["fovea_model_ready"].labels(*common).set(1)
-        metrics["fovea_model_info"].labels(*common, labels.kernels, labels.provider, labels.sha256).set(1)
+        facts = (labels.kernels, labels.kernels_cause, labels.provider, labels.sha256)
+        metrics["fovea_model_info"].labels(*common, *facts).set(1)
+        self._ops: dict[tuple[str, str], Any] = {}
 
     def batch(self, record: BatchRecord, queue_s: Sequence[float]) -> None:
         """A batch ran."""
@@ -164,6 +172,8 @@ class Recorder:
         self._batches["ok"].inc()
         for seconds in queue_s:
             self._queue.observe(seconds)
+        for op, seconds in record.attention_s.items():
+            self.attention_op(op, "fused", seconds)
 
     def batch_failed(self) -> None:
         """A batch failed; its requests are tried again, or fail."""
@@ -177,15 +187,21 @@ class Recorder:
         self._requests[outcome].inc(len(duration_s))
         self._rows[outcome].inc(rows)
 
-    def attention_ops(self, seconds: Mapping[str, float]) -> None:
-        """Time inside each operator in one sampled batch."""
+    def attention_op(self, op: str, kernels: Literal["fused", "body"], seconds: float) -> None:
+        """Time inside one operator in one batch."""
+        child = self._ops.get((op, kernels)) or self._op(op, kernels)
+        if child is not None:
+            child.observe(seconds)
+
+    def _op(self, op: str, kernels: str) -> Any:
+        """The operator's series; None for a function of somebody else's."""
         model, version, _ = self._labels.common
-        for op, value in seconds.items():
-            attention = self._labels.attention_of_op.get(op)
-            if attention is None:
-                continue  # a function of somebody else's
-            labels = (model, version, attention, op, self._labels.kernels)
-            self._metrics["fovea_attention_op_seconds"].labels(*labels).observe(value)
+        attention = self._labels.attention_of_op.get(op)
+        if attention is None:
+            return None
+        metric = self._metrics["fovea_attention_op_seconds"]
+        child = self._ops[op, kernels] = metric.labels(model, version, attention, op, kernels)
+        return child
 
     def remove(self) -> None:
         """Take every series of the version away."""

@@ -43,6 +43,8 @@ _OUTCOMES: dict[type[FoveaError], Outcome] = {
 class Session(Protocol):
     """What runs a batch; see `fovea.runtime.session.ModelSession`."""
 
+    attention_s: Mapping[str, float]
+
     def gather(self, requests: Sequence[Mapping[str, NDArray[Any]]]) -> None:
         """Copy the requests' rows into the session's buffers."""
 
@@ -62,6 +64,8 @@ class BatchRecord:
     gather_s: float
     run_s: float
     split_s: float
+    attention_s: Mapping[str, float]
+    """Inside each attention operator, as its kernel tells; empty where bodies run."""
 
 
 class Observer(Protocol):
@@ -139,7 +143,8 @@ class Worker:
         outputs = session.split(rows)
         outcomes = [self._answer(request, own) for request, own in zip(batch, outputs, strict=True)]
         end_s = time.monotonic()
-        record = BatchRecord(len(batch), sum(rows), gathered_s - start_s, ran_s - gathered_s, end_s - ran_s)
+        stages_s = (gathered_s - start_s, ran_s - gathered_s, end_s - ran_s)
+        record = BatchRecord(len(batch), sum(rows), *stages_s, session.attention_s)
         tell(self._observer.batch, record, [start_s - request.arrived_s for request in batch])
         self._tell_ends(batch, outcomes, end_s)
         tell(self._observer.sample, batch)
