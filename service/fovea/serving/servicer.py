@@ -11,7 +11,7 @@ import grpc
 
 from fovea.contract.errors import Draining, FoveaError, InvalidRequest, NotFound, NotReady, Unsupported
 from fovea.serving import metadata
-from fovea.serving.batcher import Kind, Request, Tensors
+from fovea.serving.batcher import Request, Tensors
 from fovea.serving.codec import Decoded, parse
 from fovea.serving.models import Models, ServedVersion
 from fovea.serving.status import status_of
@@ -42,20 +42,18 @@ class Call(Protocol):
 class _Reply:
     """Turns a batch's outputs into one caller's answer."""
 
-    __slots__ = ("_call", "_request_id", "_served", "_table", "_wanted")
+    __slots__ = ("_call", "_decoded", "_table")
 
-    def __init__(
-        self, call: Call, served: ServedVersion, decoded: Decoded, request_id: str, table: StatusTable
-    ) -> None:
-        self._call, self._served, self._table = call, served, table
-        self._wanted, self._request_id = decoded.outputs, request_id
+    def __init__(self, call: Call, decoded: Decoded, table: StatusTable) -> None:
+        self._call, self._decoded, self._table = call, decoded, table
 
     @property
     def gone(self) -> bool:
         return self._call.gone
 
     def answer(self, outputs: Tensors) -> None:
-        self._call.finish(self._served.door.encode(self._request_id, self._wanted, outputs))
+        decoded = self._decoded
+        self._call.finish(decoded.header.answer.encode(decoded.request_id, outputs))
 
     def fail(self, error: FoveaError) -> None:
         self._call.refuse(*status_of(error, self._table))
@@ -110,11 +108,12 @@ class Servicer:
 
     def _request(self, call: Call, served: ServedVersion, message_in: Any, arrived_s: float) -> Request:
         decoded = served.door.decode(message_in)
-        reply = _Reply(call, served, decoded, message_in.id, self._table)
-        until_s = None if decoded.timeout_s is None else arrived_s + decoded.timeout_s
-        kind = Kind(decoded.shapes, decoded.maps)
-        size = sum(array.nbytes for array in decoded.inputs.values())
-        return Request(decoded.inputs, decoded.rows, kind, reply, arrived_s, call.deadline_s, until_s, size)
+        header = decoded.header
+        reply = _Reply(call, decoded, self._table)
+        until_s = None if header.timeout_s is None else arrived_s + header.timeout_s
+        return Request(
+            decoded.inputs, header.rows, header.kind, reply, arrived_s, call.deadline_s, until_s, decoded.bytes
+        )
 
     def handlers(self) -> dict[str, Handler]:
         """RPC name -> what answers it, for all but ModelInfer."""

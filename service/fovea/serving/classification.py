@@ -1,0 +1,30 @@
+"""The best classes of an output, as texts: the protocol's `classification` parameter."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def best_classes(scores: NDArray[Any], top: int, labels: Sequence[str], *, batched: bool) -> NDArray[Any]:
+    """`"<score>:<index>[:<label>]"`, best first, per row: (rows, classes) -> (rows, top) of bytes.
+
+    Of equal scores the lower index comes first; what is no number comes last.
+    """
+    rows = scores.reshape(len(scores), -1) if batched else scores.reshape(1, -1)
+    texts = [[_text(row[index], int(index), labels) for index in best_indices(row, top)] for row in rows]
+    array = np.array(texts, dtype=np.object_)
+    return array if batched else array[0]
+
+
+def best_indices(scores: NDArray[Any], top: int) -> NDArray[np.intp]:
+    """The indices of the `top` highest scores, best first."""
+    return np.argsort(-scores.astype(np.float64), kind="stable")[:top]
+
+
+def _text(score: Any, index: int, labels: Sequence[str]) -> bytes:
+    label = f":{labels[index]}" if index < len(labels) else ""
+    return f"{float(score):f}:{index}{label}".encode()
