@@ -76,7 +76,7 @@ class HeaderCheck:
     def _check_shape(self, spec: TensorSpec, shape: tuple[int, ...]) -> None:
         expected = spec.shape
         if len(shape) == len(expected) and all(
-            0 <= size and want in (size, -1) for size, want in zip(shape, expected, strict=True)
+            size >= 0 and want in (size, -1) for size, want in zip(shape, expected, strict=True)
         ):
             return
         hint = ""
