@@ -91,8 +91,10 @@ class _Lane:
 
     def _end(self, call: FastCall) -> bool:
         """Forget a call that is done; True where it was the last of a server that is stopping."""
+        self._state.rpc_states.remove(call)
+        if self._state.stage is _server._ServerStage.STARTED:
+            return False  # should it begin to stop just now, the event that says so comes later and is looked at then
         with self._state.lock:
-            self._state.rpc_states.remove(call)
             return bool(_server._stop_serving(self._state))
 
     def _begin(self, event: Any) -> None:
@@ -109,46 +111,56 @@ class _Lane:
 class FastCall:
     """One call on the lane.
 
-    The loop's thread runs the `_on_…` callbacks, any thread `finish` or `refuse`. Who answers holds the only claim;
-    a cancelled call's claim is taken by the loop. A callback returns True once the call is done with.
+    The loop's thread runs the `_on_…` callbacks and `watch`, any thread `finish` or `refuse`. Who answers holds the
+    only claim; a cancelled call's claim is taken by the loop. A callback returns True once the call is done with.
+
+    gRPC tells of the caller's end when it is asked to. That is a batch of operations and an event more, a tenth of
+    what a call costs here, so it is asked together with the answer, or before where `watch` is called.
     """
 
-    __slots__ = ("_accept", "_claim", "_closed", "_core", "_received", "_sent", "_withdrawn", "deadline_s", "gone")
+    __slots__ = (
+        *("_accept", "_claim", "_closed", "_core", "_received", "_sent", "_unwatched", "_withdrawn"),
+        *("deadline_s", "gone"),
+    )
 
     def __init__(self, core: Any, deadline: float, accept: Accept) -> None:
         self._core, self._accept = core, accept
         self.deadline_s = None if deadline > _NEVER_S else time.monotonic() + deadline - time.time()
         self.gone = False
-        self._claim = [True]  # list.pop is atomic: one thread gets it
+        self._claim, self._unwatched = [True], [True]  # list.pop is atomic: one thread gets it
         self._closed = self._received = self._sent = self._withdrawn = False
 
     def listen(self) -> None:
-        """Ask for the message, and for news of the caller's end."""
-        self._core.start_server_batch((cygrpc.ReceiveCloseOnServerOperation(_NO_FLAGS),), self._on_close)
+        """Ask for the message."""
         self._core.start_server_batch((cygrpc.ReceiveMessageOperation(_NO_FLAGS),), self._on_message)
+
+    def watch(self) -> None:
+        """Keep `gone` up to date from now on."""
+        if _got(self._unwatched):
+            self._core.start_server_batch((cygrpc.ReceiveCloseOnServerOperation(_NO_FLAGS),), self._on_close)
 
     def finish(self, body: bytes) -> None:
         """Send the serialized answer."""
-        if self._claimed():
+        if _got(self._claim):
             self._send(cygrpc.SendMessageOperation(body, _NO_FLAGS), cygrpc.StatusCode.ok, b"")
 
     def refuse(self, code: grpc.StatusCode, text: str) -> None:
         """Send an error."""
         details = text.encode("utf-8", "replace")  # nothing may fail once the claim is taken
-        if self._claimed():
+        if _got(self._claim):
             self._send(None, _common.STATUS_CODE_TO_CYGRPC_STATUS_CODE[code], details)
-
-    def _claimed(self) -> bool:
-        try:
-            return self._claim.pop()
-        except IndexError:
-            return False
 
     def _send(self, body: Any, code: Any, text: bytes) -> None:
         # Operations belong to one call: sharing them between calls frees them twice.
-        first = cygrpc.SendInitialMetadataOperation(None, _NO_FLAGS)
-        last = cygrpc.SendStatusFromServerOperation(None, code, text, _NO_FLAGS)
-        self._core.start_server_batch((first, last) if body is None else (first, body, last), self._on_sent)
+        operations = [cygrpc.SendInitialMetadataOperation(None, _NO_FLAGS)]
+        if body is not None:
+            operations.append(body)
+        operations.append(cygrpc.SendStatusFromServerOperation(None, code, text, _NO_FLAGS))
+        on_sent = self._on_sent
+        if _got(self._unwatched):
+            operations.append(cygrpc.ReceiveCloseOnServerOperation(_NO_FLAGS))
+            on_sent = self._on_sent_and_closed
+        self._core.start_server_batch(operations, on_sent)
 
     def _on_message(self, event: Any) -> bool:
         self._received = True
@@ -159,7 +171,7 @@ class FastCall:
             except Exception:
                 log.exception("a request could not be taken in")
                 self.refuse(grpc.StatusCode.INTERNAL, "internal error; the server's log has the details")
-        elif not self.gone:
+        else:
             self.refuse(grpc.StatusCode.INVALID_ARGUMENT, "the call ended without a message")
         return self._done()
 
@@ -167,12 +179,23 @@ class FastCall:
         self._closed = True
         if event.batch_operations[0].cancelled():
             self.gone = True
-            self._withdrawn = self._claimed()
+            self._withdrawn = _got(self._claim)
         return self._done()
 
     def _on_sent(self, _event: Any) -> bool:
         self._sent = True
         return self._done()
 
+    def _on_sent_and_closed(self, _event: Any) -> bool:
+        self._sent = self._closed = True
+        return self._done()
+
     def _done(self) -> bool:
         return self._closed and self._received and (self._sent or self._withdrawn)
+
+
+def _got(claim: list[bool]) -> bool:
+    try:
+        return claim.pop()
+    except IndexError:
+        return False

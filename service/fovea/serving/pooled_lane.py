@@ -42,6 +42,9 @@ class PooledCall:
         if not context.add_callback(self._ended):
             self.gone = True
 
+    def watch(self) -> None:
+        """Nothing to do: a handler is always told of its caller's end."""
+
     def finish(self, body: bytes) -> None:
         """Hand the answer to the waiting thread."""
         self._body = body

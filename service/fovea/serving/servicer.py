@@ -30,7 +30,10 @@ class Call(Protocol):
     deadline_s: float | None
     """On the monotonic clock."""
     gone: bool
-    """True once the caller has cancelled or vanished."""
+    """True once the caller has cancelled or vanished; told late, or never, to those that did not `watch`."""
+
+    def watch(self) -> None:
+        """Keep `gone` up to date from now on."""
 
     def finish(self, body: bytes) -> None:
         """Send the serialized answer."""
@@ -50,6 +53,9 @@ class _Reply:
     @property
     def gone(self) -> bool:
         return self._call.gone
+
+    def watch(self) -> None:
+        self._call.watch()
 
     def answer(self, outputs: Tensors) -> None:
         decoded = self._decoded
