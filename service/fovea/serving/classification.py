@@ -21,8 +21,13 @@ def best_classes(scores: NDArray[Any], top: int, labels: Sequence[str], *, batch
 
 
 def best_indices(scores: NDArray[Any], top: int) -> NDArray[np.intp]:
-    """The indices of the `top` highest scores, best first."""
-    return np.argsort(-scores.astype(np.float64), kind="stable")[:top]
+    """The indices of the `top` highest scores, best first; only what may be among them is sorted."""
+    keys = -scores.astype(np.float64)
+    if top >= len(keys):
+        return np.argsort(keys, kind="stable")
+    last = np.partition(keys, top - 1)[top - 1]
+    candidates = np.flatnonzero(~(keys > last))  # whatever ties with the last, and all where it is no number
+    return candidates[np.argsort(keys[candidates], kind="stable")[:top]]
 
 
 def _text(score: Any, index: int, labels: Sequence[str]) -> bytes:
