@@ -13,7 +13,6 @@ from fovea.serving.headers import Header, HeaderCheck
 from fovea.serving.tensors import RawTensor, from_contents
 from fovea.wire import message
 
-_InferRequest = message("ModelInferRequest")
 _HEADERS_KEPT = 1024
 _LONGEST_KEPT_BYTES = 4096
 
@@ -91,9 +90,9 @@ def _typed(tensor: RawTensor, received: Any) -> NDArray[Any]:
     return tensor.array(b"")
 
 
-def parse(data: bytes) -> Any:
-    """A ModelInferRequest from bytes; InvalidRequest where they are none."""
+def parse(kind: str, data: bytes) -> Any:
+    """A message of this name from bytes; InvalidRequest where they are none."""
     try:
-        return _InferRequest.FromString(data)
+        return message(kind).FromString(data)
     except Exception as error:  # protobuf's DecodeError has no stable home
-        raise InvalidRequest("the request is no ModelInferRequest: its bytes cannot be parsed") from error
+        raise InvalidRequest(f"the request is no {kind}: its bytes cannot be parsed") from error

@@ -1,8 +1,9 @@
-"""ModelInfer answered on gRPC's own serving loop: no thread hand-over between the socket and the queue.
+"""Unary calls taken in by gRPC's own serving loop: no thread hand-over between the socket and the queue.
 
 All that touches grpcio's private parts is in this file. A public `grpc.server` runs as ever; only the function that
-polls its completion queue is ours. It takes the events of one method, and leaves every other to grpcio. Compared with
-a handler in the thread pool this spares two thread switches a request and about two thirds of its time.
+polls its completion queue is ours. It takes the events of some methods, and leaves every other to grpcio. Compared
+with a handler in the thread pool this spares two thread switches a request and about two thirds of its time; and a
+call that is opened and sends nothing holds no thread.
 
 `obstacle()` tells whether this grpcio is the one it was written for. Where it is not, the server registers an
 ordinary handler instead (`pooled_lane`): slower, same answers.
@@ -13,7 +14,7 @@ from __future__ import annotations
 import inspect
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import grpc
@@ -55,56 +56,66 @@ def obstacle() -> str | None:
     return None
 
 
-def start(server: grpc.Server, path: str, accept: Accept) -> None:
-    """Start a server whose calls of the registered method `path` go to `accept`."""
+def start(server: grpc.Server, accepts: Mapping[str, Accept]) -> Lane:
+    """Start a server whose calls of registered methods go where `accepts` says, by path."""
+    lane = Lane(accepts)
     ordinary = _server._serve
-    _server._serve = lambda state: _Lane(state, path, accept).serve()
+    _server._serve = lane.serve
     try:
         server.start()
     finally:
         _server._serve = ordinary
+    return lane
 
 
-class _Lane:
+class Lane:
     """The serving loop of one server."""
 
-    def __init__(self, state: Any, path: str, accept: Accept) -> None:
-        self._state, self._path, self._accept = state, path, accept
+    def __init__(self, accepts: Mapping[str, Accept]) -> None:
+        self._accepts = accepts
+        self._state: Any = None
 
-    def serve(self) -> None:
+    def serve(self, state: Any) -> None:
         """Poll until the server has stopped, as grpcio's own loop does."""
-        state, poll, process = self._state, self._state.completion_queue.poll, _server._process_event_and_continue
+        self._state = state
+        poll, process = state.completion_queue.poll, _server._process_event_and_continue
         timed_out = cygrpc.CompletionType.queue_timeout
         while True:
             event = poll(time.time() + _POLL_S)
             if state.server_deallocated:
                 _server._begin_shutdown_once(state)
             tag = event.tag
-            if tag == self._path and event.success:
-                self._begin(event)
-            elif isinstance(getattr(tag, "__self__", None), FastCall):
+            if isinstance(getattr(tag, "__self__", None), FastCall):
                 if tag(event) and self._end(tag.__self__):
                     return
+            elif tag in self._accepts and event.success:
+                self._begin(tag, event)
             elif event.completion_type != timed_out and not process(state, event):
                 return
             event = tag = None  # a kept event keeps its call, and a call that is shutting down would spin the poll
 
+    def unanswered(self) -> list[FastCall]:
+        """The calls whose request has been taken in and whose answer has not been sent."""
+        calls = self._state.rpc_states.copy() if self._state else ()
+        return [call for call in calls if isinstance(call, FastCall) and call.taken_in]
+
     def _end(self, call: FastCall) -> bool:
         """Forget a call that is done; True where it was the last of a server that is stopping."""
-        self._state.rpc_states.remove(call)
-        if self._state.stage is _server._ServerStage.STARTED:
-            return False  # should it begin to stop just now, the event that says so comes later and is looked at then
-        with self._state.lock:
-            return bool(_server._stop_serving(self._state))
-
-    def _begin(self, event: Any) -> None:
         state = self._state
-        call = FastCall(event.call, event.call_details.deadline, self._accept)
+        state.rpc_states.remove(call)
+        if state.stage is _server._ServerStage.STARTED:
+            return False  # should it begin to stop just now, the event that says so comes later and is looked at then
         with state.lock:
-            state.due.remove(self._path)
+            return bool(_server._stop_serving(state))
+
+    def _begin(self, path: str, event: Any) -> None:
+        state = self._state
+        call = FastCall(event.call, event.call_details.deadline, self._accepts[path])
+        with state.lock:
+            state.due.remove(path)
             state.rpc_states.add(call)
             if state.stage is _server._ServerStage.STARTED:
-                _server._request_registered_call(state, self._path)
+                _server._request_registered_call(state, path)
         call.listen()
 
 
@@ -120,15 +131,20 @@ class FastCall:
 
     __slots__ = (
         *("_accept", "_claim", "_closed", "_core", "_received", "_sent", "_unwatched", "_withdrawn"),
-        *("deadline_s", "gone"),
+        *("deadline_s", "gone", "over"),
     )
 
     def __init__(self, core: Any, deadline: float, accept: Accept) -> None:
         self._core, self._accept = core, accept
         self.deadline_s = None if deadline > _NEVER_S else time.monotonic() + deadline - time.time()
-        self.gone = False
+        self.gone = self.over = False
         self._claim, self._unwatched = [True], [True]  # list.pop is atomic: one thread gets it
         self._closed = self._received = self._sent = self._withdrawn = False
+
+    @property
+    def taken_in(self) -> bool:
+        """Whether its message is here."""
+        return self._received
 
     def listen(self) -> None:
         """Ask for the message."""
@@ -191,7 +207,8 @@ class FastCall:
         return self._done()
 
     def _done(self) -> bool:
-        return self._closed and self._received and (self._sent or self._withdrawn)
+        self.over = self._closed and self._received and (self._sent or self._withdrawn)
+        return self.over
 
 
 def _got(claim: list[bool]) -> bool:

@@ -1,4 +1,4 @@
-"""The RPCs of the Open Inference Protocol. ModelInfer is answered through a `Call`, whatever transport brought it."""
+"""The RPCs of the Open Inference Protocol, each answered through a `Call`, whatever transport brought it."""
 
 from __future__ import annotations
 
@@ -21,11 +21,12 @@ from fovea.wire import message
 
 log = logging.getLogger(__name__)
 
-Handler = Callable[[Any, grpc.ServicerContext], Any]
+Answer = Callable[[Any], Any]
+"""From a request message to its answer's message; raises what it refuses."""
 
 
 class Call(Protocol):
-    """One ModelInfer in flight. Exactly one of `finish` and `refuse` is to be called; more do nothing."""
+    """One call in flight. Exactly one of `finish` and `refuse` is to be called; more do nothing."""
 
     deadline_s: float | None
     """On the monotonic clock."""
@@ -73,6 +74,7 @@ class Servicer:
 
     def __init__(self, models: Models, telemetry: Telemetry, table: StatusTable) -> None:
         self._models, self._telemetry, self._table = models, telemetry, table
+        self._control = self._control_answers()
         self.ready = False
         """Set by the server: models are loaded and no shutdown has begun."""
         self.draining = False
@@ -102,7 +104,7 @@ class Servicer:
     def _addressed(self, data: bytes) -> tuple[Any, ServedVersion]:
         """The message, and the version it is for."""
         try:
-            message_in = parse(data)
+            message_in = parse("ModelInferRequest", data)
             return message_in, self._models.ready(message_in.model_name, message_in.model_version)
         except (InvalidRequest, NotFound):
             self._telemetry.stray_request()
@@ -121,27 +123,30 @@ class Servicer:
             decoded.inputs, header.rows, header.kind, reply, arrived_s, call.deadline_s, until_s, decoded.bytes
         )
 
-    def handlers(self) -> dict[str, Handler]:
-        """RPC name -> what answers it, for all but ModelInfer."""
+    def control(self, rpc: str, call: Call, data: bytes) -> None:
+        """Any RPC but ModelInfer: answer it or refuse it; never raises."""
+        try:
+            answer = self._control[rpc](parse(f"{rpc}Request", data))
+            call.finish(answer.SerializeToString())
+        except Exception as error:
+            call.refuse(*status_of(error, self._table))
+
+    @property
+    def control_rpcs(self) -> tuple[str, ...]:
+        """The RPCs that `control` answers."""
+        return tuple(self._control)
+
+    def _control_answers(self) -> dict[str, Answer]:
         return {
-            "ServerLive": lambda _request, _context: message("ServerLiveResponse")(live=True),
-            "ServerReady": lambda _request, _context: message("ServerReadyResponse")(ready=self.ready),
-            "ServerMetadata": lambda _request, _context: metadata.server_metadata(),
-            "ModelReady": self._guarded(self._model_ready),
-            "ModelMetadata": self._guarded(self._model_metadata),
-            "ModelConfig": self._guarded(lambda request: metadata.model_config(self._served(request))),
-            "ModelStatistics": self._guarded(self._model_statistics),
-            "RepositoryIndex": self._guarded(self._repository_index),
+            "ServerLive": lambda _: message("ServerLiveResponse")(live=True),
+            "ServerReady": lambda _: message("ServerReadyResponse")(ready=self.ready),
+            "ServerMetadata": lambda _: metadata.server_metadata(),
+            "ModelReady": self._model_ready,
+            "ModelMetadata": self._model_metadata,
+            "ModelConfig": lambda request: metadata.model_config(self._served(request)),
+            "ModelStatistics": self._model_statistics,
+            "RepositoryIndex": self._repository_index,
         }
-
-    def _guarded(self, answer: Callable[[Any], Any]) -> Handler:
-        def handle(request: Any, context: grpc.ServicerContext) -> Any:
-            try:
-                return answer(request)
-            except Exception as error:
-                context.abort(*status_of(error, self._table))
-
-        return handle
 
     def _served(self, request: Any) -> ServedVersion:
         return self._models.ready(request.name, request.version)
