@@ -16,9 +16,13 @@ class FakeReply:
 
     def __init__(self) -> None:
         self.gone = False
+        self.watched = False
         self.outputs: dict[str, Any] | None = None
         self.error: FoveaError | None = None
         self.done = threading.Event()
+
+    def watch(self) -> None:
+        self.watched = True
 
     def answer(self, outputs: Any) -> None:
         self.outputs = {name: np.array(array) for name, array in outputs.items()}

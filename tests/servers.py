@@ -11,10 +11,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import onnx
 from onnx import TensorProto, helper
 from prometheus_client.parser import text_string_to_metric_families
+
+from fovea import wire
 
 _READY = re.compile(r"gRPC (\S+), HTTP (\S+), metrics (\S+),")
 
@@ -101,6 +105,30 @@ def save_model(
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
     onnx.save(model, folder / "model.onnx")
     return folder
+
+
+def slow_model(repository: Path, ballast: int = 0) -> Path:
+    """About 50 ms a row: a loop of matrix products. `ballast` floats a row come along and are not looked at."""
+    eye = onnx.numpy_helper.from_array(np.eye(256, dtype=np.float32), "w")
+    nodes, last = [helper.make_node("Constant", [], ["w"], value=eye)], "x"
+    for index in range(2500):
+        nodes.append(helper.make_node("MatMul", [last, "w"], [f"h{index}"]))
+        last = f"h{index}"
+    nodes.append(helper.make_node("Identity", [last], ["y"]))
+    inputs = [tensor("x", ["n", 256]), *([tensor("ballast", ["n", ballast])] if ballast else [])]
+    save_model(repository, "slow", nodes, inputs, [tensor("y", ["n", 256])])
+    return repository
+
+
+def infer_request(model: str, x: Any, **more: Any) -> bytes:
+    """A ModelInferRequest for float32 inputs: `x` and those that are named."""
+    arrays = {"x": x, **more}
+    request = wire.message("ModelInferRequest")(
+        model_name=model,
+        inputs=[{"name": name, "datatype": "FP32", "shape": array.shape} for name, array in arrays.items()],
+        raw_input_contents=[array.tobytes() for array in arrays.values()],
+    )
+    return bytes(request.SerializeToString())
 
 
 def plain_models(repository: Path) -> Path:

@@ -15,34 +15,10 @@ from typing import Any
 
 import grpc
 import numpy as np
-import onnx
 import pytest
-from onnx import helper
 
 from fovea import wire
-from servers import running_server, samples, save_model, tensor
-
-
-def infer_request(name: str, x: Any) -> bytes:
-    request = wire.message("ModelInferRequest")(
-        model_name=name,
-        inputs=[{"name": "x", "datatype": "FP32", "shape": x.shape}],
-        raw_input_contents=[x.tobytes()],
-    )
-    return bytes(request.SerializeToString())
-
-
-def slow_model(repository: Path) -> Path:
-    """About 50 ms a row: a loop of matrix products."""
-    eye = onnx.numpy_helper.from_array(np.eye(256, dtype=np.float32), "w")
-    nodes, last = [], "x"
-    for index in range(2500):
-        nodes.append(helper.make_node("MatMul", [last, "w"], [f"h{index}"]))
-        last = f"h{index}"
-    nodes.append(helper.make_node("Identity", [last], ["y"]))
-    nodes.insert(0, helper.make_node("Constant", [], ["w"], value=eye))
-    save_model(repository, "slow", nodes, [tensor("x", ["n", 256])], [tensor("y", ["n", 256])])
-    return repository
+from servers import infer_request, running_server, samples, slow_model
 
 
 @pytest.mark.parametrize("lane", ["fast-lane", "no-fast-lane"])

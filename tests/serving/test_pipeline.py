@@ -21,13 +21,13 @@ LONG_S = 20.0
 class Bench:
     """A pipeline over a fake session that runs only while `open` is set."""
 
-    def __init__(self, max_queue: int = 100, max_rows: int = 8) -> None:
+    def __init__(self, max_queue: int = 100, max_rows: int = 8, delay_s: float = 0.0) -> None:
         self.open = threading.Event()
         self.running = threading.Event()
         self.session = FakeSession(self._before_run)
         self.observer = FakeObserver()
         workshop = Workshop(lambda: self.session, lambda: FakeSession())
-        self.pipeline = Pipeline(workshop, BatchPolicy(max_rows), self.observer, limit=QueueLimit(max_queue))
+        self.pipeline = Pipeline(workshop, BatchPolicy(max_rows, delay_s), self.observer, limit=QueueLimit(max_queue))
 
     def _before_run(self) -> None:
         self.running.set()
@@ -36,7 +36,9 @@ class Bench:
     def send(self, *values: float, maps: bool = False, **times: float) -> FakeReply:
         reply = FakeReply()
         x = np.array(values, np.float64).reshape(-1, 1)
-        self.pipeline.submit(Request({"x": x}, len(x), Kind("x", maps), reply, time.monotonic(), **times))
+        self.pipeline.submit(
+            Request({"x": x}, len(x), Kind("x", maps), reply, time.monotonic(), bytes=x.nbytes, **times)
+        )
         return reply
 
     def hold_worker(self) -> FakeReply:
@@ -85,6 +87,31 @@ def test_a_cancelled_caller_does_not_hurt_its_batch_mates(bench: Bench) -> None:
     assert isinstance(failed(cancelled), Cancelled)
     assert [2.0] not in bench.session.batches
     assert bench.session.batches[1] == [1.0, 3.0]
+
+
+def test_callers_are_watched_while_nothing_is_known_of_how_long_a_batch_takes(bench: Bench) -> None:
+    assert bench.hold_worker().watched
+
+
+def test_callers_whose_rows_do_not_fit_into_the_next_batch_are_watched(bench: Bench) -> None:
+    bench.open.set()
+    answered(bench.send(1.0))
+    bench.open.clear()
+    bench.running.clear()
+    bench.hold_worker()
+    replies = [bench.send(*[1.0] * 4) for _ in range(3)]
+    assert replies[2].watched
+    bench.open.set()
+    assert [len(answered(reply)) for reply in replies] == [4, 4, 4]
+
+
+def test_callers_of_batches_that_are_held_back_are_watched() -> None:
+    bench = Bench(delay_s=0.001)
+    bench.open.set()
+    replies = [bench.send(1.0) for _ in range(3)]
+    assert all(answered(reply) for reply in replies)
+    assert all(reply.watched for reply in replies)
+    bench.pipeline.close()
 
 
 def test_an_expired_request_is_refused_and_never_run(bench: Bench) -> None:

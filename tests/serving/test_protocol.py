@@ -88,6 +88,31 @@ def test_many_callers_at_once_each_get_their_own_rows(triton_client: Any) -> Non
             np.testing.assert_array_equal(answer, array * 2)
 
 
+def test_answers_carry_the_ids_and_the_rows_of_their_own_requests(client: Any) -> None:
+    ids = ["" if index % 5 == 0 else f"id {index}" for index in range(200)]
+
+    def start(index: int) -> Any:
+        request = wire.message("ModelInferRequest")(model_name="pair", id=ids[index])
+        for name in ("b", "x") if index % 2 else ("x", "b"):
+            request.inputs.add(name=name, datatype="FP32", shape=[1, 4])
+        request.raw_input_contents.extend([ROW.tobytes(), (ROW * index).tobytes()])
+        return client.start("ModelInfer", request.SerializeToString())
+
+    for index, call in enumerate([start(index) for index in range(200)]):
+        answer = wire.message("ModelInferResponse").FromString(call.result())
+        assert (answer.id, answer.model_name, answer.model_version) == (ids[index], "pair", "1")
+        assert [(one.name, one.datatype, list(one.shape)) for one in answer.outputs] == [("y", "FP32", [1, 4])]
+        expected = ROW * index - ROW if index % 2 else ROW - ROW * index
+        assert np.frombuffer(answer.raw_output_contents[0], np.float32).tolist() == expected.tolist()
+
+
+def test_outputs_of_any_size_come_whole(triton_client: Any) -> None:
+    for length in (0, 1, 31, 32, 4095, 4096, 200_000):
+        x = np.arange(length, dtype=np.float32)[None]
+        answer = triton_client.infer("any_length", [triton_input("x", x, "FP32")], request_id="z" * (length % 300))
+        np.testing.assert_array_equal(answer.as_numpy("y"), -x)
+
+
 def test_cancelled_callers_leave_their_neighbours_untouched(client: Any) -> None:
     request = wire.message("ModelInferRequest")(
         model_name="double",

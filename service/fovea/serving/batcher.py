@@ -19,7 +19,10 @@ class Reply(Protocol):
 
     @property
     def gone(self) -> bool:
-        """True once nobody waits for the answer any more."""
+        """True once nobody waits for the answer any more; told late, or never, to those that did not `watch`."""
+
+    def watch(self) -> None:
+        """Keep `gone` up to date from now on."""
 
     def answer(self, outputs: Tensors) -> None:
         """Send the outputs; they are views and must be copied before this returns."""

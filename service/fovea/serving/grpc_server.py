@@ -1,13 +1,14 @@
-"""A gRPC server with all services registered: ModelInfer on one of two lanes, health and reflection beside it."""
+"""A gRPC server with all services registered: ours on one of two lanes, health and reflection beside it."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from threading import BoundedSemaphore
-from typing import Any
+from typing import Any, Protocol
 
 # Without gRPC's event-engine listener the server answers half as much again. Read when grpc is first imported.
 os.environ.setdefault("GRPC_EXPERIMENTS", "-event_engine_listener")
@@ -57,32 +58,45 @@ class GrpcSettings:
     fast_lane: bool
 
 
+class OpenCall(Protocol):
+    """A call that may still need time."""
+
+    @property
+    def over(self) -> bool:
+        """True once its answer has been sent, or its caller is gone."""
+
+
 class GrpcServer:
     """Listens from `start` on; `port` is the one it got. Misconfigured where the port cannot be had."""
 
     def __init__(self, settings: GrpcSettings, servicer: Servicer) -> None:
         self._servicer = servicer
         self.slow_reason = fast_lane.obstacle() if settings.fast_lane else "it is switched off"
-        """Why ModelInfer is an ordinary handler; None on the fast lane."""
-        self._server = grpc.server(
-            ThreadPoolExecutor(settings.handler_threads, "grpc-handler"), options=_options(settings.max_message_bytes)
-        )
+        """Why calls go through ordinary handlers; None on the fast lane."""
+        self._pool = ThreadPoolExecutor(settings.handler_threads, "grpc-handler")
+        self._server = grpc.server(self._pool, options=_options(settings.max_message_bytes))
         self.health = health.HealthServicer(experimental_non_blocking=True)
-        self._register(settings.handler_threads)
+        self._lane: fast_lane.Lane | pooled_lane.PooledLane = self._register(settings.handler_threads)
         self.port = self._listen(settings)
 
-    def _register(self, threads: int) -> None:
-        self._server.add_registered_method_handlers(wire.SERVICE, self._handlers(threads))
+    def _register(self, threads: int) -> pooled_lane.PooledLane:
+        lane = pooled_lane.PooledLane()
+        self._server.add_registered_method_handlers(wire.SERVICE, self._handlers(lane, threads))
         health_pb2_grpc.add_HealthServicer_to_server(self.health, self._server)
         names = (wire.SERVICE, _HEALTH_SERVICE, reflection.SERVICE_NAME)
         reflector = _Reflector(names, pool=_reflection_pool())
         reflection_pb2_grpc.add_ServerReflectionServicer_to_server(reflector, self._server)
         self.set_serving({"": False, wire.SERVICE: False})
+        return lane
 
-    def _handlers(self, threads: int) -> dict[str, grpc.RpcMethodHandler]:
-        handlers = {name: _unary(name, answer) for name, answer in self._servicer.handlers().items()}
-        handlers[_INFER] = grpc.unary_unary_rpc_method_handler(pooled_lane.handler(self._servicer.infer, threads))
-        return handlers
+    def _handlers(self, lane: pooled_lane.PooledLane, threads: int) -> dict[str, grpc.RpcMethodHandler]:
+        """ModelInfer's handlers wait in a pool of their own and leave the other calls their threads."""
+        handlers = {rpc: lane.handler(accept) for rpc, accept in self._control().items()}
+        handlers[_INFER] = lane.handler(self._servicer.infer, ThreadPoolExecutor(threads, "grpc-infer"))
+        return {rpc: grpc.unary_unary_rpc_method_handler(handler) for rpc, handler in handlers.items()}
+
+    def _control(self) -> dict[str, fast_lane.Accept]:
+        return {rpc: partial(self._servicer.control, rpc) for rpc in self._servicer.control_rpcs}
 
     def _listen(self, settings: GrpcSettings) -> int:
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
@@ -94,9 +108,20 @@ class GrpcServer:
     def start(self) -> None:
         """Answer calls."""
         if self.slow_reason is None:
-            fast_lane.start(self._server, wire.path(_INFER), self._servicer.infer)
+            control = {wire.path(rpc): self._in_pool(accept) for rpc, accept in self._control().items()}
+            self._lane = fast_lane.start(self._server, {**control, wire.path(_INFER): self._servicer.infer})
         else:
             self._server.start()
+
+    def _in_pool(self, accept: fast_lane.Accept) -> fast_lane.Accept:
+        def submit(call: Any, data: bytes) -> None:
+            self._pool.submit(accept, call, data)
+
+        return submit
+
+    def unanswered(self) -> Sequence[OpenCall]:
+        """The calls whose request has been taken in and whose answer has not been sent."""
+        return self._lane.unanswered()
 
     def set_serving(self, services: dict[str, bool]) -> None:
         """Tell the health service, per name."""
@@ -107,14 +132,6 @@ class GrpcServer:
     def stop(self, grace_s: float) -> None:
         """Refuse new calls, give those in flight `grace_s`, and return when all have ended."""
         self._server.stop(grace_s).wait(grace_s + _LAST_WORD_S)
-
-
-def _unary(name: str, answer: Callable[[Any, grpc.ServicerContext], Any]) -> grpc.RpcMethodHandler:
-    return grpc.unary_unary_rpc_method_handler(
-        answer,
-        request_deserializer=wire.message(f"{name}Request").FromString,
-        response_serializer=wire.message(f"{name}Response").SerializeToString,
-    )
 
 
 def _options(max_message_bytes: int) -> list[tuple[str, int]]:

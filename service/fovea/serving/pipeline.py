@@ -6,6 +6,7 @@ import threading
 import time
 from collections import deque
 from dataclasses import dataclass
+from math import inf
 from queue import Empty, SimpleQueue
 
 from fovea.contract.errors import Cancelled, DeadlineExceeded, Draining, QueueFull, QueueTimeout
@@ -13,6 +14,7 @@ from fovea.serving.batcher import BatchPolicy, Request, Taken, drop_dead, take_b
 from fovea.serving.worker import Observer, Worker, Workshop, fail
 
 _MB = 1024 * 1024
+_LONG_WAIT_S = 0.02
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ class Pipeline:
         self._bell: SimpleQueue[None] = SimpleQueue()
         self._idle = 0
         self._in_hand = 0
+        self._batch_s = inf
+        """What the last batch took; the first one may take long."""
         self._lock = threading.Lock()
         self._closed = False
         self._threads = [threading.Thread(target=self._work, daemon=True, name="batch") for _ in range(instances)]
@@ -55,6 +59,8 @@ class Pipeline:
 
     def submit(self, request: Request) -> None:
         """Admit a request; QueueFull or Draining where it cannot be."""
+        if self._may_wait_long(request):
+            request.reply.watch()
         with self._lock:
             dead = Taken() if self._has_room(request) else drop_dead(self._waiting, time.monotonic())
             self._waiting_bytes -= dead.bytes
@@ -67,6 +73,11 @@ class Pipeline:
             self._turn_away()
         if self._idle:  # a worker says it is idle before it looks at the queue a last time, so no request is missed
             self._bell.put(None)
+
+    def _may_wait_long(self, request: Request) -> bool:
+        """Whether its caller may well leave while it waits: the next batch is full, or held back, or long in coming."""
+        next_is_full = self._waiting_bytes * request.rows >= request.bytes * self._policy.max_rows
+        return next_is_full or self._batch_s > _LONG_WAIT_S or self._policy.delay_s > 0
 
     def _has_room(self, request: Request) -> bool:
         fits = self._waiting_bytes + request.bytes <= self._limit.bytes or not self._waiting
@@ -93,7 +104,9 @@ class Pipeline:
             taken = self._take()
             self._refuse(taken)
             if taken.batch:
+                start_s = time.monotonic()
                 worker.execute(taken.batch)
+                self._batch_s = time.monotonic() - start_s
                 with self._lock:
                     self._in_hand -= 1
             elif self._closed and not self._waiting:

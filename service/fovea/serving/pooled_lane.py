@@ -1,4 +1,4 @@
-"""ModelInfer through an ordinary handler, all of it public gRPC: what runs where the fast lane cannot."""
+"""Calls answered through ordinary handlers, all of it public gRPC: what runs where the fast lane cannot."""
 
 from __future__ import annotations
 
@@ -13,25 +13,34 @@ import grpc
 _NEVER_S = 1e15
 
 
-def handler(accept: Callable[[Any, bytes], None], threads: int) -> Callable[[bytes, grpc.ServicerContext], bytes]:
-    """A unary handler over bytes that waits, on a thread of its own pool, for what `accept` makes of the call.
+class PooledLane:
+    """Makes handlers, and knows the calls that are in them or on their way back."""
 
-    A pool of its own, so that requests that wait here leave health checks their threads.
-    """
+    def __init__(self) -> None:
+        self._calls: set[PooledCall] = set()
 
-    def handle(data: bytes, context: grpc.ServicerContext) -> bytes:
-        call = PooledCall(context)
-        accept(call, data)
-        return call.wait()
+    def handler(
+        self, accept: Callable[[Any, bytes], None], pool: ThreadPoolExecutor | None = None
+    ) -> Callable[[bytes, grpc.ServicerContext], bytes]:
+        """A unary handler over bytes that waits, on a thread of its own pool or the server's, for the call's answer."""
 
-    handle.experimental_thread_pool = ThreadPoolExecutor(threads, "grpc-infer")  # type: ignore[attr-defined]
-    return handle
+        def handle(data: bytes, context: grpc.ServicerContext) -> bytes:
+            call = PooledCall(context, self._calls)
+            accept(call, data)
+            return call.wait()
+
+        handle.experimental_thread_pool = pool  # type: ignore[attr-defined]
+        return handle
+
+    def unanswered(self) -> list[PooledCall]:
+        """The calls whose request has been taken in and whose answer has not been sent."""
+        return list(self._calls)
 
 
 class PooledCall:
     """One call whose handler thread waits for the answer."""
 
-    def __init__(self, context: grpc.ServicerContext) -> None:
+    def __init__(self, context: grpc.ServicerContext, open_calls: set[PooledCall]) -> None:
         remaining_s = context.time_remaining()
         self.deadline_s = None if remaining_s is None or remaining_s > _NEVER_S else time.monotonic() + remaining_s
         self.gone = False
@@ -39,8 +48,18 @@ class PooledCall:
         self._answered = threading.Event()
         self._body: bytes | None = None
         self._error: tuple[grpc.StatusCode, str] | None = None
+        self._open_calls = open_calls
+        open_calls.add(self)
         if not context.add_callback(self._ended):
-            self.gone = True
+            self._ended()
+
+    @property
+    def over(self) -> bool:
+        """True once its answer has been sent, or its caller is gone."""
+        return self not in self._open_calls
+
+    def watch(self) -> None:
+        """Nothing to do: a handler is always told of its caller's end."""
 
     def finish(self, body: bytes) -> None:
         """Hand the answer to the waiting thread."""
@@ -62,4 +81,5 @@ class PooledCall:
 
     def _ended(self) -> None:
         self.gone = True
+        self._open_calls.discard(self)
         self._answered.set()

@@ -90,8 +90,8 @@ class Server:
         """
         self._servicer.ready, self._servicer.draining = False, True
         self.grpc.set_serving({"": False, SERVICE: False} | dict.fromkeys(self.models.entries, False))
-        until_s = time.monotonic() + self._settings.drain_s
-        while not self.models.quiet and time.monotonic() < until_s:
+        until_s, unanswered = time.monotonic() + self._settings.drain_s, self.grpc.unanswered()
+        while not (self.models.quiet and all(call.over for call in unanswered)) and time.monotonic() < until_s:
             time.sleep(_DRAIN_POLL_S)
         self.grpc.stop(_LAST_GRACE_S)
         self.http.stop()

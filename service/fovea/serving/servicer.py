@@ -1,4 +1,4 @@
-"""The RPCs of the Open Inference Protocol. ModelInfer is answered through a `Call`, whatever transport brought it."""
+"""The RPCs of the Open Inference Protocol, each answered through a `Call`, whatever transport brought it."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import grpc
 
 from fovea.contract.errors import Draining, FoveaError, InvalidRequest, NotFound, NotReady, Unsupported
 from fovea.serving import metadata
-from fovea.serving.batcher import Kind, Request, Tensors
+from fovea.serving.batcher import Request, Tensors
 from fovea.serving.codec import Decoded, parse
 from fovea.serving.models import Models, ServedVersion
 from fovea.serving.status import status_of
@@ -21,16 +21,20 @@ from fovea.wire import message
 
 log = logging.getLogger(__name__)
 
-Handler = Callable[[Any, grpc.ServicerContext], Any]
+Answer = Callable[[Any], Any]
+"""From a request message to its answer's message; raises what it refuses."""
 
 
 class Call(Protocol):
-    """One ModelInfer in flight. Exactly one of `finish` and `refuse` is to be called; more do nothing."""
+    """One call in flight. Exactly one of `finish` and `refuse` is to be called; more do nothing."""
 
     deadline_s: float | None
     """On the monotonic clock."""
     gone: bool
-    """True once the caller has cancelled or vanished."""
+    """True once the caller has cancelled or vanished; told late, or never, to those that did not `watch`."""
+
+    def watch(self) -> None:
+        """Keep `gone` up to date from now on."""
 
     def finish(self, body: bytes) -> None:
         """Send the serialized answer."""
@@ -42,20 +46,21 @@ class Call(Protocol):
 class _Reply:
     """Turns a batch's outputs into one caller's answer."""
 
-    __slots__ = ("_call", "_request_id", "_served", "_table", "_wanted")
+    __slots__ = ("_call", "_decoded", "_table")
 
-    def __init__(
-        self, call: Call, served: ServedVersion, decoded: Decoded, request_id: str, table: StatusTable
-    ) -> None:
-        self._call, self._served, self._table = call, served, table
-        self._wanted, self._request_id = decoded.outputs, request_id
+    def __init__(self, call: Call, decoded: Decoded, table: StatusTable) -> None:
+        self._call, self._decoded, self._table = call, decoded, table
 
     @property
     def gone(self) -> bool:
         return self._call.gone
 
+    def watch(self) -> None:
+        self._call.watch()
+
     def answer(self, outputs: Tensors) -> None:
-        self._call.finish(self._served.door.encode(self._request_id, self._wanted, outputs))
+        decoded = self._decoded
+        self._call.finish(decoded.header.answer.encode(decoded.request_id, outputs))
 
     def fail(self, error: FoveaError) -> None:
         self._call.refuse(*status_of(error, self._table))
@@ -69,6 +74,7 @@ class Servicer:
 
     def __init__(self, models: Models, telemetry: Telemetry, table: StatusTable) -> None:
         self._models, self._telemetry, self._table = models, telemetry, table
+        self._control = self._control_answers()
         self.ready = False
         """Set by the server: models are loaded and no shutdown has begun."""
         self.draining = False
@@ -98,7 +104,7 @@ class Servicer:
     def _addressed(self, data: bytes) -> tuple[Any, ServedVersion]:
         """The message, and the version it is for."""
         try:
-            message_in = parse(data)
+            message_in = parse("ModelInferRequest", data)
             return message_in, self._models.ready(message_in.model_name, message_in.model_version)
         except (InvalidRequest, NotFound):
             self._telemetry.stray_request()
@@ -110,33 +116,37 @@ class Servicer:
 
     def _request(self, call: Call, served: ServedVersion, message_in: Any, arrived_s: float) -> Request:
         decoded = served.door.decode(message_in)
-        reply = _Reply(call, served, decoded, message_in.id, self._table)
-        until_s = None if decoded.timeout_s is None else arrived_s + decoded.timeout_s
-        kind = Kind(decoded.shapes, decoded.maps)
-        size = sum(array.nbytes for array in decoded.inputs.values())
-        return Request(decoded.inputs, decoded.rows, kind, reply, arrived_s, call.deadline_s, until_s, size)
+        header = decoded.header
+        reply = _Reply(call, decoded, self._table)
+        until_s = None if header.timeout_s is None else arrived_s + header.timeout_s
+        return Request(
+            decoded.inputs, header.rows, header.kind, reply, arrived_s, call.deadline_s, until_s, decoded.bytes
+        )
 
-    def handlers(self) -> dict[str, Handler]:
-        """RPC name -> what answers it, for all but ModelInfer."""
+    def control(self, rpc: str, call: Call, data: bytes) -> None:
+        """Any RPC but ModelInfer: answer it or refuse it; never raises."""
+        try:
+            answer = self._control[rpc](parse(f"{rpc}Request", data))
+            call.finish(answer.SerializeToString())
+        except Exception as error:
+            call.refuse(*status_of(error, self._table))
+
+    @property
+    def control_rpcs(self) -> tuple[str, ...]:
+        """The RPCs that `control` answers."""
+        return tuple(self._control)
+
+    def _control_answers(self) -> dict[str, Answer]:
         return {
-            "ServerLive": lambda _request, _context: message("ServerLiveResponse")(live=True),
-            "ServerReady": lambda _request, _context: message("ServerReadyResponse")(ready=self.ready),
-            "ServerMetadata": lambda _request, _context: metadata.server_metadata(),
-            "ModelReady": self._guarded(self._model_ready),
-            "ModelMetadata": self._guarded(self._model_metadata),
-            "ModelConfig": self._guarded(lambda request: metadata.model_config(self._served(request))),
-            "ModelStatistics": self._guarded(self._model_statistics),
-            "RepositoryIndex": self._guarded(self._repository_index),
+            "ServerLive": lambda _: message("ServerLiveResponse")(live=True),
+            "ServerReady": lambda _: message("ServerReadyResponse")(ready=self.ready),
+            "ServerMetadata": lambda _: metadata.server_metadata(),
+            "ModelReady": self._model_ready,
+            "ModelMetadata": self._model_metadata,
+            "ModelConfig": lambda request: metadata.model_config(self._served(request)),
+            "ModelStatistics": self._model_statistics,
+            "RepositoryIndex": self._repository_index,
         }
-
-    def _guarded(self, answer: Callable[[Any], Any]) -> Handler:
-        def handle(request: Any, context: grpc.ServicerContext) -> Any:
-            try:
-                return answer(request)
-            except Exception as error:
-                context.abort(*status_of(error, self._table))
-
-        return handle
 
     def _served(self, request: Any) -> ServedVersion:
         return self._models.ready(request.name, request.version)

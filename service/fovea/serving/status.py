@@ -50,7 +50,8 @@ IDIOMATIC: dict[type[FoveaError], grpc.StatusCode] = {
 """What replaces the table's codes with the setting `status_codes=grpc`."""
 
 _LONGEST_TEXT = 1000
-"""Characters. Status texts travel in headers, whose room is small; a caller's own words can be long."""
+_LONGEST_FOREIGN_TEXT = 500
+"""Characters. Status texts travel in headers of 8 KB in all, where a letter beyond ASCII takes up to 12 bytes."""
 _UNKNOWN_TEXT = "internal error; the server's log has the details"
 
 
@@ -68,5 +69,10 @@ def status_of(
         return grpc.StatusCode.INTERNAL, _UNKNOWN_TEXT
     for kind in type(error).__mro__:
         if kind in table:
-            return table[kind], tellable(str(error), _LONGEST_TEXT)
-    return grpc.StatusCode.INTERNAL, tellable(str(error), _LONGEST_TEXT)
+            return table[kind], _told(error)
+    return grpc.StatusCode.INTERNAL, _told(error)
+
+
+def _told(error: FoveaError) -> str:
+    text = str(error)
+    return tellable(text, _LONGEST_TEXT if text.isascii() else _LONGEST_FOREIGN_TEXT)

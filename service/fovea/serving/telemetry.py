@@ -10,13 +10,12 @@ from prometheus_client import (
     CollectorRegistry,
     Counter,
     Gauge,
-    Histogram,
     disable_created_metrics,
     start_http_server,
 )
-from prometheus_client.metrics import MetricWrapperBase
 
 from fovea import __version__
+from fovea.serving.histograms import Histograms
 from fovea.serving.worker import EVERY_OUTCOME, BatchRecord, Outcome
 
 _MODEL = ("model", "version", "attention")
@@ -137,7 +136,7 @@ class MetricsServer:
 
 def _make(name: str, metric: Metric, registry: CollectorRegistry) -> Any:
     if metric.kind == "histogram":
-        return Histogram(name, metric.text, metric.labels, registry=registry, buckets=metric.buckets)
+        return Histograms(name, metric.text, metric.labels, registry, metric.buckets)
     kind = Counter if metric.kind == "counter" else Gauge
     return kind(name, metric.text, metric.labels, registry=registry)
 
@@ -170,8 +169,7 @@ class Recorder:
         self._batch_rows.observe(record.rows)
         self._padding.observe(0.0)  # rows of one shape need none
         self._batches["ok"].inc()
-        for seconds in queue_s:
-            self._queue.observe(seconds)
+        self._queue.observe_all(queue_s)
         for op, seconds in record.attention_s.items():
             self.attention_op(op, "fused", seconds)
 
@@ -181,9 +179,7 @@ class Recorder:
 
     def requests(self, outcome: Outcome, duration_s: Sequence[float], rows: int) -> None:
         """Requests ended."""
-        observe = self._duration[outcome].observe
-        for seconds in duration_s:
-            observe(seconds)
+        self._duration[outcome].observe_all(duration_s)
         self._requests[outcome].inc(len(duration_s))
         self._rows[outcome].inc(rows)
 
@@ -208,8 +204,4 @@ class Recorder:
         model, version, _ = self._labels.common
         for name, metric in self._metrics.items():
             if "model" in METRICS[name].labels:
-                _remove(metric, model, version)
-
-
-def _remove(metric: MetricWrapperBase, model: str, version: str) -> None:
-    metric.remove_by_labels({"model": model, "version": version})
+                metric.remove_by_labels({"model": model, "version": version})

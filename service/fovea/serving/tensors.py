@@ -31,22 +31,31 @@ CONTENTS_FIELD: dict[str, str] = {
 _LENGTH = struct.Struct("<I")
 
 
-def from_raw(name: str, datatype: str, shape: tuple[int, ...], raw: bytes) -> NDArray[Any]:
-    """A read-only view of raw bytes (a copy for BYTES); InvalidRequest where the byte count does not fit."""
-    if datatype == "BYTES":
-        return _elements(split_bytes(name, raw, prod(shape)), shape)
-    dtype = NUMPY_DTYPE[datatype]
-    expected = prod(shape) * dtype.itemsize
-    if len(raw) != expected:
-        raise InvalidRequest(
-            f"input '{name}': expected {expected} bytes for {datatype} {list(shape)}, received {len(raw)}"
-        )
-    if datatype == "BOOL" and raw.strip(b"\0\1"):
-        raise InvalidRequest(f"input '{name}': a BOOL is a byte of 0 or 1")
-    try:
-        return np.frombuffer(raw, dtype).reshape(shape)
-    except ValueError as error:  # an empty tensor with sizes beyond what can be counted
-        raise InvalidRequest(f"input '{name}': shape {list(shape)} is too large") from error
+class RawTensor:
+    """One input as a request declares it: `array` turns its raw bytes into an array."""
+
+    __slots__ = ("_dtype", "_size", "datatype", "name", "shape")
+
+    def __init__(self, name: str, datatype: str, shape: tuple[int, ...]) -> None:
+        self.name, self.datatype, self.shape = name, datatype, shape
+        self._dtype = NUMPY_DTYPE[datatype]
+        self._size = prod(shape) * self._dtype.itemsize
+
+    def array(self, raw: bytes) -> NDArray[Any]:
+        """A read-only view of raw bytes (a copy for BYTES); InvalidRequest where the byte count does not fit."""
+        if self.datatype == "BYTES":
+            return _elements(split_bytes(self.name, raw, prod(self.shape)), self.shape)
+        if len(raw) != self._size:
+            raise InvalidRequest(
+                f"input '{self.name}': expected {self._size} bytes for {self.datatype} {list(self.shape)}, "
+                f"received {len(raw)}"
+            )
+        if self.datatype == "BOOL" and raw.strip(b"\0\1"):
+            raise InvalidRequest(f"input '{self.name}': a BOOL is a byte of 0 or 1")
+        try:
+            return np.ndarray(self.shape, self._dtype, raw)
+        except ValueError as error:  # an empty tensor with sizes beyond what can be counted
+            raise InvalidRequest(f"input '{self.name}': shape {list(self.shape)} is too large") from error
 
 
 def from_contents(name: str, datatype: str, shape: tuple[int, ...], contents: Any) -> NDArray[Any]:

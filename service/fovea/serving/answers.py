@@ -1,0 +1,89 @@
+"""Arrays to ModelInferResponse bytes: what is the same in every answer of a kind is serialized once."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from numpy.typing import NDArray
+
+from fovea.contract.model_card import TensorSpec
+from fovea.serving.classification import best_classes
+from fovea.serving.tensors import to_raw
+from fovea.wire import message
+
+_InferResponse = message("ModelInferResponse")
+_SHAPES_KEPT = 64
+
+
+@dataclass(frozen=True, slots=True)
+class WantedOutput:
+    """An output to send; `top` > 0 sends the best `top` classes instead of the numbers."""
+
+    spec: TensorSpec
+    top: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerMaker:
+    """What all answers of one model version have in common."""
+
+    model: str
+    version: str
+    labels: Sequence[str]
+    batched: bool
+
+    def form(self, wanted: tuple[WantedOutput, ...]) -> AnswerForm:
+        """The form of answers that carry these outputs."""
+        return AnswerForm(self, wanted)
+
+    def head(self, wanted: tuple[WantedOutput, ...], shapes: tuple[tuple[int, ...], ...]) -> bytes:
+        """An answer without its id and its data, serialized."""
+        response = _InferResponse(model_name=self.model, model_version=self.version)
+        for output, shape in zip(wanted, shapes, strict=True):
+            datatype = "BYTES" if output.top else output.spec.datatype
+            response.outputs.add(name=output.spec.name, datatype=datatype, shape=shape)
+        return bytes(response.SerializeToString())
+
+    def array(self, output: WantedOutput, outputs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+        """What is sent of an output."""
+        array = outputs[output.spec.name]
+        return best_classes(array, output.top, self.labels, batched=self.batched) if output.top else array
+
+
+class AnswerForm:
+    """Answers that carry the same outputs."""
+
+    def __init__(self, maker: AnswerMaker, wanted: tuple[WantedOutput, ...]) -> None:
+        self.wanted = wanted
+        self._maker = maker
+        self._heads: dict[tuple[tuple[int, ...], ...], bytes] = {}
+
+    def encode(self, request_id: str, outputs: Mapping[str, NDArray[Any]]) -> bytes:
+        """The serialized ModelInferResponse; copies the arrays' bytes (copy 2 of 2).
+
+        Serialized fields may be joined in any order, and the joined bytes are the message that has them all.
+        """
+        arrays = [self._maker.array(output, outputs) for output in self.wanted]
+        shapes = tuple([array.shape for array in arrays])
+        parts = [self._heads.get(shapes) or self._new_head(shapes)]
+        if request_id:
+            parts.append(_InferResponse(id=request_id).SerializeToString())
+        for array in arrays:
+            raw = to_raw(array)
+            parts += (_mark(len(raw)), raw)
+        return b"".join(parts)
+
+    def _new_head(self, shapes: tuple[tuple[int, ...], ...]) -> bytes:
+        if len(self._heads) >= _SHAPES_KEPT:
+            self._heads.clear()
+        head = self._heads[shapes] = self._maker.head(self.wanted, shapes)
+        return head
+
+
+@lru_cache(1024)
+def _mark(size: int) -> bytes:
+    """What stands before `size` bytes of raw output: the field's number and their count."""
+    return bytes(_InferResponse(raw_output_contents=[bytes(size)]).SerializeToString()[: -size or None])

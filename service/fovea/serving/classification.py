@@ -1,0 +1,35 @@
+"""The best classes of an output, as texts: the protocol's `classification` parameter."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+def best_classes(scores: NDArray[Any], top: int, labels: Sequence[str], *, batched: bool) -> NDArray[Any]:
+    """`"<score>:<index>[:<label>]"`, best first, per row: (rows, classes) -> (rows, top) of bytes.
+
+    Of equal scores the lower index comes first; what is no number comes last.
+    """
+    rows = scores.reshape(len(scores), -1) if batched else scores.reshape(1, -1)
+    texts = [[_text(row[index], int(index), labels) for index in best_indices(row, top)] for row in rows]
+    array = np.array(texts, dtype=np.object_)
+    return array if batched else array[0]
+
+
+def best_indices(scores: NDArray[Any], top: int) -> NDArray[np.intp]:
+    """The indices of the `top` highest scores, best first; only what may be among them is sorted."""
+    keys = -scores.astype(np.float64)
+    if top >= len(keys):
+        return np.argsort(keys, kind="stable")
+    last = np.partition(keys, top - 1)[top - 1]
+    candidates = np.flatnonzero(~(keys > last))  # whatever ties with the last, and all where it is no number
+    return candidates[np.argsort(keys[candidates], kind="stable")[:top]]
+
+
+def _text(score: Any, index: int, labels: Sequence[str]) -> bytes:
+    label = f":{labels[index]}" if index < len(labels) else ""
+    return f"{float(score):f}:{index}{label}".encode()

@@ -1,0 +1,154 @@
+"""What a request says besides its data: which tensors it brings, which outputs it wants. All of it is checked here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fovea.contract.errors import InvalidRequest
+from fovea.contract.model_card import MAP_PREFIX, ModelCard, TensorSpec
+from fovea.serving.answers import AnswerForm, AnswerMaker, WantedOutput
+from fovea.serving.batcher import Kind
+from fovea.serving.tensors import RawTensor
+
+_CLASSIFICATION_MAX = 2**31
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """A request's header that has passed."""
+
+    inputs: tuple[RawTensor, ...]
+    """As the request lists them."""
+    rows: int
+    kind: Kind
+    answer: AnswerForm
+    timeout_s: float | None
+
+
+class HeaderCheck:
+    """What one model version lets in."""
+
+    def __init__(self, card: ModelCard, version: int, max_batch_rows: int) -> None:
+        self._batched, self._max_rows = card.batched, max_batch_rows
+        self._inputs = {spec.name: spec for spec in card.inputs}
+        self._outputs = {spec.name: spec for spec in card.outputs}
+        self._maps = card.maps
+        self._answers = AnswerMaker(card.name, str(version), card.labels, card.batched)
+        self._every_output = self._answers.form(tuple(WantedOutput(spec) for spec in card.outputs))
+
+    def check(self, request: Any) -> Header:
+        """The header of a ModelInferRequest; InvalidRequest tells expected and received."""
+        timeout_s = _timeout_s(request.parameters)
+        inputs = self._tensors(request.inputs)
+        shapes = {tensor.name: tensor.shape for tensor in inputs}
+        rows = self._rows(shapes)
+        answer = self._answers.form(self._wanted(request.outputs)) if request.outputs else self._every_output
+        maps = any(output.spec.name in self._maps for output in answer.wanted)
+        first = 1 if self._batched else 0
+        kind = Kind(tuple(shapes[name][first:] for name in self._inputs), maps)
+        return Header(inputs, rows, kind, answer, timeout_s)
+
+    def _tensors(self, received: Any) -> tuple[RawTensor, ...]:
+        tensors: dict[str, RawTensor] = {}
+        for tensor in received:
+            if tensor.name in tensors:
+                raise InvalidRequest(f"input '{tensor.name}' was sent twice")
+            tensors[tensor.name] = self._tensor(tensor)
+        if len(tensors) != len(self._inputs):
+            missing = [name for name in self._inputs if name not in tensors]
+            raise InvalidRequest(f"missing input(s) {missing}: expected {list(self._inputs)}, received {list(tensors)}")
+        return tuple(tensors.values())
+
+    def _tensor(self, tensor: Any) -> RawTensor:
+        spec = self._inputs.get(tensor.name)
+        if spec is None:
+            raise InvalidRequest(f"unexpected input '{tensor.name}': expected {list(self._inputs)}")
+        if tensor.datatype != spec.datatype:
+            raise InvalidRequest(f"input '{spec.name}': expected {spec.datatype}, received '{tensor.datatype}'")
+        if tensor.parameters:
+            raise InvalidRequest(f"input '{spec.name}': parameter {sorted(tensor.parameters)[0]!r} is not supported")
+        shape = tuple(tensor.shape)
+        self._check_shape(spec, shape)
+        return RawTensor(spec.name, spec.datatype, shape)
+
+    def _check_shape(self, spec: TensorSpec, shape: tuple[int, ...]) -> None:
+        expected = spec.shape
+        if len(shape) == len(expected) and all(
+            size >= 0 and want in (size, -1) for size, want in zip(shape, expected, strict=True)
+        ):
+            return
+        hint = ""
+        if self._batched and len(shape) == len(expected) - 1:
+            hint = f"; the batch axis is missing, send {[1, *shape]}"
+        elif any(size < 0 for size in shape):
+            hint = "; a request's sizes must be known, -1 is not one"
+        raise InvalidRequest(f"input '{spec.name}': expected shape {list(expected)}, received {list(shape)}{hint}")
+
+    def _rows(self, shapes: Mapping[str, tuple[int, ...]]) -> int:
+        if not self._batched:
+            return 1
+        rows = {name: shape[0] for name, shape in shapes.items()}
+        counts = set(rows.values())
+        if len(counts) > 1:
+            raise InvalidRequest(f"inputs differ in their batch size: {rows}")
+        count = counts.pop()
+        if not 1 <= count <= self._max_rows:
+            raise InvalidRequest(f"expected a batch of 1 to {self._max_rows} rows, received {count}")
+        return count
+
+    def _wanted(self, received: Any) -> tuple[WantedOutput, ...]:
+        wanted = tuple(self._wanted_output(output) for output in received)
+        names = [output.spec.name for output in wanted]
+        if len(set(names)) != len(names):
+            raise InvalidRequest(f"an output was requested twice: {names}")
+        return wanted
+
+    def _wanted_output(self, output: Any) -> WantedOutput:
+        spec = self._outputs.get(output.name) or self._maps.get(output.name)
+        if spec is None:
+            has_maps = f", and maps {list(self._maps)}" if self._maps and output.name.startswith(MAP_PREFIX) else ""
+            raise InvalidRequest(f"unknown output '{output.name}': the model has {list(self._outputs)}{has_maps}")
+        top = 0
+        for name, parameter in output.parameters.items():
+            if name == "binary_data":  # a REST notion that Triton's clients carry along
+                continue
+            if name != "classification":
+                raise InvalidRequest(f"output '{spec.name}': parameter '{name}' is not supported")
+            top = _integer(f"output '{spec.name}': classification", parameter, 1, _CLASSIFICATION_MAX)
+        if top and (spec.datatype == "BYTES" or spec.datatype == "BOOL"):
+            raise InvalidRequest(f"output '{spec.name}': classification needs numbers, it is {spec.datatype}")
+        return WantedOutput(spec, top)
+
+
+def _timeout_s(parameters: Any) -> float | None:
+    """The `timeout` parameter in seconds; InvalidRequest for parameters that are not known or of another type."""
+    timeout_s = None
+    for name, parameter in parameters.items():
+        if name == "timeout":
+            timeout_us = _integer("parameter 'timeout'", parameter, 0, 2**63 - 1)
+            timeout_s = timeout_us / 1e6 if timeout_us else None
+        elif name == "priority":
+            _integer("parameter 'priority'", parameter, 0, 2**64 - 1)
+        elif name in ("sequence_id", "sequence_start", "sequence_end"):
+            _check_stateless(name, parameter)
+        elif name.startswith("triton_") and name != "triton_enable_empty_final_response":
+            raise InvalidRequest(f"parameter '{name}': names that begin with triton_ are reserved")
+    return timeout_s
+
+
+def _check_stateless(name: str, parameter: Any) -> None:
+    value = getattr(parameter, parameter.WhichOneof("parameter_choice") or "bool_param")
+    if value:
+        raise InvalidRequest(f"parameter '{name}': the model keeps no state between requests")
+
+
+def _integer(what: str, parameter: Any, least: int, most: int) -> int:
+    choice = parameter.WhichOneof("parameter_choice")
+    if choice not in ("int64_param", "uint64_param"):
+        raise InvalidRequest(f"{what}: expected an integer, received {choice or 'nothing'}")
+    value = int(getattr(parameter, choice))
+    if not least <= value <= most:
+        raise InvalidRequest(f"{what}: expected {least} to {most}, received {value}")
+    return value
