@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import numpy as np
@@ -70,26 +71,33 @@ def image() -> dict[str, Any]:
     return {"x0": np.random.default_rng(1).standard_normal(SHAPE).astype(np.float32)}
 
 
-def profiled_seconds(session: onnxruntime.InferenceSession) -> dict[str, float]:
+def profiled_seconds(session: onnxruntime.InferenceSession) -> list[dict[str, float]]:
+    """What the profiler says, run by run."""
     events = json.loads(Path(session.end_profiling()).read_text())
-    seconds = dict.fromkeys(OPERATORS, 0.0)
-    for event in events:
-        if event["cat"] == "Node" and event["name"].endswith("_kernel_time"):
-            seconds[event["args"]["op_name"]] += event["dur"] * 1e-6
-    return seconds
+    nodes = [event for event in events if event["cat"] == "Node" and event["name"].endswith("_kernel_time")]
+    durations_s = {
+        name: np.array([event["dur"] * 1e-6 for event in nodes if event["args"]["op_name"] == name])
+        for name in OPERATORS
+    }
+    return [
+        {name: float(durations_s[name].reshape(RUNS, count)[run].sum()) for name, count in OPERATORS.items()}
+        for run in range(RUNS)
+    ]
 
 
 def test_tally_agrees_with_the_profiler_within_10_per_cent(session: onnxruntime.InferenceSession, tally: Tally) -> None:
-    told = dict.fromkeys(OPERATORS, 0.0)
+    told = []
     for _ in range(RUNS):
         session.run(None, image())
-        seconds = tally.seconds()
-        assert seconds.keys() == OPERATORS.keys()
-        told = {name: told[name] + seconds[name] for name in told}
+        told.append(tally.seconds())
     profiled = profiled_seconds(session)
-    for name in OPERATORS:
-        assert told[name] == pytest.approx(profiled[name], rel=0.1), name
-    assert sum(told.values()) == pytest.approx(sum(profiled.values()), rel=0.1)
+    for (
+        name
+    ) in OPERATORS:  # of each run's own: a run that was interrupted between the two clocks is not the typical one
+        shares = [mine[name] / its[name] for mine, its in zip(told, profiled, strict=True)]
+        assert median(shares) == pytest.approx(1, abs=0.1), name
+    sums = [sum(mine.values()) / sum(its.values()) for mine, its in zip(told, profiled, strict=True)]
+    assert median(sums) == pytest.approx(1, abs=0.1)
 
 
 def test_reading_starts_the_tally_anew(session: onnxruntime.InferenceSession, tally: Tally) -> None:
