@@ -7,7 +7,8 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,6 +21,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from fovea import wire
 
+_LONG_S = 60.0
 _READY = re.compile(r"gRPC (\S+), HTTP (\S+), metrics (\S+),")
 
 
@@ -83,6 +85,14 @@ def samples(text: str) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
     """Parsed /metrics text: (name, labels) -> value."""
     families = text_string_to_metric_families(text)
     return {(s.name, frozenset(s.labels.items())): s.value for family in families for s in family.samples}
+
+
+def wait_until(found: Callable[[], bool]) -> None:
+    """Ask again until it is so."""
+    pause, until_s = threading.Event(), time.monotonic() + _LONG_S
+    while not found():
+        assert time.monotonic() < until_s
+        pause.wait(0.02)
 
 
 def tensor(name: str, shape: list[int | str], dtype: int = TensorProto.FLOAT) -> onnx.ValueInfoProto:

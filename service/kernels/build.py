@@ -19,6 +19,7 @@ import subprocess
 import sys
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -107,12 +108,13 @@ def build(plan: Plan) -> Path:
         if not sources:
             raise NoKernels("no sources")
         _build(plan, _toolchain(plan), sources)
-    except NoKernels:
+    except (NoKernels, OSError) as error:
         if _stamp(plan).get("sources") != sources:
-            plan.library.unlink(missing_ok=True)
+            with suppress(OSError):  # the reason at hand says why
+                plan.library.unlink()
+        if isinstance(error, OSError):
+            raise NoKernels(f"{error.filename or plan.folder}: {error.strerror}") from error
         raise
-    except OSError as error:
-        raise NoKernels(f"{error.filename or plan.folder}: {error.strerror}") from error
     return plan.library
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from onnx import helper
 
 from fovea import wire
-from servers import RunningServer, infer_request, running_server, samples, save_model, slow_model, tensor
+from servers import RunningServer, infer_request, running_server, samples, save_model, slow_model, tensor, wait_until
 
 LONG_S = 60.0
 LANES = ["fast-lane", "no-fast-lane"]
@@ -36,14 +36,6 @@ def silence(end: threading.Event) -> Iterator[bytes]:
     yield from ()
 
 
-def wait_until(found: Callable[[], bool]) -> None:
-    """Ask again until it is so."""
-    pause, until_s = threading.Event(), time.monotonic() + LONG_S
-    while not found():
-        assert time.monotonic() < until_s
-        pause.wait(0.02)
-
-
 def answered_with_success(server: RunningServer) -> float:
     with urlopen(server.metrics, timeout=20) as answer:
         found = samples(answer.read().decode())
@@ -57,8 +49,9 @@ def test_calls_that_are_opened_and_send_nothing_hold_no_thread(repository: Path,
         running_server(repository, "--handler-threads=2") as server,
         grpc.insecure_channel(server.grpc) as channel,
     ):
-        methods = ["ServerLive", "ModelMetadata", "ModelInfer"] * 4
-        calls = [channel.stream_unary(wire.path(method)).future(silence(end), timeout=LONG_S) for method in methods]
+        paths = [wire.path(method) for method in ("ServerLive", "ModelMetadata", "ModelInfer")]
+        paths = [*paths, "/grpc.health.v1.Health/Check"] * 4
+        calls = [channel.stream_unary(path).future(silence(end), timeout=LONG_S) for path in paths]
         live = channel.unary_unary(wire.path("ServerLive"))(b"", timeout=20)
         assert wire.message("ServerLiveResponse").FromString(live).live
         assert not any(call.done() for call in calls)

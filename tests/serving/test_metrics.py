@@ -169,6 +169,12 @@ def test_every_metric_of_the_table_is_exposed_with_its_labels_and_no_other(serve
         assert {label for label, _ in labels} == expected, name
 
 
+def test_a_scrape_may_ask_for_single_metrics(server: RunningServer) -> None:
+    wanted = "fovea_queue_duration_seconds_count"
+    with urllib.request.urlopen(f"{server.metrics}?name[]={wanted}", timeout=20) as answer:
+        assert {name for name, _ in samples(answer.read().decode())} == {wanted}
+
+
 def test_grpc_is_what_the_ready_line_says(server: RunningServer) -> None:
     with grpc.insecure_channel(server.grpc) as channel:
         grpc.channel_ready_future(channel).result(20)

@@ -13,7 +13,7 @@ from fakes import FakeObserver, FakeReply, FakeSession
 from fovea.contract.errors import Cancelled, DeadlineExceeded, Draining, ExecutionFailed, QueueFull, QueueTimeout
 from fovea.serving.batcher import BatchPolicy, Kind, Request
 from fovea.serving.pipeline import Pipeline, QueueLimit
-from fovea.serving.worker import Workshop
+from fovea.serving.worker import Worker, Workshop
 
 LONG_S = 20.0
 
@@ -210,3 +210,12 @@ def test_many_senders_and_two_workers_lose_nothing() -> None:
     pipeline.close()
     assert {value: answered(reply) for value, reply in replies.items()} == {v: [2.0 * v] for v in replies}
     assert sum(observer.batch_rows) == 2000
+
+
+def test_an_answer_that_comes_after_the_deadline_is_sent_and_counts_as_late() -> None:
+    reply, observer, x = FakeReply(), FakeObserver(), np.ones((1, 1))
+    passed_s = time.monotonic()
+    late = Request({"x": x}, 1, Kind("x"), reply, passed_s, deadline_s=passed_s)
+    Worker(Workshop(FakeSession, FakeSession), observer).execute([late])
+    assert reply.outputs is not None
+    assert observer.outcomes == ["deadline"]

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fovea.contract.errors import ExecutionFailed, ModelBroken
-from fovea.contract.model_card import TensorSpec
+from fovea.contract.model_card import GOLDEN_FILE, ModelCard, TensorSpec
 from fovea.runtime.datatypes import NUMPY_DTYPE
 from fovea.runtime.session import ModelSession
 
@@ -71,6 +71,11 @@ def read_golden(path: Path) -> Golden:
     if not golden.inputs or not golden.outputs:
         raise ModelBroken(f"{path.name} holds no inputs or no outputs")
     return golden
+
+
+def golden_of(folder: Path, card: ModelCard) -> Golden | None:
+    """The golden batch that a version's card names; None where it names none. ModelBroken as `read_golden`."""
+    return read_golden(folder / GOLDEN_FILE) if GOLDEN_FILE in card.sha256 else None
 
 
 def _part(entries: Arrays, prefix: str) -> dict[str, NDArray[Any]]:

@@ -12,10 +12,10 @@ from typing import Any
 
 from fovea.contract.attention import AttentionType
 from fovea.contract.errors import FoveaError, ModelBroken, NotFound
-from fovea.contract.model_card import CARD_FILE, GOLDEN_FILE, MAPS_FILE, MODEL_FILE, ModelCard
+from fovea.contract.model_card import CARD_FILE, MAPS_FILE, MODEL_FILE, ModelCard
 from fovea.contract.operators import DOMAIN, VERSION
 from fovea.runtime.files import file_sha256, require_inside, require_whole
-from fovea.runtime.golden import Golden, read_golden
+from fovea.runtime.golden import Golden, golden_of
 from fovea.runtime.kernel_choice import Choice, Open, choose_kernels, require_fused
 from fovea.runtime.kernel_library import NOT_FOUND, Cause, Obstacle
 from fovea.runtime.opening import open_model
@@ -98,7 +98,7 @@ class LoadedVersion:
             return open_model(self.path / MAPS_FILE, self.card, outputs, self.max_batch_rows, settings)
 
         offer = self.settings.kernel_library or NOT_FOUND
-        choice = choose_kernels(open_with, offer, _golden(self.path, self.card), self.card, clock=None)
+        choice = choose_kernels(open_with, offer, golden_of(self.path, self.card), self.card, clock=None)
         if choice.kernels != self.kernels:
             logger.warning(
                 "maps of %s version %d: kernels=%s: %s", self.name, self.version, choice.kernels, choice.reason
@@ -130,7 +130,7 @@ def _load(folder: Path, name: str, version: int, settings: LoadSettings) -> Load
     card, tried = _card(folder, name, settings)
     session_settings = replace(settings.session, allow_tf32=card.allow_tf32)
     rows = _max_batch_rows(card, settings)
-    golden = _golden(folder, card)
+    golden = golden_of(folder, card)
 
     def open_with(library: Path | None) -> ModelSession:
         chosen = replace(session_settings, kernel_library=library)
@@ -193,7 +193,3 @@ def _plain_card(folder: Path, name: str, settings: LoadSettings) -> tuple[ModelC
 def _mentions(file: Path, text: str) -> bool:
     with file.open("rb") as raw, mmap(raw.fileno(), 0, access=ACCESS_READ) as content:
         return content.find(text.encode()) >= 0
-
-
-def _golden(folder: Path, card: ModelCard) -> Golden | None:
-    return read_golden(folder / GOLDEN_FILE) if GOLDEN_FILE in card.sha256 else None

@@ -101,14 +101,15 @@ class Prober:
     def _ask(self, trial: Trial) -> tuple[TrialProcess, dict[str, Any]]:
         """The child, and what it says of the bodies."""
         question = json.dumps(asdict(trial)).encode() + b"\n"
+        used = self._child
         try:
             child = self._running_child()
             try:
                 return child, child.ask(question, trial.seconds)
-            except Ended as end:
-                if end.status != 0:
+            except Ended:
+                if child is not used:
                     raise
-            child = self._running_child()  # the other had just gone for want of work
+            child = self._running_child()  # gone for want of work, or by what an earlier version left behind in it
             return child, child.ask(question, trial.seconds)
         except Ended as end:
             raise ModelBroken(f"{MODEL_FILE}: the process that tried it ended with status {end.status}") from end

@@ -15,9 +15,9 @@ from pathlib import Path
 from typing import Any
 
 from fovea.contract.errors import ExecutionFailed, FoveaError, ModelBroken
-from fovea.contract.model_card import GOLDEN_FILE, MAPS_FILE, MODEL_FILE, ModelCard, TensorSpec
+from fovea.contract.model_card import MAPS_FILE, MODEL_FILE, ModelCard, TensorSpec
 from fovea.runtime.device import CPU
-from fovea.runtime.golden import Golden, read_golden, run_golden
+from fovea.runtime.golden import Golden, golden_of, run_golden
 from fovea.runtime.opening import open_model
 from fovea.runtime.ort_errors import short_reason
 from fovea.runtime.probe import Trial
@@ -67,7 +67,7 @@ def _verdicts(trial: Trial) -> Iterator[dict[str, Any]]:
 
 def _verdict(trial: Trial, run: Callable[[Trial], dict[str, Any]]) -> dict[str, Any]:
     try:
-        _limit(trial.seconds, trial.memory_bytes)
+        _limit(_KERNEL_THREADS * trial.seconds, trial.memory_bytes)
         return {"problem": None, **run(trial)}
     except MemoryError:
         return {"problem": f"{MODEL_FILE}: it needs more memory than a model may use while it is tried"}
@@ -97,7 +97,7 @@ def _try_bodies(trial: Trial) -> dict[str, Any]:
     if trial.card is None:
         return {"batched": _try_plain(folder / MODEL_FILE, trial.rows), "kernels_next": False}
     card = ModelCard.model_validate_json(trial.card)
-    golden = _golden(folder, card)
+    golden = golden_of(folder, card)
     _try_files(folder, card, golden, trial.rows, SessionSettings())
     kernels_next = trial.library is not None and card.operator_version is not None and golden is not None
     return {"batched": card.batched, "kernels_next": kernels_next}
@@ -108,12 +108,8 @@ def _try_kernels(trial: Trial) -> dict[str, Any]:
     assert trial.library is not None
     folder, card = Path(trial.folder), ModelCard.model_validate_json(trial.card)
     settings = SessionSettings(kernel_library=Path(trial.library), intra_op_threads=_KERNEL_THREADS)
-    _try_files(folder, card, _golden(folder, card), trial.rows, settings)
+    _try_files(folder, card, golden_of(folder, card), trial.rows, settings)
     return {}
-
-
-def _golden(folder: Path, card: ModelCard) -> Golden | None:
-    return read_golden(folder / GOLDEN_FILE) if GOLDEN_FILE in card.sha256 else None
 
 
 def _try_plain(model: Path, rows: int) -> bool:

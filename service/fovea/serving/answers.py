@@ -62,7 +62,7 @@ class AnswerForm:
         self._heads: dict[tuple[tuple[int, ...], ...], bytes] = {}
 
     def encode(self, request_id: str, outputs: Mapping[str, NDArray[Any]]) -> bytes:
-        """The serialized ModelInferResponse; copies the arrays' bytes (copy 2 of 2).
+        """The serialized ModelInferResponse, with the arrays' bytes.
 
         Serialized fields may be joined in any order, and the joined bytes are the message that has them all.
         """
@@ -83,7 +83,15 @@ class AnswerForm:
         return head
 
 
+_RAW_TAG = bytes(_InferResponse(raw_output_contents=[b""]).SerializeToString()[:-1])
+
+
 @lru_cache(1024)
 def _mark(size: int) -> bytes:
-    """What stands before `size` bytes of raw output: the field's number and their count."""
-    return bytes(_InferResponse(raw_output_contents=[bytes(size)]).SerializeToString()[: -size or None])
+    """What stands before `size` bytes of raw output: the field's tag, and their count as a varint."""
+    count = bytearray()
+    while size >= 0x80:
+        count.append(size & 0x7F | 0x80)
+        size >>= 7
+    count.append(size)
+    return _RAW_TAG + bytes(count)

@@ -73,8 +73,10 @@ class GrpcServer:
         self._servicer = servicer
         self.slow_reason = fast_lane.obstacle() if settings.fast_lane else "it is switched off"
         """Why calls go through ordinary handlers; None on the fast lane."""
-        self._pool = ThreadPoolExecutor(settings.handler_threads, "grpc-handler")
-        self._server = grpc.server(self._pool, options=_options(settings.max_message_bytes))
+        pool = ThreadPoolExecutor(settings.handler_threads, "grpc-handler")
+        self._control_pool = ThreadPoolExecutor(settings.handler_threads, "grpc-control")
+        """Not gRPC's own pool, whose threads health checks that send nothing and open streams may hold."""
+        self._server = grpc.server(pool, options=_options(settings.max_message_bytes))
         self.health = health.HealthServicer(experimental_non_blocking=True)
         self._lane: fast_lane.Lane | pooled_lane.PooledLane = self._register(settings.handler_threads)
         self.port = self._listen(settings)
@@ -115,7 +117,7 @@ class GrpcServer:
 
     def _in_pool(self, accept: fast_lane.Accept) -> fast_lane.Accept:
         def submit(call: Any, data: bytes) -> None:
-            self._pool.submit(accept, call, data)
+            self._control_pool.submit(accept, call, data)
 
         return submit
 

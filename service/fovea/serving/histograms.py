@@ -67,6 +67,10 @@ class Histograms(Collector):
             for key in [key for key in self._series if all(key[at] == value for at, value in wanted)]:
                 del self._series[key]
 
+    def describe(self) -> Iterator[HistogramMetricFamily]:
+        """The metric without its series: the registry takes the names from it."""
+        yield HistogramMetricFamily(self._name, self._text, labels=self._labels)
+
     def collect(self) -> Iterator[HistogramMetricFamily]:
         """What a scrape reads."""
         family = HistogramMetricFamily(self._name, self._text, labels=self._labels)

@@ -129,6 +129,7 @@ class Servicer:
             answer = self._control[rpc](parse(f"{rpc}Request", data))
             call.finish(answer.SerializeToString())
         except Exception as error:
+            log.debug("refused: %s", error)
             call.refuse(*status_of(error, self._table))
 
     @property

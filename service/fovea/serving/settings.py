@@ -71,7 +71,7 @@ class Settings(BaseSettings):
     )
     fast_lane: bool = Field(
         True,
-        description="Answer ModelInfer on gRPC's own serving loop. Off: an ordinary handler, slower, same answers.",
+        description="Take calls in on gRPC's own serving loop. Off: ordinary handlers, slower, same answers.",
     )
     handler_threads: int = Field(
         32, ge=2, le=1024, description="Threads for every other call, and for ModelInfer where the fast lane is off."
@@ -85,8 +85,8 @@ class Settings(BaseSettings):
     kernels: Literal["auto", "require", "off"] = Field(
         "auto",
         description="Fused attention kernels. auto: where they are right and win a race against the plain bodies. "
-        "require: without a race; no library is an error, and a model whose kernels fail is not served. "
-        "off: never looked for.",
+        "require: without a race; no library is an error, and a model whose kernels fail is not served (its maps "
+        "still may come from the bodies). off: never looked for.",
     )
     kernel_library: Path | None = Field(
         None,

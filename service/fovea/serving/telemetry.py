@@ -53,7 +53,11 @@ METRICS: dict[str, Metric] = {
     ),
     "fovea_batch_rows": Metric("histogram", "Rows in a batch.", _MODEL, ROW_BUCKETS),
     "fovea_padding_ratio": Metric("histogram", "Share of a batch that is padding.", _MODEL, PADDING_BUCKETS),
-    "fovea_requests_total": Metric("counter", "Requests ended.", (*_MODEL, "outcome")),
+    "fovea_requests_total": Metric(
+        "counter",
+        "Requests ended. One whose caller left during a batch of a few milliseconds may count as ok.",
+        (*_MODEL, "outcome"),
+    ),
     "fovea_rows_total": Metric("counter", "Rows of requests ended.", (*_MODEL, "outcome")),
     "fovea_batches_total": Metric("counter", "Batches run.", (*_MODEL, "outcome")),
     "fovea_waiting_requests": Metric("gauge", "Requests in the queue now.", _MODEL),

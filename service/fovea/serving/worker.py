@@ -158,7 +158,8 @@ class Worker:
             log.exception("an answer could not be sent")
             request.reply.fail(ExecutionFailed("the answer could not be made"))
             return "failed"
-        return "ok"
+        too_late = request.deadline_s is not None and request.deadline_s <= time.monotonic()
+        return "deadline" if too_late else "ok"
 
     def _tell_ends(self, batch: list[Request], outcomes: list[Outcome], end_s: float) -> None:
         for outcome, group in groupby(zip(outcomes, batch, strict=True), key=lambda pair: pair[0]):
