@@ -58,8 +58,8 @@ def speed(report: Mapping[str, Any]) -> str:
 def _speed_row(finding: Mapping[str, Any]) -> str:
     unit = " " + finding["unit"]
     missed = "" if finding["passed"] else " (missed)"
-    figures = f"{finding['value']:.2f}{unit}{missed} | {finding['sense']} {finding['target']:g}{unit}"
-    return f"| {finding['name']} | {figures} |"
+    target = "" if finding["target"] is None else f"{finding['sense']} {finding['target']:g}{unit}"
+    return f"| {finding['name']} | {finding['value']:.2f}{unit}{missed} | {target} |"
 
 
 def kernels(report: Mapping[str, Any]) -> str:

@@ -53,7 +53,7 @@ def show(findings: Sequence[Finding], machine: dict[str, str], short: bool) -> N
     for finding in findings:
         verdict = "[green]pass[/]" if finding.passed else "[red]miss[/]"
         details = ", ".join(f"{name} {value:,.4g}" for name, value in finding.details.items())
-        target = f"{finding.sense} {finding.target:g} {finding.unit}"
+        target = "" if finding.target is None else f"{finding.sense} {finding.target:g} {finding.unit}"
         table.add_row(finding.name, f"{finding.value:.3f} {finding.unit}", target, verdict, details)
     console = Console(width=160)
     console.print(table)
