@@ -115,9 +115,9 @@ def test_a_deadline_that_passes_in_the_queue_is_deadline_exceeded_and_counted_as
     ):
         call = channel.unary_unary(wire.path("ModelInfer"))
         call(infer_request("slow", x), timeout=20)
-        held = [call.future(infer_request("slow", x), timeout=60) for _ in range(12)]
+        held = [call.future(infer_request("slow", x), timeout=60) for _ in range(40)]
         with pytest.raises(grpc.RpcError) as caught:
-            call(infer_request("slow", x), timeout=0.02)
+            call(infer_request("slow", x), timeout=0.2)  # long enough to be taken in, shorter than the queue
         assert caught.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
         assert all(future.result() for future in held)
         call(infer_request("slow", x), timeout=20)
