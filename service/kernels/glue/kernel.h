@@ -96,15 +96,19 @@ class Call {
         static_cast<size_t>(jobs), 0, const_cast<Share<Work>*>(&share));
   }
 
+  /// `Split` as a value, to be handed on: the other way is kAlone.
+  auto Shared() const {
+    return [this](int64_t count, int64_t least, const auto& work) { this->Split(count, least, work); };
+  }
+
   /// attend(i, memory, split) for every entry of a batch, with `floats` of scratch memory. Many entries are shared out
   /// whole: each is read from memory once and then from the cache, and `split` runs its work at once. Of few, `split`
   /// shares out the parts.
   template <class Attend>
   void ForEntries(int64_t entries, int64_t floats, const Attend& attend) const {
     if (entries >= kMany) return ForWholeEntries(entries, floats, attend);
-    const auto shared = [this](int64_t count, int64_t least, const auto& work) { this->Split(count, least, work); };
     const Scratch scratch(floats);
-    for (int64_t i = 0; i < entries; ++i) attend(i, scratch.get(), shared);
+    for (int64_t i = 0; i < entries; ++i) attend(i, scratch.get(), Shared());
   }
 
   /// How many of an entry's `parts` may be in work at once, each with scratch memory of its own.

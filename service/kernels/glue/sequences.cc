@@ -165,7 +165,7 @@ class ScoreAttention : public Kernel {
   }
 
   void Compute(const Call& call) const override {
-    const auto split = [&](int64_t count, int64_t least, const auto& work) { call.Split(count, least, work); };
+    const auto split = call.Shared();
     const InFloat<T> q(call.In<T>(0), split), k(call.In<T>(1), split), v(call.In<T>(2), split);
     const InFloat<T> own(kOwnInput<kScore> ? call.In<T>(3) : Input<T>{}, split);
     const Sizes sizes = Checked(q.shape, k.shape, v.shape, own.shape);
@@ -222,7 +222,7 @@ class ExternalAttention : public Kernel {
   }
 
   void Compute(const Call& call) const override {
-    const auto split = [&](int64_t count, int64_t least, const auto& work) { call.Split(count, least, work); };
+    const auto split = call.Shared();
     const Input<T> x_in = call.In<T>(0), keys_in = call.In<T>(1), values_in = call.In<T>(2);
     const Sizes sizes = Checked(x_in.shape, keys_in.shape, values_in.shape);
     T* y = call.Out<T>(0, x_in.shape);

@@ -21,8 +21,9 @@ inline float Dot(const T* a, const float* b, int64_t n) {
 
 inline float Relu(float value) { return value < 0.0f ? 0.0f : value; }
 
-inline void SigmoidInPlace(float* values, int64_t n) {
-  ForVectors(n, [&](int64_t i, auto lanes) { Store(values + i, Sigmoid(Load(values + i, lanes)), lanes); });
+/// to[i] = sigmoid(from[i]); `to` may be `from`.
+inline void Sigmoids(const float* from, int64_t n, float* to) {
+  ForVectors(n, [&](int64_t i, auto lanes) { Store(to + i, Sigmoid(Load(from + i, lanes)), lanes); });
 }
 
 /// The second layer is linear: both pooled vectors pass it as one sum, and its bias counts once for each.
@@ -38,11 +39,7 @@ void ChannelGate(const Bottleneck<T>& layer, const float* mean, const float* max
   for (int64_t c = 0; c < layer.channels; ++c) {
     gate[c] = times * ToFloat(layer.b2[c]) + Dot(layer.w2 + c * layer.hidden, hidden, layer.hidden);
   }
-  SigmoidInPlace(gate, layer.channels);
-}
-
-inline void GateDirectly(const float* mean, int64_t channels, float* gate) {
-  ForVectors(channels, [&](int64_t i, auto lanes) { Store(gate + i, Sigmoid(Load(mean + i, lanes)), lanes); });
+  Sigmoids(gate, layer.channels, gate);
 }
 
 /// `kPlanes` planes from `plane` on, side by side: the map is loaded once for all of them.

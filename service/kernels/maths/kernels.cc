@@ -13,7 +13,7 @@ namespace FOVEA_ISA {
 
 template <class T>
 constexpr FeatureMapMaths<T> Maps() {
-  return {Pool<T>,  ChannelGate<T>, GateDirectly, PoolChannels<T>, PositionGateScratch<T>, GatePositions<T>,
+  return {Pool<T>,  ChannelGate<T>, Sigmoids, PoolChannels<T>, PositionGateScratch<T>, GatePositions<T>,
           Weigh<T>, Simam<T>};
 }
 

@@ -70,7 +70,7 @@ struct FeatureMapMaths {
 /// One block of query rows against all keys of its batch entry: scores (queries, keys).
 struct ScoreBlock {
   const float* q;     ///< (queries, depth)
-  const float* keys;  ///< (depth, keys): transposed, and for additive scores prepared by `prepare_additive`
+  const float* keys;  ///< (depth, keys): transposed
   const float* v;     ///< additive: (depth)
   float* scores;
   int64_t queries, keys_count, depth;
