@@ -35,10 +35,6 @@ class AnswerMaker:
     labels: Sequence[str]
     batched: bool
 
-    def form(self, wanted: tuple[WantedOutput, ...]) -> AnswerForm:
-        """The form of answers that carry these outputs."""
-        return AnswerForm(self, wanted)
-
     def head(self, wanted: tuple[WantedOutput, ...], shapes: tuple[tuple[int, ...], ...]) -> bytes:
         """An answer without its id and its data, serialized."""
         response = _InferResponse(model_name=self.model, model_version=self.version)

@@ -36,7 +36,7 @@ class HeaderCheck:
         self._outputs = {spec.name: spec for spec in card.outputs}
         self._maps = card.maps
         self._answers = AnswerMaker(card.name, str(version), card.labels, card.batched)
-        self._every_output = self._answers.form(tuple(WantedOutput(spec) for spec in card.outputs))
+        self._every_output = AnswerForm(self._answers, tuple(WantedOutput(spec) for spec in card.outputs))
 
     def check(self, request: Any) -> Header:
         """The header of a ModelInferRequest; InvalidRequest tells expected and received."""
@@ -44,7 +44,7 @@ class HeaderCheck:
         inputs = self._tensors(request.inputs)
         shapes = {tensor.name: tensor.shape for tensor in inputs}
         rows = self._rows(shapes)
-        answer = self._answers.form(self._wanted(request.outputs)) if request.outputs else self._every_output
+        answer = AnswerForm(self._answers, self._wanted(request.outputs)) if request.outputs else self._every_output
         maps = any(output.spec.name in self._maps for output in answer.wanted)
         first = 1 if self._batched else 0
         kind = Kind(tuple(shapes[name][first:] for name in self._inputs), maps)
