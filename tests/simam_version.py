@@ -13,6 +13,7 @@ from fovea.contract.attention import AttentionType
 from fovea.contract.model_card import AttentionLayer, ModelCard, TensorSpec
 from fovea.contract.operators import DOMAIN
 from fovea.runtime.golden import write_golden
+from kernel_formulas import formula
 
 CHANNELS, SIDE, ROWS = 4, 8, 4
 SHAPE = (CHANNELS, SIDE, SIDE)
@@ -22,17 +23,9 @@ WEIGHTS = TensorSpec(name="attention.block", datatype="FP32", shape=(-1, *SHAPE)
 LAMBDA = 1e-4
 
 
-def sigmoid(values: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-values))
-
-
-def simam(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Yang et al. 2021, as published: the oracle, in float64."""
-    image = image.astype(np.float64)
-    distance = (image - image.mean((2, 3), keepdims=True)) ** 2
-    variance = distance.sum((2, 3), keepdims=True) / (SIDE * SIDE - 1)
-    weights = sigmoid(distance / (4 * (variance + LAMBDA)) + 0.5)
-    return image * weights, weights
+def simam(image: np.ndarray) -> tuple[np.ndarray, ...]:
+    """The oracle, in float64."""
+    return formula("SimAM", {"X": image}, {"lambda": LAMBDA}, np.float64)
 
 
 def simam_function() -> onnx.FunctionProto:

@@ -69,6 +69,10 @@ class Residual(nn.Module):
         return F.relu(self.attention(x) + r)
 
 
+def _mapped(label: str, ours: Callable[[], nn.Module], opponent: Callable[[], nn.Module], **targets: float) -> Block:
+    return Block(label, ours, opponent, FEATURES, {**targets, "threads": 1.7})
+
+
 def _scored(label: str, ours: Callable[[], nn.Module], opponent: Callable[[], nn.Module], **targets: float) -> Block:
     return Block(label, ours, opponent, SEQUENCES, targets)
 
@@ -79,24 +83,16 @@ def _residual(label: str, block: Block) -> Block:
     return Block(label, lambda: Residual(block.ours()), lambda: Residual(block.plain()), inputs)
 
 
-_SQUEEZE_EXCITATION = Block(
+_SQUEEZE_EXCITATION = _mapped(
     "squeeze-and-excitation",
     lambda: SqueezeExcitation(CHANNELS),
     lambda: plain.PlainSqueezeExcitation(CHANNELS),
-    FEATURES,
-    {"copy": 1.8, "plain": 1.0, "threads": 1.7},
+    copy=1.8,
+    plain=1.0,
 )
-_SIMAM = Block("SimAM", SimAM, plain.PlainSimAM, FEATURES, {"copy": 4.0, "plain": 4.0, "threads": 1.7})
-_CBAM = Block(
-    "CBAM",
-    lambda: CBAM(CHANNELS),
-    lambda: plain.PlainCBAM(CHANNELS),
-    FEATURES,
-    {"copy": 4.0, "plain": 3.5, "threads": 1.7},
-)
-_SPATIAL = Block(
-    "spatial half of CBAM", SpatialAttention, plain.PlainSpatial, FEATURES, {"copy": 3.0, "plain": 3.0, "threads": 1.7}
-)
+_SIMAM = _mapped("SimAM", SimAM, plain.PlainSimAM, copy=4.0, plain=4.0)
+_CBAM = _mapped("CBAM", lambda: CBAM(CHANNELS), lambda: plain.PlainCBAM(CHANNELS), copy=4.0, plain=3.5)
+_SPATIAL = _mapped("spatial half of CBAM", SpatialAttention, plain.PlainSpatial, copy=3.0, plain=3.0)
 
 BLOCKS: tuple[Block, ...] = (
     _SQUEEZE_EXCITATION,
