@@ -17,7 +17,8 @@ from fovea.contract.operators import DOMAIN, VERSION
 from fovea.runtime.session import SessionSettings, open_session
 from fovea.runtime.tally import Tally, open_tally
 
-SHAPE = (4, 64, 56, 56)
+SHAPE = (16, 64, 56, 56)
+"""So large that the tens of microseconds in which the profiler writes each node's event are no share of its time."""
 CHANNELS, HIDDEN = 64, 4
 RUNS = 10
 OPERATORS = {"SqueezeExcitation": 2, "SpatialAttention": 1, "SimAM": 1}
@@ -93,7 +94,7 @@ def test_tally_agrees_with_the_profiler_within_10_per_cent(session: onnxruntime.
     profiled = profiled_seconds(session)
     for (
         name
-    ) in OPERATORS:  # of each run's own: a run that was interrupted between the two clocks is not the typical one
+    ) in OPERATORS:  # the median of the runs' own shares: one that was interrupted between the clocks is not typical
         shares = [mine[name] / its[name] for mine, its in zip(told, profiled, strict=True)]
         assert median(shares) == pytest.approx(1, abs=0.1), name
     sums = [sum(mine.values()) / sum(its.values()) for mine, its in zip(told, profiled, strict=True)]
