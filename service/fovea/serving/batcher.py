@@ -37,6 +37,8 @@ class Kind:
 
     shapes: Hashable
     maps: bool = False
+    length: int | None = None
+    """What sequences are padded to; None where a model has none."""
 
 
 @dataclass(slots=True, eq=False)
