@@ -39,6 +39,7 @@ class FakeSession:
     def __init__(self, before_run: Callable[[], object] = lambda: None) -> None:
         self.batches: list[list[float]] = []
         self.attention_s: dict[str, float] = {}
+        self.padding_ratio = 0.0
         self._before_run = before_run
 
     def gather(self, requests: Sequence[Any]) -> None:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from fovea.contract.attention import AttentionType
 from fovea.contract.errors import ModelBroken
+from fovea.contract.sequence import SequenceSpec, problem_of
 
 MODEL_FILE = "model.onnx"
 MAPS_FILE = "maps.onnx"
@@ -95,6 +96,8 @@ class ModelCard(_Facts):
     """True: axis 0 of every input and output is the batch."""
     max_batch_rows: int | None = Field(default=None, gt=0, le=MOST_BATCH_ROWS)
     """None: the server's setting."""
+    sequence: SequenceSpec | None = None
+    """Which axes are lengths, for a model that takes sequences of any length."""
     labels: tuple[str, ...] = ()
     preprocessing: Preprocessing | None = None
     parameters: int = Field(ge=0)
@@ -118,6 +121,20 @@ class ModelCard(_Facts):
             if self.batched and spec.shape[:1] != (-1,):
                 raise ValueError(f"{spec.name} has shape {list(spec.shape)}; with batched=true it must start with -1")
         return self
+
+    @model_validator(mode="after")
+    def _sequence_fits(self) -> ModelCard:
+        if (problem := self.sequence_problem(self.sequence)) is not None:
+            raise ValueError(f"sequence: {problem}")
+        return self
+
+    def sequence_problem(self, sequence: SequenceSpec | None) -> str | None:
+        """Why the model cannot be served with such sequences; None where it can."""
+        if sequence is None:
+            return None
+        if not self.batched:
+            return "the model does not batch, and needs no buckets"
+        return problem_of(sequence, self.inputs, self.outputs, self.maps.values())
 
     @property
     def maps(self) -> dict[str, TensorSpec]:

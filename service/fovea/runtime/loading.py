@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from fovea.contract.attention import AttentionType
 from fovea.contract.errors import FoveaError, ModelBroken, NotFound
 from fovea.contract.model_card import CARD_FILE, MAPS_FILE, MODEL_FILE, ModelCard
 from fovea.contract.operators import DOMAIN, VERSION
+from fovea.contract.sequence import SequenceSpec
 from fovea.runtime.files import file_sha256, require_inside, require_whole
 from fovea.runtime.golden import Golden, golden_of
 from fovea.runtime.kernel_choice import Choice, Open, choose_kernels, require_fused
@@ -21,6 +25,7 @@ from fovea.runtime.kernel_library import NOT_FOUND, Cause, Obstacle
 from fovea.runtime.opening import open_model
 from fovea.runtime.probe import ProbeLimits, Tried, probe_version
 from fovea.runtime.reasons import tellable
+from fovea.runtime.repository import CHOICES_FILE
 from fovea.runtime.session import ModelSession, SessionSettings, open_session, specs
 from fovea.runtime.warm_up import measure_batch_cost, warm_up_row, worthwhile_batch_rows
 
@@ -35,6 +40,8 @@ class LoadSettings:
     max_batch_rows: int = 32
     """For models whose card does not say."""
     model_max_batch_rows: int | None = None
+    """From model.toml: goes before the card."""
+    model_sequence: SequenceSpec | None = None
     """From model.toml: goes before the card."""
     probe: ProbeLimits = field(default_factory=ProbeLimits)
     """For the process that tries a version before it is opened here."""
@@ -79,6 +86,14 @@ class LoadedVersion:
         self.batch_cost_s = measure_batch_cost(self.session, row, clock)
         if self.batch_cost_s:
             self.worthwhile_rows = worthwhile_batch_rows(self.batch_cost_s)
+
+    def joined(self, requests: Sequence[Mapping[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
+        """Requests that share a batch as one request, in memory of its own."""
+        if self.session.padding is not None:
+            return self.session.padding.joined(requests)
+        if not self.card.batched:
+            return {name: np.array(array) for name, array in requests[0].items()}
+        return {name: np.concatenate([request[name] for request in requests]) for name in requests[0]}
 
     def open_instance(self) -> ModelSession:
         """Another session of the same model, for a second worker."""
@@ -164,7 +179,7 @@ def _card(folder: Path, name: str, settings: LoadSettings) -> tuple[ModelCard, T
     """The version's facts under the name it is served by, and what came of trying it in another process."""
     if not (folder / CARD_FILE).exists():
         return _plain_card(folder, name, settings)
-    card = ModelCard.read(folder / CARD_FILE).model_copy(update={"name": name})
+    card = _with_sequence(ModelCard.read(folder / CARD_FILE), settings).model_copy(update={"name": name})
     require_whole(folder, card)
     limits = settings.probe.for_files_of(sum((folder / file).stat().st_size for file in card.sha256))
     library = settings.session.kernel_library
@@ -187,7 +202,16 @@ def _plain_card(folder: Path, name: str, settings: LoadSettings) -> tuple[ModelC
         operator_version=VERSION if _mentions(model, DOMAIN) else None,
         sha256={MODEL_FILE: file_sha256(model)},
     )
-    return card, tried
+    return _with_sequence(card, settings), tried
+
+
+def _with_sequence(card: ModelCard, settings: LoadSettings) -> ModelCard:
+    """What model.toml says of sequences goes before the card; ModelBroken where it does not fit the model."""
+    if settings.model_sequence is None:
+        return card
+    if (problem := card.sequence_problem(settings.model_sequence)) is not None:
+        raise ModelBroken(f"{CHOICES_FILE}: sequence: {problem}")
+    return card.model_copy(update={"sequence": settings.model_sequence})
 
 
 def _mentions(file: Path, text: str) -> bool:

@@ -21,7 +21,17 @@ def open_model(
     library = settings.kernel_library
     fused = fused_operators(session) if library else frozenset[str]()
     tally = open_tally(library) if library and fused else None
-    return ModelSession(session, card.inputs, outputs, card.batched, max_batch_rows, settings.device, fused, tally)
+    return ModelSession(
+        session,
+        card.inputs,
+        outputs,
+        card.batched,
+        max_batch_rows,
+        settings.device,
+        fused,
+        tally,
+        sequence=card.sequence,
+    )
 
 
 def _require_agreement(model: Path, what: str, stated: tuple[TensorSpec, ...], found: tuple[TensorSpec, ...]) -> None:

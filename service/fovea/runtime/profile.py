@@ -68,7 +68,8 @@ def profile_attention(version: LoadedVersion, inputs: Mapping[str, NDArray[Any]]
         session = open_session(version.path / MODEL_FILE, settings)
         card = version.card
         rows = version.max_batch_rows
-        twin = ModelSession(session, card.inputs, card.outputs, card.batched, rows, settings.device)
+        device, sequence = settings.device, card.sequence
+        twin = ModelSession(session, card.inputs, card.outputs, card.batched, rows, device, sequence=sequence)
         for _ in range(1 + _RUNS):
             twin.infer(inputs)
         events = json.loads(Path(session.end_profiling()).read_text("utf-8"))

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fovea.contract.errors import Misconfigured, ModelBroken
 from fovea.contract.model_card import MOST_BATCH_ROWS
+from fovea.contract.sequence import SequenceSpec
 from fovea.runtime.files import require_small
 from fovea.runtime.reasons import tellable
 
@@ -44,6 +45,8 @@ class ServingChoices(_Choices):
     """`"latest"`, `{latest = 2}`, `"all"` or a list such as `[1, 3]`."""
     max_batch_rows: int | None = Field(default=None, gt=0, le=MOST_BATCH_ROWS)
     max_queue_delay_s: float | None = Field(default=None, ge=0, le=10, allow_inf_nan=False)
+    sequence: SequenceSpec | None = None
+    """Which axes are lengths; goes before the card's."""
     instances: int = Field(default=1, gt=0, le=64)
     """Sessions, each with its own worker, per version."""
 

@@ -1,35 +1,30 @@
-"""The two ways to run a batch: in buffers bound once, or with whatever ONNX Runtime allocates.
+"""Two ways to run rows of one shape: in buffers bound once, or with whatever ONNX Runtime allocates.
 
 Both have three steps, so that each can be timed: gather (copy the callers' rows together), run, split (hand rows back).
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Protocol
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from fovea.contract.errors import ExecutionFailed, InvalidRequest
 from fovea.contract.model_card import TensorSpec
-from fovea.runtime.datatypes import NUMPY_DTYPE
-from fovea.runtime.device import Device, batch_buffer
+from fovea.runtime.buffers import BoundBuffers
 from fovea.runtime.ort_errors import short_reason
 
 Arrays = Mapping[str, NDArray[Any]]
 
-_BINDINGS_KEPT = 128
-_BOUND_BYTES = 1 << 30
-"""Larger buffers than this are not set aside per session: such batches are allocated as they come."""
-
 
 class Runner(Protocol):
-    """Gather, run, split; one batch at a time, by one thread."""
+    """Gather, run, split; one batch at a time, by one thread. `padding_ratio` is that of the gathered batch."""
+
+    @property
+    def padding_ratio(self) -> float: ...
 
     def gather(self, requests: Sequence[Arrays]) -> None: ...
 
@@ -38,43 +33,15 @@ class Runner(Protocol):
     def split(self, rows_per_request: Sequence[int]) -> list[dict[str, NDArray[Any]]]: ...
 
 
-def can_be_bound(specs: Sequence[TensorSpec], max_batch_rows: int) -> bool:
-    """Whether every tensor has a known size per row, and the whole batch fits in the buffers set aside."""
-    if any(spec.datatype == "BYTES" or spec.shape[:1] != (-1,) or -1 in spec.shape[1:] for spec in specs):
-        return False
-    row_bytes = sum(_elements(spec.shape[1:]) * NUMPY_DTYPE[spec.datatype].itemsize for spec in specs)
-    return row_bytes * max_batch_rows <= _BOUND_BYTES
-
-
-def _elements(shape: Sequence[int]) -> int:
-    count = 1
-    for size in shape:
-        count *= size
-    return count
-
-
-@dataclass(frozen=True)
-class _Bound:
-    """One batch size: its binding, and the parts of the buffers that it reads and writes."""
-
-    binding: Any
-    inputs: dict[str, NDArray[Any]]
-    outputs: dict[str, NDArray[Any]]
-
-
 class BoundRunner:
     """Runs in buffers that are bound once per batch size: a run is then a single call of a few microseconds."""
 
-    def __init__(
-        self, session: Any, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec], max_rows: int, device: Device
-    ) -> None:
-        self._session = session
-        self._max_rows = max_rows
-        self._first_input = inputs[0].name
-        self._inputs = {spec.name: _buffer(spec, max_rows, device) for spec in inputs}
-        self._outputs = {spec.name: _buffer(spec, max_rows, device) for spec in outputs}
-        self._bindings: OrderedDict[int, _Bound] = OrderedDict()
-        self._current = self._bound(1)
+    padding_ratio = 0.0  # rows of one shape need none
+
+    def __init__(self, buffers: BoundBuffers, first_input: str) -> None:
+        self._buffers = buffers
+        self._first_input = first_input
+        self._current = buffers.of(1)
 
     def gather(self, requests: Sequence[Arrays]) -> None:
         if len(requests) == 1:
@@ -83,22 +50,19 @@ class BoundRunner:
         starts = [0]
         for request in requests:
             starts.append(starts[-1] + len(request[self._first_input]))
-        self._current = self._bound(starts[-1])
+        self._current = self._buffers.of(starts[-1])
         spans = [slice(start, stop) for start, stop in pairwise(starts)]
         for name, rows in self._current.inputs.items():
             for span, request in zip(spans, requests, strict=True):
                 rows[span] = request[name]
 
     def _gather_one(self, request: Arrays) -> None:
-        self._current = self._bound(len(request[self._first_input]))
+        self._current = self._buffers.of(len(request[self._first_input]))
         for name, rows in self._current.inputs.items():
             np.copyto(rows, request[name])
 
     def run(self) -> None:
-        try:
-            self._session.run_with_iobinding(self._current.binding)
-        except Exception as error:
-            raise ExecutionFailed(short_reason(error)) from error
+        self._buffers.run(self._current)
 
     def split(self, rows_per_request: Sequence[int]) -> list[dict[str, NDArray[Any]]]:
         outputs = self._current.outputs
@@ -106,31 +70,11 @@ class BoundRunner:
             return [dict(outputs)]
         return split_rows(outputs, rows_per_request)
 
-    def _bound(self, rows: int) -> _Bound:
-        bound = self._bindings.get(rows)
-        if bound is None:
-            bound = self._bindings[rows] = self._bind(rows)
-            if len(self._bindings) > _BINDINGS_KEPT:
-                self._bindings.popitem(last=False)
-        else:
-            self._bindings.move_to_end(rows)
-        return bound
-
-    def _bind(self, rows: int) -> _Bound:
-        if not 0 < rows <= self._max_rows:
-            raise InvalidRequest(f"a batch has 1 to {self._max_rows} rows, not {rows}")
-        binding = self._session.io_binding()
-        inputs = {name: buffer[:rows] for name, buffer in self._inputs.items()}
-        outputs = {name: buffer[:rows] for name, buffer in self._outputs.items()}
-        for name, view in inputs.items():
-            binding.bind_ortvalue_input(name, onnxruntime.OrtValue.ortvalue_from_numpy(view))
-        for name, view in outputs.items():
-            binding.bind_ortvalue_output(name, onnxruntime.OrtValue.ortvalue_from_numpy(view))
-        return _Bound(binding, inputs, outputs)
-
 
 class FreeRunner:
     """Runs what cannot be bound: text, sizes known only at run time, and models without a batch axis."""
+
+    padding_ratio = 0.0
 
     def __init__(
         self, session: Any, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec], batched: bool
@@ -181,10 +125,6 @@ def split_rows(outputs: Arrays, rows_per_request: Sequence[int]) -> list[dict[st
         parts.append({name: array[start:stop] for name, array in outputs.items()})
         start = stop
     return parts
-
-
-def _buffer(spec: TensorSpec, rows: int, device: Device) -> NDArray[Any]:
-    return batch_buffer((rows, *spec.shape[1:]), NUMPY_DTYPE[spec.datatype], device)
 
 
 def _as_text(name: str, array: NDArray[Any]) -> NDArray[Any]:

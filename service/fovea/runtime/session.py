@@ -13,10 +13,13 @@ from numpy.typing import NDArray
 from fovea.contract.errors import Misconfigured, ModelBroken
 from fovea.contract.model_card import TensorSpec
 from fovea.contract.operators import DOMAIN
+from fovea.contract.sequence import SequenceSpec
+from fovea.runtime.buffers import BoundBuffers, can_be_bound
 from fovea.runtime.datatypes import DATATYPE_OF_ORT
 from fovea.runtime.device import CPU, CUDA_PROVIDER, Device, provider_list
 from fovea.runtime.ort_errors import short_reason
-from fovea.runtime.runners import BoundRunner, FreeRunner, Runner, can_be_bound
+from fovea.runtime.padding import PaddedRunner, Padding
+from fovea.runtime.runners import BoundRunner, FreeRunner, Runner
 from fovea.runtime.tally import Tally
 
 DEVICE_ENTRY = "fovea.device"
@@ -107,6 +110,7 @@ class ModelSession:
         device: Device,
         fused: frozenset[str] = frozenset(),
         tally: Tally | None = None,
+        sequence: SequenceSpec | None = None,
     ) -> None:
         self.inputs = inputs
         self.outputs = outputs
@@ -119,14 +123,28 @@ class ModelSession:
         """Seconds inside each fused operator in the last run, where the kernels keep a tally."""
         self._tally = tally
         self.providers: tuple[str, ...] = tuple(session.get_providers())
-        self._runner: Runner = (
-            BoundRunner(session, inputs, outputs, max_batch_rows, device)
-            if batched and can_be_bound([*inputs, *outputs], max_batch_rows)
-            else FreeRunner(session, inputs, outputs, batched)
-        )
+        self.padding = Padding(sequence, inputs, to_buckets=device.kind != "cpu") if sequence else None
+        """How sequences are laid side by side, for a model that takes some."""
+        self.made_input = sequence.mask if sequence else None
+        """An input that a request may leave out."""
+        self._runner = self._make_runner(session)
+
+    def _make_runner(self, session: onnxruntime.InferenceSession) -> Runner:
+        inputs, outputs, rows = self.inputs, self.outputs, self.max_batch_rows
+        if self.padding is not None:
+            return PaddedRunner(session, inputs, outputs, self.padding, rows, self.device)
+        if self.batched and can_be_bound([*inputs, *outputs], rows):
+            return BoundRunner(BoundBuffers(session, inputs, outputs, rows, self.device), inputs[0].name)
+        return FreeRunner(session, inputs, outputs, self.batched)
+
+    @property
+    def padding_ratio(self) -> float:
+        """The share of the gathered batch that is padding."""
+        return self._runner.padding_ratio
 
     def gather(self, requests: Sequence[Mapping[str, NDArray[Any]]]) -> None:
-        """Copy the rows of all requests together; each request has every input, of the card's dtype and shape.
+        """Copy the rows of all requests together; each request has every input, of the card's dtype and shape; a
+        sequence's mask may be missing, and sequences may differ in length within a bucket.
 
         InvalidRequest where they are more than `max_batch_rows`; a model that does not batch takes exactly one request.
         """
@@ -150,4 +168,4 @@ class ModelSession:
         """One request from arrays to arrays; the results are views, valid until the next gather."""
         self.gather([request])
         self.run()
-        return self.split([len(request[self.inputs[0].name]) if self.batched else 1])[0]
+        return self.split([len(next(iter(request.values()))) if self.batched else 1])[0]

@@ -15,7 +15,6 @@ from queue import SimpleQueue
 from typing import Any, Literal, Protocol
 from weakref import WeakKeyDictionary
 
-import numpy as np
 from numpy.typing import NDArray
 
 from fovea.contract.errors import FoveaError
@@ -56,13 +55,7 @@ class AttentionSampler:
         if time.monotonic() < self._due_s.get(version, 0.0):
             return
         self._due_s[version] = inf  # until this one is done
-        names = requests[0].keys()
-        batched = version.loaded.card.batched
-        copy = {
-            name: np.concatenate([request[name] for request in requests]) if batched else np.array(requests[0][name])
-            for name in names
-        }
-        self._work.put((version, copy))
+        self._work.put((version, version.loaded.joined(requests)))
 
     def close(self, patience_s: float) -> bool:
         """Finish the samples in hand and stop; False where that takes longer than `patience_s`."""

@@ -10,6 +10,7 @@ from fovea.contract.errors import InvalidRequest
 from fovea.contract.model_card import MAP_PREFIX, ModelCard, TensorSpec
 from fovea.serving.answers import AnswerForm, AnswerMaker, WantedOutput
 from fovea.serving.batcher import Kind
+from fovea.serving.kinds import KindOfRequest
 from fovea.serving.tensors import RawTensor
 
 _CLASSIFICATION_MAX = 2**31
@@ -35,6 +36,7 @@ class HeaderCheck:
         self._inputs = {spec.name: spec for spec in card.inputs}
         self._outputs = {spec.name: spec for spec in card.outputs}
         self._maps = card.maps
+        self._kinds = KindOfRequest(card)
         self._answers = AnswerMaker(card.name, str(version), card.labels, card.batched)
         self._every_output = AnswerForm(self._answers, tuple(WantedOutput(spec) for spec in card.outputs))
 
@@ -46,9 +48,7 @@ class HeaderCheck:
         rows = self._rows(shapes)
         answer = AnswerForm(self._answers, self._wanted(request.outputs)) if request.outputs else self._every_output
         maps = any(output.spec.name in self._maps for output in answer.wanted)
-        first = 1 if self._batched else 0
-        kind = Kind(tuple(shapes[name][first:] for name in self._inputs), maps)
-        return Header(inputs, rows, kind, answer, timeout_s)
+        return Header(inputs, rows, self._kinds.of(shapes, maps=maps), answer, timeout_s)
 
     def _tensors(self, received: Any) -> tuple[RawTensor, ...]:
         tensors: dict[str, RawTensor] = {}
@@ -56,8 +56,8 @@ class HeaderCheck:
             if tensor.name in tensors:
                 raise InvalidRequest(f"input '{tensor.name}' was sent twice")
             tensors[tensor.name] = self._tensor(tensor)
-        if len(tensors) != len(self._inputs):
-            missing = [name for name in self._inputs if name not in tensors]
+        missing = [name for name in self._inputs if name not in tensors and name != self._kinds.optional]
+        if missing:
             raise InvalidRequest(f"missing input(s) {missing}: expected {list(self._inputs)}, received {list(tensors)}")
         return tuple(tensors.values())
 

@@ -48,6 +48,7 @@ def properties(served: ServedVersion) -> dict[str, str]:
         "accuracy": "" if accuracy is None else f"{accuracy:.4f}",
         "labels": json.dumps(card.labels) if card.labels else "",
         "preprocessing": card.preprocessing.model_dump_json() if card.preprocessing else "",
+        "sequence": card.sequence.model_dump_json() if card.sequence else "",
         "maps": json.dumps(_maps(served)) if card.maps else "",
         "operator_version": str(card.operator_version or ""),
     }
@@ -73,6 +74,8 @@ def model_config(served: ServedVersion) -> Any:
     for specs, field in ((card.inputs, config.input), (card.outputs, config.output)):
         for spec in specs:
             field.add(name=spec.name, data_type=_data_type(spec), dims=spec.shape[1 if card.batched else 0 :])
+    for tensor in config.input:
+        tensor.optional = card.sequence is not None and tensor.name == card.sequence.mask
     if card.batched:
         batching = config.dynamic_batching
         batching.preferred_batch_size.append(served.policy.max_rows)

@@ -177,7 +177,9 @@ class Models:
     def _serve(self, folder: ModelFolder, version: int) -> ServedVersion:
         if folder.problem:
             raise NotReady(folder.problem)
-        settings = replace(self._settings, model_max_batch_rows=folder.choices.max_batch_rows)
+        settings = replace(
+            self._settings, model_max_batch_rows=folder.choices.max_batch_rows, model_sequence=folder.choices.sequence
+        )
         loaded = load_version(folder.version_path(version), folder.name, version, settings)
         return ServedVersion(loaded, folder, self._defaults, self._telemetry, self._sampler)
 

@@ -52,7 +52,7 @@ METRICS: dict[str, Metric] = {
         OP_BUCKETS_S,
     ),
     "fovea_batch_rows": Metric("histogram", "Rows in a batch.", _MODEL, ROW_BUCKETS),
-    "fovea_padding_ratio": Metric("histogram", "Share of a batch that is padding.", _MODEL, PADDING_BUCKETS),
+    "fovea_padding_ratio": Metric("histogram", "Share of a batch's elements that is padding.", _MODEL, PADDING_BUCKETS),
     "fovea_requests_total": Metric(
         "counter",
         "Requests ended. One whose caller left during a batch of a few milliseconds may count as ok.",
@@ -171,7 +171,7 @@ class Recorder:
         for child, seconds in zip(self._stages, (record.gather_s, record.run_s, record.split_s), strict=True):
             child.observe(seconds)
         self._batch_rows.observe(record.rows)
-        self._padding.observe(0.0)  # rows of one shape need none
+        self._padding.observe(record.padding_ratio)
         self._batches["ok"].inc()
         self._queue.observe_all(queue_s)
         for op, seconds in record.attention_s.items():

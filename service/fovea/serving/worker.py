@@ -45,6 +45,10 @@ class Session(Protocol):
 
     attention_s: Mapping[str, float]
 
+    @property
+    def padding_ratio(self) -> float:
+        """The share of the gathered batch that is padding."""
+
     def gather(self, requests: Sequence[Mapping[str, NDArray[Any]]]) -> None:
         """Copy the requests' rows into the session's buffers."""
 
@@ -66,6 +70,8 @@ class BatchRecord:
     split_s: float
     attention_s: Mapping[str, float]
     """Inside each attention operator, as its kernel tells; empty where bodies run."""
+    padding_ratio: float = 0.0
+    """The share of the batch's elements that is padding."""
 
 
 class Observer(Protocol):
@@ -144,7 +150,7 @@ class Worker:
         outcomes = [self._answer(request, own) for request, own in zip(batch, outputs, strict=True)]
         end_s = time.monotonic()
         stages_s = (gathered_s - start_s, ran_s - gathered_s, end_s - ran_s)
-        record = BatchRecord(len(batch), sum(rows), *stages_s, session.attention_s)
+        record = BatchRecord(len(batch), sum(rows), *stages_s, session.attention_s, session.padding_ratio)
         tell(self._observer.batch, record, [start_s - request.arrived_s for request in batch])
         self._tell_ends(batch, outcomes, end_s)
         tell(self._observer.sample, batch)

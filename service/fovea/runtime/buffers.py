@@ -1,0 +1,104 @@
+"""Memory for the largest batch, set aside once, and a binding for each size of batch that was met."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from math import prod
+from typing import Any
+
+import onnxruntime
+from numpy.typing import NDArray
+
+from fovea.contract.errors import ExecutionFailed, InvalidRequest
+from fovea.contract.model_card import TensorSpec
+from fovea.runtime.datatypes import NUMPY_DTYPE
+from fovea.runtime.device import Device, batch_buffer
+from fovea.runtime.ort_errors import short_reason
+
+_BINDINGS_KEPT = 256
+_BOUND_BYTES = 1 << 30
+"""Larger buffers than this are not set aside per session: such batches are allocated as they come."""
+
+RowShape = Callable[[TensorSpec, int], tuple[int, ...]]
+"""A tensor's shape beyond the batch axis, in a batch of this length; -1 where a size is not known."""
+
+
+def row_shape(spec: TensorSpec, _length: int) -> tuple[int, ...]:
+    """Of a tensor that has no length."""
+    return spec.shape[1:]
+
+
+def can_be_bound(specs: Sequence[TensorSpec], max_rows: int, shape_of: RowShape = row_shape, longest: int = 0) -> bool:
+    """Whether every tensor has a known size per row, and the whole batch fits in the buffers set aside."""
+    shapes = [shape_of(spec, longest) for spec in specs]
+    if any(spec.datatype == "BYTES" or spec.shape[:1] != (-1,) for spec in specs) or any(-1 in one for one in shapes):
+        return False
+    sizes = [prod(shape) * NUMPY_DTYPE[spec.datatype].itemsize for spec, shape in zip(specs, shapes, strict=True)]
+    return sum(sizes) * max_rows <= _BOUND_BYTES
+
+
+@dataclass(frozen=True)
+class Bound:
+    """One size of batch: its binding, and the parts of the buffers that it reads and writes."""
+
+    binding: Any
+    inputs: dict[str, NDArray[Any]]
+    outputs: dict[str, NDArray[Any]]
+
+
+class BoundBuffers:
+    """Batches of up to `max_rows` rows and, where `shape_of` heeds it, of up to `longest` in length."""
+
+    def __init__(
+        self,
+        session: Any,
+        inputs: Sequence[TensorSpec],
+        outputs: Sequence[TensorSpec],
+        max_rows: int,
+        device: Device,
+        shape_of: RowShape = row_shape,
+        longest: int = 0,
+    ) -> None:
+        self._session, self._max_rows, self._shape_of = session, max_rows, shape_of
+        self._inputs, self._outputs = inputs, outputs
+        self._memory = {
+            spec.name: batch_buffer((max_rows * prod(shape_of(spec, longest)),), NUMPY_DTYPE[spec.datatype], device)
+            for spec in (*inputs, *outputs)
+        }
+        self._bindings: OrderedDict[tuple[int, int], Bound] = OrderedDict()
+
+    def of(self, rows: int, length: int = 0) -> Bound:
+        """For a batch of this size; InvalidRequest where it has more than `max_rows`."""
+        bound = self._bindings.get((rows, length))
+        if bound is None:
+            bound = self._bindings[rows, length] = self._bind(rows, length)
+            if len(self._bindings) > _BINDINGS_KEPT:
+                self._bindings.popitem(last=False)
+        else:
+            self._bindings.move_to_end((rows, length))
+        return bound
+
+    def run(self, bound: Bound) -> None:
+        """Run what is in its inputs. ExecutionFailed carries ONNX Runtime's reason."""
+        try:
+            self._session.run_with_iobinding(bound.binding)
+        except Exception as error:
+            raise ExecutionFailed(short_reason(error)) from error
+
+    def _bind(self, rows: int, length: int) -> Bound:
+        if not 0 < rows <= self._max_rows:
+            raise InvalidRequest(f"a batch has 1 to {self._max_rows} rows, not {rows}")
+        binding = self._session.io_binding()
+        inputs = {spec.name: self._view(spec, rows, length) for spec in self._inputs}
+        outputs = {spec.name: self._view(spec, rows, length) for spec in self._outputs}
+        for name, view in inputs.items():
+            binding.bind_ortvalue_input(name, onnxruntime.OrtValue.ortvalue_from_numpy(view))
+        for name, view in outputs.items():
+            binding.bind_ortvalue_output(name, onnxruntime.OrtValue.ortvalue_from_numpy(view))
+        return Bound(binding, inputs, outputs)
+
+    def _view(self, spec: TensorSpec, rows: int, length: int) -> NDArray[Any]:
+        shape = (rows, *self._shape_of(spec, length))
+        return self._memory[spec.name][: prod(shape)].reshape(shape)

@@ -1,0 +1,65 @@
+"""A sequence that a model cannot have is told when it is read."""
+
+from itertools import pairwise
+
+import pytest
+from pydantic import ValidationError
+
+from fovea.contract.model_card import TensorSpec
+from fovea.contract.sequence import DEFAULT_BUCKETS, SequenceSpec, problem_of
+
+TOKENS = TensorSpec(name="tokens", datatype="INT64", shape=(-1, -1))
+FIXED = TensorSpec(name="fixed", datatype="FP32", shape=(-1, 16))
+TEXT = TensorSpec(name="text", datatype="BYTES", shape=(-1, -1))
+SMALL = TensorSpec(name="small", datatype="UINT8", shape=(-1, -1))
+MASK = TensorSpec(name="mask", datatype="BOOL", shape=(-1, -1))
+HIDDEN = TensorSpec(name="hidden", datatype="FP32", shape=(-1, -1, 16))
+POOLED = TensorSpec(name="pooled", datatype="FP32", shape=(-1, 16))
+FITTING = {"inputs": {"tokens": 1}, "mask": "mask", "outputs": {"hidden": [1]}}
+
+
+def problem(**changes) -> str | None:
+    sequence = SequenceSpec.model_validate(FITTING | changes)
+    return problem_of(sequence, [TOKENS, FIXED, TEXT, SMALL, MASK], [HIDDEN, POOLED], [])
+
+
+def test_sequence_that_fits_has_no_problem():
+    assert problem() is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        ({"inputs": {"token": 1}}, "unknown input 'token', the model has ['tokens'"),
+        ({"inputs": {"fixed": 1}}, "axis 1 must be dynamic (-1) to be a length"),
+        ({"inputs": {"tokens": 2}}, "shape [-1, -1], and no axis 2"),
+        ({"inputs": {"text": 1}}, "'text' is BYTES, which has no padding"),
+        ({"mask": "masks"}, "unknown input 'masks'"),
+        ({"mask": "fixed"}, "'fixed' is FP32[-1, 16]; expected numbers or BOOL of shape [-1, -1]"),
+        ({"mask": "text"}, "'text' is BYTES[-1, -1]; expected"),
+        ({"mask": "tokens"}, "name it as the mask only"),
+        ({"padding": {"small": 1}}, "'small' is none of the sequence's inputs, ['tokens']"),
+        ({"padding": {"tokens": 0.5}}, "0.5 does not fit 'tokens', which is INT64"),
+        ({"inputs": {"small": 1}, "padding": {"small": 256}}, "256 does not fit 'small', which is UINT8 (0 to 255)"),
+        ({"outputs": {"hiden": [1]}}, "unknown output or map 'hiden'"),
+        ({"outputs": {"hidden": [2]}}, "axis 2 must be dynamic"),
+        ({"outputs": {}}, "say which axes of 'hidden', shape [-1, -1, 16], are lengths"),
+    ],
+)
+def test_problem_tells_what_was_expected(changes, told):
+    assert told in (problem(**changes) or "nothing")
+
+
+@pytest.mark.parametrize("changes", [{"buckets": [8, 8]}, {"buckets": []}, {"buckets": [0]}, {"inputs": {"tokens": 0}}])
+def test_nonsense_is_refused_before_a_model_is_seen(changes):
+    with pytest.raises(ValidationError):
+        SequenceSpec.model_validate(FITTING | changes)
+
+
+def test_length_falls_into_the_smallest_bucket_that_holds_it():
+    sequence = SequenceSpec(inputs={"tokens": 1}, buckets=(4, 8))
+    assert [sequence.bucket(length) for length in (1, 4, 5, 8, 9, 300)] == [4, 4, 8, 8, 9, 300]
+
+
+def test_default_buckets_never_waste_more_than_a_third_above_the_first():
+    assert all(2 * longer <= 3 * shorter for shorter, longer in pairwise(DEFAULT_BUCKETS))

@@ -1,0 +1,136 @@
+"""Sequences of different lengths share a batch, and none of them notices."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from onnx import helper
+
+from encoder_model import VOCABULARY, write_encoder
+from fovea.contract.errors import ExecutionFailed
+from fovea.contract.sequence import SequenceSpec
+from fovea.runtime.device import CPU
+from fovea.runtime.padding import PaddedRunner, Padding
+from fovea.runtime.session import SessionSettings, open_session, specs
+
+ENCODER = SequenceSpec(
+    inputs={"tokens": 1},
+    mask="mask",
+    padding={"tokens": 3},
+    outputs={"hidden": (1,), "probabilities": (2, 3)},
+    buckets=(4, 8, 16),
+)
+mixes = st.lists(st.tuples(st.integers(1, 3), st.integers(1, 20)), min_size=1, max_size=4)
+"""Rows and length of each request of a batch."""
+
+
+def tokens(rows: int, length: int) -> dict[str, np.ndarray]:
+    return {"tokens": np.random.default_rng(rows * 100 + length).integers(0, VOCABULARY, (rows, length))}
+
+
+@pytest.fixture(scope="module")
+def encoder_file(tmp_path_factory) -> Path:
+    return write_encoder(tmp_path_factory.mktemp("encoder") / "encoder" / "1" / "model.onnx")
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["to the longest", "to the bucket"])
+def runner(request, encoder_file) -> PaddedRunner:
+    return padded_runner(encoder_file, ENCODER, to_buckets=request.param)
+
+
+def padded_runner(file: Path, sequence: SequenceSpec, *, to_buckets: bool) -> PaddedRunner:
+    session = open_session(file, SessionSettings())
+    inputs, outputs = specs(session)
+    padding = Padding(sequence, inputs, to_buckets=to_buckets)
+    return PaddedRunner(session, inputs, outputs, padding, max_rows=16, device=CPU)
+
+
+def answers(runner: PaddedRunner, requests: list[dict[str, np.ndarray]]) -> list[dict[str, np.ndarray]]:
+    runner.gather(requests)
+    runner.run()
+    parts = runner.split([len(request["tokens"]) for request in requests])
+    return [{name: array.copy() for name, array in part.items()} for part in parts]
+
+
+def assert_equal_answers(found: dict[str, np.ndarray], expected: dict[str, np.ndarray]) -> None:
+    assert found.keys() == expected.keys()
+    for name, array in expected.items():
+        assert found[name].shape == array.shape
+        np.testing.assert_allclose(found[name], array, rtol=0, atol=1e-5)
+
+
+@given(mix=mixes)
+@settings(max_examples=150, deadline=None)
+def test_batched_answer_equals_the_single_one(runner, encoder_file, mix):
+    batch = [tokens(rows, length) for rows, length in mix]
+    for found, request in zip(answers(runner, batch), batch, strict=True):
+        assert_equal_answers(found, plain_answer(encoder_file, request))
+
+
+def test_mask_of_a_client_is_filled_up_with_nothing(runner, encoder_file):
+    own = tokens(2, 6) | {"mask": np.array([[1, 1, 1, 0, 0, 0], [1, 1, 1, 1, 1, 0]], np.bool_)}
+    found, _ = answers(runner, [own, tokens(1, 8)])
+    assert_equal_answers(found, plain_answer(encoder_file, own))
+
+
+def test_padding_ratio_is_the_share_of_filling_in_a_batch(runner):
+    runner.gather([tokens(1, 8), tokens(2, 5)])
+    assert runner.padding_ratio == pytest.approx(6 / 24)
+
+
+@pytest.mark.parametrize(("to_buckets", "ratio"), [(False, 0.0), (True, 3 / 8)])
+def test_one_sequence_alone_is_filled_up_only_where_buckets_are_asked_for(encoder_file, to_buckets, ratio):
+    runner = padded_runner(encoder_file, ENCODER, to_buckets=to_buckets)
+    runner.gather([tokens(1, 5)])
+    assert runner.padding_ratio == pytest.approx(ratio)
+
+
+def test_filling_leaves_an_input_without_a_length_alone(save_model, tensor, tmp_path):
+    nodes = [helper.make_node("Mul", ["x", "scale"], ["y"])]
+    x, scale, y = tensor("x", ["n", "t"]), tensor("scale", ["n", 1]), tensor("y", ["n", "t"])
+    model = save_model(tmp_path / "model.onnx", nodes, [x, scale], [y])
+    runner = padded_runner(model, SequenceSpec(inputs={"x": 1}, outputs={"y": (1,)}), to_buckets=False)
+    runner.gather([_scaled([1, 2, 3], 2), _scaled([4], 10)])
+    runner.run()
+    first, second = runner.split([1, 1])
+    assert first["y"].tolist() == [[2, 4, 6]]
+    assert second["y"].tolist() == [[40]]
+
+
+def _scaled(row: list[float], scale: float) -> dict[str, np.ndarray]:
+    return {"x": np.array([row], np.float32), "scale": np.array([[scale]], np.float32)}
+
+
+@pytest.mark.parametrize("length", [2, 3], ids=["in a bucket", "beyond the last"])
+def test_output_that_is_not_as_long_as_its_sequence_is_an_error(save_model, tensor, tmp_path, length):
+    nodes = [helper.make_node("Concat", ["x", "x"], ["y"], axis=1)]
+    model = save_model(tmp_path / "model.onnx", nodes, [tensor("x", ["n", "t"])], [tensor("y", ["n", "u"])])
+    sequence = SequenceSpec(inputs={"x": 1}, outputs={"y": (1,)}, buckets=(2,))
+    runner = padded_runner(model, sequence, to_buckets=False)
+    with pytest.raises(ExecutionFailed, match="y"):
+        _run(runner, {"x": np.zeros((1, length), np.float32)})
+
+
+def _run(runner: PaddedRunner, request: dict[str, np.ndarray]) -> None:
+    runner.gather([request])
+    runner.run()
+    runner.split([1])
+
+
+def plain_answer(file: Path, request: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """What ONNX Runtime says of one request by itself, with a mask that is open where none was sent."""
+    mask = request.get("mask", np.ones(request["tokens"].shape, np.bool_))
+    session = _plain_session(file)
+    names = [output.name for output in session.get_outputs()]
+    return dict(zip(names, session.run(names, {**request, "mask": mask}), strict=True))
+
+
+@cache
+def _plain_session(file: Path) -> onnxruntime.InferenceSession:
+    return onnxruntime.InferenceSession(file)
