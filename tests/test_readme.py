@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -57,6 +58,35 @@ def test_the_client_prints_a_class_and_the_shape_of_where_it_looked(address: str
 def test_the_client_is_ten_lines_or_fewer() -> None:
     client = next(block for block in blocks("python") if "tritonclient" in block)
     assert len(client.splitlines()) <= 10
+
+
+def test_foveas_own_client_prints_labels_and_the_shape_of_where_it_looked(address: str, tmp_path: Path) -> None:
+    client = next(block for block in blocks("python") if "fovea.client" in block)
+    assert len(client.splitlines()) <= 10
+    printed = run([sys.executable, "-c", client.replace("127.0.0.1:8001", address)], tmp_path).splitlines()
+    assert [re.fullmatch(r"-?\d+\.\d\d [A-Z][A-Za-z/ -]+", line) is not None for line in printed] == [True] * 3 + [
+        False
+    ]
+    assert printed[-1] == "(1, 1, 7, 7)"
+
+
+@pytest.mark.skipif(shutil.which("protoc") is None, reason="Debian's protobuf-compiler is not installed")
+@pytest.mark.parametrize(
+    ("plugin", "made"),
+    [
+        ("protoc-gen-go-grpc", {"fovea/inference/inference_grpc.pb.go", "fovea/inference/model_config.pb.go"}),
+        ("grpc_java_plugin", {"inference/GRPCInferenceServiceGrpc.java", "inference/Inference.java"}),
+    ],
+)
+def test_stubs_are_made_by_the_lines_that_the_readme_gives(tmp_path: Path, plugin: str, made: set[str]) -> None:
+    found = shutil.which(plugin)
+    if found is None:
+        pytest.skip(f"{plugin} is not installed")
+    block = next(block for block in blocks("sh") if plugin in block)
+    _, assignment, protoc = block.replace(f"/usr/bin/{plugin}", found).splitlines()
+    (tmp_path / "protos").symlink_to(ROOT / "protos")
+    run(["bash", "-c", f"{assignment}; {protoc}"], tmp_path)
+    assert made <= {str(path.relative_to(tmp_path)) for path in tmp_path.rglob("*.*")}
 
 
 def test_the_picture_gets_its_right_label_and_a_map(address: str, tmp_path: Path) -> None:

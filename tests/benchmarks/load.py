@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fovea import wire
-from fovea.client import encode
+from fovea.client import calls
 
 INFER_PATH = wire.path("ModelInfer")
 CLIENT_CORE = 1
@@ -56,7 +56,7 @@ class Sample:
 
 def request_body(model: str, inputs: dict[str, NDArray[Any]]) -> bytes:
     """A ModelInferRequest in gRPC's frame: no compression, four bytes of length, message."""
-    message: bytes = encode(model, "", inputs, ()).SerializeToString()
+    message = calls.infer(model, inputs, (), "", {}).body
     return b"\0" + struct.pack(">I", len(message)) + message
 
 

@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from fovea.client import Client, ModelState
+from fovea.client import ONCE, Client, ModelState
 from fovea.contract.errors import FoveaError, ModelBroken
 from fovea.contract.model_card import CARD_FILE, ModelCard
 from fovea.runtime.files import require_inside, require_whole
@@ -84,7 +84,7 @@ def _row_of_card(model: str, version: str, card: ModelCard) -> Row:
 
 
 def _rows_of_server(address: str) -> list[Row]:
-    with Client(address, timeout_s=10.0) as client:
+    with Client(address, timeout_s=10.0, retry=ONCE) as client:
         return [_row_of_state(client, state) for state in client.models()]
 
 

@@ -1,0 +1,25 @@
+"""A client of the Open Inference Protocol, blocking or async: numpy arrays in, numpy arrays out.
+
+Any other client of the protocol works as well; this one needs no more than gRPC, retries, and knows attention maps.
+"""
+
+from fovea.client.aio import AsyncClient
+from fovea.client.answers import Answer, Class, ModelInfo, ModelState, Statistics, TensorInfo, Total
+from fovea.client.blocking import Client
+from fovea.client.channels import DEFAULT_ADDRESS
+from fovea.client.retry import ONCE, Retry
+
+__all__ = [
+    "DEFAULT_ADDRESS",
+    "ONCE",
+    "Answer",
+    "AsyncClient",
+    "Class",
+    "Client",
+    "ModelInfo",
+    "ModelState",
+    "Retry",
+    "Statistics",
+    "TensorInfo",
+    "Total",
+]

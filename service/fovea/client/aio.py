@@ -1,0 +1,85 @@
+"""The async client: the blocking one's methods, awaited. A cancelled task cancels its call on the server."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from types import TracebackType
+from typing import Self, TypeVar, Unpack
+
+import grpc
+import grpc.aio
+from numpy.typing import ArrayLike
+
+from fovea.client import calls
+from fovea.client.answers import Answer, ModelInfo, ModelState, Statistics
+from fovea.client.caller import Caller
+from fovea.client.calls import Call, InferOptions
+from fovea.client.errors import error_of
+from fovea.contract.errors import FoveaError
+
+T = TypeVar("T")
+
+
+class AsyncClient(Caller):
+    """A channel to one server, made and used in one event loop. Every method raises a FoveaError."""
+
+    _grpc = grpc.aio
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Give the connection back."""
+        await self._channel.close()
+
+    async def infer(
+        self,
+        model: str,
+        inputs: Mapping[str, ArrayLike],
+        outputs: Sequence[str] = (),
+        version: str = "",
+        **options: Unpack[InferOptions],
+    ) -> Answer:
+        """Run one request: input name -> array. All outputs, or those named, which may be attention maps."""
+        call = calls.infer(model, inputs, outputs, version, options)
+        return await self._send(call, options.get("timeout_s"))
+
+    async def metadata(self, model: str, version: str = "") -> ModelInfo:
+        """A model's tensors and properties; the version that the server chooses where none is given."""
+        return await self._send(calls.metadata(model, version))
+
+    async def models(self) -> list[ModelState]:
+        """Every version in the server's repository, ready or not."""
+        return await self._send(calls.models())
+
+    async def statistics(self, model: str = "", version: str = "") -> list[Statistics]:
+        """What every ready version has done, or those of one model, or one of them."""
+        return await self._send(calls.statistics(model, version))
+
+    async def ready(self, model: str = "", version: str = "") -> bool:
+        """Whether the server, or a version of a model, takes requests."""
+        return await self._send(calls.ready(model, version))
+
+    async def healthy(self, service: str = "") -> bool:
+        """Whether the server, or one model by its name, answers that it is serving; False where nobody answers."""
+        try:
+            return await self._send(calls.health(service))
+        except FoveaError:
+            return False
+
+    async def _send(self, call: Call[T], timeout_s: float | None = None) -> T:
+        attempts = self._attempts(call, timeout_s)
+        while True:
+            try:
+                body = await self._stubs[call.path](call.body, timeout=attempts.left_s, metadata=self._metadata)
+            except grpc.RpcError as error:
+                pause_s = attempts.pause_after(error_of(error, self._address))
+            else:
+                return call.read(body)
+            await asyncio.sleep(pause_s)
