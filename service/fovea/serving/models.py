@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
@@ -65,6 +65,7 @@ class ServedVersion:
         self.policy = BatchPolicy(self.max_batch_rows, delay_s, self.rows_for)
         self.max_queue = defaults.queue.requests
         self.recorder: Recorder = telemetry.recorder(_labels(loaded), lambda: self.pipeline.waiting)
+        self.recorder.batch_cost(loaded.cost.points())
         sessions = [loaded.session, *(loaded.open_instance() for _ in range(folder.choices.instances - 1))]
         self.pipeline = Pipeline(
             Workshop(sessions.pop, loaded.open_maps),
@@ -76,7 +77,16 @@ class ServedVersion:
 
     def rows_for(self, kind: Kind) -> int:
         """The largest batch of this kind that is worth making, as measured or as model.toml says."""
-        return self.folder.choices.batch_rows or self.loaded.rows_for(kind.length)
+        return self._rows_for(kind.length)
+
+    def _rows_for(self, length: int | None) -> int:
+        return self.folder.choices.batch_rows or self.loaded.rows_for(length)
+
+    @property
+    def preferred_rows(self) -> list[int]:
+        """The largest batches worth making, over all lengths."""
+        sizes = {self._rows_for(length) for length in self.loaded.cost.curves or (None,)}
+        return sorted(min(rows, self.max_batch_rows) for rows in sizes)
 
     def cost(self, kind: Kind, rows: int) -> float | None:
         """Seconds that a batch takes, as measured; None where nothing like it was."""
@@ -194,9 +204,7 @@ class Models:
     def _serve(self, folder: ModelFolder, version: int) -> ServedVersion:
         if folder.problem:
             raise NotReady(folder.problem)
-        settings = replace(
-            self._settings, model_max_batch_rows=folder.choices.max_batch_rows, model_sequence=folder.choices.sequence
-        )
+        settings = self._settings.for_model(folder.choices)
         loaded = load_version(folder.version_path(version), folder.name, version, settings)
         return ServedVersion(loaded, folder, self._defaults, self._telemetry, self._sampler)
 
