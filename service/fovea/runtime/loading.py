@@ -27,6 +27,7 @@ from fovea.runtime.probe import ProbeLimits, Tried, probe_version
 from fovea.runtime.reasons import tellable
 from fovea.runtime.repository import CHOICES_FILE
 from fovea.runtime.session import ModelSession, SessionSettings, open_session, specs
+from fovea.runtime.stated import Stated, with_stated
 from fovea.runtime.warm_up import measure_batch_cost, warm_up_row, worthwhile_batch_rows
 
 logger = logging.getLogger(__name__)
@@ -43,6 +44,8 @@ class LoadSettings:
     """From model.toml: goes before the card."""
     model_sequence: SequenceSpec | None = None
     """From model.toml: goes before the card."""
+    stated: Stated | None = None
+    """From another server's configuration of the model."""
     probe: ProbeLimits = field(default_factory=ProbeLimits)
     """For the process that tries a version before it is opened here."""
     no_library: Obstacle = NOT_FOUND
@@ -142,7 +145,8 @@ def load_version(folder: Path, name: str, version: int, settings: LoadSettings) 
 
 
 def _load(folder: Path, name: str, version: int, settings: LoadSettings) -> LoadedVersion:
-    card, tried = _card(folder, name, settings)
+    found, tried = _card(folder, name, settings)
+    card = with_stated(found, settings.stated)
     session_settings = replace(settings.session, allow_tf32=card.allow_tf32)
     rows = _max_batch_rows(card, settings)
     golden = golden_of(folder, card)
