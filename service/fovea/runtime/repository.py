@@ -47,6 +47,8 @@ class ServingChoices(_Choices):
     """`"latest"`, `{latest = 2}`, `"all"` or a list such as `[1, 3]`."""
     max_batch_rows: int | None = Field(default=None, gt=0, le=MOST_BATCH_ROWS)
     max_queue_delay_s: float | None = Field(default=None, ge=0, le=10, allow_inf_nan=False)
+    batch_rows: int | None = Field(default=None, gt=0, le=MOST_BATCH_ROWS)
+    """Rows in a batch where that many wait, instead of as many as were measured to pay."""
     sequence: SequenceSpec | None = None
     """Which axes are lengths; goes before the card's."""
     instances: int = Field(default=1, gt=0, le=64)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from queue import Empty, SimpleQueue
 
@@ -76,7 +76,7 @@ class Pipeline:
 
     def _may_wait_long(self, request: Request) -> bool:
         """Whether its caller may well leave while it waits: the next batch is full, or held back, or long in coming."""
-        next_is_full = self._waiting_bytes * request.rows >= request.bytes * self._policy.max_rows
+        next_is_full = self._waiting_bytes * request.rows >= request.bytes * self._policy.rows_of(request.kind)
         return next_is_full or self._batch_s > _LONG_WAIT_S or self._policy.delay_s > 0
 
     def _has_room(self, request: Request) -> bool:
@@ -116,7 +116,7 @@ class Pipeline:
 
     def _take(self) -> Taken:
         with self._lock:
-            policy = BatchPolicy(self._policy.max_rows) if self._closed else self._policy
+            policy = replace(self._policy, delay_s=0.0) if self._closed else self._policy
             taken = take_batch(self._waiting, time.monotonic(), policy)
             self._waiting_bytes -= taken.bytes
             if taken.batch:

@@ -47,7 +47,8 @@ class Settings(BaseSettings):
         0.0,
         ge=0,
         le=10_000,
-        description="How long an idle model waits for a batch to fill. 0 never waits; waiting helps where batches pay.",
+        description="How long an idle model may wait for a batch to fill; 0 never waits. None waits longer than its "
+        "measured batches say that it can pay.",
     )
     max_queue: int = Field(
         1024, ge=1, description="Most requests waiting per model version. More survives bursts; fewer refuses sooner."
