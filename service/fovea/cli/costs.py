@@ -56,7 +56,7 @@ def _of_disk(repository: Path) -> Iterator[tuple[str, str, Costs | FoveaError]]:
     common = load_settings(settings, resolve_device(settings.device))
     for folder in scan(repository).values():
         for version in chosen_versions(folder):
-            yield folder.name, str(version), _measured(folder, version, common.for_model(folder.choices))
+            yield folder.name, str(version), _measured(folder, version, common.for_model(folder))
 
 
 def _measured(folder: ModelFolder, version: int, settings: LoadSettings) -> Costs | FoveaError:

@@ -27,8 +27,9 @@ from fovea.runtime.opening import open_model
 from fovea.runtime.padding_check import require_padding_harmless
 from fovea.runtime.probe import ProbeLimits, Tried, probe_version
 from fovea.runtime.reasons import tellable
-from fovea.runtime.repository import CHOICES_FILE, ServingChoices
+from fovea.runtime.repository import CHOICES_FILE, ModelFolder
 from fovea.runtime.session import ModelSession, SessionSettings, open_session, specs
+from fovea.runtime.stated import Stated, with_stated
 from fovea.runtime.warm_up import measure_cost, warm_up_rows
 
 logger = logging.getLogger(__name__)
@@ -45,6 +46,8 @@ class LoadSettings:
     """From model.toml: goes before the card."""
     model_sequence: SequenceSpec | None = None
     """From model.toml: goes before the card."""
+    stated: Stated | None = None
+    """From another server's configuration of the model."""
     probe: ProbeLimits = field(default_factory=ProbeLimits)
     """For the process that tries a version before it is opened here."""
     no_library: Obstacle = NOT_FOUND
@@ -52,9 +55,15 @@ class LoadSettings:
     kernels_required: bool = False
     """Kernels do not race, and a version whose bodies would run is not served."""
 
-    def for_model(self, choices: ServingChoices) -> LoadSettings:
-        """With what a model.toml says."""
-        return replace(self, model_max_batch_rows=choices.max_batch_rows, model_sequence=choices.sequence)
+    def for_model(self, folder: ModelFolder) -> LoadSettings:
+        """With what the model's folder says."""
+        choices = folder.choices
+        return replace(
+            self,
+            model_max_batch_rows=choices.max_batch_rows,
+            model_sequence=choices.sequence,
+            stated=folder.stated,
+        )
 
 
 class LoadedVersion:
@@ -160,7 +169,8 @@ def load_version(folder: Path, name: str, version: int, settings: LoadSettings) 
 
 
 def _load(folder: Path, name: str, version: int, settings: LoadSettings) -> LoadedVersion:
-    card, tried = _card(folder, name, settings)
+    found, tried = _card(folder, name, settings)
+    card = with_stated(found, settings.stated)
     session_settings = replace(settings.session, allow_tf32=card.allow_tf32)
     rows = _max_batch_rows(card, settings)
     golden = golden_of(folder, card)

@@ -10,10 +10,10 @@ from fovea import __version__
 from fovea.contract.model_card import TensorSpec
 from fovea.serving.models import ModelEntry, ServedVersion, VersionState
 from fovea.serving.statistics import BatchTotals, Total, VersionTotals
+from fovea.serving.triton_config import BACKEND, PLATFORM
 from fovea.wire import enum_number, message
 
 EXTENSIONS = ("classification", "model_configuration", "binary_tensor_data", "parameters", "statistics")
-PLATFORM = "onnxruntime_onnx"
 _STRING_TYPE = {"BYTES": "STRING"}
 
 
@@ -69,7 +69,7 @@ def model_config(served: ServedVersion) -> Any:
     card = served.card
     response = message("ModelConfigResponse")()
     config = response.config
-    config.name, config.platform, config.backend = card.name, PLATFORM, "onnxruntime"
+    config.name, config.platform, config.backend = card.name, PLATFORM, BACKEND
     config.default_model_filename = "model.onnx"
     config.max_batch_size = served.max_batch_rows if card.batched else 0
     for specs, field in ((card.inputs, config.input), (card.outputs, config.output)):

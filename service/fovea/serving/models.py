@@ -19,6 +19,7 @@ from fovea.serving.codec import Door
 from fovea.serving.pipeline import Pipeline, QueueLimit
 from fovea.serving.statistics import Statistics
 from fovea.serving.telemetry import ModelLabels, Recorder, Telemetry
+from fovea.serving.triton_config import read_config
 from fovea.serving.worker import BatchRecord, Outcome, Workshop
 
 log = logging.getLogger(__name__)
@@ -178,7 +179,7 @@ class Models:
 
     def load(self, repository: Path, tell: Callable[[str, bool], None]) -> None:
         """Load every chosen version of the repository; `tell` hears of each model, and whether it is ready."""
-        self.entries = {name: _loading(folder) for name, folder in scan(repository).items()}
+        self.entries = {name: _loading(folder) for name, folder in scan(repository, read_config).items()}
         for name in self.entries:
             tell(name, False)
         for name, entry in self.entries.items():
@@ -204,7 +205,7 @@ class Models:
     def _serve(self, folder: ModelFolder, version: int) -> ServedVersion:
         if folder.problem:
             raise NotReady(folder.problem)
-        settings = self._settings.for_model(folder.choices)
+        settings = self._settings.for_model(folder)
         loaded = load_version(folder.version_path(version), folder.name, version, settings)
         return ServedVersion(loaded, folder, self._defaults, self._telemetry, self._sampler)
 
