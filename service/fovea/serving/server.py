@@ -7,7 +7,7 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import FrameType
 from typing import TypeVar
@@ -19,12 +19,13 @@ from fovea.runtime.kernel_library import NOT_FOUND, Obstacle, kernels_on_offer
 from fovea.runtime.loading import LoadSettings
 from fovea.runtime.session import SessionSettings
 from fovea.serving.attention_sampler import AttentionSampler
-from fovea.serving.grpc_server import GrpcServer, GrpcSettings
-from fovea.serving.http import HealthServer
+from fovea.serving.grpc_server import GrpcServer, GrpcSettings, OpenCall
 from fovea.serving.kernel_words import kernel_words
 from fovea.serving.logs import set_up_logs
 from fovea.serving.models import BatchDefaults, Models
 from fovea.serving.pipeline import QueueLimit
+from fovea.serving.rest.app import RestLimits
+from fovea.serving.rest.server import RestServer, RestSettings
 from fovea.serving.servicer import Servicer
 from fovea.serving.settings import Settings
 from fovea.serving.status import status_table
@@ -56,13 +57,13 @@ class Server:
         self.metrics = _listening(
             "metrics", settings.metrics_port, lambda port: self._telemetry.serve(settings.host, port)
         )
-        self.http = _listening(
-            "HTTP", settings.http_port, lambda port: HealthServer(settings.host, port, self._checks())
-        )
+        self.rest = _listening("HTTP", settings.http_port, self._rest)
         self.grpc.start()
 
-    def _checks(self) -> dict[str, Callable[[], bool]]:
-        return {"/v2/health/live": lambda: True, "/v2/health/ready": lambda: self._servicer.ready}
+    def _rest(self, port: int) -> RestServer:
+        return RestServer(
+            _rest_settings(self._settings, port), self._servicer, _everyone, self._telemetry.stray_request
+        )
 
     def load(self) -> None:
         """Load the repository; Misconfigured where it cannot be read."""
@@ -77,7 +78,7 @@ class Server:
         kernels = kernel_words([one.loaded for one in served])
         host, slow = self._settings.host, self.grpc.slow_reason
         return (
-            f"fovea {__version__} ready: gRPC {host}:{self.grpc.port}, HTTP {host}:{self.http.port}, "
+            f"fovea {__version__} ready: gRPC {host}:{self.grpc.port}, HTTP {host}:{self.rest.port}, "
             f"metrics {host}:{self.metrics.port}, device {self.device}, "
             f"models {', '.join(sorted({one.card.name for one in served})) or 'none'}, "
             f"attention {', '.join(types) or 'none'}, kernels {kernels}" + (f", no fast lane: {slow}" if slow else "")
@@ -90,16 +91,19 @@ class Server:
         """
         self._servicer.ready, self._servicer.draining = False, True
         self.grpc.set_serving({"": False, SERVICE: False} | dict.fromkeys(self.models.entries, False))
-        until_s, unanswered = time.monotonic() + self._settings.drain_s, self.grpc.unanswered()
+        until_s, unanswered = time.monotonic() + self._settings.drain_s, self._unanswered()
         while not (self.models.quiet and all(call.over for call in unanswered)) and time.monotonic() < until_s:
             time.sleep(_DRAIN_POLL_S)
         self.grpc.stop(_LAST_GRACE_S)
-        self.http.stop()
+        self.rest.stop(_LAST_GRACE_S)
         self.metrics.stop()
         quiet = self.models.quiet
         if quiet:
             self.models.close()
         return self._sampler.close(_SAMPLE_PATIENCE_S) and quiet
+
+    def _unanswered(self) -> list[OpenCall]:
+        return [*self.grpc.unanswered(), *self.rest.unanswered()]
 
 
 def serve(settings: Settings) -> int:
@@ -174,3 +178,12 @@ def _grpc_settings(settings: Settings) -> GrpcSettings:
         settings.handler_threads,
         settings.fast_lane,
     )
+
+
+def _rest_settings(settings: Settings, port: int) -> RestSettings:
+    limits = RestLimits(settings.max_message_mb * _MB, settings.max_queue_mb * _MB)
+    return RestSettings(settings.host, port, limits, settings.max_http_connections)
+
+
+def _everyone(_rpc: str, _headers: Mapping[str, str]) -> None:
+    """Who may call: everyone."""
