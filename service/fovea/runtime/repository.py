@@ -72,21 +72,28 @@ def scan(root: Path) -> dict[str, ModelFolder]:
 
     Hidden, temporary and oddly named folders are passed over, and so are those without a version or a model.toml.
     """
+    folders = [model_folder(path) for path in model_paths(root)]
+    return {folder.name: folder for folder in folders if folder.versions or (folder.path / CHOICES_FILE).exists()}
+
+
+def model_paths(root: Path) -> list[Path]:
+    """The folders of a repository that bear a model's name, in order; Misconfigured as `scan`."""
     try:
         entries = sorted(root.iterdir())
     except OSError as error:
         raise Misconfigured(tellable(f"model repository {root} cannot be read: {error.strerror}")) from error
-    folders = [_model_folder(entry) for entry in entries if _is_model_name(entry.name) and entry.is_dir()]
-    return {folder.name: folder for folder in folders if folder.versions or (folder.path / CHOICES_FILE).exists()}
+    return [entry for entry in entries if is_model_name(entry.name) and entry.is_dir()]
 
 
-def _is_model_name(name: str) -> bool:
-    return _MODEL_NAME.fullmatch(name) is not None and not name.endswith(_TEMPORARY)
-
-
-def _model_folder(path: Path) -> ModelFolder:
+def model_folder(path: Path) -> ModelFolder:
+    """One model, as its folder has it."""
     choices, problem = _choices(path)
     return ModelFolder(path.name, path, _versions(path), choices, problem)
+
+
+def is_model_name(name: str) -> bool:
+    """Whether a folder of this name may be a model: no hidden, temporary or odd one."""
+    return _MODEL_NAME.fullmatch(name) is not None and not name.endswith(_TEMPORARY)
 
 
 def _versions(path: Path) -> tuple[int, ...]:
