@@ -42,6 +42,12 @@ def enum_number(enum: str, value: str) -> int:
     return int(POOL.FindEnumTypeByName(f"{PACKAGE}.{enum}").values_by_name[value].number)
 
 
+@cache
+def enum_name(enum: str, number: int) -> str:
+    """The name of an enum's value: the other way round. KeyError where there is none of that number."""
+    return str(POOL.FindEnumTypeByName(f"{PACKAGE}.{enum}").values_by_number[number].name)
+
+
 def path(method: str) -> str:
     """The HTTP/2 path of an RPC."""
     return f"/{SERVICE}/{method}"

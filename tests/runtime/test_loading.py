@@ -24,8 +24,8 @@ def test_whole_version_is_loaded_with_its_facts(version_folder):
     assert (version.kernels, version.kernels_reason) == ("body", "no kernel library was found")
     assert version.provider == "CPUExecutionProvider"
     assert version.sha256 == version.card.sha256["model.onnx"]
-    assert list(version.batch_cost_s) == [1, 2, 4, 8]
-    assert version.worthwhile_rows in version.batch_cost_s
+    assert list(version.cost.curves[None]) == [1, 2, 4, 8]
+    assert version.rows_for(None) in version.cost.curves[None]
 
 
 @pytest.mark.parametrize(("from_toml", "expected"), [(None, 8), (3, 3)])

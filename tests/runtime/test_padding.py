@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 from hypothesis import given, settings
@@ -13,9 +14,10 @@ from hypothesis import strategies as st
 from onnx import helper
 
 from encoder_model import VOCABULARY, write_encoder
-from fovea.contract.errors import ExecutionFailed
+from fovea.contract.errors import ExecutionFailed, ModelBroken
 from fovea.contract.sequence import SequenceSpec
 from fovea.runtime.device import CPU
+from fovea.runtime.loading import LoadSettings, load_version
 from fovea.runtime.padding import PaddedRunner, Padding
 from fovea.runtime.session import SessionSettings, open_session, specs
 
@@ -134,3 +136,29 @@ def plain_answer(file: Path, request: dict[str, np.ndarray]) -> dict[str, np.nda
 @cache
 def _plain_session(file: Path) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(file)
+
+
+def test_model_whose_answer_padding_changes_is_not_served(save_model, tensor, tmp_path):
+    nodes = [helper.make_node("ReduceMax", ["x", "axes"], ["y"], keepdims=0)]
+    axes = onnx.numpy_helper.from_array(np.array([1]), "axes")
+    x, y = tensor("x", ["n", "t"]), tensor("y", ["n"])
+    save_model(tmp_path / "1" / "model.onnx", nodes, [x], [y], weights=[axes])
+    load = partial(load_version, tmp_path / "1", "largest", 1)
+    with pytest.raises(ModelBroken, match="padding a sequence of 8 to 12 changes y"):
+        load(LoadSettings(model_sequence=SequenceSpec(inputs={"x": 1}, padding={"x": 2})))
+    load(LoadSettings(model_sequence=SequenceSpec(inputs={"x": 1}, padding={"x": -1})))
+
+
+def test_buckets_beyond_what_a_model_takes_are_told(save_model, tensor, tmp_path):
+    positions = onnx.numpy_helper.from_array(np.zeros((1, 20), np.float32), "positions")
+    nodes = [
+        helper.make_node("Shape", ["x"], ["end"], start=1),
+        helper.make_node("Slice", ["positions", "zero", "end", "axis"], ["known"]),
+        helper.make_node("Add", ["x", "known"], ["y"]),
+    ]
+    zero, axis = (onnx.numpy_helper.from_array(np.array([n]), name) for n, name in ((0, "zero"), (1, "axis")))
+    x, y = tensor("x", ["n", "t"]), tensor("y", ["n", "t"])
+    save_model(tmp_path / "1" / "model.onnx", nodes, [x], [y], weights=[positions, zero, axis])
+    sequence = SequenceSpec(inputs={"x": 1}, outputs={"y": (1,)})
+    with pytest.raises(ModelBroken, match="buckets: length 24 cannot be run"):
+        load_version(tmp_path / "1", "positions", 1, LoadSettings(model_sequence=sequence))

@@ -1,27 +1,10 @@
-"""Batches grow as far as that pays."""
+"""Warm-up runs what production will meet, and not for long."""
 
 import numpy as np
 import pytest
 
-from fovea.runtime.warm_up import batch_sizes, measure_batch_cost, worthwhile_batch_rows
-
-
-@pytest.mark.parametrize(
-    ("cost_s", "expected"),
-    [
-        ({1: 1.0}, 1),
-        ({1: 1.0, 2: 2.0, 4: 4.0}, 4),
-        ({1: 1.0, 2: 2.1, 4: 4.8}, 1),
-        ({1: 1.0, 2: 1.5, 4: 2.0, 8: 4.1, 16: 9.0}, 8),
-        ({1: 1.0, 2: 2.2, 4: 4.0}, 4),
-    ],
-)
-def test_largest_size_that_costs_no_more_per_row_is_worthwhile(cost_s, expected):
-    assert worthwhile_batch_rows(cost_s) == expected
-
-
-def test_tolerance_widens_what_is_worthwhile():
-    assert worthwhile_batch_rows({1: 1.0, 2: 2.1}, tolerance=0.1) == 2
+from fovea.contract.errors import ExecutionFailed, ModelBroken
+from fovea.runtime.warm_up import batch_sizes, measure_batch_cost, measure_cost
 
 
 @pytest.mark.parametrize(("most", "expected"), [(1, [1]), (2, [1, 2]), (7, [1, 2, 4, 7]), (8, [1, 2, 4, 8])])
@@ -48,8 +31,29 @@ class SlowSession:
 
 def test_long_batches_are_not_made_longer():
     session = SlowSession()
-    cost_s = measure_batch_cost(session, {"x": np.zeros((1, 2))}, session.clock)
+    cost_s = measure_batch_cost(session, {"x": np.zeros((1, 2))}, session.clock, 16)
     assert cost_s == pytest.approx({1: 0.02, 2: 0.04, 4: 0.08})
+
+
+def test_lengths_that_come_late_are_run_in_the_smallest_batch_only():
+    session = SlowSession()
+    rows = {length: {"x": np.zeros((1, 2))} for length in range(1, 20)}
+    sizes = [len(curve) for curve in measure_cost(session, rows, session.clock).curves.values()]
+    assert len(sizes) == 19
+    assert (sizes[0], sizes[-1]) == (3, 1)
+
+
+def test_length_that_a_model_cannot_run_is_told_where_a_shorter_one_runs():
+    class ShortSession(SlowSession):
+        def infer(self, request: dict) -> dict:
+            if request["x"].shape[1] > 8:
+                raise ExecutionFailed("only 8 positions")
+            return super().infer(request)
+
+    session = ShortSession()
+    rows = {length: {"x": np.zeros((1, length))} for length in (8, 16)}
+    with pytest.raises(ModelBroken, match="length 16 cannot be run: only 8 positions"):
+        measure_cost(session, rows, session.clock)
 
 
 class ColdSession(SlowSession):
@@ -68,4 +72,4 @@ class ColdSession(SlowSession):
 
 def test_cold_first_run_does_not_end_the_warm_up():
     session = ColdSession()
-    assert list(measure_batch_cost(session, {"x": np.zeros((1, 2))}, session.clock)) == [1, 2, 4, 8, 16]
+    assert list(measure_batch_cost(session, {"x": np.zeros((1, 2))}, session.clock, 16)) == [1, 2, 4, 8, 16]

@@ -18,16 +18,19 @@ from fovea.contract.errors import FoveaError, ModelBroken, NotFound
 from fovea.contract.model_card import CARD_FILE, MAPS_FILE, MODEL_FILE, ModelCard
 from fovea.contract.operators import DOMAIN, VERSION
 from fovea.contract.sequence import SequenceSpec
+from fovea.runtime.cost import BatchCost
 from fovea.runtime.files import file_sha256, require_inside, require_whole
 from fovea.runtime.golden import Golden, golden_of
 from fovea.runtime.kernel_choice import Choice, Open, choose_kernels, require_fused
 from fovea.runtime.kernel_library import NOT_FOUND, Cause, Obstacle
 from fovea.runtime.opening import open_model
+from fovea.runtime.padding_check import require_padding_harmless
 from fovea.runtime.probe import ProbeLimits, Tried, probe_version
 from fovea.runtime.reasons import tellable
 from fovea.runtime.repository import CHOICES_FILE
 from fovea.runtime.session import ModelSession, SessionSettings, open_session, specs
-from fovea.runtime.warm_up import measure_batch_cost, warm_up_row, worthwhile_batch_rows
+from fovea.runtime.stated import Stated, with_stated
+from fovea.runtime.warm_up import measure_cost, warm_up_rows
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +46,8 @@ class LoadSettings:
     """From model.toml: goes before the card."""
     model_sequence: SequenceSpec | None = None
     """From model.toml: goes before the card."""
+    stated: Stated | None = None
+    """From another server's configuration of the model."""
     probe: ProbeLimits = field(default_factory=ProbeLimits)
     """For the process that tries a version before it is opened here."""
     no_library: Obstacle = NOT_FOUND
@@ -58,10 +63,8 @@ class LoadedVersion:
     bodies do) or "none" (the model has no such blocks). `kernels_cause` and `kernels_reason` tell why a body runs.
     """
 
-    def __init__(
-        self, path: Path, card: ModelCard, version: int, choice: Choice, settings: SessionSettings, name: str
-    ) -> None:
-        self.name = name
+    def __init__(self, path: Path, card: ModelCard, version: int, choice: Choice, settings: SessionSettings) -> None:
+        self.name = card.name
         self.version = version
         self.path = path
         self.card = card
@@ -78,14 +81,28 @@ class LoadedVersion:
         self.provider = choice.session.providers[0]
         self.settings = replace(settings, kernel_library=settings.kernel_library if choice.fused else None)
         """What the session was opened with, in the end."""
-        self.batch_cost_s: dict[int, float] = {}
-        self.worthwhile_rows = self.max_batch_rows
+        self.cost = BatchCost()
+        """Empty before warm-up, and where the model could not run a made-up row."""
+        self.warm_shapes: tuple[tuple[int, ...], ...] = ()
+        """Of the row that warm-up ran, by input, without the batch axis."""
+        self._rows_for: dict[int | None, int] = {}
 
-    def warm_up(self, row: dict[str, Any], clock: Callable[[], float]) -> None:
-        """Run each batch size and keep what it costs."""
-        self.batch_cost_s = measure_batch_cost(self.session, row, clock)
-        if self.batch_cost_s:
-            self.worthwhile_rows = worthwhile_batch_rows(self.batch_cost_s)
+    def warm_up(self, golden: Golden | None, clock: Callable[[], float]) -> None:
+        """Run every length in batches of a few sizes, and keep what that costs."""
+        rows = warm_up_rows(self.card, golden)
+        self.cost = measure_cost(self.session, rows, clock)
+        self._rows_for = {length: self.cost.worthwhile_rows(length) for length in self.cost.curves}
+        row, first = next(iter(rows.values())), 1 if self.card.batched else 0
+        self.warm_shapes = tuple(row[spec.name].shape[first:] for spec in self.card.inputs if spec.name in row)
+
+    def rows_for(self, length: int | None) -> int:
+        """The largest batch worth making: of sequences padded to this length, or (None) of a model without sequences.
+
+        Longer ones than were measured are made into batches as large as the longest that were.
+        """
+        if length is not None and self.card.sequence is not None:
+            length = min(length, self.card.sequence.buckets[-1])
+        return self._rows_for.get(length, self.max_batch_rows)
 
     def joined(self, requests: Sequence[Mapping[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
         """Requests that share a batch as one request, in memory of its own."""
@@ -106,6 +123,7 @@ class LoadedVersion:
         """
         if MAPS_FILE not in self.card.sha256 or not self.card.maps:
             raise NotFound(f"{self.name} version {self.version} has no attention maps")
+        require_whole(self.path, self.card)  # what is served may be older than the files
         outputs = (*self.card.outputs, *self.card.maps.values())
 
         def open_with(library: Path | None) -> ModelSession:
@@ -142,7 +160,8 @@ def load_version(folder: Path, name: str, version: int, settings: LoadSettings) 
 
 
 def _load(folder: Path, name: str, version: int, settings: LoadSettings) -> LoadedVersion:
-    card, tried = _card(folder, name, settings)
+    found, tried = _card(folder, name, settings)
+    card = with_stated(found, settings.stated)
     session_settings = replace(settings.session, allow_tf32=card.allow_tf32)
     rows = _max_batch_rows(card, settings)
     golden = golden_of(folder, card)
@@ -154,8 +173,10 @@ def _load(folder: Path, name: str, version: int, settings: LoadSettings) -> Load
     choice = _choose(open_with, settings, tried, golden, card)
     if choice.reason:
         logger.info("%s version %d: kernels=%s: %s", name, version, choice.kernels, choice.reason)
-    loaded = LoadedVersion(folder, card, version, choice, session_settings, name)
-    loaded.warm_up(warm_up_row(card, golden), time.perf_counter)
+    if card.sequence is not None:
+        require_padding_harmless(choice.session, card.sequence, golden)
+    loaded = LoadedVersion(folder, card, version, choice, session_settings)
+    loaded.warm_up(golden, time.perf_counter)
     return loaded
 
 
@@ -202,7 +223,10 @@ def _plain_card(folder: Path, name: str, settings: LoadSettings) -> tuple[ModelC
         operator_version=VERSION if _mentions(model, DOMAIN) else None,
         sha256={MODEL_FILE: file_sha256(model)},
     )
-    return _with_sequence(card, settings), tried
+    if settings.model_sequence is None:
+        return card, tried
+    card = _with_sequence(card, settings)  # a second trial, which runs every length
+    return card, probe_version(folder, _max_batch_rows(card, settings), card.to_json(), None, settings.probe)
 
 
 def _with_sequence(card: ModelCard, settings: LoadSettings) -> ModelCard:

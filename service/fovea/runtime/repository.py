@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
@@ -19,6 +20,7 @@ from fovea.contract.model_card import MOST_BATCH_ROWS
 from fovea.contract.sequence import SequenceSpec
 from fovea.runtime.files import require_small
 from fovea.runtime.reasons import tellable
+from fovea.runtime.stated import Stated
 
 CHOICES_FILE = "model.toml"
 _MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -45,10 +47,24 @@ class ServingChoices(_Choices):
     """`"latest"`, `{latest = 2}`, `"all"` or a list such as `[1, 3]`."""
     max_batch_rows: int | None = Field(default=None, gt=0, le=MOST_BATCH_ROWS)
     max_queue_delay_s: float | None = Field(default=None, ge=0, le=10, allow_inf_nan=False)
+    batch_rows: int | None = Field(default=None, gt=0, le=MOST_BATCH_ROWS)
+    """Rows in a batch where that many wait, instead of as many as were measured to pay."""
     sequence: SequenceSpec | None = None
     """Which axes are lengths; goes before the card's."""
     instances: int = Field(default=1, gt=0, le=64)
     """Sessions, each with its own worker, per version."""
+
+
+@dataclass(frozen=True)
+class Configured:
+    """What a model folder's own file says: how to serve the model, and what its ONNX file is like."""
+
+    choices: ServingChoices = field(default_factory=ServingChoices)
+    stated: Stated | None = None
+
+
+ReadForeign = Callable[[Path], Configured | None]
+"""Reads another server's file in a model folder, where there is one; ModelBroken tells what cannot be done."""
 
 
 @dataclass(frozen=True)
@@ -61,19 +77,25 @@ class ModelFolder:
     """Version folders that are there, ascending."""
     choices: ServingChoices = field(default_factory=ServingChoices)
     problem: str | None = None
+    stated: Stated | None = None
 
     def version_path(self, version: int) -> Path:
         """The folder of one version."""
         return self.path / str(version)
 
 
-def scan(root: Path) -> dict[str, ModelFolder]:
+def scan(root: Path, read_foreign: ReadForeign = lambda _: None) -> dict[str, ModelFolder]:
     """The models of a repository by name, in order; Misconfigured where `root` is no folder that can be read.
 
     Hidden, temporary and oddly named folders are passed over, and so are those without a version or a model.toml.
+    `read_foreign` is asked about folders that have no model.toml.
     """
-    folders = [model_folder(path) for path in model_paths(root)]
-    return {folder.name: folder for folder in folders if folder.versions or (folder.path / CHOICES_FILE).exists()}
+    folders = [model_folder(path, read_foreign) for path in model_paths(root)]
+    return {folder.name: folder for folder in folders if folder.versions or _is_configured(folder)}
+
+
+def _is_configured(folder: ModelFolder) -> bool:
+    return (folder.path / CHOICES_FILE).exists() or bool(folder.stated or folder.problem)
 
 
 def model_paths(root: Path) -> list[Path]:
@@ -85,10 +107,14 @@ def model_paths(root: Path) -> list[Path]:
     return [entry for entry in entries if is_model_name(entry.name) and entry.is_dir()]
 
 
-def model_folder(path: Path) -> ModelFolder:
+def model_folder(path: Path, read_foreign: ReadForeign = lambda _: None) -> ModelFolder:
     """One model, as its folder has it."""
-    choices, problem = _choices(path)
-    return ModelFolder(path.name, path, _versions(path), choices, problem)
+    versions = _versions(path)
+    try:
+        configured = _own_choices(path) or read_foreign(path) or Configured()
+    except ModelBroken as error:
+        return ModelFolder(path.name, path, versions, problem=tellable(str(error)))
+    return ModelFolder(path.name, path, versions, configured.choices, stated=configured.stated)
 
 
 def is_model_name(name: str) -> bool:
@@ -104,21 +130,20 @@ def _versions(path: Path) -> tuple[int, ...]:
     return tuple(sorted(int(name) for name in names if _VERSION_NAME.fullmatch(name)))
 
 
-def _choices(folder: Path) -> tuple[ServingChoices, str | None]:
+def _own_choices(folder: Path) -> Configured | None:
+    """What model.toml says; None where there is none, ModelBroken where it cannot be understood."""
     path = folder / CHOICES_FILE
     if not (path.exists() or path.is_symlink()):
-        return ServingChoices(), None
+        return None
+    require_small(folder, CHOICES_FILE)
     try:
-        require_small(folder, CHOICES_FILE)
-        return ServingChoices.model_validate(tomllib.loads(path.read_text("utf-8"))), None
+        return Configured(ServingChoices.model_validate(tomllib.loads(path.read_text("utf-8"))))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
-        return ServingChoices(), tellable(f"{path.name}: {where}: {first['msg']}")
-    except ModelBroken as error:
-        return ServingChoices(), tellable(str(error))
+        raise ModelBroken(f"{path.name}: {where}: {first['msg']}") from error
     except (OSError, ValueError, RecursionError) as error:
-        return ServingChoices(), tellable(f"{path.name}: {error}")
+        raise ModelBroken(f"{path.name}: {error}") from error
 
 
 def chosen_versions(folder: ModelFolder) -> list[int]:

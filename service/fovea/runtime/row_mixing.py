@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -23,7 +24,7 @@ def keeps_rows_apart(session: ModelSession, seed: int = 0) -> bool:
     """Whether two different random rows answer together as they do alone. `session` takes arrays as they are."""
     for length in _LENGTHS:
         rng = np.random.default_rng(seed)
-        rows = [{spec.name: _random(spec, length, rng) for spec in session.inputs} for _ in range(2)]
+        rows = [random_row(session.inputs, length, rng) for _ in range(2)]
         try:
             together = session.infer({name: np.concatenate([row[name] for row in rows]) for name in rows[0]})
             together = {name: array.copy() for name, array in together.items()}
@@ -31,6 +32,11 @@ def keeps_rows_apart(session: ModelSession, seed: int = 0) -> bool:
         except ExecutionFailed:
             continue
     return False
+
+
+def random_row(inputs: Iterable[TensorSpec], length: int, rng: np.random.Generator) -> dict[str, NDArray[Any]]:
+    """One row of every input; an axis of unknown size is `length` long."""
+    return {spec.name: _random(spec, length, rng) for spec in inputs}
 
 
 def _random(spec: TensorSpec, length: int, rng: np.random.Generator) -> NDArray[Any]:
@@ -46,10 +52,11 @@ def _random(spec: TensorSpec, length: int, rng: np.random.Generator) -> NDArray[
 
 def _is_part(alone: Arrays, together: Arrays, place: int) -> bool:
     shapes_fit = all(array.shape[:1] == (1,) and together[name].shape[:1] == (2,) for name, array in alone.items())
-    return shapes_fit and all(_agree(array[0], together[name][place]) for name, array in alone.items())
+    return shapes_fit and all(agree(array[0], together[name][place]) for name, array in alone.items())
 
 
-def _agree(alone: NDArray[Any], together: NDArray[Any]) -> bool:
+def agree(alone: NDArray[Any], together: NDArray[Any]) -> bool:
+    """Whether two answers are the same, but for the order of additions."""
     alone, together = np.asarray(alone), np.asarray(together)
     if alone.shape != together.shape:
         return False

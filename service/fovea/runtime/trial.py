@@ -24,7 +24,7 @@ from fovea.runtime.probe import Trial
 from fovea.runtime.reasons import tellable
 from fovea.runtime.row_mixing import keeps_rows_apart
 from fovea.runtime.session import ModelSession, SessionSettings, open_session, specs
-from fovea.runtime.warm_up import Arrays, batch_sizes, made_up_row, repeated, warm_up_row
+from fovea.runtime.warm_up import Arrays, batch_sizes, made_up_row, repeated, warm_up_rows
 
 _IDLE_S = 30.0
 _LONG_BATCH_S = 1.0
@@ -148,7 +148,8 @@ def _try_file(
         session = open_model(model, card, outputs, rows, settings)
         if golden is not None:
             run_golden(session, golden)
-        _run_sizes(session, warm_up_row(card, golden))
+        *_, longest = warm_up_rows(card, golden).values()
+        _run_sizes(session, longest)
     except FoveaError as error:
         _require_memory(error)
 

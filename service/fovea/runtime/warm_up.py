@@ -1,4 +1,4 @@
-"""Warm-up: the first runs of a session, timed, to learn how far batching pays on this device."""
+"""Warm-up: the first runs of a session, timed, to learn what batches cost on this device."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fovea.contract.errors import ExecutionFailed
+from fovea.contract.errors import ExecutionFailed, ModelBroken
 from fovea.contract.model_card import ModelCard, TensorSpec
+from fovea.contract.sequence import SequenceSpec
+from fovea.runtime.cost import BatchCost, Curve
 from fovea.runtime.datatypes import NUMPY_DTYPE
 from fovea.runtime.golden import Golden
 from fovea.runtime.session import ModelSession
@@ -19,6 +21,7 @@ Arrays = Mapping[str, NDArray[Any]]
 LONG_BATCH_S = 0.05
 """Once a batch takes longer than this, larger ones are not tried: nobody should wait behind them."""
 _BUDGET_S = 0.1
+_LENGTHS_BUDGET_S = 2.0
 _FEWEST_TURNS, _MOST_TURNS = 2, 10
 
 
@@ -28,29 +31,42 @@ def batch_sizes(max_batch_rows: int) -> list[int]:
     return [size for size in powers if size < max_batch_rows] + [max_batch_rows]
 
 
-def worthwhile_batch_rows(cost_s: Mapping[int, float], tolerance: float = 0.03) -> int:
-    """The largest batch size whose cost per row is within `tolerance` of the best; `cost_s` maps rows to seconds.
+def measure_cost(session: ModelSession, rows: Mapping[int | None, Arrays], clock: Callable[[], float]) -> BatchCost:
+    """What batches cost, by length and rows; `rows` has one row of each length, as `warm_up_rows` gives.
 
-    Larger batches spare overhead as long as they cost no more per row. ValueError where nothing was measured.
+    Every length is run, so that a device has met it; those whose turn comes after `_LENGTHS_BUDGET_S` are run in the
+    smallest batch only. ModelBroken where a length cannot be run although a shorter one can.
     """
-    per_row = {rows: seconds / rows for rows, seconds in cost_s.items()}
-    limit = min(per_row.values()) * (1 + tolerance)
-    return max(rows for rows, seconds in per_row.items() if seconds <= limit)
+    curves: dict[int | None, Curve] = {}
+    end = clock() + _LENGTHS_BUDGET_S
+    for length, row in rows.items():
+        most = session.max_batch_rows if clock() < end else 1
+        try:
+            curves[length] = measure_batch_cost(session, row, clock, most)
+        except ExecutionFailed as error:
+            if curves:
+                raise ModelBroken(f"sequence: buckets: length {length} cannot be run: {error}") from error
+            break
+    return BatchCost(curves)
 
 
-def measure_batch_cost(session: ModelSession, row: Arrays, clock: Callable[[], float]) -> dict[int, float]:
+def measure_batch_cost(
+    session: ModelSession, row: Arrays, clock: Callable[[], float], most_rows: int
+) -> dict[int, float]:
     """Seconds per batch, by rows, from gather to split; fewer sizes where batches get long.
 
     `row` is one row of every input (the whole request of a model without a batch axis). Each size counts with its
     quickest run: what disturbs a run only ever makes it longer. Sizes take turns, so that a disturbance hits them all.
-    Empty where the model cannot run the row, as may be with a made-up one.
+    ExecutionFailed where the model cannot run the row, as may be with a made-up one.
     """
     batches: dict[int, Arrays] = {}
-    for rows in batch_sizes(session.max_batch_rows):
+    for rows in batch_sizes(most_rows):
         batch = repeated(row, rows) if session.batched else row
         try:
             too_long = _is_long(session, batch, clock)
         except ExecutionFailed:
+            if not batches:
+                raise
             break
         batches[rows] = batch
         if too_long:
@@ -93,6 +109,22 @@ def warm_up_row(card: ModelCard, golden: Golden | None) -> dict[str, NDArray[Any
     if golden is None:
         return made_up_row(card.inputs)
     return {name: array[:1] if card.batched else array for name, array in golden.inputs.items()}
+
+
+def warm_up_rows(card: ModelCard, golden: Golden | None) -> dict[int | None, dict[str, NDArray[Any]]]:
+    """Length -> a row of that length, for every bucket in ascending order; the one row of a model without sequences."""
+    row = warm_up_row(card, golden)
+    if card.sequence is None:
+        return {None: row}
+    return {length: of_length(row, card.sequence, length) for length in card.sequence.buckets}
+
+
+def of_length(row: Arrays, sequence: SequenceSpec, length: int) -> dict[str, NDArray[Any]]:
+    """The row without a mask, repeated along its sequence or cut: what is in it stays what the model knows."""
+    made = {name: array for name, array in row.items() if name != sequence.mask}
+    for name, axis in sequence.inputs.items():
+        made[name] = np.take(row[name], np.arange(length) % row[name].shape[axis], axis)
+    return made
 
 
 def made_up_row(inputs: tuple[TensorSpec, ...], size_of_unknown: int = 1) -> dict[str, NDArray[Any]]:

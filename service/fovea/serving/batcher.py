@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -60,10 +60,17 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class BatchPolicy:
-    """`max_rows` per batch; `delay_s` is how long the oldest request may wait for company."""
+    """`delay_s` is how long the oldest request may wait for company."""
 
     max_rows: int
+    """Most in a batch of any kind."""
     delay_s: float = 0.0
+    rows_for: Callable[[Kind], int] | None = None
+    """The largest batch of a kind that is worth making; None: `max_rows` of every kind."""
+
+    def rows_of(self, kind: Kind) -> int:
+        """Most rows in a batch of this kind."""
+        return self.max_rows if self.rows_for is None else min(self.max_rows, self.rows_for(kind))
 
 
 @dataclass(slots=True)
@@ -87,18 +94,21 @@ def take_batch(waiting: deque[Request], now_s: float, policy: BatchPolicy) -> Ta
     whose time is up are taken off too, and never reach a batch. The only effect is on `waiting`, which another
     thread may append to meanwhile.
     """
-    taken, kept = Taken(), []
-    while waiting and taken.rows < policy.max_rows:
+    taken, kept, most = Taken(), [], policy.max_rows
+    while waiting and taken.rows < most:
         request = waiting.popleft()
         if _take_dead(request, now_s, taken):
             continue
-        if _fits(request, taken, policy):
+        if _fits(request, taken, most):
+            if not taken.batch:
+                most = policy.rows_of(request.kind)
             taken.batch.append(request)
             taken.rows += request.rows
             taken.bytes += request.bytes
         else:
             kept.append(request)
-    _hold_back(taken, now_s, policy, full=bool(kept))
+    if taken.rows < most and not kept:
+        taken.wait_s = _wait_s(taken, now_s, policy)
     waiting.extendleft(reversed(kept))
     if taken.wait_s:
         waiting.extendleft(reversed(taken.batch))
@@ -134,13 +144,14 @@ def is_late(request: Request, now_s: float) -> bool:
     )
 
 
-def _fits(request: Request, taken: Taken, policy: BatchPolicy) -> bool:
+def _fits(request: Request, taken: Taken, most_rows: int) -> bool:
     if not taken.batch:
         return True  # a request above the limit runs alone
-    return request.kind == taken.batch[0].kind and taken.rows + request.rows <= policy.max_rows
+    return request.kind == taken.batch[0].kind and taken.rows + request.rows <= most_rows
 
 
-def _hold_back(taken: Taken, now_s: float, policy: BatchPolicy, *, full: bool) -> None:
+def _wait_s(taken: Taken, now_s: float, policy: BatchPolicy) -> float:
     """A batch with room may wait for company, until its oldest request has waited `delay_s`."""
-    if policy.delay_s and taken.batch and not full and taken.rows < policy.max_rows:
-        taken.wait_s = max(0.0, taken.batch[0].arrived_s + policy.delay_s - now_s)
+    if not policy.delay_s or not taken.batch:
+        return 0.0
+    return max(0.0, taken.batch[0].arrived_s + policy.delay_s - now_s)

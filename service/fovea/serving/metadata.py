@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fovea import __version__
 from fovea.contract.model_card import TensorSpec
-from fovea.serving.models import ModelEntry, ServedVersion, VersionState
+from fovea.serving.models import ModelEntry, VersionState
+from fovea.serving.served_version import ServedVersion
 from fovea.serving.statistics import BatchTotals, Total, VersionTotals
+from fovea.serving.triton_config import BACKEND, PLATFORM
 from fovea.wire import enum_number, message
 
 EXTENSIONS = ("classification", "model_configuration", "binary_tensor_data", "parameters", "statistics")
-PLATFORM = "onnxruntime_onnx"
 _STRING_TYPE = {"BYTES": "STRING"}
 
 
@@ -68,7 +69,7 @@ def model_config(served: ServedVersion) -> Any:
     card = served.card
     response = message("ModelConfigResponse")()
     config = response.config
-    config.name, config.platform, config.backend = card.name, PLATFORM, "onnxruntime"
+    config.name, config.platform, config.backend = card.name, PLATFORM, BACKEND
     config.default_model_filename = "model.onnx"
     config.max_batch_size = served.max_batch_rows if card.batched else 0
     for specs, field in ((card.inputs, config.input), (card.outputs, config.output)):
@@ -138,7 +139,7 @@ def _fill_total(target: Any, total: Total) -> None:
     target.count, target.ns = total.count, total.ns
 
 
-def repository_index(entries: dict[str, ModelEntry], *, only_ready: bool) -> Any:
+def repository_index(entries: Mapping[str, ModelEntry], *, only_ready: bool) -> Any:
     """RepositoryIndexResponse: every version the policy chose, with the reason where it is not ready."""
     response = message("RepositoryIndexResponse")()
     for name, entry in sorted(entries.items()):

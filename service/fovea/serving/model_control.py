@@ -21,6 +21,7 @@ from fovea.serving.models import Models, VersionEntry, VersionState
 from fovea.serving.repository_watch import RepositoryWatch
 from fovea.serving.sent_files import SentFiles
 from fovea.serving.served_version import ServedVersion
+from fovea.serving.triton_config import configured_of, read_config
 from fovea.serving.version_loader import VersionLoader
 
 log = logging.getLogger(__name__)
@@ -59,7 +60,7 @@ class ModelControl:
 
     def start(self) -> None:
         """Load what the mode says, and keep looking where it polls. Misconfigured where the repository can't be read."""
-        folders = scan(self._settings.repository)
+        folders = scan(self._settings.repository, read_config)
         chosen = self._chosen_at_start(folders)
         with self._changing:
             for name, folder in folders.items():
@@ -118,12 +119,15 @@ class ModelControl:
 
     def _ordered_folder(self, order: ModelOrder) -> ModelFolder:
         if order.files:
-            folder: ModelFolder | None = model_folder(self._files.write(order))
+            folder: ModelFolder | None = model_folder(self._files.write(order), read_config)
         else:
-            folder = scan(self._settings.repository).get(order.name)
+            folder = scan(self._settings.repository, read_config).get(order.name)
         if folder is None:
             raise NotFound(f"unknown model '{order.name}': the repository has no such folder")
-        return replace(folder, choices=order.choices, problem=None) if order.choices else folder
+        if order.config is None:
+            return folder
+        configured = configured_of(order.config, folder.path)
+        return replace(folder, choices=configured.choices, stated=configured.stated, problem=None)
 
     def _require_loaded(self, folder: ModelFolder) -> None:
         entry = self._models.entries.get(folder.name)

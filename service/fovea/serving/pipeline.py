@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 import time
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from queue import Empty, SimpleQueue
 
-from fovea.contract.errors import Cancelled, DeadlineExceeded, Draining, QueueFull, QueueTimeout
+from fovea.contract.errors import Cancelled, DeadlineExceeded, QueueFull, QueueTimeout, VersionEnded
 from fovea.serving.batcher import BatchPolicy, Request, Taken, drop_dead, take_batch
 from fovea.serving.worker import Observer, Worker, Workshop, fail
 
@@ -58,7 +58,7 @@ class Pipeline:
             return not self._waiting and not self._in_hand
 
     def submit(self, request: Request) -> None:
-        """Admit a request; QueueFull or Draining where it cannot be."""
+        """Admit a request; QueueFull or VersionEnded where it cannot be."""
         if self._may_wait_long(request):
             request.reply.watch()
         with self._lock:
@@ -76,7 +76,7 @@ class Pipeline:
 
     def _may_wait_long(self, request: Request) -> bool:
         """Whether its caller may well leave while it waits: the next batch is full, or held back, or long in coming."""
-        next_is_full = self._waiting_bytes * request.rows >= request.bytes * self._policy.max_rows
+        next_is_full = self._waiting_bytes * request.rows >= request.bytes * self._policy.rows_of(request.kind)
         return next_is_full or self._batch_s > _LONG_WAIT_S or self._policy.delay_s > 0
 
     def _has_room(self, request: Request) -> bool:
@@ -85,7 +85,7 @@ class Pipeline:
 
     def _turn_away(self) -> None:
         if self._closed:
-            raise Draining("the server is shutting down")
+            raise VersionEnded("this version has been let go")
         load = f"{len(self._waiting)} requests of {self._waiting_bytes / _MB:.1f} MB wait"
         raise QueueFull(f"queue full: {load}, the limit is {self._limit.requests} and {self._limit.bytes // _MB} MB")
 
@@ -116,7 +116,7 @@ class Pipeline:
 
     def _take(self) -> Taken:
         with self._lock:
-            policy = BatchPolicy(self._policy.max_rows) if self._closed else self._policy
+            policy = replace(self._policy, delay_s=0.0) if self._closed else self._policy
             taken = take_batch(self._waiting, time.monotonic(), policy)
             self._waiting_bytes -= taken.bytes
             if taken.batch:

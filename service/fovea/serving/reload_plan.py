@@ -6,6 +6,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from fovea.runtime.repository import ModelFolder, ServingChoices, chosen_versions
+from fovea.runtime.stated import Stated
 from fovea.runtime.stamps import Stamp, stamp_of
 from fovea.serving.models import VersionEntry
 
@@ -19,6 +20,7 @@ class Source:
     folder: str
     stamp: Stamp
     choices: ServingChoices
+    stated: Stated | None
     problem: str | None
 
 
@@ -26,7 +28,8 @@ def sources_of(folder: ModelFolder) -> dict[str, Source]:
     """The versions that the model's policy chooses, ascending, with what each is loaded from."""
     paths = {str(version): folder.version_path(version) for version in chosen_versions(folder)}
     return {
-        version: Source(str(path), stamp_of(path), folder.choices, folder.problem) for version, path in paths.items()
+        version: Source(str(path), stamp_of(path), folder.choices, folder.stated, folder.problem)
+        for version, path in paths.items()
     }
 
 

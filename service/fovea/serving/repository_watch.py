@@ -6,6 +6,7 @@ from pathlib import Path
 
 from fovea.runtime.repository import ModelFolder, model_paths, scan
 from fovea.runtime.stamps import Stamp, stamp_of
+from fovea.serving.triton_config import read_config
 
 
 class RepositoryWatch:
@@ -31,5 +32,5 @@ class RepositoryWatch:
         for name in news:
             self._told.pop(name, None)
         self._told |= {name: now[name] for name in news if name in now}
-        folders = scan(self._root) if news else {}
+        folders = scan(self._root, read_config) if news else {}
         return {name: folders.get(name) for name in news}

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from fovea.runtime.loading import LoadedVersion
 from fovea.runtime.repository import ModelFolder
 from fovea.serving.attention_sampler import AttentionSampler
-from fovea.serving.batcher import BatchPolicy, Request
+from fovea.serving.batcher import BatchPolicy, Kind, Request
 from fovea.serving.codec import Door
 from fovea.serving.pipeline import Pipeline, QueueLimit
 from fovea.serving.statistics import Statistics
@@ -41,9 +41,11 @@ class ServedVersion:
         self.max_batch_rows = loaded.session.max_batch_rows
         self.door = Door(loaded.card, loaded.version, self.max_batch_rows)
         self.statistics = Statistics()
-        self._sampler = sampler
+        self._telemetry, self._sampler = telemetry, sampler
         delay_s = folder.choices.max_queue_delay_s
-        self.policy = BatchPolicy(loaded.worthwhile_rows, defaults.delay_s if delay_s is None else delay_s)
+        if delay_s is None:
+            delay_s = min(defaults.delay_s, loaded.cost.worthwhile_delay_s())
+        self.policy = BatchPolicy(self.max_batch_rows, delay_s, self.rows_for)
         self.max_queue = defaults.queue.requests
         self._sessions = [loaded.session, *(loaded.open_instance() for _ in range(folder.choices.instances - 1))]
         self.recorder: Recorder = telemetry.recorder(_labels(loaded), lambda: self.pipeline.waiting)
@@ -54,6 +56,21 @@ class ServedVersion:
             limit=defaults.queue,
             instances=folder.choices.instances,
         )
+
+    def rows_for(self, kind: Kind) -> int:
+        """The largest batch of this kind that is worth making, as measured or as model.toml says."""
+        return self.folder.choices.batch_rows or self.loaded.rows_for(kind.length)
+
+    def cost(self, kind: Kind, rows: int) -> float | None:
+        """Seconds that a batch takes, as measured; None where nothing like it was."""
+        return self.loaded.cost.seconds(kind.length, rows) if self._was_measured(kind) else None
+
+    def warmed(self, kind: Kind, rows: int) -> bool:
+        """Whether warm-up ran batches of this kind that were as large."""
+        return self._was_measured(kind) and self.loaded.cost.warmed(kind.length, rows)
+
+    def _was_measured(self, kind: Kind) -> bool:
+        return kind.length is not None or kind.shapes == self.loaded.warm_shapes
 
     def batch(self, record: BatchRecord, queue_s: Sequence[float]) -> None:
         """A batch ran."""
@@ -78,7 +95,7 @@ class ServedVersion:
         """Finish what was admitted, then let go of everything: workers, sessions, series."""
         self.pipeline.close()
         self._sessions.clear()  # those that no worker came to open
-        self.recorder.remove()
+        self._telemetry.retire(self.recorder)
         self.loaded.close()
 
 

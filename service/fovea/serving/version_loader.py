@@ -40,7 +40,10 @@ class VersionLoader:
             raise ModelBroken(folder.problem)
         choices = folder.choices
         settings = replace(
-            self.settings, model_max_batch_rows=choices.max_batch_rows, model_sequence=choices.sequence
+            self.settings,
+            model_max_batch_rows=choices.max_batch_rows,
+            model_sequence=choices.sequence,
+            stated=folder.stated,
         )
         loaded = load_version(folder.version_path(version), folder.name, version, settings)
         return ServedVersion(loaded, folder, self.defaults, self.telemetry, self.sampler)

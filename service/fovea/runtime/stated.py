@@ -1,0 +1,68 @@
+"""What a configuration says of a model's ONNX file: checked against the file, and kept where the file is silent."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fovea.contract.errors import ModelBroken
+from fovea.contract.model_card import ModelCard, TensorSpec
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Stated:
+    """What is said in `source`, a file. Shapes have the batch axis, where `batched`."""
+
+    source: str
+    batched: bool
+    inputs: tuple[TensorSpec, ...] = ()
+    """All of them, or none where nothing is said of inputs."""
+    outputs: tuple[TensorSpec, ...] = ()
+    """Some of them."""
+    labels: tuple[str, ...] = ()
+    remark: str = ""
+    """What people should hear of it where the model is loaded."""
+
+
+def with_stated(card: ModelCard, stated: Stated | None) -> ModelCard:
+    """The card with what was stated. ModelBroken tells expected and found where the two do not agree."""
+    if stated is None:
+        return card
+    if stated.remark:
+        logger.warning("%s: %s: %s", card.name, stated.source, stated.remark)
+    if stated.batched and not card.batched:
+        raise ModelBroken(f"{stated.source}: it asks for batches, and the file does not batch along axis 0")
+    changes = {
+        "batched": stated.batched,
+        "inputs": _agreed(stated.source, "input", stated.inputs, card.inputs, whole=True),
+        "outputs": _agreed(stated.source, "output", stated.outputs, card.outputs, whole=False),
+        "labels": stated.labels or card.labels,
+    }
+    return card.model_copy(update=changes)
+
+
+def _agreed(
+    source: str, what: str, stated: Sequence[TensorSpec], found: Sequence[TensorSpec], *, whole: bool
+) -> tuple[TensorSpec, ...]:
+    """The file's tensors, in its order, with the sizes that only the configuration knows."""
+    wanted = {spec.name: spec for spec in stated}
+    names = [spec.name for spec in found]
+    if stated and (strange := sorted(set(wanted) - set(names))):
+        raise ModelBroken(f"{source}: {what} {strange[0]}: the file has {names}")
+    if stated and whole and len(wanted) < len(names):
+        raise ModelBroken(f"{source}: {what}s: expected {names}, found {list(wanted)}")
+    return tuple(_one(source, wanted.get(spec.name, spec), spec) for spec in found)
+
+
+def _one(source: str, stated: TensorSpec, found: TensorSpec) -> TensorSpec:
+    if stated.datatype == found.datatype and len(stated.shape) == len(found.shape):
+        sizes = zip(stated.shape, found.shape, strict=True)
+        if all(of_file in (-1, said) for said, of_file in sizes):
+            return stated
+    raise ModelBroken(
+        f"{source}: {stated.name} is {stated.datatype}{list(stated.shape)} there, "
+        f"{found.datatype}{list(found.shape)} in the file"
+    )
