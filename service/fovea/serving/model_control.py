@@ -59,7 +59,7 @@ class ModelControl:
         self._stopped = threading.Event()
 
     def start(self) -> None:
-        """Load what the mode says, and keep looking where it polls. Misconfigured where the repository can't be read."""
+        """Load what the mode says, and go on looking where it polls. Misconfigured where that cannot be."""
         folders = scan(self._settings.repository, read_config)
         chosen = self._chosen_at_start(folders)
         with self._changing:

@@ -57,7 +57,7 @@ def load_order(request: Any) -> ModelOrder:
 
 
 def name_to_unload(request: Any) -> str:
-    """The model that a RepositoryModelUnloadRequest names; its one parameter changes nothing, no model has dependents."""
+    """The model of a RepositoryModelUnloadRequest. Its parameter changes nothing: no model has dependents here."""
     for parameter, value in request.parameters.items():
         if parameter != "unload_dependents":
             raise InvalidRequest(f"parameter '{parameter}': expected 'unload_dependents'")

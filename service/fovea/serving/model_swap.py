@@ -19,8 +19,9 @@ from fovea.serving.version_loader import VersionLoader
 
 log = logging.getLogger(__name__)
 
+
 class ModelSwap:
-    """Changes the table. `tell` hears of each model, and whether it answers; `closed` of each version that has ended."""
+    """Changes the table. `tell` hears of each model, and whether it answers; `closed` of versions that have ended."""
 
     def __init__(
         self,
@@ -84,9 +85,7 @@ class ModelSwap:
         if serving:
             self._models.let_go(serving, partial(self._closed, serving))
 
-    def _refused(
-        self, name: str, version: str, serving: ServedVersion | None, source: Source, reason: str
-    ) -> None:
+    def _refused(self, name: str, version: str, serving: ServedVersion | None, source: Source, reason: str) -> None:
         if serving:
             held = VersionEntry(VersionState.READY, f"newer files are not served: {reason}", serving, source)
             log.error("%s version %s goes on as it was: %s", name, version, held.reason)

@@ -6,8 +6,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from fovea.runtime.repository import ModelFolder, ServingChoices, chosen_versions
-from fovea.runtime.stated import Stated
 from fovea.runtime.stamps import Stamp, stamp_of
+from fovea.runtime.stated import Stated
 from fovea.serving.models import VersionEntry
 
 Versions = Mapping[str, VersionEntry]

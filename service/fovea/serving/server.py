@@ -156,9 +156,11 @@ def _begin(work: Callable[[], None]) -> Future[None]:
 
     def run() -> None:
         try:
-            done.set_result(work())
+            work()
         except BaseException as error:
             done.set_exception(error)
+        else:
+            done.set_result(None)
 
     threading.Thread(target=run, daemon=True, name="start").start()
     return done
