@@ -58,7 +58,7 @@ class Server:
             settings.queue_delay_ms / 1e3, QueueLimit(settings.max_queue, settings.max_queue_mb * _MB)
         )
         self.models = Models()
-        loader = VersionLoader(_load_settings(settings, self.device), defaults, self._telemetry, self._sampler)
+        loader = VersionLoader(load_settings(settings, self.device), defaults, self._telemetry, self._sampler)
         self._control = ModelControl(_control_settings(settings), self.models, loader, self._tell)
         self._servicer = Servicer(self.models, self._control, self._telemetry, status_table(settings.status_codes))
         self.grpc = GrpcServer(_grpc_settings(settings), self._servicer)
@@ -194,7 +194,8 @@ def _listening(what: str, port: int, listen: Callable[[int], T]) -> T:
         raise Misconfigured(f"cannot listen on port {port} for {what}: {error.strerror}") from error
 
 
-def _load_settings(settings: Settings, device: Device) -> LoadSettings:
+def load_settings(settings: Settings, device: Device) -> LoadSettings:
+    """How versions are loaded, where a model.toml says nothing else."""
     offer = kernels_on_offer(settings.kernels, settings.kernel_library)
     session = SessionSettings(
         device=device,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from fovea.contract.errors import FoveaError, ModelBroken
 from fovea.runtime.loading import LoadSettings, load_version
@@ -38,12 +38,5 @@ class VersionLoader:
     def _serve(self, folder: ModelFolder, version: int) -> ServedVersion:
         if folder.problem:
             raise ModelBroken(folder.problem)
-        choices = folder.choices
-        settings = replace(
-            self.settings,
-            model_max_batch_rows=choices.max_batch_rows,
-            model_sequence=choices.sequence,
-            stated=folder.stated,
-        )
-        loaded = load_version(folder.version_path(version), folder.name, version, settings)
+        loaded = load_version(folder.version_path(version), folder.name, version, self.settings.for_model(folder))
         return ServedVersion(loaded, folder, self.defaults, self.telemetry, self.sampler)
