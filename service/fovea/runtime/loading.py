@@ -27,7 +27,7 @@ from fovea.runtime.opening import open_model
 from fovea.runtime.padding_check import require_padding_harmless
 from fovea.runtime.probe import ProbeLimits, Tried, probe_version
 from fovea.runtime.reasons import tellable
-from fovea.runtime.repository import CHOICES_FILE
+from fovea.runtime.repository import CHOICES_FILE, ModelFolder
 from fovea.runtime.session import ModelSession, SessionSettings, open_session, specs
 from fovea.runtime.stated import Stated, with_stated
 from fovea.runtime.warm_up import measure_cost, warm_up_rows
@@ -54,6 +54,13 @@ class LoadSettings:
     """Why `session` has no kernel library, where it has none."""
     kernels_required: bool = False
     """Kernels do not race, and a version whose bodies would run is not served."""
+
+    def for_model(self, folder: ModelFolder) -> LoadSettings:
+        """With what the model's own folder says."""
+        choices = folder.choices
+        return replace(
+            self, model_max_batch_rows=choices.max_batch_rows, model_sequence=choices.sequence, stated=folder.stated
+        )
 
 
 class LoadedVersion:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from pathlib import Path
 
@@ -195,12 +195,7 @@ class Models:
     def _serve(self, folder: ModelFolder, version: int) -> ServedVersion:
         if folder.problem:
             raise NotReady(folder.problem)
-        settings = replace(
-            self._settings,
-            model_max_batch_rows=folder.choices.max_batch_rows,
-            model_sequence=folder.choices.sequence,
-            stated=folder.stated,
-        )
+        settings = self._settings.for_model(folder)
         loaded = load_version(folder.version_path(version), folder.name, version, settings)
         return ServedVersion(loaded, folder, self._defaults, self._telemetry, self._sampler)
 

@@ -50,7 +50,7 @@ class Server:
         defaults = BatchDefaults(
             settings.queue_delay_ms / 1e3, QueueLimit(settings.max_queue, settings.max_queue_mb * _MB)
         )
-        self.models = Models(_load_settings(settings, self.device), defaults, self._telemetry, self._sampler)
+        self.models = Models(load_settings(settings, self.device), defaults, self._telemetry, self._sampler)
         self._servicer = Servicer(self.models, self._telemetry, status_table(settings.status_codes))
         self.grpc = GrpcServer(_grpc_settings(settings), self._servicer)
         self.metrics = _listening(
@@ -149,7 +149,8 @@ def _listening(what: str, port: int, listen: Callable[[int], T]) -> T:
         raise Misconfigured(f"cannot listen on port {port} for {what}: {error.strerror}") from error
 
 
-def _load_settings(settings: Settings, device: Device) -> LoadSettings:
+def load_settings(settings: Settings, device: Device) -> LoadSettings:
+    """How versions are loaded; Misconfigured where kernels are required and there is no library."""
     offer = kernels_on_offer(settings.kernels, settings.kernel_library)
     session = SessionSettings(
         device=device,
