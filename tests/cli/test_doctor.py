@@ -38,7 +38,7 @@ def test_where_nothing_is_wrong_the_status_is_0_and_a_model_tells_what_it_costs(
     assert (model["state"], model["attention"]) == ("can be served", ["simam"])
     assert model["batch_ms"]["1"] > 0
     assert 0 < model["attention_share"] <= 1
-    assert model["worthwhile_rows"]["any"] >= 1
+    assert model["worthwhile_rows"] >= 1
 
 
 def test_versions_machine_device_and_kernels_are_told(fovea: Fovea, healthy: Path) -> None:
@@ -112,6 +112,7 @@ def test_a_running_server_is_asked_what_it_has(fovea: Fovea, server: str, bright
     assert (found["tiny 1"]["state"], found["tiny 1"]["kernels"]) == ("ready", "none")
     assert found["tiny 1"]["rows"] >= 1
     assert found["tiny 1"]["batch_ms"]["1"] > 0
+    assert found["tiny 1"]["served_batch_ms"]["1"] > 0
 
 
 def test_people_get_a_line_for_every_fact_and_a_mark_where_it_is_wrong(fovea: Fovea, repository: Path) -> None:

@@ -54,3 +54,17 @@ def test_health_is_an_exit_status(fovea: Fovea, server: str, model: str, status:
 
 def test_nobody_there_is_not_healthy(fovea: Fovea) -> None:
     assert fovea("health", "--server", "127.0.0.1:1")[:2] == (1, "not serving\n")
+
+
+@pytest.mark.parametrize("where", ["server", "repository"])
+def test_what_batches_cost_is_listed_from_a_server_and_from_the_disk(
+    fovea: Fovea, server: str, repository: Path, where: str
+) -> None:
+    status, out, _ = fovea("models", "--cost", f"--{where}", {"server": server, "repository": repository}[where])
+    assert status == 1
+    assert {"model", "1", "2", "4", "best"} <= set(out.splitlines()[1].split())
+    model, version, *milliseconds, best = line_of("tiny", out).split()
+    assert (model, version) == ("tiny", "1")
+    assert all(float(one) > 0 for one in milliseconds)
+    assert int(best) >= 1
+    assert "damaged 2: " in out

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -32,6 +33,8 @@ def encoders(tmp_path_factory: pytest.TempPathFactory) -> Path:
     repository = tmp_path_factory.mktemp("encoders")
     write_encoder(repository / "encoder" / "1" / "model.onnx")
     (repository / "encoder" / "model.toml").write_text(CHOICES)
+    write_encoder(repository / "chosen" / "1" / "model.onnx")
+    (repository / "chosen" / "model.toml").write_text("batch_rows = 3" + CHOICES)
     write_encoder(repository / "misnamed" / "1" / "model.onnx")
     (repository / "misnamed" / "model.toml").write_text(CHOICES.replace("tokens =", "token ="))
     return repository
@@ -135,3 +138,26 @@ def test_choice_that_does_not_fit_the_model_is_told(server):
     index = {entry.name: entry for entry in wire.message("RepositoryIndexResponse").FromString(answer).models}
     assert index["misnamed"].state == "UNAVAILABLE"
     assert "model.toml: sequence: inputs: unknown input 'token'" in index["misnamed"].reason
+
+
+def test_what_batches_cost_is_told_in_metadata_configuration_and_metrics(server, client):
+    with grpc.insecure_channel(server.grpc) as channel:
+        answer = channel.unary_unary(wire.path("ModelMetadata"))(
+            wire.message("ModelMetadataRequest")(name="encoder").SerializeToString()
+        )
+    metadata = wire.message("ModelMetadataResponse").FromString(answer)
+    costs = json.loads(metadata.properties["batch_cost"])
+    assert [cost["length"] for cost in costs] == [8, 16, 32]
+    config = client.get_model_config("encoder").config
+    assert json.loads(config.parameters["batch_cost"].string_value) == costs
+    preferred = list(config.dynamic_batching.preferred_batch_size)
+    assert preferred == sorted({cost["worthwhile_rows"] for cost in costs})
+    with urlopen(server.metrics) as page:
+        found = samples(page.read().decode())
+    labels = {"model": "encoder", "version": "1", "attention": "none", "rows": "4", "length": "16"}
+    seconds = found["fovea_batch_cost_seconds", frozenset(labels.items())]
+    assert seconds == pytest.approx(costs[1]["seconds"]["4"], rel=0.01)
+
+
+def test_model_toml_goes_before_what_was_measured(client):
+    assert list(client.get_model_config("chosen").config.dynamic_batching.preferred_batch_size) == [3]

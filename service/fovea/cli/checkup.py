@@ -13,7 +13,7 @@ from pathlib import Path
 
 import onnxruntime
 
-from fovea.cli.findings import Finding
+from fovea.cli.findings import Finding, costs
 from fovea.client import Client
 from fovea.contract.errors import FoveaError, Misconfigured
 from fovea.runtime.attention_share import attention_share
@@ -162,13 +162,4 @@ def _loaded(topic: str, loaded: LoadedVersion) -> Iterator[Finding]:
     yield Finding(topic, "provider", loaded.provider)
     if (share := attention_share(loaded, time.perf_counter)) is not None:
         yield Finding(topic, "attention_share", share)
-    yield Finding(topic, "batch_ms", {_size(length, rows): s * 1e3 for length, rows, s in loaded.cost.points()})
-    yield Finding(topic, "worthwhile_rows", {_of(length): loaded.rows_for(length) for length in loaded.cost.curves})
-
-
-def _size(length: int | None, rows: int) -> str:
-    return f"{rows}" if length is None else f"{rows}x{length}"
-
-
-def _of(length: int | None) -> str:
-    return "any" if length is None else f"length {length}"
+    yield from costs(topic, loaded.cost.facts())

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Any
 
 from rich.text import Text
 
@@ -50,6 +51,14 @@ def shown(value: Value) -> str:
     if isinstance(value, Sequence) and not isinstance(value, str):
         return ", ".join(value) or "none"
     return f"{value:.3g}" if isinstance(value, float) else "not known" if value is None else str(value)
+
+
+def costs(topic: str, facts: Iterable[Mapping[str, Any]]) -> Iterator[Finding]:
+    """What batches cost, and the largest worth making; see `fovea.runtime.cost.BatchCost.facts`."""
+    for cost in facts:
+        of = f" of length {cost['length']}" if "length" in cost else ""
+        yield Finding(topic, f"batch_ms{of}", {rows: seconds * 1e3 for rows, seconds in cost["seconds"].items()})
+        yield Finding(topic, f"worthwhile_rows{of}", cost["worthwhile_rows"])
 
 
 def _by_topic(findings: Iterable[Finding]) -> list[tuple[str, list[Finding]]]:

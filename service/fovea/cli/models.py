@@ -46,10 +46,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--repository", type=Path, default=Path("exported_models"), help="default: %(default)s")
     where.add_argument("--server", metavar="ADDRESS", help="ask a running server, e.g. 127.0.0.1:8001")
+    cost = "what batches cost, by rows and length; without --server each model is loaded and measured"
+    parser.add_argument("--cost", action="store_true", help=cost)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the table, one line per version, and what there is to say of some of them."""
+    if arguments.cost:
+        from fovea.cli.costs import show_costs
+
+        return show_costs(arguments.server, arguments.repository)
     rows = _rows_of_server(arguments.server) if arguments.server else rows_on_disk(arguments.repository)
     console = Console(soft_wrap=True)
     console.print(_table(rows))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from fovea.cli.findings import Finding
+from fovea.cli.findings import Finding, costs
 from fovea.client import Client, ModelState, Statistics
 from fovea.contract.errors import FoveaError
 
@@ -33,15 +33,17 @@ def _version(client: Client, state: ModelState, done: Statistics | None) -> Iter
     if done:
         yield Finding(topic, "rows", done.rows)
         yield Finding(topic, "batches", done.batches)
-        yield Finding(topic, "batch_ms", {str(rows): seconds * 1e3 for rows, seconds in done.batch_s.items()})
+        yield Finding(topic, "served_batch_ms", {str(rows): seconds * 1e3 for rows, seconds in done.batch_s.items()})
 
 
 def _properties(client: Client, topic: str, state: ModelState) -> Iterator[Finding]:
     try:
-        properties = client.metadata(state.name, state.version).properties
-    except FoveaError as error:  # unloaded since it was listed
+        model = client.metadata(state.name, state.version)
+        cost = model.json("batch_cost") or []
+    except FoveaError as error:  # for one, unloaded since it was listed
         yield Finding(topic, "properties", str(error), wrong=True)
         return
     for name in PROPERTIES:
-        if name in properties:
-            yield Finding(topic, name, properties[name])
+        if name in model.properties:
+            yield Finding(topic, name, model.properties[name])
+    yield from costs(topic, cost)

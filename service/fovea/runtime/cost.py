@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from typing import Any
 
 Curve = Mapping[int, float]
 """Rows -> seconds of one batch; never empty."""
@@ -38,6 +39,15 @@ class BatchCost:
     def points(self) -> Iterator[tuple[int | None, int, float]]:
         """Length, rows and seconds of every batch that was measured, in order."""
         return ((length, rows, seconds) for length, curve in self.curves.items() for rows, seconds in curve.items())
+
+    def facts(self) -> list[dict[str, Any]]:
+        """The same for people and programs: per length, seconds by rows, and the largest batch worth making."""
+        return [
+            ({} if length is None else {"length": length})
+            | {"worthwhile_rows": self.worthwhile_rows(length)}
+            | {"seconds": {str(rows): float(f"{seconds:.3g}") for rows, seconds in curve.items()}}
+            for length, curve in self.curves.items()
+        ]
 
     def worthwhile_rows(self, length: int | None) -> int:
         """The largest batch worth making of a length that was measured."""

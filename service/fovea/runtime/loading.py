@@ -56,10 +56,13 @@ class LoadSettings:
     """Kernels do not race, and a version whose bodies would run is not served."""
 
     def for_model(self, folder: ModelFolder) -> LoadSettings:
-        """With what the model's own folder says."""
+        """With what the model's folder says."""
         choices = folder.choices
         return replace(
-            self, model_max_batch_rows=choices.max_batch_rows, model_sequence=choices.sequence, stated=folder.stated
+            self,
+            model_max_batch_rows=choices.max_batch_rows,
+            model_sequence=choices.sequence,
+            stated=folder.stated,
         )
 
 

@@ -44,6 +44,7 @@ def properties(served: ServedVersion) -> dict[str, str]:
         "kernels_reason": loaded.kernels_reason,
         "provider": loaded.provider,
         "parameters": str(card.parameters),
+        "batch_cost": json.dumps(loaded.cost.facts()) if loaded.cost.curves else "",
         "sha256": loaded.sha256,
         "accuracy": "" if accuracy is None else f"{accuracy:.4f}",
         "labels": json.dumps(card.labels) if card.labels else "",
@@ -78,15 +79,16 @@ def model_config(served: ServedVersion) -> Any:
         tensor.optional = card.sequence is not None and tensor.name == card.sequence.mask
     if card.batched:
         batching = config.dynamic_batching
-        batching.preferred_batch_size.append(served.policy.max_rows)
+        batching.preferred_batch_size.extend(served.preferred_rows)
         batching.max_queue_delay_microseconds = round(served.policy.delay_s * 1e6)
         batching.default_queue_policy.max_queue_size = served.max_queue
     config.instance_group.add(
         name=card.name, kind=_instance_kind(served.loaded.provider), count=served.folder.choices.instances
     )
     _set_version_policy(config, served)
-    for name in ("attention", "kernels"):
-        config.parameters[name].string_value = properties(served)[name]
+    facts = properties(served)
+    for name in ("attention", "kernels", "batch_cost"):
+        config.parameters[name].string_value = facts.get(name, "")
     return response
 
 

@@ -66,6 +66,7 @@ class ServedVersion:
         self.policy = BatchPolicy(self.max_batch_rows, delay_s, self.rows_for)
         self.max_queue = defaults.queue.requests
         self.recorder: Recorder = telemetry.recorder(_labels(loaded), lambda: self.pipeline.waiting)
+        self.recorder.batch_cost(loaded.cost.points())
         sessions = [loaded.session, *(loaded.open_instance() for _ in range(folder.choices.instances - 1))]
         self.pipeline = Pipeline(
             Workshop(sessions.pop, loaded.open_maps),
@@ -77,7 +78,16 @@ class ServedVersion:
 
     def rows_for(self, kind: Kind) -> int:
         """The largest batch of this kind that is worth making, as measured or as model.toml says."""
-        return self.folder.choices.batch_rows or self.loaded.rows_for(kind.length)
+        return self._rows_for(kind.length)
+
+    def _rows_for(self, length: int | None) -> int:
+        return self.folder.choices.batch_rows or self.loaded.rows_for(length)
+
+    @property
+    def preferred_rows(self) -> list[int]:
+        """The largest batches worth making, over all lengths."""
+        sizes = {self._rows_for(length) for length in self.loaded.cost.curves or (None,)}
+        return sorted(min(rows, self.max_batch_rows) for rows in sizes)
 
     def cost(self, kind: Kind, rows: int) -> float | None:
         """Seconds that a batch takes, as measured; None where nothing like it was."""

@@ -150,7 +150,7 @@ def _listening(what: str, port: int, listen: Callable[[int], T]) -> T:
 
 
 def load_settings(settings: Settings, device: Device) -> LoadSettings:
-    """How versions are loaded; Misconfigured where kernels are required and there is no library."""
+    """How versions are loaded, where a model.toml says nothing else."""
     offer = kernels_on_offer(settings.kernels, settings.kernel_library)
     session = SessionSettings(
         device=device,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -60,6 +60,11 @@ METRICS: dict[str, Metric] = {
     ),
     "fovea_rows_total": Metric("counter", "Rows of requests ended.", (*_MODEL, "outcome")),
     "fovea_batches_total": Metric("counter", "Batches run.", (*_MODEL, "outcome")),
+    "fovea_batch_cost_seconds": Metric(
+        "gauge",
+        "What a batch of so many rows, padded to this length where the model takes sequences, took at warm-up.",
+        (*_MODEL, "rows", "length"),
+    ),
     "fovea_waiting_requests": Metric("gauge", "Requests in the queue now.", _MODEL),
     "fovea_model_ready": Metric("gauge", "1 while the version answers requests, else 0.", _MODEL),
     "fovea_model_info": Metric(
@@ -165,6 +170,12 @@ class Recorder:
         facts = (labels.kernels, labels.kernels_cause, labels.provider, labels.sha256)
         metrics["fovea_model_info"].labels(*common, *facts).set(1)
         self._ops: dict[tuple[str, str], Any] = {}
+
+    def batch_cost(self, points: Iterable[tuple[int | None, int, float]]) -> None:
+        """What batches cost at warm-up: length, rows, seconds."""
+        metric = self._metrics["fovea_batch_cost_seconds"]
+        for length, rows, seconds in points:
+            metric.labels(*self._labels.common, str(rows), "" if length is None else str(length)).set(seconds)
 
     def batch(self, record: BatchRecord, queue_s: Sequence[float]) -> None:
         """A batch ran."""

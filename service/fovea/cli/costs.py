@@ -1,0 +1,94 @@
+"""`fovea models --cost`: what a batch of each model costs, as a server measured it, or as it is measured now."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from fovea.client import Client
+from fovea.contract.errors import FoveaError, ModelBroken
+from fovea.runtime.device import resolve_device
+from fovea.runtime.loading import LoadSettings, load_version
+from fovea.runtime.repository import ModelFolder, chosen_versions, scan
+from fovea.serving.server import load_settings
+from fovea.serving.settings import Settings
+from fovea.serving.triton_config import read_config
+
+Costs = list[dict[str, Any]]
+"""As the property `batch_cost` has them; see `fovea.runtime.cost.BatchCost.facts`."""
+
+
+def show_costs(server: str | None, repository: Path) -> int:
+    """Print the table, and what there is to say of versions that have no costs: status 1 where there are such."""
+    known: dict[tuple[str, str], Costs] = {}
+    problems = []
+    for model, version, costs in _of_server(server) if server else _of_disk(repository):
+        if isinstance(costs, FoveaError):
+            problems.append(f"{model} {version}: {costs}")
+        else:
+            known[model, version] = costs
+    console = Console(soft_wrap=True)
+    console.print(_table(known))
+    for problem in problems:
+        console.print(Text(problem))
+    return 1 if problems else 0
+
+
+def _of_server(address: str) -> Iterator[tuple[str, str, Costs | FoveaError]]:
+    with Client(address, timeout_s=10.0) as client:
+        for entry in client.models():
+            try:
+                text = client.metadata(entry.name, entry.version).properties.get("batch_cost", "[]")
+                yield entry.name, entry.version, json.loads(text)
+            except FoveaError as error:
+                yield entry.name, entry.version, error
+
+
+def _of_disk(repository: Path) -> Iterator[tuple[str, str, Costs | FoveaError]]:
+    """Loads every version that a server would serve, as it would: the settings' variables hold here too."""
+    given: dict[str, Any] = {"repository": repository}
+    settings = Settings(**given)
+    common = load_settings(settings, resolve_device(settings.device))
+    for folder in scan(repository, read_config).values():
+        for version in chosen_versions(folder):
+            yield folder.name, str(version), _measured(folder, version, common.for_model(folder))
+
+
+def _measured(folder: ModelFolder, version: int, settings: LoadSettings) -> Costs | FoveaError:
+    if folder.problem:
+        return ModelBroken(folder.problem)
+    try:
+        return load_version(folder.version_path(version), folder.name, version, settings).cost.facts()
+    except FoveaError as error:
+        return error
+
+
+def _table(known: dict[tuple[str, str], Costs]) -> Table:
+    """A line per model, version and length: milliseconds by rows."""
+    sizes = sorted({int(rows) for costs in known.values() for cost in costs for rows in cost["seconds"]})
+    table = Table(
+        box=None,
+        header_style="bold",
+        pad_edge=False,
+        title="milliseconds a batch takes, by rows; best: the largest worth making",
+        title_justify="left",
+    )
+    for column in ("model", "version", "length"):
+        table.add_column(column, overflow="fold")
+    for column in (*map(str, sizes), "best"):
+        table.add_column(column, justify="right", overflow="fold")
+    for (model, version), costs in known.items():
+        for cost in costs:
+            milliseconds = (_milliseconds(cost["seconds"].get(str(rows))) for rows in sizes)
+            table.add_row(model, version, str(cost.get("length", "")), *milliseconds, str(cost["worthwhile_rows"]))
+    return table
+
+
+def _milliseconds(seconds: float | None) -> str:
+    return "" if seconds is None else f"{seconds * 1e3:.3g}"
