@@ -4,7 +4,7 @@ Any other client of the protocol works as well; this one needs no more than gRPC
 """
 
 from fovea.client.aio import AsyncClient
-from fovea.client.answers import Answer, Class, ModelInfo, ModelState, Statistics, TensorInfo, Total
+from fovea.client.answers import Answer, Class, ModelInfo, ModelState, ServerInfo, Statistics, TensorInfo, Total
 from fovea.client.blocking import Client
 from fovea.client.channels import DEFAULT_ADDRESS
 from fovea.client.retry import ONCE, Retry
@@ -19,6 +19,7 @@ __all__ = [
     "ModelInfo",
     "ModelState",
     "Retry",
+    "ServerInfo",
     "Statistics",
     "TensorInfo",
     "Total",
