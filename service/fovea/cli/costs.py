@@ -18,6 +18,7 @@ from fovea.runtime.loading import LoadSettings, load_version
 from fovea.runtime.repository import ModelFolder, chosen_versions, scan
 from fovea.serving.server import load_settings
 from fovea.serving.settings import Settings
+from fovea.serving.triton_config import read_config
 
 Costs = list[dict[str, Any]]
 """As the property `batch_cost` has them; see `fovea.runtime.cost.BatchCost.facts`."""
@@ -54,7 +55,7 @@ def _of_disk(repository: Path) -> Iterator[tuple[str, str, Costs | FoveaError]]:
     given: dict[str, Any] = {"repository": repository}
     settings = Settings(**given)
     common = load_settings(settings, resolve_device(settings.device))
-    for folder in scan(repository).values():
+    for folder in scan(repository, read_config).values():
         for version in chosen_versions(folder):
             yield folder.name, str(version), _measured(folder, version, common.for_model(folder))
 
