@@ -29,7 +29,13 @@ def variable(name: str) -> str:
 def shown_default(field: FieldInfo) -> str:
     """A field's default as people write it."""
     default = field.get_default(call_default_factory=True)
-    return "none" if default is None else str(default).lower() if isinstance(default, bool) else str(default)
+    return (
+        "none"
+        if default in (None, frozenset())
+        else str(default).lower()
+        if isinstance(default, bool)
+        else str(default)
+    )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -9,6 +9,7 @@ FoveaError
 ├── Unsupported             a request for something this server does not offer
 ├── Unavailable             it exists, and cannot be had now
 │   ├── NotReady            the version is not (or no longer) ready
+│   │   └── VersionEnded    it has been let go since it was looked up: look again
 │   ├── QueueFull           the bounded queue is full
 │   └── Draining            the server is shutting down
 ├── QueueTimeout            the request's own time in the queue ran out
@@ -57,6 +58,10 @@ class Unavailable(FoveaError):
 
 class NotReady(Unavailable):
     """The version is not, or no longer, ready."""
+
+
+class VersionEnded(NotReady):
+    """The version has been let go since it was looked up: look again."""
 
 
 class QueueFull(Unavailable):
