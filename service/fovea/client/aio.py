@@ -12,7 +12,7 @@ import grpc.aio
 from numpy.typing import ArrayLike
 
 from fovea.client import calls
-from fovea.client.answers import Answer, ModelInfo, ModelState, Statistics
+from fovea.client.answers import Answer, ModelInfo, ModelState, ServerInfo, Statistics
 from fovea.client.caller import Caller
 from fovea.client.calls import Call, InferOptions
 from fovea.client.errors import error_of
@@ -49,6 +49,10 @@ class AsyncClient(Caller):
         """Run one request: input name -> array. All outputs, or those named, which may be attention maps."""
         call = calls.infer(model, inputs, outputs, version, options)
         return await self._send(call, options.get("timeout_s"))
+
+    async def server(self) -> ServerInfo:
+        """The server's name, version and extensions."""
+        return await self._send(calls.server())
 
     async def metadata(self, model: str, version: str = "") -> ModelInfo:
         """A model's tensors and properties; the version that the server chooses where none is given."""

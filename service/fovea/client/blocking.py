@@ -11,7 +11,7 @@ import grpc
 from numpy.typing import ArrayLike
 
 from fovea.client import calls
-from fovea.client.answers import Answer, ModelInfo, ModelState, Statistics
+from fovea.client.answers import Answer, ModelInfo, ModelState, ServerInfo, Statistics
 from fovea.client.caller import Caller
 from fovea.client.calls import Call, InferOptions
 from fovea.client.errors import error_of
@@ -46,6 +46,10 @@ class Client(Caller):
         """Run one request: input name -> array. All outputs, or those named, which may be attention maps."""
         call = calls.infer(model, inputs, outputs, version, options)
         return self._send(call, options.get("timeout_s"))
+
+    def server(self) -> ServerInfo:
+        """The server's name, version and extensions."""
+        return self._send(calls.server())
 
     def metadata(self, model: str, version: str = "") -> ModelInfo:
         """A model's tensors and properties; the version that the server chooses where none is given."""

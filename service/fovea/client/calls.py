@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fovea import wire
 from fovea.client import answers
-from fovea.client.answers import Answer, ModelInfo, ModelState, Statistics
+from fovea.client.answers import Answer, ModelInfo, ModelState, ServerInfo, Statistics
 from fovea.client.tensors import datatype_of, to_raw
 from fovea.contract.errors import InvalidRequest
 from fovea.contract.model_card import MAP_PREFIX
@@ -78,6 +78,11 @@ def _set_options(request: Any, options: InferOptions) -> None:
         request.parameters["priority"].int64_param = priority
     if queue_timeout_s := options.get("queue_timeout_s", 0.0):
         request.parameters["timeout"].int64_param = max(round(queue_timeout_s * 1e6), 1)
+
+
+def server() -> Call[ServerInfo]:
+    """ServerMetadata."""
+    return _call("ServerMetadata", _request("ServerMetadata"), answers.read_server)
 
 
 def metadata(model: str, version: str) -> Call[ModelInfo]:

@@ -90,7 +90,11 @@ def read_config(folder: Path) -> Configured | None:
     path = folder / CONFIG_FILE
     if not (path.exists() or path.is_symlink()):
         return None
-    config = parse(_text(folder, CONFIG_FILE))
+    return configured_of(parse(_text(folder, CONFIG_FILE)), folder)
+
+
+def configured_of(config: Any, folder: Path) -> Configured:
+    """What a ModelConfig says of the model in a folder; ModelBroken tells what cannot be served."""
     if config.name not in ("", folder.name):
         raise ModelBroken(f"{CONFIG_FILE}: name: expected {folder.name}, found {config.name}")
     return Configured(choices_of(config), _stated(config, folder))
