@@ -24,7 +24,7 @@ _BUDGET_S = 0.1
 _LENGTHS_BUDGET_S = 2.0
 _FEWEST_TURNS, _MOST_TURNS = 1, 10
 _RUNS_A_TURN = 2
-"""The first run of a turn finds the caches as another size left them: a row after 32 took 18 % longer than after one."""
+"""The first one finds the caches as another size left them: a row after 32 took 18 % longer than after one."""
 
 
 def batch_sizes(max_batch_rows: int) -> list[int]:
