@@ -9,8 +9,11 @@ from collections.abc import Iterable
 from rich.console import Console
 
 from fovea.cli import serve
+from fovea.cli.access import PATIENCE_S, add_access, connect
 from fovea.cli.extras import require
 from fovea.cli.findings import Finding, as_json, as_text
+from fovea.client import ONCE
+from fovea.serving.settings import Settings
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -18,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="for scripts")
     parser.add_argument("--server", metavar="ADDRESS", help="ask a running server instead, e.g. 127.0.0.1:8001")
     serve.add_arguments(parser)
+    add_access(parser, known=Settings.model_fields)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -33,9 +37,8 @@ def run(arguments: argparse.Namespace) -> int:
 def _findings(arguments: argparse.Namespace) -> Iterable[Finding]:
     if arguments.server:
         from fovea.cli.remote_checkup import remote_checkup
-        from fovea.client import ONCE, Client
 
-        with Client(arguments.server, timeout_s=10.0, retry=ONCE) as client:
+        with connect(arguments, PATIENCE_S, ONCE) as client:
             return list(remote_checkup(client))
     settings = serve.settings_of(arguments)
     require("doctor", ("onnxruntime",), ("cpu", "gpu"))

@@ -3,6 +3,9 @@
 FoveaError
 ├── InvalidRequest          the caller sent something that does not fit the model
 ├── NotFound                no such model or version
+├── AlreadyExists           there is one of that name
+├── Unauthenticated         the server does not know who asks
+├── Forbidden               it knows, and does not let them
 ├── Unsupported             a request for something this server does not offer
 ├── Unavailable             it exists, and cannot be had now
 │   ├── NotReady            the version is not (or no longer) ready
@@ -31,6 +34,18 @@ class InvalidRequest(FoveaError):
 
 class NotFound(FoveaError):
     """No such model or version."""
+
+
+class AlreadyExists(FoveaError):
+    """There is one of that name."""
+
+
+class Unauthenticated(FoveaError):
+    """The server does not know who asks: no token, or a wrong one."""
+
+
+class Forbidden(FoveaError):
+    """Not to be had by those who ask, or by anybody until it is opened."""
 
 
 class Unsupported(FoveaError):
