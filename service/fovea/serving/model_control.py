@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
-from fovea.contract.errors import Draining, InvalidRequest, Misconfigured, NotFound, Unsupported
+from fovea.contract.errors import Draining, InvalidRequest, Misconfigured, ModelBroken, NotFound, Unsupported
 from fovea.runtime.repository import ModelFolder, model_folder, scan
 from fovea.serving.model_order import ModelOrder
 from fovea.serving.model_swap import ModelSwap
@@ -112,6 +112,7 @@ class ModelControl:
             self._require_running()
             folder = self._ordered_folder(order)
             try:
+                folder = _with_config(folder, order)
                 self._swap.follow(folder, again=True)
             finally:
                 self._discard(folder.path)
@@ -119,15 +120,11 @@ class ModelControl:
 
     def _ordered_folder(self, order: ModelOrder) -> ModelFolder:
         if order.files:
-            folder: ModelFolder | None = model_folder(self._files.write(order), read_config)
-        else:
-            folder = scan(self._settings.repository, read_config).get(order.name)
+            return model_folder(self._files.write(order), read_config)
+        folder = scan(self._settings.repository, read_config).get(order.name)
         if folder is None:
             raise NotFound(f"unknown model '{order.name}': the repository has no such folder")
-        if order.config is None:
-            return folder
-        configured = configured_of(order.config, folder.path)
-        return replace(folder, choices=configured.choices, stated=configured.stated, problem=None)
+        return folder
 
     def _require_loaded(self, folder: ModelFolder) -> None:
         entry = self._models.entries.get(folder.name)
@@ -179,3 +176,14 @@ class ModelControl:
     def _require_running(self) -> None:
         if self._stopped.is_set():
             raise Draining("the server is shutting down")
+
+
+def _with_config(folder: ModelFolder, order: ModelOrder) -> ModelFolder:
+    """The folder, with what the order's own configuration says in the place of what the folder's files say."""
+    if order.config is None:
+        return folder
+    try:
+        configured = configured_of(order.config, folder.path)
+    except ModelBroken as error:
+        raise InvalidRequest(f"parameter 'config': {error}") from error
+    return replace(folder, choices=configured.choices, stated=configured.stated, problem=None)
