@@ -16,7 +16,8 @@ from tests.benchmarks import models
 from tests.benchmarks.load import BenchmarkImpossible, require_h2load
 from tests.benchmarks.machine import describe
 from tests.benchmarks.report import Finding, show, write
-from tests.benchmarks.scenarios import FULL, SHORT, Bench, every_finding
+from tests.benchmarks.rounds import FULL, SHORT
+from tests.benchmarks.scenarios import Bench, every_finding
 
 
 def main() -> int:
@@ -43,7 +44,7 @@ def _measure(arguments: argparse.Namespace) -> list[Finding]:
         models.export_wide_cbam(wide)
         bench = Bench(arguments.repository, own, SHORT if arguments.short else FULL)
         findings = []
-        for scenario in every_finding(bench, wide):
+        for scenario in every_finding(bench, wide, Path(folder)):
             for finding in scenario():
                 progress.print(f"{finding.name}: {finding.value:.3f}", highlight=False)
                 findings.append(finding)

@@ -19,10 +19,11 @@ from tests.benchmarks.kernels_report import Report, show, write
 from tests.benchmarks.kernels_tax import RESNET_50, SMALL, Tax
 from tests.benchmarks.kernels_timing import Effort
 from tests.benchmarks.load import BenchmarkImpossible
-from tests.benchmarks.machine import describe, kernel_code
+from tests.benchmarks.machine import describe
 
 from fovea.contract.errors import FoveaError
 from fovea.runtime.kernel_library import find_kernel_library
+from fovea.runtime.processor import this_processor
 
 TARGETS_FOR = "avx512"
 KERNELS_FULL, KERNELS_SHORT = Effort(21, 0.01, 5), Effort(3, 0.004, 3)
@@ -47,7 +48,7 @@ def main() -> int:
 
 
 def _measure(library: Path, short: bool) -> Report:
-    machine = describe() | {"kernels": kernel_code(os.environ)}
+    machine = describe() | {"kernels": this_processor().kernel_code(os.environ)}
     judged = machine["kernels"] == TARGETS_FOR
     network, tax_effort = (SMALL, TAX_SHORT) if short else (RESNET_50, TAX_FULL)
     progress = Console(stderr=True, highlight=False)

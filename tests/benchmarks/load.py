@@ -1,12 +1,17 @@
-"""Load from h2load, an HTTP/2 load generator in C: it asks far less of its core than a Python client would."""
+"""Load from h2load, an HTTP/2 load generator in C: it asks far less of its core than a Python client would.
+
+It sends one body again and again. Mixed bodies come from a Python client, for models that take their time.
+"""
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import statistics
 import struct
 import subprocess
+import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +25,8 @@ from fovea.client import calls
 
 INFER_PATH = wire.path("ModelInfer")
 CLIENT_CORE = 1
+IN_FLIGHT = 32
+MIXED_CLIENT = Path(__file__).with_name("mixed_client.py")
 
 
 class BenchmarkImpossible(Exception):
@@ -32,7 +39,7 @@ class Traffic:
 
     body: bytes
     requests: int
-    in_flight: int = 32
+    in_flight: int = IN_FLIGHT
     connections: int = 4
 
     @property
@@ -47,6 +54,15 @@ class Traffic:
 
 
 @dataclass(frozen=True)
+class MixedTraffic:
+    """Messages without a frame that are sent in turn: so many in all, so many at once."""
+
+    messages: tuple[bytes, ...]
+    requests: int
+    in_flight: int = IN_FLIGHT
+
+
+@dataclass(frozen=True)
 class Sample:
     """What came of it."""
 
@@ -56,8 +72,13 @@ class Sample:
 
 def request_body(model: str, inputs: dict[str, NDArray[Any]]) -> bytes:
     """A ModelInferRequest in gRPC's frame: no compression, four bytes of length, message."""
-    message = calls.infer(model, inputs, (), "", {}).body
+    message = request_message(model, inputs)
     return b"\0" + struct.pack(">I", len(message)) + message
+
+
+def request_message(model: str, inputs: dict[str, NDArray[Any]]) -> bytes:
+    """A ModelInferRequest."""
+    return calls.infer(model, inputs, (), "", {}).body
 
 
 def require_h2load() -> None:
@@ -78,6 +99,19 @@ def send(port: int, traffic: Traffic) -> Sample:
     rate = re.search(r"finished in .*?, ([0-9.]+) req/s", report)
     assert rate, report
     return Sample(float(rate[1]), float(np.median(latencies)))
+
+
+def send_mixed(port: int, traffic: MixedTraffic) -> Sample:
+    """Send all requests to a port of this machine; BenchmarkImpossible where one of them fails."""
+    with tempfile.TemporaryDirectory() as folder:
+        messages = Path(folder, "messages.npz")
+        np.savez(messages, *(np.frombuffer(message, np.uint8) for message in traffic.messages))
+        client = ("taskset", "--cpu-list", str(CLIENT_CORE), sys.executable, str(MIXED_CLIENT))
+        words = (f"127.0.0.1:{port}", INFER_PATH, str(messages), str(traffic.requests), str(traffic.in_flight))
+        done = subprocess.run([*client, *words], capture_output=True, text=True)
+    if done.returncode:
+        raise BenchmarkImpossible(f"the mixed client failed: {done.stderr.strip()}")
+    return Sample(*json.loads(done.stdout))
 
 
 def _command(port: int, traffic: Traffic, body: Path, log: Path) -> list[str]:

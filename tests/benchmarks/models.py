@@ -9,10 +9,22 @@ from pathlib import Path
 from typing import Any
 
 from tests.benchmarks.processes import FOVEA
+from tests.encoder_model import write_encoder
+
+from fovea.contract.sequence import DEFAULT_BUCKETS
 
 IDENTITY_FLOATS = 16
 PICTURE_SHAPE = (1, 28, 28)
 WIDE_WIDTHS = (128, 128, 256)
+SIMAM_SHAPE = (64, 56, 56)
+LONGEST = 128
+BATCHING_OFF = "max_batch_rows = 1\n"
+SEQUENCE = f"""
+[sequence]
+inputs = {{tokens = 1}}
+mask = "mask"
+buckets = {[bucket for bucket in DEFAULT_BUCKETS if bucket <= LONGEST]}
+"""
 
 
 def wide_cbam() -> Any:
@@ -30,6 +42,31 @@ def export_wide_cbam(repository: Path) -> None:
     """Through the command that users have."""
     what = ("tests.benchmarks.models:wide_cbam", "--name=wide-cbam", "--input=input=1x1x28x28")
     subprocess.run([str(FOVEA), "export", *what, f"--repository={repository}"], check=True, stdout=subprocess.DEVNULL)
+
+
+def simam() -> Any:
+    """The block alone."""
+    from fovea.attention.simam import SimAM
+
+    return SimAM().eval()
+
+
+def export_simam(repository: Path) -> None:
+    """`simam`, and `simam-single`, which is the same with batching off."""
+    shape = "x".join(map(str, (1, *SIMAM_SHAPE)))
+    what = ("tests.benchmarks.models:simam", "--name=simam", f"--input=x={shape}")
+    subprocess.run([str(FOVEA), "export", *what, f"--repository={repository}"], check=True, stdout=subprocess.DEVNULL)
+    shutil.copytree(repository / "simam", repository / "simam-single")
+    (repository / "simam-single" / "model.toml").write_text(BATCHING_OFF)
+
+
+def write_encoder_pair(repository: Path, width: int) -> None:
+    """A transformer encoder that takes sequences, and the same with batching off: `encoder-<width>`, `…-single`."""
+    for name, choices in ((f"encoder-{width}", ""), (f"encoder-{width}-single", BATCHING_OFF)):
+        write_encoder(
+            repository / name / "1" / "model.onnx", width=width, layers=4, heads=width // 32, every_output=False
+        )
+        (repository / name / "model.toml").write_text(choices + SEQUENCE)
 
 
 def write_identity(repository: Path) -> None:

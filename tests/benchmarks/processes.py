@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.request import urlopen
 
-from tests.benchmarks.load import BenchmarkImpossible, Sample, Traffic, send
+from tests.benchmarks.load import BenchmarkImpossible, MixedTraffic, Sample, Traffic, send, send_mixed
 
 SERVER_CORE = 0
 FOVEA = Path(sys.executable).with_name("fovea")
@@ -31,10 +31,11 @@ class Server:
     start_s: float
     ready_line: str
 
-    def send(self, traffic: Traffic) -> Sample:
+    def send(self, traffic: Traffic | MixedTraffic) -> Sample:
         """Send, and hold the server's own counters against what was sent: h2load sees no gRPC status."""
         before = self.answered()
-        sample = send(self.grpc_port, traffic)
+        mixed = isinstance(traffic, MixedTraffic)
+        sample = send_mixed(self.grpc_port, traffic) if mixed else send(self.grpc_port, traffic)
         missing = traffic.requests - self._settled(before + traffic.requests) + before
         if missing:
             raise BenchmarkImpossible(f"{missing:.0f} of {traffic.requests} requests were not answered with success")

@@ -8,29 +8,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from tests.benchmarks import models
-from tests.benchmarks.load import Sample, Traffic, median, request_body, send
+from tests.benchmarks import mixed, models
+from tests.benchmarks.load import IN_FLIGHT, Sample, Traffic, median, request_body, send
 from tests.benchmarks.processes import Server, echo_server, fovea_server, plain_loop
 from tests.benchmarks.report import Finding, Served
+from tests.benchmarks.rounds import Effort, rates_in_turn, sized
 
 from fovea.client import Client
 
-IN_FLIGHT = 32
 BATCH_SIZES = (1, 2, 4, 8, 16, 32)
-
-
-@dataclass(frozen=True)
-class Effort:
-    """How long to measure: `rounds` of each side in turn, each of about `seconds`."""
-
-    rounds: int
-    seconds: float
-    memory_requests: tuple[int, int]
-    starts: int
-
-
-FULL = Effort(rounds=5, seconds=2.0, memory_requests=(20_000, 200_000), starts=5)
-SHORT = Effort(rounds=3, seconds=1.0, memory_requests=(5_000, 20_000), starts=1)
 
 
 @dataclass(frozen=True)
@@ -50,7 +36,7 @@ class Bench:
         """
         onnx = repository / model / "1" / "model.onnx"
         with fovea_server(repository, flags=[f"--kernels={kernels}"]) as server:
-            traffic = _sized(server, _picture(model), self.effort.seconds)
+            traffic = sized(server, Traffic(_picture(model), 0, IN_FLIGHT), self.effort.seconds)
             best = _best_batch(onnx, self.effort.seconds / 3)
             pairs = [
                 (server.send(traffic).requests_per_s, _loop(onnx, best, self.effort.seconds))
@@ -74,19 +60,16 @@ class Bench:
         yield Finding("p50 at concurrency 1 / grpc.aio echo", ours / echo, "at most", 1.0, "x", details)
 
     def _beside_echo(self, server: Server, echo_port: int, in_flight: int) -> tuple[Sample, Sample]:
-        traffic = _sized(server, _identity(), self.effort.seconds, in_flight)
+        traffic = sized(server, Traffic(_identity(), 0, in_flight), self.effort.seconds)
         pairs = [(server.send(traffic), send(echo_port, traffic)) for _ in range(self.effort.rounds)]
         return median([ours for ours, _ in pairs]), median([echo for _, echo in pairs])
 
     def maps_not_asked_for(self) -> Finding:
         """Rows a second of a model that could give maps, against the same graph exported without them."""
-        rates: dict[str, list[float]] = {"with-maps": [], "without-maps": []}
+        names = ("with-maps", "without-maps")
         with fovea_server(self.own) as server:
-            traffic = {name: _sized(server, _picture(name), self.effort.seconds) for name in rates}
-            for round_ in range(self.effort.rounds * 2):
-                for name in list(rates)[:: -1 if round_ % 2 else 1]:  # neither side always goes first
-                    rates[name].append(server.send(traffic[name]).requests_per_s)
-        with_maps, without = (statistics.median(side) for side in rates.values())
+            sides = {name: Traffic(_picture(name), 0, IN_FLIGHT) for name in names}
+            with_maps, without = rates_in_turn(server, sides, self.effort).values()
         details = {"with rows/s": with_maps, "without rows/s": without}
         return Finding("maps not asked for / exported without", with_maps / without, "at least", 0.98, "x", details)
 
@@ -117,16 +100,9 @@ class Bench:
 
     def _served(self, server: Server, client: Client, name: str) -> Served:
         facts = client.metadata(name).properties
-        traffic = _sized(server, _picture(name), self.effort.seconds)
+        traffic = sized(server, Traffic(_picture(name), 0, IN_FLIGHT), self.effort.seconds)
         rate = median([server.send(traffic) for _ in range(self.effort.rounds)]).requests_per_s
         return Served(name, facts["attention"], int(facts["parameters"]), float(facts["accuracy"]), rate)
-
-
-def _sized(server: Server, body: bytes, seconds: float, in_flight: int = IN_FLIGHT) -> Traffic:
-    """So many requests that they take about that long; finding out warms the server up."""
-    rate = server.send(Traffic(body, 50 * in_flight, in_flight)).requests_per_s
-    rate = server.send(Traffic(body, max(50, int(rate / 2)), in_flight)).requests_per_s
-    return Traffic(body, max(50, int(rate * seconds)), in_flight)
 
 
 def _best_batch(onnx: Path, seconds: float) -> int:
@@ -147,12 +123,14 @@ def _identity() -> bytes:
     return request_body("identity", {"x": np.arange(models.IDENTITY_FLOATS, dtype=np.float32)[None]})
 
 
-def every_finding(bench: Bench, wide: Path) -> Iterator[Callable[[], list[Finding]]]:
+def every_finding(bench: Bench, wide: Path, scratch: Path) -> Iterator[Callable[[], list[Finding]]]:
     """The scenarios in the order of the report."""
     yield lambda: [bench.rows_against_loop("fashion-cbam", bench.exported, 0.75)]
     yield lambda: [bench.rows_against_loop("fashion-cbam", bench.exported, None, kernels="off")]
     yield lambda: [bench.rows_against_loop("wide-cbam", wide, 0.92)]
     yield lambda: list(bench.requests_against_echo())
     yield lambda: [bench.maps_not_asked_for()]
+    yield lambda: list(mixed.mixed_lengths(scratch / "encoders", bench.effort))
+    yield lambda: [mixed.large_rows(scratch / "large", bench.effort)]
     yield lambda: [bench.start_to_ready()]
     yield lambda: [bench.memory_growth()]

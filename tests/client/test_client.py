@@ -98,8 +98,25 @@ def test_the_server_tells_of_itself(client: Any) -> None:
     assert found.rows >= 1
     assert found.totals["success"].count >= 1
     assert found.totals["success"].seconds > 0
+    assert found.batch_s[1] > 0
+    assert (client.server().name, "statistics" in client.server().extensions) == ("fovea", True)
     assert [client.ready(), client.ready("double"), client.ready("damaged")] == [True, True, False]
     assert [client.healthy(), client.healthy("double"), client.healthy("damaged")] == [True, True, False]
+
+
+def test_models_are_loaded_and_unloaded(connect: Any, repository: Path) -> None:
+    flags = ("--control-mode=explicit",)
+    with running_server(repository, *flags) as server, connect(server.grpc, retry=ONCE) as client:
+        with pytest.raises(Unavailable):
+            client.infer("double", {"x": ROW})
+        client.load("double", {"max_batch_size": 2}, timeout_s=60)
+        with pytest.raises(InvalidRequest, match="1 to 2 rows"):
+            client.infer("double", {"x": np.repeat(ROW, 3, axis=0)})
+        client.unload("double")
+        assert [one.state for one in client.models() if one.name == "double"] == ["UNAVAILABLE"]
+        file = (repository / "pair" / "1" / "model.onnx").read_bytes()
+        client.load("sent", {"backend": "onnxruntime"}, {"1/model.onnx": file})
+        assert client.ready("sent")
 
 
 @pytest.mark.parametrize(

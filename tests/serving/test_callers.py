@@ -105,7 +105,7 @@ def test_a_slow_reader_gets_its_answer_within_the_drain_time(tmp_path: Path, lan
 
 def test_a_caller_that_never_reads_is_left_behind_when_the_drain_time_is_over(tmp_path: Path) -> None:
     with (
-        running_server(wide_model(tmp_path), "--drain-s=0.5") as server,
+        running_server(wide_model(tmp_path), "--drain-timeout=0.5") as server,
         grpc.insecure_channel(server.grpc) as channel,
     ):
         reader = channel.unary_stream(wire.path("ModelInfer"))(infer_request("wide", np.ones((1, 1), np.float32)))

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from fakes import FakeObserver, FakeReply, FakeSession
-from fovea.contract.errors import Cancelled, DeadlineExceeded, Draining, ExecutionFailed, QueueFull, QueueTimeout
+from fovea.contract.errors import Cancelled, DeadlineExceeded, ExecutionFailed, QueueFull, QueueTimeout, VersionEnded
 from fovea.serving.batcher import BatchPolicy, Kind, Request
 from fovea.serving.pipeline import Pipeline, QueueLimit
 from fovea.serving.worker import Worker, Workshop
@@ -156,7 +156,7 @@ def test_closing_answers_what_waits_and_refuses_what_comes(bench: Bench) -> None
     assert not closing.is_alive()
     assert answered(held) == [0.0]
     assert [answered(reply) for reply in waiting] == [[2.0 * value] for value in range(20)]
-    with pytest.raises(Draining):
+    with pytest.raises(VersionEnded):
         bench.send(1.0)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,23 +12,25 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from fovea.client import Client
+from fovea.cli.access import PATIENCE_S, connect
+from fovea.client import ONCE
 from fovea.contract.errors import FoveaError, ModelBroken
 from fovea.runtime.device import resolve_device
 from fovea.runtime.loading import LoadSettings, load_version
 from fovea.runtime.repository import ModelFolder, chosen_versions, scan
 from fovea.serving.server import load_settings
 from fovea.serving.settings import Settings
+from fovea.serving.triton_config import read_config
 
 Costs = list[dict[str, Any]]
 """As the property `batch_cost` has them; see `fovea.runtime.cost.BatchCost.facts`."""
 
 
-def show_costs(server: str | None, repository: Path) -> int:
+def show_costs(arguments: argparse.Namespace) -> int:
     """Print the table, and what there is to say of versions that have no costs: status 1 where there are such."""
     known: dict[tuple[str, str], Costs] = {}
     problems = []
-    for model, version, costs in _of_server(server) if server else _of_disk(repository):
+    for model, version, costs in _of_server(arguments) if arguments.server else _of_disk(arguments.repository):
         if isinstance(costs, FoveaError):
             problems.append(f"{model} {version}: {costs}")
         else:
@@ -39,8 +42,8 @@ def show_costs(server: str | None, repository: Path) -> int:
     return 1 if problems else 0
 
 
-def _of_server(address: str) -> Iterator[tuple[str, str, Costs | FoveaError]]:
-    with Client(address, timeout_s=10.0) as client:
+def _of_server(arguments: argparse.Namespace) -> Iterator[tuple[str, str, Costs | FoveaError]]:
+    with connect(arguments, PATIENCE_S, ONCE) as client:
         for entry in client.models():
             try:
                 text = client.metadata(entry.name, entry.version).properties.get("batch_cost", "[]")
@@ -54,7 +57,7 @@ def _of_disk(repository: Path) -> Iterator[tuple[str, str, Costs | FoveaError]]:
     given: dict[str, Any] = {"repository": repository}
     settings = Settings(**given)
     common = load_settings(settings, resolve_device(settings.device))
-    for folder in scan(repository).values():
+    for folder in scan(repository, read_config).values():
         for version in chosen_versions(folder):
             yield folder.name, str(version), _measured(folder, version, common.for_model(folder))
 

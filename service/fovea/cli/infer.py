@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydantic import ValidationError
 
+from fovea.cli.access import add_access, connect
 from fovea.cli.pictures import overlay, read_picture, save_picture, to_tensor
-from fovea.client import DEFAULT_ADDRESS, Client, ModelInfo
+from fovea.client import DEFAULT_ADDRESS, ModelInfo, Retry
 from fovea.contract.errors import InvalidRequest, NotFound, Unsupported
 from fovea.contract.model_card import Preprocessing
 
@@ -38,12 +39,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--layer", help="layer or output name of the map; default: the last one that has positions")
     parser.add_argument("--top", type=int, default=5, metavar="N", help="labels to print; default: %(default)s")
     parser.add_argument("--timeout", type=float, default=30.0, metavar="SECONDS", help="default: %(default)s")
+    add_access(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Ask once, with the map where it is wanted, and print the best labels."""
     picture = read_picture(arguments.file)
-    with Client(arguments.server, arguments.timeout) as client:
+    with connect(arguments, arguments.timeout, Retry()) as client:
         model = client.metadata(arguments.model)
         chosen = choose_map(_maps(model), arguments.layer) if arguments.attention else None
         rows = to_tensor(picture, _preprocessing(model))

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from fovea.cli.access import PATIENCE_S, add_access, connect
 from fovea.client import ONCE, Client, ModelState
 from fovea.contract.errors import FoveaError, ModelBroken
 from fovea.contract.model_card import CARD_FILE, ModelCard
@@ -48,6 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     where.add_argument("--server", metavar="ADDRESS", help="ask a running server, e.g. 127.0.0.1:8001")
     cost = "what batches cost, by rows and length; without --server each model is loaded and measured"
     parser.add_argument("--cost", action="store_true", help=cost)
+    add_access(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -55,8 +57,8 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.cost:
         from fovea.cli.costs import show_costs
 
-        return show_costs(arguments.server, arguments.repository)
-    rows = _rows_of_server(arguments.server) if arguments.server else rows_on_disk(arguments.repository)
+        return show_costs(arguments)
+    rows = _rows_of_server(arguments) if arguments.server else rows_on_disk(arguments.repository)
     console = Console(soft_wrap=True)
     console.print(_table(rows))
     for row in rows:
@@ -89,8 +91,8 @@ def _row_of_card(model: str, version: str, card: ModelCard) -> Row:
     return Row(model, version, types, _grouped(str(card.parameters)), _percent(accuracy), state="on disk")
 
 
-def _rows_of_server(address: str) -> list[Row]:
-    with Client(address, timeout_s=10.0, retry=ONCE) as client:
+def _rows_of_server(arguments: argparse.Namespace) -> list[Row]:
+    with connect(arguments, PATIENCE_S, ONCE) as client:
         return [_row_of_state(client, state) for state in client.models()]
 
 

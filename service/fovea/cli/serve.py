@@ -29,7 +29,13 @@ def variable(name: str) -> str:
 def shown_default(field: FieldInfo) -> str:
     """A field's default as people write it."""
     default = field.get_default(call_default_factory=True)
-    return "none" if default is None else str(default).lower() if isinstance(default, bool) else str(default)
+    return (
+        "none"
+        if default in (None, frozenset())
+        else str(default).lower()
+        if isinstance(default, bool)
+        else str(default)
+    )
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,13 +47,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until SIGTERM; Misconfigured tells the first setting that is wrong."""
-    given = {name: getattr(arguments, name) for name in Settings.model_fields if hasattr(arguments, name)}
-    settings = _settings(given)
+    settings = settings_of(arguments)
     require("serve", ("onnxruntime",), ("cpu", "gpu"))
     let_batches_run()
     from fovea.serving.server import serve
 
     return serve(settings)
+
+
+def settings_of(arguments: argparse.Namespace) -> Settings:
+    """The settings that flags and variables make; Misconfigured tells the first that is wrong."""
+    given = {name: getattr(arguments, name) for name in Settings.model_fields if hasattr(arguments, name)}
+    try:
+        return Settings(**given)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = str(first["loc"][0]) if first["loc"] else "settings"
+        raise Misconfigured(f"{flag(name)} ({variable(name)}): {first['msg']}, got {first['input']!r}") from error
 
 
 def let_batches_run() -> None:
@@ -65,12 +81,3 @@ def _how(name: str, field: FieldInfo) -> dict[str, Any]:
     if field.annotation is bool:
         return {"action": argparse.BooleanOptionalAction, "default": argparse.SUPPRESS}
     return {"metavar": name.rsplit("_", 1)[-1].upper(), "default": argparse.SUPPRESS}
-
-
-def _settings(given: dict[str, Any]) -> Settings:
-    try:
-        return Settings(**given)
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = str(first["loc"][0]) if first["loc"] else "settings"
-        raise Misconfigured(f"{flag(name)} ({variable(name)}): {first['msg']}, got {first['input']!r}") from error

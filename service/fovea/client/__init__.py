@@ -4,14 +4,15 @@ Any other client of the protocol works as well; this one needs no more than gRPC
 """
 
 from fovea.client.aio import AsyncClient
-from fovea.client.answers import Answer, Class, ModelInfo, ModelState, Statistics, TensorInfo, Total
+from fovea.client.answers import Answer, Class, ModelInfo, ModelState, ServerInfo, Statistics, TensorInfo, Total
 from fovea.client.blocking import Client
-from fovea.client.channels import DEFAULT_ADDRESS
+from fovea.client.channels import DEFAULT_ADDRESS, Access
 from fovea.client.retry import ONCE, Retry
 
 __all__ = [
     "DEFAULT_ADDRESS",
     "ONCE",
+    "Access",
     "Answer",
     "AsyncClient",
     "Class",
@@ -19,6 +20,7 @@ __all__ = [
     "ModelInfo",
     "ModelState",
     "Retry",
+    "ServerInfo",
     "Statistics",
     "TensorInfo",
     "Total",

@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Self, TypeVar, Unpack
+from typing import Any, Self, TypeVar, Unpack
 
 import grpc
 import grpc.aio
 from numpy.typing import ArrayLike
 
 from fovea.client import calls
-from fovea.client.answers import Answer, ModelInfo, ModelState, Statistics
+from fovea.client.answers import Answer, ModelInfo, ModelState, ServerInfo, Statistics
 from fovea.client.caller import Caller
 from fovea.client.calls import Call, InferOptions
 from fovea.client.errors import error_of
@@ -50,6 +50,10 @@ class AsyncClient(Caller):
         call = calls.infer(model, inputs, outputs, version, options)
         return await self._send(call, options.get("timeout_s"))
 
+    async def server(self) -> ServerInfo:
+        """The server's name, version and extensions."""
+        return await self._send(calls.server())
+
     async def metadata(self, model: str, version: str = "") -> ModelInfo:
         """A model's tensors and properties; the version that the server chooses where none is given."""
         return await self._send(calls.metadata(model, version))
@@ -61,6 +65,20 @@ class AsyncClient(Caller):
     async def statistics(self, model: str = "", version: str = "") -> list[Statistics]:
         """What every ready version has done, or those of one model, or one of them."""
         return await self._send(calls.statistics(model, version))
+
+    async def load(
+        self,
+        model: str,
+        config: Mapping[str, Any] | None = None,
+        files: Mapping[str, bytes] | None = None,
+        timeout_s: float | None = None,
+    ) -> None:
+        """Load or reload a model, back when it is ready; `config` is Triton's, files go by "<version>/<name>"."""
+        await self._send(calls.load(model, config, files or {}), timeout_s)
+
+    async def unload(self, model: str, timeout_s: float | None = None) -> None:
+        """Unload a model, back when its last request is answered."""
+        await self._send(calls.unload(model), timeout_s)
 
     async def ready(self, model: str = "", version: str = "") -> bool:
         """Whether the server, or a version of a model, takes requests."""

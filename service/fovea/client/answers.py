@@ -77,6 +77,15 @@ class ModelInfo:
 
 
 @dataclass(frozen=True)
+class ServerInfo:
+    """What the server tells of itself. `extensions` are the parts of the protocol that work."""
+
+    name: str
+    version: str
+    extensions: tuple[str, ...]
+
+
+@dataclass(frozen=True)
 class ModelState:
     """One version in the server's repository index."""
 
@@ -104,6 +113,8 @@ class Statistics:
     batches: int
     totals: Mapping[str, Total]
     """By the protocol's names: success, fail, queue, compute_input, compute_infer, compute_output, cache_hit, …"""
+    batch_s: Mapping[int, float]
+    """Rows of a batch -> seconds that one of that size took in the model, on average."""
 
 
 def layer_of(map_name: str) -> str:
@@ -139,6 +150,11 @@ def read_model(answer: Any) -> ModelInfo:
     return ModelInfo(answer.name, tuple(answer.versions), inputs, outputs, dict(answer.properties))
 
 
+def read_server(answer: Any) -> ServerInfo:
+    """A ServerMetadataResponse."""
+    return ServerInfo(answer.name, answer.version, tuple(answer.extensions))
+
+
 def read_index(answer: Any) -> list[ModelState]:
     """A RepositoryIndexResponse."""
     return [ModelState(entry.name, entry.version, entry.state, entry.reason) for entry in answer.models]
@@ -153,7 +169,9 @@ def _statistics(entry: Any) -> Statistics:
     stats = entry.inference_stats
     names: Sequence[str] = [field.name for field in stats.DESCRIPTOR.fields]
     totals = {name: Total(getattr(stats, name).count, getattr(stats, name).ns / 1e9) for name in names}
-    return Statistics(entry.name, entry.version, entry.inference_count, entry.execution_count, totals)
+    runs = {batch.batch_size: batch.compute_infer for batch in entry.batch_stats}
+    batch_s = {rows: run.ns / run.count / 1e9 for rows, run in runs.items() if run.count}
+    return Statistics(entry.name, entry.version, entry.inference_count, entry.execution_count, totals, batch_s)
 
 
 def _tensors(tensors: Any) -> tuple[TensorInfo, ...]:

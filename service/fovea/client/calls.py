@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypedDict, TypeVar
 
 import numpy as np
@@ -12,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from fovea import wire
 from fovea.client import answers
-from fovea.client.answers import Answer, ModelInfo, ModelState, Statistics
+from fovea.client.answers import Answer, ModelInfo, ModelState, ServerInfo, Statistics
 from fovea.client.tensors import datatype_of, to_raw
 from fovea.contract.errors import InvalidRequest
 from fovea.contract.model_card import MAP_PREFIX
@@ -80,6 +81,11 @@ def _set_options(request: Any, options: InferOptions) -> None:
         request.parameters["timeout"].int64_param = max(round(queue_timeout_s * 1e6), 1)
 
 
+def server() -> Call[ServerInfo]:
+    """ServerMetadata."""
+    return _call("ServerMetadata", _request("ServerMetadata"), answers.read_server)
+
+
 def metadata(model: str, version: str) -> Call[ModelInfo]:
     """ModelMetadata."""
     return _call("ModelMetadata", _request("ModelMetadata", name=model, version=version), answers.read_model)
@@ -88,6 +94,22 @@ def metadata(model: str, version: str) -> Call[ModelInfo]:
 def models() -> Call[list[ModelState]]:
     """RepositoryIndex."""
     return _call("RepositoryIndex", _request("RepositoryIndex"), answers.read_index)
+
+
+def load(model: str, config: Mapping[str, Any] | None, files: Mapping[str, bytes]) -> Call[None]:
+    """RepositoryModelLoad; sent once, since a second one would load the model a second time."""
+    request = _request("RepositoryModelLoad", model_name=model)
+    if config is not None:
+        request.parameters["config"].string_param = json.dumps(config)
+    for path, content in files.items():
+        request.parameters[f"file:{path}"].bytes_param = content
+    return replace(_call("RepositoryModelLoad", request, lambda _: None), may_repeat=False)
+
+
+def unload(model: str) -> Call[None]:
+    """RepositoryModelUnload."""
+    request = _request("RepositoryModelUnload", model_name=model)
+    return replace(_call("RepositoryModelUnload", request, lambda _: None), may_repeat=False)
 
 
 def statistics(model: str, version: str) -> Call[list[Statistics]]:

@@ -31,6 +31,8 @@ class Access(TypedDict, total=False):
     tls_cert: str | Path
     """TLS with a certificate of one's own (PEM), which a server may ask for; needs `tls_key`."""
     tls_key: str | Path
+    tls_name: str
+    """TLS with another name in the server's certificate than the address has."""
     token: str
     """Sent with each call as `authorization: Bearer <token>`."""
 
@@ -40,7 +42,9 @@ def open_channel(module: Any, address: str, access: Access) -> Any:
     credentials = _credentials(access)
     if credentials is None:
         return module.insecure_channel(address, OPTIONS)
-    return module.secure_channel(address, credentials, OPTIONS)
+    name = access.get("tls_name")
+    named = [("grpc.ssl_target_name_override", name)] if name else []
+    return module.secure_channel(address, credentials, [*OPTIONS, *named])
 
 
 def token_metadata(access: Access) -> tuple[tuple[str, str], ...]:
@@ -53,7 +57,7 @@ def _credentials(access: Access) -> grpc.ChannelCredentials | None:
     ca, key, cert = (_read(access.get(name)) for name in ("tls_ca", "tls_key", "tls_cert"))
     if (key is None) != (cert is None):
         raise Misconfigured("tls_cert and tls_key go together, and one of them is missing")
-    if not access.get("tls") and ca is None and cert is None:
+    if ca is None and cert is None and not (access.get("tls") or access.get("tls_name")):
         return None
     return grpc.ssl_channel_credentials(ca, key, cert)
 

@@ -7,12 +7,15 @@ from typing import Any
 import grpc
 
 from fovea.contract.errors import (
+    AlreadyExists,
     Cancelled,
     DeadlineExceeded,
     ExecutionFailed,
+    Forbidden,
     FoveaError,
     InvalidRequest,
     NotFound,
+    Unauthenticated,
     Unavailable,
     Unsupported,
 )
@@ -20,6 +23,9 @@ from fovea.contract.errors import (
 ERRORS: dict[grpc.StatusCode, type[FoveaError]] = {
     grpc.StatusCode.INVALID_ARGUMENT: InvalidRequest,
     grpc.StatusCode.NOT_FOUND: NotFound,
+    grpc.StatusCode.ALREADY_EXISTS: AlreadyExists,
+    grpc.StatusCode.UNAUTHENTICATED: Unauthenticated,
+    grpc.StatusCode.PERMISSION_DENIED: Forbidden,
     grpc.StatusCode.UNIMPLEMENTED: Unsupported,
     grpc.StatusCode.UNAVAILABLE: Unavailable,
     grpc.StatusCode.DEADLINE_EXCEEDED: DeadlineExceeded,

@@ -3,9 +3,13 @@
 FoveaError
 ├── InvalidRequest          the caller sent something that does not fit the model
 ├── NotFound                no such model or version
+├── AlreadyExists           there is one of that name
+├── Unauthenticated         the server does not know who asks
+├── Forbidden               it knows, and does not let them
 ├── Unsupported             a request for something this server does not offer
 ├── Unavailable             it exists, and cannot be had now
 │   ├── NotReady            the version is not (or no longer) ready
+│   │   └── VersionEnded    it has been let go since it was looked up: look again
 │   ├── QueueFull           the bounded queue is full
 │   └── Draining            the server is shutting down
 ├── QueueTimeout            the request's own time in the queue ran out
@@ -32,6 +36,18 @@ class NotFound(FoveaError):
     """No such model or version."""
 
 
+class AlreadyExists(FoveaError):
+    """There is one of that name."""
+
+
+class Unauthenticated(FoveaError):
+    """The server does not know who asks: no token, or a wrong one."""
+
+
+class Forbidden(FoveaError):
+    """Not to be had by those who ask, or by anybody until it is opened."""
+
+
 class Unsupported(FoveaError):
     """A request for something this server does not offer."""
 
@@ -42,6 +58,10 @@ class Unavailable(FoveaError):
 
 class NotReady(Unavailable):
     """The version is not, or no longer, ready."""
+
+
+class VersionEnded(NotReady):
+    """The version has been let go since it was looked up: look again."""
 
 
 class QueueFull(Unavailable):

@@ -133,6 +133,7 @@ class LoadedVersion:
         """
         if MAPS_FILE not in self.card.sha256 or not self.card.maps:
             raise NotFound(f"{self.name} version {self.version} has no attention maps")
+        require_whole(self.path, self.card)  # what is served may be older than the files
         outputs = (*self.card.outputs, *self.card.maps.values())
 
         def open_with(library: Path | None) -> ModelSession:

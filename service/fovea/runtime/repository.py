@@ -90,12 +90,7 @@ def scan(root: Path, read_foreign: ReadForeign = lambda _: None) -> dict[str, Mo
     Hidden, temporary and oddly named folders are passed over, and so are those without a version or a model.toml.
     `read_foreign` is asked about folders that have no model.toml.
     """
-    try:
-        entries = sorted(root.iterdir())
-    except OSError as error:
-        raise Misconfigured(tellable(f"model repository {root} cannot be read: {error.strerror}")) from error
-    paths = [entry for entry in entries if _is_model_name(entry.name) and entry.is_dir()]
-    folders = [_model_folder(path, read_foreign) for path in paths]
+    folders = [model_folder(path, read_foreign) for path in model_paths(root)]
     return {folder.name: folder for folder in folders if folder.versions or _is_configured(folder)}
 
 
@@ -103,17 +98,28 @@ def _is_configured(folder: ModelFolder) -> bool:
     return (folder.path / CHOICES_FILE).exists() or bool(folder.stated or folder.problem)
 
 
-def _is_model_name(name: str) -> bool:
-    return _MODEL_NAME.fullmatch(name) is not None and not name.endswith(_TEMPORARY)
+def model_paths(root: Path) -> list[Path]:
+    """The folders of a repository that bear a model's name, in order; Misconfigured as `scan`."""
+    try:
+        entries = sorted(root.iterdir())
+    except OSError as error:
+        raise Misconfigured(tellable(f"model repository {root} cannot be read: {error.strerror}")) from error
+    return [entry for entry in entries if is_model_name(entry.name) and entry.is_dir()]
 
 
-def _model_folder(path: Path, read_foreign: ReadForeign) -> ModelFolder:
+def model_folder(path: Path, read_foreign: ReadForeign = lambda _: None) -> ModelFolder:
+    """One model, as its folder has it."""
     versions = _versions(path)
     try:
         configured = _own_choices(path) or read_foreign(path) or Configured()
     except ModelBroken as error:
         return ModelFolder(path.name, path, versions, problem=tellable(str(error)))
     return ModelFolder(path.name, path, versions, configured.choices, stated=configured.stated)
+
+
+def is_model_name(name: str) -> bool:
+    """Whether a folder of this name may be a model: no hidden, temporary or odd one."""
+    return _MODEL_NAME.fullmatch(name) is not None and not name.endswith(_TEMPORARY)
 
 
 def _versions(path: Path) -> tuple[int, ...]:

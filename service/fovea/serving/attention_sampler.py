@@ -64,10 +64,19 @@ class AttentionSampler:
         return not self._thread.is_alive()
 
     def _run(self) -> None:
-        while (item := self._work.get()) is not None:
-            version, inputs = item
+        while self._next():
+            pass
+
+    def _next(self) -> bool:
+        """One sample; a function of its own, so that no variable keeps its version until the next one comes."""
+        item = self._work.get()
+        if item is None:
+            return False
+        version, inputs = item
+        if not version.recorder.retired:
             self._sample(version, inputs)
             self._due_s[version] = time.monotonic() + self._interval_s
+        return True
 
     def _sample(self, version: Sampled, inputs: dict[str, NDArray[Any]]) -> None:
         try:

@@ -26,6 +26,7 @@ from fovea.serving.servicer import Servicer
 
 _HEALTH_SERVICE = "grpc.health.v1.Health"
 _INFER = "ModelInfer"
+_CHANGES = ("RepositoryModelLoad", "RepositoryModelUnload")
 _REFLECTION_STREAMS = 4
 _LAST_WORD_S = 5.0
 
@@ -76,6 +77,10 @@ class GrpcServer:
         pool = ThreadPoolExecutor(settings.handler_threads, "grpc-handler")
         self._control_pool = ThreadPoolExecutor(settings.handler_threads, "grpc-control")
         """Not gRPC's own pool, whose threads health checks that send nothing and open streams may hold."""
+        self._change_pool = ThreadPoolExecutor(1, "grpc-change")
+        """Loads and unloads come one after another: those that wait their turn hold no thread."""
+        self._changes: set[Any] = set()
+        """The calls that ask for them."""
         self._server = grpc.server(pool, options=_options(settings.max_message_bytes))
         self.health = health.HealthServicer(experimental_non_blocking=True)
         self._lane: fast_lane.Lane | pooled_lane.PooledLane = self._register(settings.handler_threads)
@@ -94,11 +99,27 @@ class GrpcServer:
     def _handlers(self, lane: pooled_lane.PooledLane, threads: int) -> dict[str, grpc.RpcMethodHandler]:
         """ModelInfer's handlers wait in a pool of their own and leave the other calls their threads."""
         handlers = {rpc: lane.handler(accept) for rpc, accept in self._control().items()}
+        handlers |= {rpc: lane.handler(self._control()[rpc], self._change_pool) for rpc in _CHANGES}
         handlers[_INFER] = lane.handler(self._servicer.infer, ThreadPoolExecutor(threads, "grpc-infer"))
         return {rpc: grpc.unary_unary_rpc_method_handler(handler) for rpc, handler in handlers.items()}
 
     def _control(self) -> dict[str, fast_lane.Accept]:
-        return {rpc: partial(self._servicer.control, rpc) for rpc in self._servicer.control_rpcs}
+        accepts: dict[str, fast_lane.Accept] = {
+            rpc: partial(self._servicer.control, rpc) for rpc in self._servicer.control_rpcs
+        }
+        return accepts | {rpc: self._kept(accepts[rpc]) for rpc in _CHANGES}
+
+    def _kept(self, accept: fast_lane.Accept) -> fast_lane.Accept:
+        """The same, with the call in `_changes` for as long as it takes."""
+
+        def change(call: Any, data: bytes) -> None:
+            self._changes.add(call)
+            try:
+                accept(call, data)
+            finally:
+                self._changes.discard(call)
+
+        return change
 
     def _listen(self, settings: GrpcSettings) -> int:
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
@@ -110,20 +131,29 @@ class GrpcServer:
     def start(self) -> None:
         """Answer calls."""
         if self.slow_reason is None:
-            control = {wire.path(rpc): self._in_pool(accept) for rpc, accept in self._control().items()}
+            control = {wire.path(rpc): self._in_pool(rpc, accept) for rpc, accept in self._control().items()}
             self._lane = fast_lane.start(self._server, {**control, wire.path(_INFER): self._servicer.infer})
         else:
             self._server.start()
 
-    def _in_pool(self, accept: fast_lane.Accept) -> fast_lane.Accept:
+    def _in_pool(self, rpc: str, accept: fast_lane.Accept) -> fast_lane.Accept:
+        pool = self._change_pool if rpc in _CHANGES else self._control_pool
+
         def submit(call: Any, data: bytes) -> None:
-            self._control_pool.submit(accept, call, data)
+            if pool is self._change_pool:
+                self._changes.add(call)
+            pool.submit(accept, call, data)
 
         return submit
 
     def unanswered(self) -> Sequence[OpenCall]:
-        """The calls whose request has been taken in and whose answer has not been sent."""
-        return self._lane.unanswered()
+        """The calls whose request has been taken in and whose answer has not been sent, but loads and unloads."""
+        return [call for call in self._lane.unanswered() if call not in self._changes]
+
+    def refuse_changes(self) -> None:
+        """Answer the loads and unloads that are going on or wait their turn: nobody waits for models any more."""
+        for call in self._changes.copy():
+            call.refuse(grpc.StatusCode.UNAVAILABLE, "the server is shutting down")
 
     def set_serving(self, services: dict[str, bool]) -> None:
         """Tell the health service, per name."""

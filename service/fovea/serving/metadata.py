@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fovea import __version__
 from fovea.contract.model_card import TensorSpec
-from fovea.serving.models import ModelEntry, ServedVersion, VersionState
+from fovea.serving.models import ModelEntry, VersionState
+from fovea.serving.served_version import ServedVersion
 from fovea.serving.statistics import BatchTotals, Total, VersionTotals
-from fovea.serving.triton_config import BACKEND, PLATFORM
+from fovea.serving.triton_fields import BACKEND, PLATFORM
 from fovea.wire import enum_number, message
 
 EXTENSIONS = ("classification", "model_configuration", "binary_tensor_data", "parameters", "statistics")
@@ -140,7 +141,7 @@ def _fill_total(target: Any, total: Total) -> None:
     target.count, target.ns = total.count, total.ns
 
 
-def repository_index(entries: dict[str, ModelEntry], *, only_ready: bool) -> Any:
+def repository_index(entries: Mapping[str, ModelEntry], *, only_ready: bool) -> Any:
     """RepositoryIndexResponse: every version the policy chose, with the reason where it is not ready."""
     response = message("RepositoryIndexResponse")()
     for name, entry in sorted(entries.items()):

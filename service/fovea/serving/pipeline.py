@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from math import inf
 from queue import Empty, SimpleQueue
 
-from fovea.contract.errors import Cancelled, DeadlineExceeded, Draining, QueueFull, QueueTimeout
+from fovea.contract.errors import Cancelled, DeadlineExceeded, QueueFull, QueueTimeout, VersionEnded
 from fovea.serving.batcher import BatchPolicy, Request, Taken, drop_dead, take_batch
 from fovea.serving.worker import Observer, Worker, Workshop, fail
 
@@ -58,7 +58,7 @@ class Pipeline:
             return not self._waiting and not self._in_hand
 
     def submit(self, request: Request) -> None:
-        """Admit a request; QueueFull or Draining where it cannot be."""
+        """Admit a request; QueueFull or VersionEnded where it cannot be."""
         if self._may_wait_long(request):
             request.reply.watch()
         with self._lock:
@@ -85,7 +85,7 @@ class Pipeline:
 
     def _turn_away(self) -> None:
         if self._closed:
-            raise Draining("the server is shutting down")
+            raise VersionEnded("this version has been let go")
         load = f"{len(self._waiting)} requests of {self._waiting_bytes / _MB:.1f} MB wait"
         raise QueueFull(f"queue full: {load}, the limit is {self._limit.requests} and {self._limit.bytes // _MB} MB")
 

@@ -6,8 +6,10 @@ import logging
 import os
 import signal
 import socket
+import threading
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import Future
 from pathlib import Path
 from types import FrameType
 from typing import TypeVar
@@ -22,14 +24,17 @@ from fovea.serving.attention_sampler import AttentionSampler
 from fovea.serving.grpc_server import GrpcServer, GrpcSettings, OpenCall
 from fovea.serving.kernel_words import kernel_words
 from fovea.serving.logs import set_up_logs
-from fovea.serving.models import BatchDefaults, Models
+from fovea.serving.model_control import ControlSettings, ModelControl
+from fovea.serving.models import Models
 from fovea.serving.pipeline import QueueLimit
 from fovea.serving.rest.app import RestLimits
 from fovea.serving.rest.server import RestServer, RestSettings
+from fovea.serving.served_version import BatchDefaults
 from fovea.serving.servicer import Servicer
 from fovea.serving.settings import Settings
 from fovea.serving.status import status_table
 from fovea.serving.telemetry import Telemetry
+from fovea.serving.version_loader import VersionLoader
 from fovea.wire import SERVICE
 
 log = logging.getLogger(__name__)
@@ -38,6 +43,8 @@ _MB = 1024 * 1024
 _DRAIN_POLL_S = 0.01
 _LAST_GRACE_S = 0.5
 _SAMPLE_PATIENCE_S = 5.0
+_LOADED = b"\0"
+"""No signal has this number."""
 
 
 class Server:
@@ -51,8 +58,10 @@ class Server:
         defaults = BatchDefaults(
             settings.queue_delay_ms / 1e3, QueueLimit(settings.max_queue, settings.max_queue_mb * _MB)
         )
-        self.models = Models(load_settings(settings, self.device), defaults, self._telemetry, self._sampler)
-        self._servicer = Servicer(self.models, self._telemetry, status_table(settings.status_codes))
+        self.models = Models()
+        loader = VersionLoader(load_settings(settings, self.device), defaults, self._telemetry, self._sampler)
+        self._control = ModelControl(_control_settings(settings), self.models, loader, self._tell)
+        self._servicer = Servicer(self.models, self._control, self._telemetry, status_table(settings.status_codes))
         self.grpc = GrpcServer(_grpc_settings(settings), self._servicer)
         self.metrics = _listening(
             "metrics", settings.metrics_port, lambda port: self._telemetry.serve(settings.host, port)
@@ -66,10 +75,15 @@ class Server:
         )
 
     def load(self) -> None:
-        """Load the repository; Misconfigured where it cannot be read."""
-        self.models.load(self._settings.repository, lambda name, ready: self.grpc.set_serving({name: ready}))
-        self._servicer.ready = True
-        self.grpc.set_serving({"": True, SERVICE: True})
+        """Load the models to start with; Misconfigured where the repository cannot be read."""
+        self._control.start()
+        self._servicer.ready = not self._servicer.stopping
+        self._tell("", True)
+        self._tell(SERVICE, True)
+
+    def _tell(self, name: str, serving: bool) -> None:
+        """Tell the health service of a model, of the service, or of all ("")."""
+        self.grpc.set_serving({name: serving and not self._servicer.stopping})
 
     def ready_line(self) -> str:
         """What is up, where: one line."""
@@ -85,36 +99,49 @@ class Server:
         )
 
     def stop(self) -> bool:
-        """Not ready first, then nothing new, then wait for what is in flight, then end.
+        """Not ready first, after `drain_delay` nothing new, then wait for what is in flight, then end.
 
         False where something still runs, and the process must end without it.
         """
-        self._servicer.ready, self._servicer.draining = False, True
-        self.grpc.set_serving({"": False, SERVICE: False} | dict.fromkeys(self.models.entries, False))
-        until_s, unanswered = time.monotonic() + self._settings.drain_s, self._unanswered()
-        while not (self.models.quiet and all(call.over for call in unanswered)) and time.monotonic() < until_s:
-            time.sleep(_DRAIN_POLL_S)
+        self._look_away()
+        self._servicer.draining = True
+        self._drain(time.monotonic() + self._settings.drain_timeout)
         self.grpc.stop(_LAST_GRACE_S)
         self.rest.stop(_LAST_GRACE_S)
         self.metrics.stop()
-        quiet = self.models.quiet
+        quiet = self._control.stop() and self.models.quiet
         if quiet:
             self.models.close()
+        self._control.close()
         return self._sampler.close(_SAMPLE_PATIENCE_S) and quiet
 
-    def _unanswered(self) -> list[OpenCall]:
-        return [*self.grpc.unanswered(), *self.rest.unanswered()]
+    def _look_away(self) -> None:
+        """Tell everyone to go elsewhere, begin no change of models, and serve those who have not heard yet."""
+        was_ready, self._servicer.ready, self._servicer.stopping = self._servicer.ready, False, True
+        self.grpc.set_serving({"": False, SERVICE: False} | dict.fromkeys(self.models.entries, False))
+        self._control.stop()
+        self.grpc.refuse_changes()
+        self.rest.refuse_changes()
+        time.sleep(self._settings.drain_delay if was_ready else 0)
+
+    def _drain(self, until_s: float) -> None:
+        unanswered = [*self.grpc.unanswered(), *self.rest.unanswered()]
+        while not (self.models.quiet and all(call.over for call in unanswered)) and time.monotonic() < until_s:
+            time.sleep(_DRAIN_POLL_S)
 
 
 def serve(settings: Settings) -> int:
     """Serve until SIGTERM or SIGINT; the process's exit status. Misconfigured where it cannot start."""
     set_up_logs(settings.log_level)
-    signals = _signals()
+    signals, wake = _signals()
     server = Server(settings)
+    loaded = _begin(server.load)
+    loaded.add_done_callback(lambda _: wake.send(_LOADED))
     try:
-        server.load()
-        print(server.ready_line(), flush=True)
-        signals.recv(1)
+        if signals.recv(1) == _LOADED:
+            loaded.result()
+            print(server.ready_line(), flush=True)
+            signals.recv(1)
         log.info("draining")
     finally:
         clean = server.stop()
@@ -125,15 +152,31 @@ def serve(settings: Settings) -> int:
     return 0
 
 
-def _signals() -> socket.socket:
-    """A socket that gets a byte for each SIGTERM and SIGINT; asked twice, the process ends at once.
+def _begin(work: Callable[[], None]) -> Future[None]:
+    """Run on a thread that nobody has to wait for."""
+    done: Future[None] = Future()
+
+    def run() -> None:
+        try:
+            work()
+        except BaseException as error:
+            done.set_exception(error)
+        else:
+            done.set_result(None)
+
+    threading.Thread(target=run, daemon=True, name="start").start()
+    return done
+
+
+def _signals() -> tuple[socket.socket, socket.socket]:
+    """A socket that gets a byte for each SIGTERM and SIGINT, and its other end; asked twice, the process ends at once.
 
     The interpreter writes the byte in the signal handler itself. A lock or a queue, waited for here, could miss a
     signal that arrives between the interpreter's last look and the wait.
     """
     read, write = socket.socketpair()
     write.setblocking(False)
-    signal.set_wakeup_fd(write.detach())
+    signal.set_wakeup_fd(write.fileno())
     asked: list[int] = []
 
     def end(number: int, _frame: FrameType | None) -> None:
@@ -143,7 +186,7 @@ def _signals() -> socket.socket:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, end)
-    return read
+    return read, write
 
 
 def _listening(what: str, port: int, listen: Callable[[int], T]) -> T:
@@ -187,3 +230,9 @@ def _rest_settings(settings: Settings, port: int) -> RestSettings:
 
 def _everyone(_rpc: str, _headers: Mapping[str, str]) -> None:
     """Who may call: everyone."""
+
+
+def _control_settings(settings: Settings) -> ControlSettings:
+    return ControlSettings(
+        settings.repository, settings.control_mode, settings.poll_s, settings.load_models, settings.drain_timeout
+    )

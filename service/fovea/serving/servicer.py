@@ -9,11 +9,14 @@ from typing import Any, Protocol
 
 import grpc
 
-from fovea.contract.errors import Draining, FoveaError, InvalidRequest, NotFound, NotReady, Unsupported
+from fovea.contract.errors import Draining, FoveaError, InvalidRequest, NotFound, NotReady, Unsupported, VersionEnded
 from fovea.serving import metadata
 from fovea.serving.batcher import Request, Tensors
 from fovea.serving.codec import Decoded, parse
-from fovea.serving.models import Models, ServedVersion
+from fovea.serving.model_control import ModelControl
+from fovea.serving.model_order import load_order, name_to_unload
+from fovea.serving.models import Models
+from fovea.serving.served_version import ServedVersion
 from fovea.serving.status import status_of
 from fovea.serving.telemetry import Telemetry
 from fovea.serving.worker import outcome_of
@@ -72,17 +75,23 @@ StatusTable = Mapping[type[FoveaError], grpc.StatusCode]
 class Servicer:
     """Every RPC of the service over one table of models."""
 
-    def __init__(self, models: Models, telemetry: Telemetry, table: StatusTable) -> None:
-        self._models, self._telemetry, self._table = models, telemetry, table
+    def __init__(self, models: Models, control: ModelControl, telemetry: Telemetry, table: StatusTable) -> None:
+        self._models, self._model_control = models, control
+        self._telemetry, self._table = telemetry, table
         self._control = self._control_answers()
         self.ready = False
         """Set by the server: models are loaded and no shutdown has begun."""
+        self.stopping = False
+        """A shutdown has begun: no model is said to be ready, all still answer."""
         self.draining = False
+        """New requests are refused."""
 
     def infer(self, call: Call, data: bytes) -> None:
         """ModelInfer: admit the request or refuse it; never raises, never blocks."""
         try:
             self._admit(call, data)
+        except VersionEnded:  # swapped since it was looked up: its successor is in the table
+            self.infer(call, data)
         except Exception as error:
             log.debug("refused: %s", error)
             call.refuse(*status_of(error, self._table))
@@ -97,6 +106,8 @@ class Servicer:
             request = self._request(call, served, message_in, arrived_s)
             rows = request.rows
             served.pipeline.submit(request)
+        except VersionEnded:
+            raise
         except FoveaError as error:
             served.requests(outcome_of(error), [time.monotonic() - arrived_s], rows)
             raise
@@ -147,6 +158,8 @@ class Servicer:
             "ModelConfig": lambda request: metadata.model_config(self._served(request)),
             "ModelStatistics": self._model_statistics,
             "RepositoryIndex": self._repository_index,
+            "RepositoryModelLoad": self._load_model,
+            "RepositoryModelUnload": self._unload_model,
         }
 
     def _served(self, request: Any) -> ServedVersion:
@@ -154,7 +167,7 @@ class Servicer:
 
     def _model_ready(self, request: Any) -> Any:
         _, entry = self._models.entry(request.name, request.version)
-        return message("ModelReadyResponse")(ready=entry.served is not None and not self.draining)
+        return message("ModelReadyResponse")(ready=entry.served is not None and not self.stopping)
 
     def _model_metadata(self, request: Any) -> Any:
         return metadata.model_metadata(self._served(request), self._models.ready_versions(request.name))
@@ -173,3 +186,11 @@ class Servicer:
         if request.repository_name:
             raise Unsupported(f"there is one repository and it has no name, received '{request.repository_name}'")
         return metadata.repository_index(self._models.entries, only_ready=request.ready)
+
+    def _load_model(self, request: Any) -> Any:
+        self._model_control.load(load_order(request))
+        return message("RepositoryModelLoadResponse")()
+
+    def _unload_model(self, request: Any) -> Any:
+        self._model_control.unload(name_to_unload(request))
+        return message("RepositoryModelUnloadResponse")()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 
 class Settings(BaseSettings):
@@ -15,6 +15,20 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="FOVEA_", frozen=True, extra="forbid")
 
     repository: Path = Field(Path("exported_models"), description="Folder of models: <model>/<version>/model.onnx.")
+    control_mode: Literal["none", "poll", "explicit"] = Field(
+        "none",
+        description="What makes models come and go. none: they are loaded at start. poll: changes of the repository "
+        "are followed. explicit: callers load and unload them (see open_rpcs).",
+    )
+    poll_s: float = Field(
+        5.0,
+        gt=0,
+        le=86_400,
+        description="With poll: seconds between looks. A change is followed once two looks see the same files.",
+    )
+    load_models: Annotated[frozenset[str], NoDecode] = Field(
+        frozenset(), description="With explicit: models to load at start, with commas between; * loads every one."
+    )
     host: str = Field(
         "127.0.0.1",
         description="Address to listen on. 0.0.0.0 opens the server to the network: it has no password yet.",
@@ -67,8 +81,16 @@ class Settings(BaseSettings):
         ge=1,
         description="Most open HTTP connections; each holds a file descriptor, of which gRPC needs some too.",
     )
-    drain_s: float = Field(
-        30.0, ge=0, description="On SIGTERM, how long requests in flight may take to finish before they are cancelled."
+    drain_delay: float = Field(
+        0.0,
+        ge=0,
+        description="On SIGTERM, seconds to go on serving after readiness is false, for balancers to look away; in "
+        "Kubernetes 5. A second SIGTERM ends the process at once.",
+    )
+    drain_timeout: float = Field(
+        30.0,
+        ge=0,
+        description="On SIGTERM, seconds that requests in flight may then take to finish before they are cancelled.",
     )
     status_codes: Literal["triton", "grpc"] = Field(
         "triton",
@@ -101,3 +123,8 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least important log line that is written. debug names every refused request."
     )
+
+    @field_validator("load_models", mode="before")
+    @classmethod
+    def _split_at_commas(cls, value: Any) -> Any:
+        return [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value

@@ -8,10 +8,12 @@ from collections.abc import Mapping
 import grpc
 
 from fovea.contract.errors import (
+    AlreadyExists,
     Cancelled,
     DeadlineExceeded,
     ExecutionFailed,
     ExportFailed,
+    Forbidden,
     FoveaError,
     InvalidRequest,
     Misconfigured,
@@ -19,6 +21,7 @@ from fovea.contract.errors import (
     NotFound,
     QueueFull,
     QueueTimeout,
+    Unauthenticated,
     Unavailable,
     Unsupported,
 )
@@ -30,6 +33,9 @@ STATUS: dict[type[FoveaError], grpc.StatusCode] = {
     FoveaError: grpc.StatusCode.INTERNAL,
     InvalidRequest: grpc.StatusCode.INVALID_ARGUMENT,
     NotFound: grpc.StatusCode.NOT_FOUND,
+    AlreadyExists: grpc.StatusCode.ALREADY_EXISTS,
+    Unauthenticated: grpc.StatusCode.UNAUTHENTICATED,
+    Forbidden: grpc.StatusCode.PERMISSION_DENIED,
     Unsupported: grpc.StatusCode.UNIMPLEMENTED,
     Unavailable: grpc.StatusCode.UNAVAILABLE,
     QueueFull: grpc.StatusCode.UNAVAILABLE,

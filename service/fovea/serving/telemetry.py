@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -97,6 +98,11 @@ class ModelLabels:
         """The labels of every series of the version."""
         return (self.model, self.version, self.attention)
 
+    @property
+    def facts(self) -> tuple[str, ...]:
+        """What the version's info tells besides."""
+        return (self.kernels, self.kernels_cause, self.provider, self.sha256)
+
 
 class Telemetry:
     """All metrics of one server, in a registry of their own."""
@@ -106,6 +112,9 @@ class Telemetry:
         self.registry = CollectorRegistry()
         self._metrics = {name: _make(name, metric, self.registry) for name, metric in METRICS.items()}
         self._metrics["fovea_server_info"].labels(__version__).set(1)
+        self._recorders: dict[tuple[str, ...], Recorder] = {}
+        """(model, version) -> who writes its series."""
+        self._lock = threading.Lock()
         self._stray = self._metrics["fovea_requests_total"].labels(*UNKNOWN_MODEL, "invalid")
 
     def stray_request(self) -> None:
@@ -120,9 +129,36 @@ class Telemetry:
         """A version that is known and cannot be served."""
         self._metrics["fovea_model_ready"].labels(model, version, attention).set(0)
 
+    def forget(self, model: str, version: str) -> None:
+        """A version that is known no more: take its series away."""
+        _remove(self._metrics, model=model, version=version)
+
     def recorder(self, labels: ModelLabels, waiting: Callable[[], int]) -> Recorder:
-        """The recorder of one version; `waiting` is asked at every scrape."""
-        return Recorder(self._metrics, labels, waiting)
+        """The recorder of one version; `waiting` is asked at every scrape.
+
+        Where the version is being served already, from other files, the new one goes on with its series.
+        """
+        with self._lock:
+            if labels.common[:2] not in self._recorders:  # what it got while it was not ready has no type
+                self.forget(labels.model, labels.version)
+            recorder = Recorder(self._metrics, labels, waiting, self._lock)
+            self._recorders[labels.common[:2]] = recorder
+        return recorder
+
+    def retire(self, recorder: Recorder) -> None:
+        """Take a version's series away; those that a newer recorder of the same version goes on with stay."""
+        labels = recorder.labels
+        with self._lock:
+            recorder.retired = True
+            newer = self._recorders[labels.common[:2]]
+            if newer is recorder:
+                del self._recorders[labels.common[:2]]
+                self.forget(labels.model, labels.version)
+                return
+            if newer.labels.attention != labels.attention:
+                _remove(self._metrics, model=labels.model, version=labels.version, attention=labels.attention)
+            elif newer.labels.facts != labels.facts:
+                self._metrics["fovea_model_info"].remove(*labels.common, *labels.facts)
 
     def serve(self, host: str, port: int) -> MetricsServer:
         """Answer /metrics; OSError where the port is taken."""
@@ -153,8 +189,11 @@ def _make(name: str, metric: Metric, registry: CollectorRegistry) -> Any:
 class Recorder:
     """Writes one version's series. Its children are looked up here, once, and not per request."""
 
-    def __init__(self, metrics: Mapping[str, Any], labels: ModelLabels, waiting: Callable[[], int]) -> None:
-        self._metrics, self._labels = metrics, labels
+    def __init__(
+        self, metrics: Mapping[str, Any], labels: ModelLabels, waiting: Callable[[], int], lock: threading.Lock
+    ) -> None:
+        self._metrics, self.labels, self._lock = metrics, labels, lock
+        self.retired = False
         common = labels.common
         self._duration = {o: metrics["fovea_request_duration_seconds"].labels(*common, o) for o in EVERY_OUTCOME}
         self._requests = {o: metrics["fovea_requests_total"].labels(*common, o) for o in EVERY_OUTCOME}
@@ -167,15 +206,14 @@ class Recorder:
         self._padding = metrics["fovea_padding_ratio"].labels(*common)
         metrics["fovea_waiting_requests"].labels(*common).set_function(waiting)
         metrics["fovea_model_ready"].labels(*common).set(1)
-        facts = (labels.kernels, labels.kernels_cause, labels.provider, labels.sha256)
-        metrics["fovea_model_info"].labels(*common, *facts).set(1)
+        metrics["fovea_model_info"].labels(*common, *labels.facts).set(1)
         self._ops: dict[tuple[str, str], Any] = {}
 
     def batch_cost(self, points: Iterable[tuple[int | None, int, float]]) -> None:
         """What batches cost at warm-up: length, rows, seconds."""
         metric = self._metrics["fovea_batch_cost_seconds"]
         for length, rows, seconds in points:
-            metric.labels(*self._labels.common, str(rows), "" if length is None else str(length)).set(seconds)
+            metric.labels(*self.labels.common, str(rows), "" if length is None else str(length)).set(seconds)
 
     def batch(self, record: BatchRecord, queue_s: Sequence[float]) -> None:
         """A batch ran."""
@@ -206,17 +244,19 @@ class Recorder:
 
     def _op(self, op: str, kernels: str) -> Any:
         """The operator's series; None for a function of somebody else's."""
-        model, version, _ = self._labels.common
-        attention = self._labels.attention_of_op.get(op)
+        model, version, _ = self.labels.common
+        attention = self.labels.attention_of_op.get(op)
         if attention is None:
             return None
         metric = self._metrics["fovea_attention_op_seconds"]
-        child = self._ops[op, kernels] = metric.labels(model, version, attention, op, kernels)
+        with self._lock:
+            if self.retired:  # a sample that ended late must not bring the series back
+                return None
+            child = self._ops[op, kernels] = metric.labels(model, version, attention, op, kernels)
         return child
 
-    def remove(self) -> None:
-        """Take every series of the version away."""
-        model, version, _ = self._labels.common
-        for name, metric in self._metrics.items():
-            if "model" in METRICS[name].labels:
-                metric.remove_by_labels({"model": model, "version": version})
+
+def _remove(metrics: Mapping[str, Any], **labels: str) -> None:
+    for name, metric in metrics.items():
+        if labels.keys() <= set(METRICS[name].labels):
+            metric.remove_by_labels(labels)

@@ -21,6 +21,7 @@ from fovea.contract.errors import (
     NotReady,
     QueueFull,
     QueueTimeout,
+    VersionEnded,
 )
 from fovea.serving.batcher import Request, Tensors, is_late
 
@@ -33,6 +34,7 @@ _OUTCOMES: dict[type[FoveaError], Outcome] = {
     QueueFull: "rejected",
     Draining: "rejected",
     NotReady: "rejected",
+    VersionEnded: "rejected",
     QueueTimeout: "deadline",
     DeadlineExceeded: "deadline",
     Cancelled: "cancelled",

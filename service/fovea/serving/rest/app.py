@@ -39,6 +39,7 @@ _JSON_LENGTH = "Inference-Header-Content-Length"
 _ENCODING = "Content-Encoding"
 _QUICK = frozenset({"ServerLive", "ServerReady", "ServerMetadata", "ModelReady"})
 """RPCs that are answered on the event loop: probes must not wait behind the loading of a model."""
+_CHANGES = ("RepositoryModelLoad", "RepositoryModelUnload")
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,10 @@ class RestApp:
         self._bodies = BodyReader(limits.body_bytes, limits.all_bodies_bytes)
         self._bulk = ThreadPoolExecutor(2, "rest-bulk")
         self._control = ThreadPoolExecutor(8, "rest-control")
+        self._change = ThreadPoolExecutor(1, "rest-change")
+        """Loads and unloads come one after another: those that wait their turn hold no thread."""
+        self.changes: set[RestCall] = set()
+        """The calls that ask for them."""
         self.open_calls: set[RestCall] = set()
         """Requests that the servicer has, or whose answers are on their way."""
         handlers: dict[Any, Any] = {
@@ -106,15 +111,24 @@ class RestApp:
         self._admit(rpc, request.headers)
         if rpc not in self._servicer.control_rpcs:
             raise HTTPException(501, f"this server has no {rpc}")
-        call = RestCall()
-        data = asked.SerializeToString()
-        if rpc in _QUICK:
-            self._servicer.control(rpc, call, data)
-        else:
-            self._control.submit(self._servicer.control, rpc, call, data)
-        answer = shape(message(f"{rpc}Response").FromString(await call.answer), request.path_params)
+        answered = await self._controlled(rpc, asked.SerializeToString())
+        answer = shape(message(f"{rpc}Response").FromString(answered), request.path_params)
         well = answer.get("live", answer.get("ready", True)) if isinstance(answer, dict) else True
         return _json(answer, 200 if well else 503)
+
+    async def _controlled(self, rpc: str, data: bytes) -> bytes:
+        call = RestCall()
+        if rpc in _QUICK:
+            self._servicer.control(rpc, call, data)
+        elif rpc not in _CHANGES:
+            self._control.submit(self._servicer.control, rpc, call, data)
+        else:
+            self.changes.add(call)
+            self._change.submit(self._servicer.control, rpc, call, data)
+        try:
+            return await call.answer
+        finally:
+            self.changes.discard(call)
 
     async def _infer(self, request: Request) -> Response:
         self._admit("ModelInfer", request.headers)

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
+from fovea.contract.errors import Draining
 from fovea.serving.rest.app import Admit, RestApp, RestLimits
 from fovea.serving.rest.connection import Connection
 from fovea.serving.servicer import Servicer
+from fovea.serving.status import status_of
 
 if TYPE_CHECKING:
     from fovea.serving.rest.calls import RestCall
@@ -60,6 +62,11 @@ class RestServer:
     def unanswered(self) -> list[RestCall]:
         """The requests that have been taken in and whose answers have not been read."""
         return list(self._app.open_calls)
+
+    def refuse_changes(self) -> None:
+        """Answer the loads and unloads that are going on or wait their turn: nobody waits for models any more."""
+        for call in self._app.changes.copy():
+            call.refuse(*status_of(Draining("the server is shutting down")))
 
     def stop(self, grace_s: float) -> None:
         """Refuse new connections, give those in use `grace_s`, and return when all have ended."""

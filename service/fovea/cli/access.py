@@ -1,0 +1,54 @@
+"""How a command reaches a server: its address, TLS and a token, the same flags for all of them."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Container
+from pathlib import Path
+
+from fovea.client import DEFAULT_ADDRESS, Access, Client, Retry
+from fovea.contract.errors import Misconfigured
+
+TOKEN_FILE_VARIABLE = "FOVEA_TOKEN_FILE"
+PATIENCE_S = 10.0
+"""Longest wait for an answer, of commands that have no flag for it."""
+
+FLAGS: dict[str, str] = {
+    "tls_ca": "TLS; the certificate (PEM) of the authority that signed the server's, or the server's own",
+    "tls_name": "the name in the server's certificate, where it is not the address's",
+    "tls_cert": "TLS with a certificate (PEM) of one's own, where the server asks for one",
+    "tls_key": "the key (PEM) of that certificate",
+    "token_file": f"file whose first line is the token that the server asks for [{TOKEN_FILE_VARIABLE}]",
+}
+
+
+def add_access(parser: argparse.ArgumentParser, known: Container[str] = ()) -> None:
+    """The flags of a secured server, but for those that the parser has already."""
+    parser.add_argument("--tls", action="store_true", help="TLS; the server's certificate is known to this machine")
+    for name, words in FLAGS.items():
+        if name not in known:
+            flag = "--" + name.replace("_", "-")
+            parser.add_argument(flag, dest=name, metavar=name.rsplit("_", 1)[-1].upper(), help=words)
+
+
+def connect(arguments: argparse.Namespace, timeout_s: float, retry: Retry) -> Client:
+    """A client of the server that the flags name; Misconfigured where a file of theirs cannot be read."""
+    return Client(arguments.server or DEFAULT_ADDRESS, timeout_s, retry, **_access(arguments))
+
+
+def _access(arguments: argparse.Namespace) -> Access:
+    given = {name: getattr(arguments, name, None) for name in ("tls", "tls_ca", "tls_name", "tls_cert", "tls_key")}
+    token_file = getattr(arguments, "token_file", None) or os.environ.get(TOKEN_FILE_VARIABLE)
+    token = {"token": _token(Path(token_file))} if token_file else {}
+    return {**{name: value for name, value in given.items() if value}, **token}  # type: ignore[typeddict-item]
+
+
+def _token(path: Path) -> str:
+    try:
+        lines = path.read_text("utf-8").split()
+    except (OSError, ValueError) as error:
+        raise Misconfigured(f"token file {path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
+    if not lines:
+        raise Misconfigured(f"token file {path} is empty")
+    return lines[0]

@@ -1,0 +1,165 @@
+"""What `fovea doctor` looks at where a server would run: versions, machine, device, kernels, ports, every model."""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+import socket
+import time
+from collections.abc import Iterator
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import onnxruntime
+
+from fovea.cli.findings import Finding, costs
+from fovea.client import Client
+from fovea.contract.errors import FoveaError, Misconfigured
+from fovea.runtime.attention_share import attention_share
+from fovea.runtime.device import cuda_obstacle, resolve_device
+from fovea.runtime.kernel_library import kernels_on_offer
+from fovea.runtime.loading import LoadedVersion, LoadSettings, load_version
+from fovea.runtime.processor import this_processor
+from fovea.runtime.repository import ModelFolder, chosen_versions, scan
+from fovea.serving import fast_lane
+from fovea.serving.server import load_settings
+from fovea.serving.settings import Settings
+from fovea.serving.triton_config import read_config
+
+PACKAGES = ("fovea", "onnxruntime", "onnxruntime-gpu", "grpcio", "protobuf", "numpy", "pydantic")
+_MEMORY = {"memory_mb": "MemTotal", "memory_free_mb": "MemAvailable"}
+
+
+def checkup(settings: Settings) -> Iterator[Finding]:
+    """Everything that can be found out without starting the server."""
+    yield from _versions()
+    yield from _machine()
+    yield from _device(settings)
+    yield from _kernels(settings)
+    yield from _server(settings)
+    yield from _models(settings)
+
+
+def _versions() -> Iterator[Finding]:
+    yield Finding("versions", "python", platform.python_version())
+    for package in PACKAGES:
+        try:
+            yield Finding("versions", package, version(package))
+        except PackageNotFoundError:  # one of the two wheels of ONNX Runtime is enough
+            continue
+
+
+def _machine() -> Iterator[Finding]:
+    processor = this_processor()
+    yield Finding("machine", "system", f"{platform.system()} {platform.release()} {platform.machine()}")
+    yield Finding("machine", "processor", processor.name)
+    yield Finding("machine", "instruction_set", processor.instruction_set)
+    yield Finding("machine", "cores", len(os.sched_getaffinity(0)))
+    facts = _meminfo(Path("/proc/meminfo"))
+    for name, field in _MEMORY.items():
+        yield Finding("machine", name, facts.get(field))
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    yield Finding("machine", "open_files_limit", soft)
+    yield Finding("machine", "open_files_limit_at_most", hard)
+
+
+def _meminfo(path: Path) -> dict[str, int]:
+    """Megabytes by name; empty where the system does not tell."""
+    try:
+        lines = path.read_text().splitlines()
+    except OSError:
+        return {}
+    return {name: int(rest.split()[0]) // 1024 for name, _, rest in (line.partition(":") for line in lines)}
+
+
+def _device(settings: Settings) -> Iterator[Finding]:
+    yield Finding("device", "providers", onnxruntime.get_available_providers())
+    yield Finding("device", "gpu", cuda_obstacle(0) or "usable")
+    try:
+        yield Finding("device", "chosen", str(resolve_device(settings.device)))
+    except Misconfigured as error:
+        yield Finding("device", "chosen", str(error), wrong=True)
+
+
+def _kernels(settings: Settings) -> Iterator[Finding]:
+    yield Finding("kernels", "mode", settings.kernels)
+    try:
+        offer = kernels_on_offer(settings.kernels, settings.kernel_library)
+    except Misconfigured as error:
+        yield Finding("kernels", "library", str(error), wrong=True)
+        return
+    if isinstance(offer, Path):
+        yield Finding("kernels", "library", str(offer))
+        yield Finding("kernels", "code_path", this_processor().kernel_code(os.environ))
+    else:
+        yield Finding("kernels", "library", offer.reason)
+
+
+def _server(settings: Settings) -> Iterator[Finding]:
+    obstacle = fast_lane.obstacle() if settings.fast_lane else "turned off"
+    yield Finding("server", "fast_lane", obstacle or "possible")
+    running = settings.grpc_port > 0 and _answers(f"{settings.host}:{settings.grpc_port}")
+    for name in ("grpc_port", "http_port", "metrics_port"):
+        yield _port(settings.host, name, getattr(settings, name), running)
+
+
+def _answers(address: str) -> bool:
+    with Client(address, timeout_s=2.0) as client:
+        return client.healthy()
+
+
+def _port(host: str, name: str, port: int, running: bool) -> Finding:
+    """A port that another program has is wrong; that of a server that is running is not."""
+    try:
+        with socket.socket() as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind((host, port))
+    except OSError as error:
+        text = f"{port}: a server is running" if running else f"{host}:{port}: {error.strerror}"
+        return Finding("server", name, text, wrong=not running)
+    return Finding("server", name, f"{port}: free" if port else "any that is free")
+
+
+def _models(settings: Settings) -> Iterator[Finding]:
+    try:
+        folders = scan(settings.repository, read_config)
+    except Misconfigured as error:
+        yield Finding("models", "repository", str(error), wrong=True)
+        return
+    yield Finding("models", "repository", str(settings.repository.resolve()))
+    yield Finding("models", "models", list(folders))
+    try:
+        loading = load_settings(settings, resolve_device(settings.device))
+    except Misconfigured as error:  # the device or the kernels, of which it is told above
+        yield Finding("models", "tried", f"no: {error}")
+        return
+    for folder in folders.values():
+        for number in chosen_versions(folder):
+            yield from _version(folder, number, loading)
+
+
+def _version(folder: ModelFolder, number: int, loading: LoadSettings) -> Iterator[Finding]:
+    topic = f"{folder.name} {number}"
+    if folder.problem:
+        yield Finding(topic, "state", folder.problem, wrong=True)
+        return
+    try:
+        loaded = load_version(folder.version_path(number), folder.name, number, loading.for_model(folder))
+    except FoveaError as error:
+        yield Finding(topic, "state", str(error), wrong=True)
+        return
+    yield from _loaded(topic, loaded)
+    loaded.close()
+
+
+def _loaded(topic: str, loaded: LoadedVersion) -> Iterator[Finding]:
+    yield Finding(topic, "state", "can be served")
+    yield Finding(topic, "attention", [kind.value for kind in loaded.card.attention_types])
+    yield Finding(topic, "kernels", loaded.kernels)
+    if loaded.kernels_reason:
+        yield Finding(topic, "kernels_reason", loaded.kernels_reason)
+    yield Finding(topic, "provider", loaded.provider)
+    if (share := attention_share(loaded, time.perf_counter)) is not None:
+        yield Finding(topic, "attention_share", share)
+    yield from costs(topic, loaded.cost.facts())

@@ -1,0 +1,47 @@
+"""`fovea doctor`: what a server would find here, or what a running one tells; status 1 where something is wrong."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterable
+
+from rich.console import Console
+
+from fovea.cli import serve
+from fovea.cli.access import PATIENCE_S, add_access, connect
+from fovea.cli.extras import require
+from fovea.cli.findings import Finding, as_json, as_text
+from fovea.client import ONCE
+from fovea.serving.settings import Settings
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Every flag of `fovea serve`, so that its command line can be examined as it stands."""
+    parser.add_argument("--json", action="store_true", help="for scripts")
+    parser.add_argument("--server", metavar="ADDRESS", help="ask a running server instead, e.g. 127.0.0.1:8001")
+    serve.add_arguments(parser)
+    add_access(parser, known=Settings.model_fields)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print what was found; 0 where nothing is wrong, else 1."""
+    findings = list(_findings(arguments))
+    if arguments.json:
+        print(json.dumps(as_json(findings), indent=2, ensure_ascii=False))
+    else:
+        Console(soft_wrap=True, highlight=False).print(as_text(findings))
+    return int(any(one.wrong for one in findings))
+
+
+def _findings(arguments: argparse.Namespace) -> Iterable[Finding]:
+    if arguments.server:
+        from fovea.cli.remote_checkup import remote_checkup
+
+        with connect(arguments, PATIENCE_S, ONCE) as client:
+            return list(remote_checkup(client))
+    settings = serve.settings_of(arguments)
+    require("doctor", ("onnxruntime",), ("cpu", "gpu"))
+    from fovea.cli.checkup import checkup
+
+    return checkup(settings)

@@ -1,0 +1,112 @@
+"""How the table follows a model's folder: load what is new beside what serves, swap, let the old one finish.
+
+Called by one thread at a time.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable
+from functools import partial
+
+from fovea.contract.errors import ModelBroken
+from fovea.runtime.repository import ModelFolder, chosen_versions
+from fovea.serving.models import Models, VersionEntry, VersionState
+from fovea.serving.reload_plan import Source, sources_of, to_let_go, to_load
+from fovea.serving.served_version import ServedVersion
+from fovea.serving.version_loader import VersionLoader
+
+log = logging.getLogger(__name__)
+
+
+class ModelSwap:
+    """Changes the table. `tell` hears of each model, and whether it answers; `closed` of versions that have ended."""
+
+    def __init__(
+        self,
+        models: Models,
+        loader: VersionLoader,
+        tell: Callable[[str, bool], None],
+        closed: Callable[[ServedVersion], None],
+    ) -> None:
+        self._models, self._loader, self._tell, self._closed = models, loader, tell, closed
+
+    def announce(self, folder: ModelFolder, held: VersionEntry) -> None:
+        """A model that is not in the table yet, its versions all in one state."""
+        self._models.put(folder, {str(version): held for version in chosen_versions(folder)})
+        self._tell(folder.name, False)
+
+    def follow(self, folder: ModelFolder, *, again: bool = False) -> None:
+        """Serve what the folder's policy chooses. `again`: also try what failed before and has not changed.
+
+        A version that answers is let go only once its successor does, so no request finds none in between.
+        """
+        name, wanted = folder.name, sources_of(folder)
+        self._models.put(folder)
+        for version in to_load(wanted, self._versions(name), again=again):
+            self._load(folder, version, wanted[version])
+        there = [str(version) for version in folder.versions]
+        for version in to_let_go(wanted, there, self._versions(name)):
+            self._let_go(name, version, None)
+        self._tell(name, bool(self._models.ready_versions(name)))
+
+    def remove(self, name: str) -> None:
+        """Let a model go whose folder is gone."""
+        versions = self._versions(name)
+        if not versions:
+            self._models.take(name)
+        for version in versions:
+            self._let_go(name, version, None)
+        self._tell(name, False)
+
+    def unload(self, name: str) -> list[threading.Thread]:
+        """Let go of every version and keep their places; the threads end when they have ended."""
+        unloaded = VersionEntry(VersionState.UNAVAILABLE, "unloaded")
+        leaving = [self._let_go(name, version, unloaded) for version in list(self._versions(name))]
+        self._tell(name, False)
+        return [thread for thread in leaving if thread]
+
+    def _versions(self, name: str) -> dict[str, VersionEntry]:
+        entry = self._models.entries.get(name)
+        return dict(entry.versions) if entry else {}
+
+    def _load(self, folder: ModelFolder, version: str, source: Source) -> None:
+        old = self._versions(folder.name).get(version)
+        serving = old.served if old else None
+        if not serving:
+            self._models.put_version(folder.name, version, VersionEntry(VersionState.LOADING))
+        try:
+            served = self._loader.load(folder, version)
+        except ModelBroken as error:
+            self._refused(folder.name, version, serving, source, str(error))
+            return
+        self._models.put_version(folder.name, version, VersionEntry(VersionState.READY, "", served, source))
+        if serving:
+            self._models.let_go(serving, partial(self._closed, serving))
+
+    def _refused(self, name: str, version: str, serving: ServedVersion | None, source: Source, reason: str) -> None:
+        if serving:
+            held = VersionEntry(VersionState.READY, f"newer files are not served: {reason}", serving, source)
+            log.error("%s version %s goes on as it was: %s", name, version, held.reason)
+        else:
+            held = VersionEntry(VersionState.UNAVAILABLE, reason, None, source)
+            self._loader.telemetry.unready(name, version, "none")
+            log.error("%s version %s is unavailable: %s", name, version, reason)
+        self._models.put_version(name, version, held)
+
+    def _let_go(self, name: str, version: str, then: VersionEntry | None) -> threading.Thread | None:
+        """Take a version out; `then` takes its place once its last request is answered."""
+        held = self._versions(name)[version]
+        if not held.served:
+            if held.state is not VersionState.UNLOADING:
+                self._loader.telemetry.forget(name, version)
+                self._models.put_version(name, version, then)
+            return None
+        leaving = VersionEntry(VersionState.UNLOADING)
+        self._models.put_version(name, version, leaving)
+        return self._models.let_go(held.served, partial(self._ended, leaving, then, held.served))
+
+    def _ended(self, leaving: VersionEntry, then: VersionEntry | None, served: ServedVersion) -> None:
+        self._models.swap_version(served.card.name, served.version, leaving, then)
+        self._closed(served)

@@ -1,0 +1,36 @@
+"""Files of models that came with a load request: kept in a temporary folder, never in the repository."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from pathlib import Path
+
+from fovea.serving.model_order import ModelOrder
+
+
+class SentFiles:
+    """A folder of the server's own, made when first needed: one folder in it per request, the model's in that."""
+
+    def __init__(self) -> None:
+        self._root: Path | None = None
+
+    def write(self, order: ModelOrder) -> Path:
+        """Write an order's files; the model's folder."""
+        self._root = self._root or Path(tempfile.mkdtemp(prefix="fovea-sent-"))
+        model = Path(tempfile.mkdtemp(dir=self._root)) / order.name
+        for name, content in order.files.items():
+            path = model / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(content)
+        return model
+
+    def discard(self, model: Path) -> None:
+        """Remove a model's folder; one that is not in here is left alone."""
+        if self._root and model.parent.parent == self._root:
+            shutil.rmtree(model.parent, ignore_errors=True)
+
+    def close(self) -> None:
+        """Remove everything."""
+        if self._root:
+            shutil.rmtree(self._root, ignore_errors=True)

@@ -1,0 +1,122 @@
+"""One ready version of a model: its door, its pipeline, its totals, and what watches them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fovea.runtime.loading import LoadedVersion
+from fovea.runtime.repository import ModelFolder
+from fovea.serving.attention_sampler import AttentionSampler
+from fovea.serving.batcher import BatchPolicy, Kind, Request
+from fovea.serving.codec import Door
+from fovea.serving.pipeline import Pipeline, QueueLimit
+from fovea.serving.statistics import Statistics
+from fovea.serving.telemetry import ModelLabels, Recorder, Telemetry
+from fovea.serving.worker import BatchRecord, Outcome, Workshop
+
+
+@dataclass(frozen=True)
+class BatchDefaults:
+    """What holds where a model does not choose for itself."""
+
+    delay_s: float
+    queue: QueueLimit
+
+
+class ServedVersion:
+    """A ready version: what answers its requests, and what watches them. It is its pipeline's observer."""
+
+    def __init__(
+        self,
+        loaded: LoadedVersion,
+        folder: ModelFolder,
+        defaults: BatchDefaults,
+        telemetry: Telemetry,
+        sampler: AttentionSampler,
+    ) -> None:
+        self.loaded, self.folder = loaded, folder
+        self.card = loaded.card
+        self.version = str(loaded.version)
+        self.max_batch_rows = loaded.session.max_batch_rows
+        self.door = Door(loaded.card, loaded.version, self.max_batch_rows)
+        self.statistics = Statistics()
+        self._telemetry, self._sampler = telemetry, sampler
+        delay_s = folder.choices.max_queue_delay_s
+        if delay_s is None:
+            delay_s = min(defaults.delay_s, loaded.cost.worthwhile_delay_s())
+        self.policy = BatchPolicy(self.max_batch_rows, delay_s, self.rows_for)
+        self.max_queue = defaults.queue.requests
+        self._sessions = [loaded.session, *(loaded.open_instance() for _ in range(folder.choices.instances - 1))]
+        self.recorder: Recorder = telemetry.recorder(_labels(loaded), lambda: self.pipeline.waiting)
+        self.recorder.batch_cost(loaded.cost.points())
+        self.pipeline = Pipeline(
+            Workshop(self._sessions.pop, loaded.open_maps),
+            self.policy,
+            self,
+            limit=defaults.queue,
+            instances=folder.choices.instances,
+        )
+
+    def rows_for(self, kind: Kind) -> int:
+        """The largest batch of this kind that is worth making, as measured or as model.toml says."""
+        return self._rows_for(kind.length)
+
+    def _rows_for(self, length: int | None) -> int:
+        return self.folder.choices.batch_rows or self.loaded.rows_for(length)
+
+    @property
+    def preferred_rows(self) -> list[int]:
+        """The largest batches worth making, over all lengths."""
+        sizes = {self._rows_for(length) for length in self.loaded.cost.curves or (None,)}
+        return sorted(min(rows, self.max_batch_rows) for rows in sizes)
+
+    def cost(self, kind: Kind, rows: int) -> float | None:
+        """Seconds that a batch takes, as measured; None where nothing like it was."""
+        return self.loaded.cost.seconds(kind.length, rows) if self._was_measured(kind) else None
+
+    def warmed(self, kind: Kind, rows: int) -> bool:
+        """Whether warm-up ran batches of this kind that were as large."""
+        return self._was_measured(kind) and self.loaded.cost.warmed(kind.length, rows)
+
+    def _was_measured(self, kind: Kind) -> bool:
+        return kind.length is not None or kind.shapes == self.loaded.warm_shapes
+
+    def batch(self, record: BatchRecord, queue_s: Sequence[float]) -> None:
+        """A batch ran."""
+        self.statistics.batch(record, queue_s)
+        self.recorder.batch(record, queue_s)
+
+    def batch_failed(self) -> None:
+        """A batch failed."""
+        self.recorder.batch_failed()
+
+    def requests(self, outcome: Outcome, duration_s: Sequence[float], rows: int) -> None:
+        """Requests ended."""
+        self.statistics.requests(outcome, duration_s)
+        self.recorder.requests(outcome, duration_s, rows)
+
+    def sample(self, batch: Sequence[Request]) -> None:
+        """A batch that may be run again, to see what its attention costs."""
+        if not batch[0].kind.maps:
+            self._sampler.offer(self, [request.inputs for request in batch])
+
+    def close(self) -> None:
+        """Finish what was admitted, then let go of everything: workers, sessions, series."""
+        self.pipeline.close()
+        self._sessions.clear()  # those that no worker came to open
+        self._telemetry.retire(self.recorder)
+        self.loaded.close()
+
+
+def _labels(loaded: LoadedVersion) -> ModelLabels:
+    return ModelLabels(
+        loaded.name,
+        str(loaded.version),
+        loaded.card.attention,
+        loaded.kernels,
+        loaded.kernels_cause,
+        loaded.provider,
+        loaded.sha256,
+        {layer.operator: layer.attention for layer in loaded.card.layers},
+    )

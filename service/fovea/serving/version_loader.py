@@ -1,0 +1,42 @@
+"""From a version's folder to a served version, or one reason why not."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from fovea.contract.errors import FoveaError, ModelBroken
+from fovea.runtime.loading import LoadSettings, load_version
+from fovea.runtime.reasons import tellable
+from fovea.runtime.repository import ModelFolder
+from fovea.serving.attention_sampler import AttentionSampler
+from fovea.serving.served_version import BatchDefaults, ServedVersion
+from fovea.serving.telemetry import Telemetry
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class VersionLoader:
+    """Loads versions, and tells telemetry of those that cannot be served."""
+
+    settings: LoadSettings
+    defaults: BatchDefaults
+    telemetry: Telemetry
+    sampler: AttentionSampler
+
+    def load(self, folder: ModelFolder, version: str) -> ServedVersion:
+        """A version, ready. ModelBroken tells why it cannot be served, whatever the trouble was."""
+        try:
+            return self._serve(folder, int(version))
+        except FoveaError as error:
+            raise ModelBroken(tellable(str(error))) from error
+        except Exception as error:  # one version's trouble is never the server's
+            log.exception("%s version %s", folder.name, version)
+            raise ModelBroken(f"{type(error).__name__} while loading") from error
+
+    def _serve(self, folder: ModelFolder, version: int) -> ServedVersion:
+        if folder.problem:
+            raise ModelBroken(folder.problem)
+        loaded = load_version(folder.version_path(version), folder.name, version, self.settings.for_model(folder))
+        return ServedVersion(loaded, folder, self.defaults, self.telemetry, self.sampler)
