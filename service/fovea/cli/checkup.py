@@ -31,7 +31,7 @@ _MEMORY = {"memory_mb": "MemTotal", "memory_free_mb": "MemAvailable"}
 
 
 def checkup(settings: Settings, serves: Callable[[str], bool]) -> Iterator[Finding]:
-    """Everything that can be found out without starting the server; `serves` tells whether one answers at an address."""
+    """What can be found out without starting a server; `serves` tells whether one answers at an address."""
     yield from _versions()
     yield from _machine()
     yield from _device(settings)
