@@ -21,7 +21,7 @@ from fovea.runtime.kernel_library import NOT_FOUND, Obstacle, kernels_on_offer
 from fovea.runtime.loading import LoadSettings
 from fovea.runtime.session import SessionSettings
 from fovea.serving.attention_sampler import AttentionSampler
-from fovea.serving.grpc_server import GrpcServer, GrpcSettings, OpenCall
+from fovea.serving.grpc_server import GrpcServer, GrpcSettings
 from fovea.serving.kernel_words import kernel_words
 from fovea.serving.logs import set_up_logs
 from fovea.serving.model_control import ControlSettings, ModelControl

@@ -56,9 +56,9 @@ class RestApp:
     def __init__(self, servicer: Servicer, limits: RestLimits, admit: Admit, stray: Callable[[], None]) -> None:
         self._servicer, self._admit, self._stray = servicer, admit, stray
         self._bodies = BodyReader(limits.body_bytes, limits.all_bodies_bytes)
-        self._bulk = ThreadPoolExecutor(2, "rest-bulk")
-        self._control = ThreadPoolExecutor(8, "rest-control")
-        self._change = ThreadPoolExecutor(1, "rest-change")
+        self._bulk_pool = ThreadPoolExecutor(2, "rest-bulk")
+        self._control_pool = ThreadPoolExecutor(8, "rest-control")
+        self._change_pool = ThreadPoolExecutor(1, "rest-change")
         """Loads and unloads come one after another: those that wait their turn hold no thread."""
         self.changes: set[RestCall] = set()
         """The calls that ask for them."""
@@ -121,10 +121,10 @@ class RestApp:
         if rpc in _QUICK:
             self._servicer.control(rpc, call, data)
         elif rpc not in _CHANGES:
-            self._control.submit(self._servicer.control, rpc, call, data)
+            self._control_pool.submit(self._servicer.control, rpc, call, data)
         else:
             self.changes.add(call)
-            self._change.submit(self._servicer.control, rpc, call, data)
+            self._change_pool.submit(self._servicer.control, rpc, call, data)
         try:
             return await call.answer
         finally:
@@ -168,7 +168,7 @@ class RestApp:
         """The result of some work: done here where it is small, else on a thread."""
         if size <= _BULK_BYTES:
             return work(*arguments)
-        return await asyncio.get_running_loop().run_in_executor(self._bulk, work, *arguments)
+        return await asyncio.get_running_loop().run_in_executor(self._bulk_pool, work, *arguments)
 
 
 async def _answer_or_end(call: RestCall, request: Request) -> bytes:
