@@ -10,13 +10,14 @@ import onnxruntime
 import pytest
 import torch
 
-from fovea.contract.errors import ExportFailed
+from fovea.contract.errors import ExportFailed, ModelBroken
 from fovea.contract.model_card import ModelCard, Training
 from fovea.export.command import export_module, export_recipes, export_trained
 from fovea.export.foreign import load_module, parse_input, read_weights
 from fovea.recipes.catalogue import RECIPES
 from fovea.recipes.dataset import ImageDataset
 from fovea.recipes.training import Trained
+from fovea.runtime.loading import LoadSettings, load_version
 
 SOURCE = """
 import torch
@@ -175,3 +176,97 @@ def test_trained_recipe_becomes_a_version_that_tells_where_it_comes_from(tmp_pat
     pixels = np.load(folder / "golden.npz")["inputs/input"]
     expected = (images[0] / 255 - recipe.preprocessing.mean[0]) / recipe.preprocessing.std[0]
     np.testing.assert_allclose(pixels[0, 0], expected, rtol=0, atol=1e-6)
+
+
+SEQUENCE_SOURCE = """
+import torch
+from torch import nn
+from fovea.attention.multi_head import MultiHeadAttention
+
+
+class Encoder(nn.Module):
+    def __init__(self, masked):
+        super().__init__()
+        self.masked = masked
+        self.embed = nn.Embedding(50, 16)
+        self.attention = MultiHeadAttention(16, 2)
+        self.classify = nn.Linear(16, 3)
+
+    def forward(self, tokens, mask):
+        hidden = self.embed(tokens)
+        hidden = hidden + self.attention(hidden, mask[:, None, None, :] if self.masked else None)
+        weights = mask[..., None].to(hidden.dtype)
+        return self.classify((hidden * weights).sum(1) / weights.sum(1)), hidden
+
+
+class Halves(nn.Module):
+    def forward(self, tokens, mask):
+        return tokens[:, ::2].float()
+
+
+def make():
+    return Encoder(masked=True)
+
+
+def forgetful():
+    return Encoder(masked=False)
+
+
+def halves():
+    return Halves()
+"""
+SEQUENCES = ["tokens=1xT:int64", "mask=1xT:bool"]
+
+
+@pytest.fixture
+def their_encoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    name = f"encoders_{uuid.uuid4().hex}"
+    (tmp_path / f"{name}.py").write_text(SEQUENCE_SOURCE)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    return name
+
+
+def test_encoder_is_exported_with_its_sequence_and_served_in_buckets(their_encoder: str, tmp_path: Path) -> None:
+    repository = tmp_path / "models"
+    folder = export_module(
+        f"{their_encoder}:make", None, SEQUENCES, "encoder", repository, mask="mask", buckets=(8, 16)
+    )
+    sequence = ModelCard.read(folder / "card.json").sequence
+    assert sequence is not None
+    assert (sequence.inputs, sequence.mask, sequence.buckets) == ({"tokens": 1}, "mask", (8, 16))
+    assert sequence.outputs == {"output_1": (1,), "attention.attention": (2, 3)}
+    loaded = load_version(folder, "encoder", 1, LoadSettings())
+    maps = loaded.open_maps()
+    for session in (loaded.session, maps):
+        batch = [{"tokens": np.arange(length)[None]} for length in (5, 13, 9)]
+        alone = [{name: array.copy() for name, array in session.infer(request).items()} for request in batch]
+        session.gather(batch)
+        session.run()
+        for found, expected in zip(session.split([1, 1, 1]), alone, strict=True):
+            for name, array in expected.items():
+                np.testing.assert_allclose(found[name], array, rtol=0, atol=1e-5)
+    assert found["attention.attention"].shape == (1, 2, 9, 9)
+
+
+def test_encoder_that_forgets_its_mask_is_not_served(their_encoder: str, tmp_path: Path) -> None:
+    folder = export_module(f"{their_encoder}:forgetful", None, SEQUENCES, "encoder", tmp_path / "models", mask="mask")
+    with pytest.raises(ModelBroken, match="padding a sequence of 8 to 12 changes"):
+        load_version(folder, "encoder", 1, LoadSettings())
+
+
+@pytest.mark.parametrize(
+    ("target", "inputs", "mask", "message"),
+    [
+        ("make", SEQUENCES, "masks", "mask masks is no input with a length"),
+        ("make", ["tokens=1x9:int64", "mask=1x9:bool"], "mask", "mask mask is no input with a length"),
+        ("make", ["tokens=1xTxT:int64", "mask=1xT:bool"], None, "along one axis, not 2"),
+        ("halves", SEQUENCES, "mask", "neither fixed nor the sequence's length"),
+    ],
+)
+def test_sequence_that_cannot_be_is_told_in_one_line(
+    target: str, inputs: list[str], mask: str | None, message: str, their_encoder: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ExportFailed, match=message) as refusal:
+        export_module(f"{their_encoder}:{target}", None, inputs, "encoder", tmp_path / "models", mask=mask)
+    assert "\n" not in str(refusal.value)

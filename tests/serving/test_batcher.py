@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from dataclasses import replace
 
 import numpy as np
 from hypothesis import given
@@ -95,3 +96,11 @@ def test_no_request_is_lost_or_taken_twice_and_kinds_never_mix(
     assert sum(one.rows for one in taken.batch) <= max_rows or len(taken.batch) == 1
     order = [requests.index(one) for one in waiting]
     assert order == sorted(order)
+
+
+def test_each_length_has_its_own_largest_batch() -> None:
+    policy = BatchPolicy(max_rows=8, rows_by_length={16: 2, 32: 1})
+    lengths = (16, 32, 16, 16, 32)
+    waiting = deque(replace(request(), kind=Kind("a", length=length)) for length in lengths)
+    batches = [take_batch(waiting, 0.0, policy).batch for _ in range(4)]
+    assert [[one.kind.length for one in batch] for batch in batches] == [[16, 16], [32], [16], [32]]

@@ -12,8 +12,9 @@ import tritonclient.grpc as triton
 from onnx import helper
 from tritonclient.utils import InferenceServerException
 
-from fovea.runtime.repository import Latest, scan
-from fovea.serving.triton_config import HEEDED, HINTS, choices_of, parse, read_config
+from fovea.runtime.repository import Latest, ServingChoices, scan
+from fovea.serving.triton_config import choices_of, parse, read_config
+from fovea.serving.triton_fields import CHOICES, HEEDED, HINTS, PARTS
 from fovea.wire import message
 from servers import RunningServer, running_server, save_model, tensor, wait_until
 
@@ -204,8 +205,32 @@ def test_version_policies_are_the_same(text: str, versions: object) -> None:
     assert choices_of(parse(text)).versions == versions
 
 
+@pytest.mark.parametrize(
+    ("text", "choices"),
+    [
+        ("", ServingChoices()),
+        ("max_batch_size: 16", ServingChoices(max_batch_rows=16)),
+        ("instance_group { count: 2 } instance_group { }", ServingChoices(instances=3)),
+        (
+            "max_batch_size: 4 dynamic_batching { max_queue_delay_microseconds: 500 }",
+            ServingChoices(max_batch_rows=4, max_queue_delay_s=0.0005),
+        ),
+        ("model_transaction_policy { decoupled: false }", ServingChoices()),
+    ],
+)
+def test_choices_are_the_same_in_our_words(text: str, choices: ServingChoices) -> None:
+    assert choices_of(parse(text)) == choices
+
+
+@pytest.mark.parametrize(
+    "text", ["max_batch_size: 4 dynamic_batching { preferred_batch_size: [ 2, 4 ] }", "response_cache { enable: true }"]
+)
+def test_what_would_only_make_a_model_quicker_keeps_none_from_being_served(tmp_path: Path, text: str) -> None:
+    assert problem_of(tmp_path, text) is None
+
+
 def test_every_field_that_is_listed_is_one_of_tritons() -> None:
-    for path in HEEDED | HINTS:
+    for path in HEEDED | HINTS | PARTS | {path for path, _ in CHOICES.values()}:
         descriptor: Any = message("ModelConfig").DESCRIPTOR
         for name in path.split("."):
             descriptor = descriptor.fields_by_name[name].message_type or descriptor.fields_by_name[name]

@@ -8,6 +8,8 @@ from pathlib import Path
 from fovea.cli.extras import require
 from fovea.contract.errors import InvalidRequest
 
+_INPUT_HELP = "may be repeated; T is the length of a sequence: tokens=1xT:int64"
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What to export, and where to; the lower half is for a module of one's own."""
@@ -17,7 +19,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     own = parser.add_argument_group("a module of your own")
     own.add_argument("--name", help="what the model is called when it is served")
     own.add_argument("--weights", type=Path, metavar="FILE", help="its state dict; without it, as the factory makes it")
-    own.add_argument("--input", action="append", default=[], metavar="NAME=1x3x224x224[:DTYPE]", help="may be repeated")
+    own.add_argument("--input", action="append", default=[], metavar="NAME=1x3x224x224[:DTYPE]", help=_INPUT_HELP)
+    own.add_argument("--mask", metavar="INPUT", help="the input that is 1 or true where a sequence has data")
+    own.add_argument("--buckets", type=_lengths, default=(), metavar="16,32,64", help="lengths to group sequences by")
     own.add_argument("--labels", type=Path, metavar="FILE", help="one label a line")
     own.add_argument("--version", type=int, help="version number; default: the next free one")
 
@@ -57,4 +61,10 @@ def _export_module(arguments: argparse.Namespace) -> Path:
         arguments.repository,
         version=arguments.version,
         labels=arguments.labels,
+        mask=arguments.mask,
+        buckets=arguments.buckets,
     )
+
+
+def _lengths(text: str) -> tuple[int, ...]:
+    return tuple(int(length) for length in text.split(","))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Self, TypeVar, Unpack
+from typing import Any, Self, TypeVar, Unpack
 
 import grpc
 import grpc.aio
@@ -65,6 +65,20 @@ class AsyncClient(Caller):
     async def statistics(self, model: str = "", version: str = "") -> list[Statistics]:
         """What every ready version has done, or those of one model, or one of them."""
         return await self._send(calls.statistics(model, version))
+
+    async def load(
+        self,
+        model: str,
+        config: Mapping[str, Any] | None = None,
+        files: Mapping[str, bytes] | None = None,
+        timeout_s: float | None = None,
+    ) -> None:
+        """Load or reload a model, back when it is ready; `config` is Triton's, files go by "<version>/<name>"."""
+        await self._send(calls.load(model, config, files or {}), timeout_s)
+
+    async def unload(self, model: str, timeout_s: float | None = None) -> None:
+        """Unload a model, back when its last request is answered."""
+        await self._send(calls.unload(model), timeout_s)
 
     async def ready(self, model: str = "", version: str = "") -> bool:
         """Whether the server, or a version of a model, takes requests."""

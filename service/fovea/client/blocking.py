@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping, Sequence
 from types import TracebackType
-from typing import Self, TypeVar, Unpack
+from typing import Any, Self, TypeVar, Unpack
 
 import grpc
 from numpy.typing import ArrayLike
@@ -62,6 +62,20 @@ class Client(Caller):
     def statistics(self, model: str = "", version: str = "") -> list[Statistics]:
         """What every ready version has done, or those of one model, or one of them."""
         return self._send(calls.statistics(model, version))
+
+    def load(
+        self,
+        model: str,
+        config: Mapping[str, Any] | None = None,
+        files: Mapping[str, bytes] | None = None,
+        timeout_s: float | None = None,
+    ) -> None:
+        """Load or reload a model, back when it is ready; `config` is Triton's, files go by "<version>/<name>"."""
+        self._send(calls.load(model, config, files or {}), timeout_s)
+
+    def unload(self, model: str, timeout_s: float | None = None) -> None:
+        """Unload a model, back when its last request is answered."""
+        self._send(calls.unload(model), timeout_s)
 
     def ready(self, model: str = "", version: str = "") -> bool:
         """Whether the server, or a version of a model, takes requests."""

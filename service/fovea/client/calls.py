@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Generic, TypedDict, TypeVar
 
 import numpy as np
@@ -93,6 +94,22 @@ def metadata(model: str, version: str) -> Call[ModelInfo]:
 def models() -> Call[list[ModelState]]:
     """RepositoryIndex."""
     return _call("RepositoryIndex", _request("RepositoryIndex"), answers.read_index)
+
+
+def load(model: str, config: Mapping[str, Any] | None, files: Mapping[str, bytes]) -> Call[None]:
+    """RepositoryModelLoad; sent once, since a second one would load the model a second time."""
+    request = _request("RepositoryModelLoad", model_name=model)
+    if config is not None:
+        request.parameters["config"].string_param = json.dumps(config)
+    for path, content in files.items():
+        request.parameters[f"file:{path}"].bytes_param = content
+    return replace(_call("RepositoryModelLoad", request, lambda _: None), may_repeat=False)
+
+
+def unload(model: str) -> Call[None]:
+    """RepositoryModelUnload."""
+    request = _request("RepositoryModelUnload", model_name=model)
+    return replace(_call("RepositoryModelUnload", request, lambda _: None), may_repeat=False)
 
 
 def statistics(model: str, version: str) -> Call[list[Statistics]]:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from fovea.contract.errors import ExportFailed
 from fovea.contract.model_card import ModelCard
-from fovea.export.foreign import load_module, parse_inputs, random_rows
+from fovea.export.foreign import load_module, parse_inputs, random_rows, sequence_of
 from fovea.export.reference import Arrays, Reference
 from fovea.export.version import Subject, export_version
 from fovea.recipes import fashion_mnist
@@ -70,18 +70,23 @@ def export_module(
     *,
     version: int | None = None,
     labels: Path | None = None,
+    mask: str | None = None,
+    buckets: Sequence[int] = (),
 ) -> Path:
     """Export the module that `package.module:factory` makes; the new version's folder.
 
-    `inputs`: `image=1x3x224x224` or `tokens=1x128:int64`, in the order of the module's arguments. `labels`: a text
-    file, one label a line. Raises ExportFailed with one line that tells what is wrong.
+    `inputs`: `image=1x3x224x224` or `tokens=1xT:int64`, in the order of the module's arguments; T is the length of a
+    sequence, and `mask` the input that tells how far each goes. `labels`: a text file, one label a line. Raises
+    ExportFailed with one line that tells what is wrong.
     """
     _check_name(name)
     specs = parse_inputs(inputs)
     known = _read_labels(labels) if labels is not None else ()
     module = load_module(target, weights)
-    rows = partial(random_rows, specs)
-    subject = Subject(name=name, module=module, rows=rows, output_names=_output_names(module, rows(2)), labels=known)
+    sequence = sequence_of(specs, mask, buckets)
+    rows = partial(random_rows, specs, sequence)
+    names = _output_names(module, rows(2))
+    subject = Subject(name, module, rows, names, labels=known, sequence=sequence)
     return _export(subject, repository, version)
 
 

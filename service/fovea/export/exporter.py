@@ -1,4 +1,7 @@
-"""Torch module -> ONNX graph with one `ai.fovea` node per attention block, its body in the file, batch axis dynamic."""
+"""Torch module -> ONNX graph with one `ai.fovea` node per attention block, its body in the file.
+
+The batch axis is dynamic, and so is the length of sequences.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from torch import Tensor, nn
 
 from fovea.contract.errors import ExportFailed
 from fovea.export.bodies import OPSET
-from fovea.export.graph import ExportedGraph, finish
+from fovea.export.graph import LENGTH, ExportedGraph, finish
 from fovea.export.reference import first_line
 from fovea.export.translation import translation_table
 
@@ -21,21 +24,30 @@ BATCH = "batch"
 _QUIET = ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")
 
 
-def export_graph(module: nn.Module, example: Mapping[str, Tensor], output_names: Sequence[str]) -> ExportedGraph:
+def export_graph(
+    module: nn.Module,
+    example: Mapping[str, Tensor],
+    output_names: Sequence[str],
+    length_axes: Mapping[str, int] | None = None,
+) -> ExportedGraph:
     """Trace `module` in evaluation mode on `example` (input name -> tensor, axis 0 is the batch, at least 2 rows).
 
-    Raises ExportFailed where the module cannot be traced, does not batch, or its graph is not valid ONNX.
+    `length_axes`: input -> its axis that runs along a sequence; they are equally long, at least 3. Raises ExportFailed
+    where the module cannot be traced, does not batch, or its graph is not valid ONNX.
     """
     if any(tensor.ndim == 0 or len(tensor) < 2 for tensor in example.values()):
         raise ExportFailed("every input needs a batch axis with at least 2 rows in the example")
-    traced = _trace(module.eval(), example, output_names)
+    traced = _trace(module.eval(), example, output_names, length_axes or {})
     graph = finish(traced)
     _check_batch([*graph.inputs, *graph.outputs])
     return graph
 
 
-def _trace(module: nn.Module, example: Mapping[str, Tensor], output_names: Sequence[str]) -> onnx.ModelProto:
-    batch = torch.export.Dim(BATCH)
+def _trace(
+    module: nn.Module, example: Mapping[str, Tensor], output_names: Sequence[str], length_axes: Mapping[str, int]
+) -> onnx.ModelProto:
+    batch, length = torch.export.Dim(BATCH), torch.export.Dim(LENGTH)
+    lengths = {name: {axis: length} for name, axis in length_axes.items()}
     for name in _QUIET:
         logging.getLogger(name).setLevel(logging.ERROR)
     try:
@@ -48,25 +60,25 @@ def _trace(module: nn.Module, example: Mapping[str, Tensor], output_names: Seque
                 opset_version=OPSET,
                 input_names=list(example),
                 output_names=list(output_names),
-                dynamic_shapes=tuple({0: batch} for _ in example),
+                dynamic_shapes=tuple({0: batch, **lengths.get(name, {})} for name in example),
                 custom_translation_table=translation_table(),
                 verbose=False,
             )
     except Exception as error:  # torch raises anything from a TypeError to its own compiler's errors
-        raise ExportFailed(_reason(error)) from error
+        raise ExportFailed(_reason(error, "batch axis or its length" if length_axes else "batch axis")) from error
     assert program is not None
     model: onnx.ModelProto = program.model_proto
     return model
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: Exception, dynamic: str) -> str:
     """The innermost cause in one line: torch wraps it in pages of advice."""
     cause: BaseException = error
     while cause.__cause__ is not None:
         cause = cause.__cause__
     text = first_line(cause)
     if "onstraint" in str(cause) or "dynamic" in str(cause):
-        return f"the module fixes its batch axis: {text}"
+        return f"the module fixes its {dynamic}: {text}"
     return f"torch cannot trace the module: {text}"
 
 

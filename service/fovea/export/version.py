@@ -26,6 +26,7 @@ from fovea.contract.model_card import (
     Training,
 )
 from fovea.contract.operators import VERSION
+from fovea.contract.sequence import SequenceSpec
 from fovea.export.bodies import OPSET
 from fovea.export.exporter import export_graph
 from fovea.export.graph import ExportedGraph
@@ -58,6 +59,8 @@ class Subject:
     preprocessing: Preprocessing | None = None
     metrics: dict[str, float] = field(default_factory=dict)
     training: Training | None = None
+    sequence: SequenceSpec | None = None
+    """Inputs with a length, mask, padding and buckets; which outputs have a length is seen in the graph."""
 
 
 def export_version(
@@ -65,7 +68,8 @@ def export_version(
 ) -> Path:
     """Export, check against PyTorch, publish; the new version's folder. ExportFailed tells what did not work."""
     example = {name: torch.tensor(array) for name, array in subject.rows(2).items()}
-    graph = export_graph(subject.module, example, subject.output_names)
+    lengths = subject.sequence.lengths if subject.sequence else None
+    graph = export_graph(subject.module, example, subject.output_names, lengths)
     return publish(repository, subject.name, version, partial(_write, subject, graph, kernel_library))
 
 
@@ -129,6 +133,7 @@ def _describe(subject: Subject, graph: ExportedGraph) -> ModelCard:
         inputs=graph.inputs,
         outputs=graph.outputs,
         batched=True,
+        sequence=subject.sequence.model_copy(update={"outputs": graph.lengths}) if subject.sequence else None,
         labels=subject.labels,
         preprocessing=subject.preprocessing,
         parameters=sum(parameter.numel() for parameter in subject.module.parameters()),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -63,14 +63,14 @@ class BatchPolicy:
     """`delay_s` is how long the oldest request may wait for company."""
 
     max_rows: int
-    """Most in a batch of any kind."""
+    """Most in a batch, where `rows_by_length` says nothing."""
     delay_s: float = 0.0
-    rows_for: Callable[[Kind], int] | None = None
-    """The largest batch of a kind that is worth making; None: `max_rows` of every kind."""
+    rows_by_length: Mapping[int | None, int] = field(default_factory=dict)
+    """Most in a batch of sequences that are padded to this length; None: of a model without sequences."""
 
     def rows_of(self, kind: Kind) -> int:
         """Most rows in a batch of this kind."""
-        return self.max_rows if self.rows_for is None else min(self.max_rows, self.rows_for(kind))
+        return self.rows_by_length.get(kind.length, self.max_rows)
 
 
 @dataclass(slots=True)

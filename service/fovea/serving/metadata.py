@@ -11,7 +11,7 @@ from fovea.contract.model_card import TensorSpec
 from fovea.serving.models import ModelEntry, VersionState
 from fovea.serving.served_version import ServedVersion
 from fovea.serving.statistics import BatchTotals, Total, VersionTotals
-from fovea.serving.triton_config import BACKEND, PLATFORM
+from fovea.serving.triton_fields import BACKEND, PLATFORM
 from fovea.wire import enum_number, message
 
 EXTENSIONS = ("classification", "model_configuration", "binary_tensor_data", "parameters", "statistics")

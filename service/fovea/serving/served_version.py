@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fovea.runtime.loading import LoadedVersion
-from fovea.runtime.repository import ModelFolder
+from fovea.runtime.repository import ModelFolder, ServingChoices
 from fovea.serving.attention_sampler import AttentionSampler
 from fovea.serving.batcher import BatchPolicy, Kind, Request
 from fovea.serving.codec import Door
@@ -42,10 +42,7 @@ class ServedVersion:
         self.door = Door(loaded.card, loaded.version, self.max_batch_rows)
         self.statistics = Statistics()
         self._telemetry, self._sampler = telemetry, sampler
-        delay_s = folder.choices.max_queue_delay_s
-        if delay_s is None:
-            delay_s = min(defaults.delay_s, loaded.cost.worthwhile_delay_s())
-        self.policy = BatchPolicy(self.max_batch_rows, delay_s, self.rows_for)
+        self.policy = _policy(loaded, folder.choices, defaults)
         self.max_queue = defaults.queue.requests
         self._sessions = [loaded.session, *(loaded.open_instance() for _ in range(folder.choices.instances - 1))]
         self.recorder: Recorder = telemetry.recorder(_labels(loaded), lambda: self.pipeline.waiting)
@@ -58,18 +55,10 @@ class ServedVersion:
             instances=folder.choices.instances,
         )
 
-    def rows_for(self, kind: Kind) -> int:
-        """The largest batch of this kind that is worth making, as measured or as model.toml says."""
-        return self._rows_for(kind.length)
-
-    def _rows_for(self, length: int | None) -> int:
-        return self.folder.choices.batch_rows or self.loaded.rows_for(length)
-
     @property
     def preferred_rows(self) -> list[int]:
         """The largest batches worth making, over all lengths."""
-        sizes = {self._rows_for(length) for length in self.loaded.cost.curves or (None,)}
-        return sorted(min(rows, self.max_batch_rows) for rows in sizes)
+        return sorted({self.policy.max_rows, *self.policy.rows_by_length.values()})
 
     def cost(self, kind: Kind, rows: int) -> float | None:
         """Seconds that a batch takes, as measured; None where nothing like it was."""
@@ -107,6 +96,16 @@ class ServedVersion:
         self._sessions.clear()  # those that no worker came to open
         self._telemetry.retire(self.recorder)
         self.loaded.close()
+
+
+def _policy(loaded: LoadedVersion, choices: ServingChoices, defaults: BatchDefaults) -> BatchPolicy:
+    """As model.toml says, else as was measured; sequences beyond the last bucket are batched like those in it."""
+    rows = {} if choices.batch_rows else loaded.rows_by_length
+    most = choices.batch_rows or next(reversed(rows.values()), loaded.max_batch_rows)
+    delay_s = choices.max_queue_delay_s
+    if delay_s is None:
+        delay_s = min(defaults.delay_s, loaded.cost.worthwhile_delay_s())
+    return BatchPolicy(min(most, loaded.max_batch_rows), delay_s, rows)
 
 
 def _labels(loaded: LoadedVersion) -> ModelLabels:
