@@ -195,3 +195,22 @@ def test_unloading_answers_what_was_admitted_and_refuses_the_rest(tmp_path: Path
         assert all(call.result() for call in waiting)
         unloading.result()
         assert states(client) == {("slow", "1"): "UNAVAILABLE"}
+
+
+@pytest.mark.parametrize("lane", ["fast-lane", "no-fast-lane"])
+def test_any_number_of_loads_hold_up_neither_inference_nor_other_calls(tmp_path: Path, lane: str) -> None:
+    write_version(slow_model(tmp_path), 10)
+    flags = (EXPLICIT, f"--load-models={MODEL}", "--handler-threads=4", f"--{lane}")
+    with (
+        running_server(tmp_path, *flags) as server,
+        triton.InferenceServerClient(server.grpc) as client,
+        grpc.insecure_channel(server.grpc) as channel,
+    ):
+        load = wire.message("RepositoryModelLoadRequest")(model_name="slow").SerializeToString()
+        loading = [RawClient(channel).start("RepositoryModelLoad", load, 60) for _ in range(40)]
+        wait_until(lambda: states(client)["slow", "1"] == "LOADING")
+        assert added(client) == 10
+        assert not client.is_model_ready("slow")
+        assert states(client)["slow", "1"] == "LOADING"
+        assert all(call.code() == grpc.StatusCode.OK for call in loading)
+        assert client.is_model_ready("slow")
