@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from io import BytesIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fovea.contract.errors import InvalidRequest
-from fovea.contract.model_card import ModelCard, Preprocessing
+from fovea.contract.model_card import ModelCard, Preprocessing, TensorSpec
 from fovea.pictures import open_picture, to_tensor
 
 PICTURE_FORMATS = ("PNG", "JPEG")
@@ -23,17 +23,22 @@ class PictureInput:
     name: str
     preprocessing: Preprocessing
 
+    def facts(self) -> dict[str, Any]:
+        """What clients are told. It is no input of its own in the metadata: load generators send every one listed."""
+        return {"name": self.name, "datatype": "BYTES", "shape": [-1], "formats": PICTURE_FORMATS}
+
+    def spec(self, axes: int) -> TensorSpec:
+        """What a request's pictures must look like, where it sends them with so many axes: [rows] or [rows, 1]."""
+        return TensorSpec(name=self.name, datatype="BYTES", shape=(-1, 1) if axes == 2 else (-1,))
+
     @property
     def row_shape(self) -> tuple[int, ...]:
         """A row of the tensor that pictures become."""
         facts = self.preprocessing
         return (len(facts.mean), facts.height, facts.width)
 
-    def tensor(self, pictures: Sequence[bytes], max_pixels: int) -> NDArray[np.float32]:
-        """The tensor, one row a picture: what a client would have made itself. InvalidRequest names the row."""
-        return np.concatenate([self._row(row, data, max_pixels) for row, data in enumerate(pictures)])
-
-    def _row(self, row: int, data: bytes, max_pixels: int) -> NDArray[np.float32]:
+    def row(self, row: int, data: bytes, max_pixels: int) -> NDArray[np.float32]:
+        """A row of the tensor, as a client would have made it from the same file; InvalidRequest names the row."""
         try:
             return to_tensor(open_picture(BytesIO(data), PICTURE_FORMATS, max_pixels), self.preprocessing)
         except InvalidRequest as error:
@@ -50,6 +55,4 @@ def picture_input(card: ModelCard) -> PictureInput | None:
 
 
 def _fits(shape: tuple[int, ...], row_shape: tuple[int, ...]) -> bool:
-    return len(shape) == len(row_shape) and all(
-        want in (size, -1) for size, want in zip(row_shape, shape, strict=True)
-    )
+    return len(shape) == len(row_shape) and all(want in (size, -1) for size, want in zip(row_shape, shape, strict=True))
