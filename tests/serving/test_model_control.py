@@ -85,6 +85,20 @@ def test_the_model_name_may_be_where_kserve_has_it(client: RawClient, tclient: t
     assert not tclient.is_model_ready(MODEL)
 
 
+def test_a_model_that_comes_later_is_listed_and_can_be_loaded(
+    tclient: triton.InferenceServerClient, models: Path
+) -> None:
+    shutil.copytree(models / "five", models / "later")
+    assert states(tclient)["later", "1"] == "UNAVAILABLE"
+    tclient.load_model("later")
+    assert added(tclient, "later") == 5
+    shutil.rmtree(models / "later")
+    assert added(tclient, "later") == 5
+    with pytest.raises(InferenceServerException, match="no such folder"):
+        tclient.load_model("later")
+    tclient.unload_model("later")
+
+
 def test_a_configuration_goes_before_the_models_own(tclient: triton.InferenceServerClient) -> None:
     config = {
         "max_batch_size": 4,

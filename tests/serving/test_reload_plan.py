@@ -107,3 +107,14 @@ def test_a_model_whose_folder_stays_away_is_gone(tmp_path: Path) -> None:
     looks(watch)
     (tmp_path / "m").rename(tmp_path / ".last")
     assert [watch.changed() for _ in range(3)] == [{}, {"m": None}, {}]
+
+
+def test_a_version_that_is_a_link_is_looked_at_where_it_leads(tmp_path: Path) -> None:
+    repository = tmp_path / "repository"
+    write(tmp_path, "a", "elsewhere")
+    (repository / "m").mkdir(parents=True)
+    (repository / "m" / "1").symlink_to(tmp_path / "elsewhere" / "1")
+    watch = RepositoryWatch(repository)
+    assert looks(watch, 3) == [[], ["m"], []]
+    write(tmp_path, "ab", "elsewhere")
+    assert looks(watch, 2) == [[], ["m"]]

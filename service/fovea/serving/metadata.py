@@ -15,7 +15,10 @@ from fovea.serving.statistics import BatchTotals, Total, VersionTotals
 from fovea.serving.triton_fields import BACKEND, PLATFORM
 from fovea.wire import enum_number, message
 
-EXTENSIONS = ("classification", "model_configuration", "binary_tensor_data", "parameters", "statistics")
+EXTENSIONS = (
+    *("classification", "model_configuration", "binary_tensor_data", "parameters", "statistics"),
+    *("model_repository", "model_repository(unload_dependents)"),
+)
 _STRING_TYPE = {"BYTES": "STRING"}
 
 

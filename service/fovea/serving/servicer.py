@@ -205,7 +205,7 @@ class Servicer:
     def _repository_index(self, request: Any) -> Any:
         if request.repository_name:
             raise Unsupported(f"there is one repository and it has no name, received '{request.repository_name}'")
-        return metadata.repository_index(self._models.entries, only_ready=request.ready)
+        return metadata.repository_index(self._model_control.entries(), only_ready=request.ready)
 
     def _load_model(self, request: Any) -> Any:
         self._model_control.load(load_order(request))
