@@ -26,6 +26,7 @@ from fovea.serving.kernel_words import kernel_words
 from fovea.serving.logs import set_up_logs
 from fovea.serving.model_control import ControlSettings, ModelControl
 from fovea.serving.models import Models
+from fovea.serving.picture_queue import PictureQueue
 from fovea.serving.pipeline import QueueLimit
 from fovea.serving.rest.app import RestLimits
 from fovea.serving.rest.server import RestServer, RestSettings
@@ -61,7 +62,9 @@ class Server:
         self.models = Models()
         loader = VersionLoader(load_settings(settings, self.device), defaults, self._telemetry, self._sampler)
         self._control = ModelControl(_control_settings(settings), self.models, loader, self._tell)
-        self._servicer = Servicer(self.models, self._control, self._telemetry, status_table(settings.status_codes))
+        pictures = PictureQueue(defaults.queue, settings.max_pixels)
+        table = status_table(settings.status_codes)
+        self._servicer = Servicer(self.models, self._control, pictures, self._telemetry, table)
         self.grpc = GrpcServer(_grpc_settings(settings), self._servicer)
         self.metrics = _listening(
             "metrics", settings.metrics_port, lambda port: self._telemetry.serve(settings.host, port)

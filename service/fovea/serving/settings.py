@@ -76,6 +76,12 @@ class Settings(BaseSettings):
         le=2047,
         description="Largest request or answer. Larger tensors need more, and so does each caller's memory.",
     )
+    max_pixels: int = Field(
+        1 << 24,
+        ge=1,
+        le=1 << 28,
+        description="Most pixels in a PNG or JPEG that a model takes; unpacked, each takes up to 12 bytes.",
+    )
     max_http_connections: int = Field(
         512,
         ge=1,

@@ -61,7 +61,7 @@ class RestServer:
 
     def unanswered(self) -> list[RestCall]:
         """The requests that have been taken in and whose answers have not been read."""
-        return list(self._app.open_calls)
+        return list(self._app.inference.open_calls)
 
     def refuse_changes(self) -> None:
         """Answer the loads and unloads that are going on or wait their turn: nobody waits for models any more."""
