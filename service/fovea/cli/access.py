@@ -1,4 +1,4 @@
-"""How a command reaches a server: its address, TLS and a token, the same flags for all of them."""
+"""How a command reaches a secured server: TLS and a token, the same flags for all of them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import os
 from collections.abc import Container
 from pathlib import Path
 
-from fovea.client import DEFAULT_ADDRESS, Access, Client, Retry
+from fovea.client import Access, Client, Retry
 from fovea.contract.errors import Misconfigured
 
 TOKEN_FILE_VARIABLE = "FOVEA_TOKEN_FILE"
@@ -25,16 +25,18 @@ FLAGS: dict[str, str] = {
 
 def add_access(parser: argparse.ArgumentParser, known: Container[str] = ()) -> None:
     """The flags of a secured server, but for those that the parser has already."""
-    parser.add_argument("--tls", action="store_true", help="TLS; the server's certificate is known to this machine")
+    parser.add_argument(
+        "--tls", action="store_true", help="TLS; this machine knows who signed the server's certificate"
+    )
     for name, words in FLAGS.items():
         if name not in known:
             flag = "--" + name.replace("_", "-")
             parser.add_argument(flag, dest=name, metavar=name.rsplit("_", 1)[-1].upper(), help=words)
 
 
-def connect(arguments: argparse.Namespace, timeout_s: float, retry: Retry) -> Client:
-    """A client of the server that the flags name; Misconfigured where a file of theirs cannot be read."""
-    return Client(arguments.server or DEFAULT_ADDRESS, timeout_s, retry, **_access(arguments))
+def connect(address: str, arguments: argparse.Namespace, timeout_s: float, retry: Retry) -> Client:
+    """A client that shows the server what the flags say; Misconfigured where a file of theirs cannot be read."""
+    return Client(address, timeout_s, retry, **_access(arguments))
 
 
 def _access(arguments: argparse.Namespace) -> Access:

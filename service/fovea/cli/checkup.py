@@ -7,14 +7,13 @@ import platform
 import resource
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 import onnxruntime
 
 from fovea.cli.findings import Finding, costs
-from fovea.client import Client
 from fovea.contract.errors import FoveaError, Misconfigured
 from fovea.runtime.attention_share import attention_share
 from fovea.runtime.device import cuda_obstacle, resolve_device
@@ -31,13 +30,13 @@ PACKAGES = ("fovea", "onnxruntime", "onnxruntime-gpu", "grpcio", "protobuf", "nu
 _MEMORY = {"memory_mb": "MemTotal", "memory_free_mb": "MemAvailable"}
 
 
-def checkup(settings: Settings) -> Iterator[Finding]:
-    """Everything that can be found out without starting the server."""
+def checkup(settings: Settings, serves: Callable[[str], bool]) -> Iterator[Finding]:
+    """What can be found out without starting a server; `serves` tells whether one answers at an address."""
     yield from _versions()
     yield from _machine()
     yield from _device(settings)
     yield from _kernels(settings)
-    yield from _server(settings)
+    yield from _server(settings, serves)
     yield from _models(settings)
 
 
@@ -96,17 +95,12 @@ def _kernels(settings: Settings) -> Iterator[Finding]:
         yield Finding("kernels", "library", offer.reason)
 
 
-def _server(settings: Settings) -> Iterator[Finding]:
+def _server(settings: Settings, serves: Callable[[str], bool]) -> Iterator[Finding]:
     obstacle = fast_lane.obstacle() if settings.fast_lane else "turned off"
     yield Finding("server", "fast_lane", obstacle or "possible")
-    running = settings.grpc_port > 0 and _answers(f"{settings.host}:{settings.grpc_port}")
+    running = settings.grpc_port > 0 and serves(f"{settings.host}:{settings.grpc_port}")
     for name in ("grpc_port", "http_port", "metrics_port"):
         yield _port(settings.host, name, getattr(settings, name), running)
-
-
-def _answers(address: str) -> bool:
-    with Client(address, timeout_s=2.0) as client:
-        return client.healthy()
 
 
 def _port(host: str, name: str, port: int, running: bool) -> Finding:

@@ -43,7 +43,7 @@ def show_costs(arguments: argparse.Namespace) -> int:
 
 
 def _of_server(arguments: argparse.Namespace) -> Iterator[tuple[str, str, Costs | FoveaError]]:
-    with connect(arguments, PATIENCE_S, ONCE) as client:
+    with connect(arguments.server, arguments, PATIENCE_S, ONCE) as client:
         for entry in client.models():
             try:
                 text = client.metadata(entry.name, entry.version).properties.get("batch_cost", "[]")

@@ -15,6 +15,9 @@ from fovea.cli.findings import Finding, as_json, as_text
 from fovea.client import ONCE
 from fovea.serving.settings import Settings
 
+_NEIGHBOUR_PATIENCE_S = 2.0
+"""How long a server on the same machine may take to answer."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Every flag of `fovea serve`, so that its command line can be examined as it stands."""
@@ -38,10 +41,15 @@ def _findings(arguments: argparse.Namespace) -> Iterable[Finding]:
     if arguments.server:
         from fovea.cli.remote_checkup import remote_checkup
 
-        with connect(arguments, PATIENCE_S, ONCE) as client:
+        with connect(arguments.server, arguments, PATIENCE_S, ONCE) as client:
             return list(remote_checkup(client))
     settings = serve.settings_of(arguments)
     require("doctor", ("onnxruntime",), ("cpu", "gpu"))
     from fovea.cli.checkup import checkup
 
-    return checkup(settings)
+    return checkup(settings, lambda address: _serves(address, arguments))
+
+
+def _serves(address: str, arguments: argparse.Namespace) -> bool:
+    with connect(address, arguments, _NEIGHBOUR_PATIENCE_S, ONCE) as client:
+        return client.healthy()

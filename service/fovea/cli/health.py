@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the state; 0 when it serves, 1 when it does not or nobody answers."""
-    with connect(arguments, arguments.timeout, ONCE) as client:
+    with connect(arguments.server, arguments, arguments.timeout, ONCE) as client:
         healthy = client.healthy(arguments.model)
     print("serving" if healthy else "not serving")
     return 0 if healthy else 1

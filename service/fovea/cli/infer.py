@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Ask once, with the map where it is wanted, and print the best labels."""
     picture = read_picture(arguments.file)
-    with connect(arguments, arguments.timeout, Retry()) as client:
+    with connect(arguments.server, arguments, arguments.timeout, Retry()) as client:
         model = client.metadata(arguments.model)
         chosen = choose_map(_maps(model), arguments.layer) if arguments.attention else None
         rows = to_tensor(picture, _preprocessing(model))

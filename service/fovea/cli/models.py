@@ -92,7 +92,7 @@ def _row_of_card(model: str, version: str, card: ModelCard) -> Row:
 
 
 def _rows_of_server(arguments: argparse.Namespace) -> list[Row]:
-    with connect(arguments, PATIENCE_S, ONCE) as client:
+    with connect(arguments.server, arguments, PATIENCE_S, ONCE) as client:
         return [_row_of_state(client, state) for state in client.models()]
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fovea.client.tensors import from_raw
-from fovea.contract.errors import FoveaError
+from fovea.contract.errors import FoveaError, Unsupported
 from fovea.contract.model_card import MAP_PREFIX
 
 
@@ -123,7 +123,9 @@ def layer_of(map_name: str) -> str:
 
 
 def read_answer(answer: Any, classified: Iterable[str]) -> Answer:
-    """A ModelInferResponse; `classified` names the outputs that hold classes."""
+    """A ModelInferResponse; `classified` names the outputs that hold classes. Unsupported where data are not raw."""
+    if len(answer.outputs) != len(answer.raw_output_contents):
+        raise Unsupported(f"an answer of {len(answer.outputs)} outputs with data in typed contents, not in raw ones")
     arrays = {
         tensor.name: from_raw(tensor, raw)
         for tensor, raw in zip(answer.outputs, answer.raw_output_contents, strict=True)

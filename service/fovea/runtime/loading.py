@@ -95,24 +95,16 @@ class LoadedVersion:
         """Empty before warm-up, and where the model could not run a made-up row."""
         self.warm_shapes: tuple[tuple[int, ...], ...] = ()
         """Of the row that warm-up ran, by input, without the batch axis."""
-        self._rows_for: dict[int | None, int] = {}
+        self.rows_by_length: dict[int | None, int] = {}
+        """The largest batch worth making: by length in ascending order, or (None) of a model without sequences."""
 
     def warm_up(self, golden: Golden | None, clock: Callable[[], float]) -> None:
         """Run every length in batches of a few sizes, and keep what that costs."""
         rows = warm_up_rows(self.card, golden)
         self.cost = measure_cost(self.session, rows, clock)
-        self._rows_for = {length: self.cost.worthwhile_rows(length) for length in self.cost.curves}
+        self.rows_by_length = {length: self.cost.worthwhile_rows(length) for length in self.cost.curves}
         row, first = next(iter(rows.values())), 1 if self.card.batched else 0
         self.warm_shapes = tuple(row[spec.name].shape[first:] for spec in self.card.inputs if spec.name in row)
-
-    def rows_for(self, length: int | None) -> int:
-        """The largest batch worth making: of sequences padded to this length, or (None) of a model without sequences.
-
-        Longer ones than were measured are made into batches as large as the longest that were.
-        """
-        if length is not None and self.card.sequence is not None:
-            length = min(length, self.card.sequence.buckets[-1])
-        return self._rows_for.get(length, self.max_batch_rows)
 
     def joined(self, requests: Sequence[Mapping[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
         """Requests that share a batch as one request, in memory of its own."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from math import inf
@@ -14,26 +14,38 @@ Cost = Callable[[Kind, int], float | None]
 """Seconds that a batch of a kind takes, by its rows; None where that was not measured."""
 
 
+def _unknown(_kind: Kind, _rows: int) -> float | None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class BatchPolicy:
-    """`delay_s` is how long the oldest request may wait for company."""
+    """How large batches are made, and when."""
 
     max_rows: int
-    """Most in a batch of any kind."""
+    """Most in a batch."""
     delay_s: float = 0.0
-    rows_for: Callable[[Kind], int] | None = None
-    """The largest batch of a kind that is worth making; None: `max_rows` of every kind."""
+    """How long the oldest request may wait for company."""
+    rows_by_length: Mapping[int | None, int] = field(default_factory=dict)
+    """Most in a batch of sequences that are padded to a length, where that differs."""
     preferred_rows: tuple[int, ...] = ()
     """Sizes to make where enough waits; a batch of such a size waits for no company."""
     max_elements: int | None = None
     """Most rows times padded length in a batch of sequences."""
+    cost: Cost = _unknown
+    """What a batch takes."""
 
     def rows_of(self, kind: Kind) -> int:
         """Most rows in a batch of this kind."""
-        most = self.max_rows if self.rows_for is None else min(self.max_rows, self.rows_for(kind))
+        most = self.rows_by_length.get(kind.length, self.max_rows)
         if self.max_elements is not None and kind.length:
             most = min(most, self.max_elements // kind.length)
         return max(1, most)
+
+    def row_s(self, kind: Kind) -> float:
+        """What a row costs at best, in a full batch; 0 where that is not known."""
+        rows = self.rows_of(kind)
+        return (self.cost(kind, rows) or 0.0) / rows
 
 
 @dataclass(slots=True)
@@ -97,7 +109,9 @@ def _take_from(line: Line, now_s: float, policy: BatchPolicy, taken: Taken) -> N
 
 def _fitting(line: Line, most_rows: int, now_s: float, taken: Taken) -> tuple[list[Request], list[Request]]:
     """The first requests of a line that fit together, and those passed over, which are too large for the room left."""
-    batch, kept, rows = [], [], 0
+    batch: list[Request] = []
+    kept: list[Request] = []
+    rows = 0
     while line and rows < most_rows:
         request = line.popleft()
         if _is_dead(request, now_s, taken):

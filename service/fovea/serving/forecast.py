@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fovea.contract.errors import DeadlineExceeded, FoveaError, QueueTimeout
+from fovea.contract.errors import DeadlineExceeded, QueueTimeout
 from fovea.serving.requests import Request
 
 SURE = 0.75
@@ -10,7 +10,7 @@ SURE = 0.75
 busy machine may be too long, and a wrong refusal is worse than a late answer."""
 
 
-def refusal(request: Request, work_s: float, now_s: float) -> FoveaError | None:
+def refusal(request: Request, work_s: float, now_s: float) -> QueueTimeout | DeadlineExceeded | None:
     """The error for a request that has `work_s` seconds of work before its answer, itself included; None where it may
     be in time.
 
@@ -20,6 +20,6 @@ def refusal(request: Request, work_s: float, now_s: float) -> FoveaError | None:
     if work_s * SURE <= left_s:
         return None
     told = f"it has {left_s * 1e3:.1f} ms left, and about {work_s * 1e3:.1f} ms of work are before its answer"
-    if request.deadline_s is not None and request.deadline_s <= request.due_s:
+    if request.due_s == request.deadline_s:
         return DeadlineExceeded(f"the deadline cannot be met: {told}")
     return QueueTimeout(f"it would time out in the queue: {told}")

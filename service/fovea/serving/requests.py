@@ -62,7 +62,7 @@ class Request:
     priority: int = 0
     """Lower goes first."""
     due_s: float = field(init=False)
-    """When waiting becomes pointless: the earlier of deadline and time in the queue; infinity where there is neither."""
+    """When waiting becomes pointless: the earlier of both times, infinity where there is neither."""
     urgency: tuple[int, float] = field(init=False)
     """Lower goes first: by priority, then earliest deadline, then arrival."""
     work_s: float = 0.0

@@ -27,6 +27,9 @@ class Waiting:
     def __len__(self) -> int:
         return self._count
 
+    def __bool__(self) -> bool:
+        return self._count > 0
+
     def __iter__(self) -> Iterator[Request]:
         return (request for line in self._lines.values() for request in line)
 
