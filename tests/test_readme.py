@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import subprocess
@@ -36,16 +37,26 @@ def words_of(block: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def address() -> Iterator[str]:
-    """A running server with the exported models."""
+def ready_line() -> Iterator[str]:
+    """What a running server with the exported models says."""
     ports = [f"--{kind}-port=0" for kind in ("grpc", "http", "metrics")]
     command = [str(BIN / "fovea"), "serve", f"--repository={MODELS}", "--log-level=error", *ports]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
-        found = re.search(r"gRPC ([0-9.]+:\d+)", process.stdout.readline())
-        assert found
-        yield found[1]
+        yield process.stdout.readline()
         process.terminate()
+
+
+def address_of(front: str, ready_line: str) -> str:
+    found = re.search(rf"{front} ([0-9.]+:\d+)", ready_line)
+    assert found, ready_line
+    return found[1]
+
+
+@pytest.fixture
+def address(ready_line: str) -> str:
+    """The gRPC address."""
+    return address_of("gRPC", ready_line)
 
 
 def test_the_client_prints_a_class_and_the_shape_of_where_it_looked(address: str, tmp_path: Path) -> None:
@@ -96,6 +107,13 @@ def test_the_picture_gets_its_right_label_and_a_map(address: str, tmp_path: Path
     assert "Ankle boot" in run([*words, "--server", address], ROOT).splitlines()[0]
     with Image.open(looked) as picture:
         assert min(picture.size) >= 448
+
+
+def test_the_picture_as_a_body_gets_its_right_label(ready_line: str) -> None:
+    block = next(block for block in blocks("sh") if "--data-binary" in block)
+    command = block.replace("127.0.0.1:8000", address_of("HTTP", ready_line)).replace("curl", "curl -s", 1)
+    (output,) = json.loads(run(["bash", "-c", command], ROOT))["outputs"]
+    assert output["data"][0].endswith(":9:Ankle boot")
 
 
 def test_a_module_of_ones_own_is_exported_and_served(tmp_path: Path) -> None:

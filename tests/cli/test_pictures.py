@@ -1,4 +1,4 @@
-"""Pictures to tensors, maps to heat maps."""
+"""Pictures from files, maps to heat maps."""
 
 from __future__ import annotations
 
@@ -8,34 +8,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fovea.cli.pictures import coloured, heat, read_picture, to_tensor
+from fovea.cli.pictures import coloured, heat, read_picture
 from fovea.contract.errors import InvalidRequest
-from fovea.contract.model_card import Preprocessing
-
-GREY = Preprocessing(mode="L", height=2, width=3, mean=(0.5,), std=(0.25,))
-COLOUR = Preprocessing(mode="RGB", height=2, width=2, mean=(0.5, 0.4, 0.3), std=(1.0, 1.0, 1.0))
 
 
 def stored(picture: Image.Image, tmp_path: Path) -> Path:
     path = tmp_path / "picture.png"
     picture.save(path)
     return path
-
-
-def test_pixels_are_scaled_then_normalised() -> None:
-    row = to_tensor(Image.new("L", (3, 2), 255), GREY)
-    assert row.dtype == np.float32
-    np.testing.assert_allclose(row, np.full((1, 1, 2, 3), 2.0), rtol=1e-6)
-
-
-def test_each_colour_has_its_own_mean() -> None:
-    row = to_tensor(Image.new("RGB", (2, 2), (255, 0, 0)), COLOUR)
-    np.testing.assert_allclose(row[0, :, 0, 0], [0.5, -0.4, -0.3], rtol=1e-6)
-
-
-def test_what_cannot_be_seen_counts_as_the_mean() -> None:
-    row = to_tensor(Image.new("RGBA", (5, 5), (255, 255, 255, 0)), GREY)
-    np.testing.assert_allclose(row, np.zeros((1, 1, 2, 3)), atol=4 / 255)
 
 
 def test_a_sixteen_bit_picture_is_scaled_and_not_clipped(tmp_path: Path) -> None:

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from onnx import helper
 
 from fovea.client import AsyncClient, Client
-from servers import RunningServer, plain_models, running_server, slow_model
+from servers import RunningServer, plain_models, running_server, save_model, slow_model, tensor
 from simam_version import write_card, write_version
 
 LABELS = ("top left", "second")
@@ -24,6 +25,15 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = slow_model(plain_models(tmp_path_factory.mktemp("repository")))
     write_version(root / "simam" / "1")
     write_card(root / "simam" / "1", labels=LABELS)
+    return root
+
+
+@pytest.fixture(scope="session")
+def quick(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A repository that is loaded in a moment."""
+    root = tmp_path_factory.mktemp("quick")
+    node = helper.make_node("Add", ["x", "x"], ["y"])
+    save_model(root, "double", [node], [tensor("x", ["n", 4])], [tensor("y", ["n", 4])])
     return root
 
 

@@ -104,9 +104,9 @@ def test_the_server_tells_of_itself(client: Any) -> None:
     assert [client.healthy(), client.healthy("double"), client.healthy("damaged")] == [True, True, False]
 
 
-def test_models_are_loaded_and_unloaded(connect: Any, repository: Path) -> None:
+def test_models_are_loaded_and_unloaded(connect: Any, quick: Path) -> None:
     flags = ("--control-mode=explicit",)
-    with running_server(repository, *flags) as server, connect(server.grpc, retry=ONCE) as client:
+    with running_server(quick, *flags) as server, connect(server.grpc, retry=ONCE) as client:
         with pytest.raises(Unavailable):
             client.infer("double", {"x": ROW})
         client.load("double", {"max_batch_size": 2}, timeout_s=60)
@@ -114,7 +114,7 @@ def test_models_are_loaded_and_unloaded(connect: Any, repository: Path) -> None:
             client.infer("double", {"x": np.repeat(ROW, 3, axis=0)})
         client.unload("double")
         assert [one.state for one in client.models() if one.name == "double"] == ["UNAVAILABLE"]
-        file = (repository / "pair" / "1" / "model.onnx").read_bytes()
+        file = (quick / "double" / "1" / "model.onnx").read_bytes()
         client.load("sent", {"backend": "onnxruntime"}, {"1/model.onnx": file})
         assert client.ready("sent")
 
@@ -168,8 +168,8 @@ def test_retries_end_within_the_deadline_where_nobody_answers(connect: Any) -> N
         client.infer("double", {"x": ROW}, timeout_s=0.5)
 
 
-def test_a_call_made_while_the_server_restarts_is_answered(connect: Any, repository: Path) -> None:
-    with running_server(repository) as first:
+def test_a_call_made_while_the_server_restarts_is_answered(connect: Any, quick: Path) -> None:
+    with running_server(quick) as first:
         address = first.grpc
         with connect(address, retry=PATIENT) as client:
             client.infer("double", {"x": ROW})
@@ -177,7 +177,7 @@ def test_a_call_made_while_the_server_restarts_is_answered(connect: Any, reposit
             answers: list[Any] = []
             caller = threading.Thread(target=lambda: answers.append(client.infer("double", {"x": ROW}, timeout_s=60)))
             caller.start()
-            with running_server(repository, f"--grpc-port={address.rpartition(':')[2]}"):
+            with running_server(quick, f"--grpc-port={address.rpartition(':')[2]}"):
                 caller.join()
     np.testing.assert_array_equal(answers[0]["y"], ROW * 2)
 

@@ -24,9 +24,14 @@ class SlowSession:
     def clock(self) -> float:
         return self.now
 
-    def infer(self, request: dict) -> dict:
-        self.now += 0.02 * len(request["x"])
-        return {}
+    def gather(self, requests: list[dict]) -> None:
+        self.rows, self.length = len(requests), requests[0]["x"].shape[1]
+
+    def run(self) -> None:
+        self.now += 0.02 * self.rows
+
+    def split(self, rows_per_request: list[int]) -> list[dict]:
+        return [{} for _ in rows_per_request]
 
 
 def test_long_batches_are_not_made_longer():
@@ -45,10 +50,10 @@ def test_lengths_that_come_late_are_run_in_the_smallest_batch_only():
 
 def test_length_that_a_model_cannot_run_is_told_where_a_shorter_one_runs():
     class ShortSession(SlowSession):
-        def infer(self, request: dict) -> dict:
-            if request["x"].shape[1] > 8:
+        def run(self) -> None:
+            if self.length > 8:
                 raise ExecutionFailed("only 8 positions")
-            return super().infer(request)
+            super().run()
 
     session = ShortSession()
     rows = {length: {"x": np.zeros((1, length))} for length in (8, 16)}
@@ -63,11 +68,9 @@ class ColdSession(SlowSession):
         super().__init__()
         self.seen: set[int] = set()
 
-    def infer(self, request: dict) -> dict:
-        rows = len(request["x"])
-        self.now += 0.001 if rows in self.seen else 1.0
-        self.seen.add(rows)
-        return {}
+    def run(self) -> None:
+        self.now += 0.001 if self.rows in self.seen else 1.0
+        self.seen.add(self.rows)
 
 
 def test_cold_first_run_does_not_end_the_warm_up():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -16,8 +17,10 @@ from typing import Any
 import grpc
 import numpy as np
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from fovea import wire
+from raw_client import RawClient
 from servers import RunningServer, infer_request, running_server, samples, slow_model, wait_until
 
 
@@ -71,6 +74,66 @@ def test_while_draining_it_is_live_not_ready_and_refuses_new_requests(tmp_path: 
         assert caught.value.code() == grpc.StatusCode.UNAVAILABLE
         assert "shutting down" in caught.value.details()
         assert all(future.result() for future in held)
+
+
+def test_for_the_drain_delay_it_is_not_ready_and_goes_on_serving(repository: Path) -> None:
+    x = np.ones((1, 4), np.float32)
+    with running_server(repository, "--drain-delay=3") as server, grpc.insecure_channel(server.grpc) as channel:
+        client = RawClient(channel)
+        server.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: not client("ServerReady").ready)
+        assert client("ServerLive").live
+        assert not client("ModelReady", name="double").ready
+        assert health(channel, "double") == health(channel, "") == "NOT_SERVING"
+        with pytest.raises(urllib.error.HTTPError, match="503") as caught:
+            urllib.request.urlopen(f"{server.http}/v2/health/ready", timeout=20)
+        caught.value.close()
+        answer = client.send("ModelInfer", infer_request("double", x))
+        assert answer.raw_output_contents[0] == (x + x).tobytes()
+        assert server.process.wait(30) == 0
+
+
+def health(channel: grpc.Channel, name: str) -> str:
+    request = health_pb2.HealthCheckRequest(service=name)
+    status = health_pb2_grpc.HealthStub(channel).Check(request, timeout=20).status
+    return str(health_pb2.HealthCheckResponse.ServingStatus.Name(status))
+
+
+def test_a_second_sigterm_ends_it_at_once(repository: Path) -> None:
+    with running_server(repository, "--drain-delay=600") as server, grpc.insecure_channel(server.grpc) as channel:
+        client = RawClient(channel)
+        server.process.send_signal(signal.SIGTERM)
+        wait_until(lambda: not client("ServerReady").ready)
+        assert server.terminate() == 1
+
+
+@pytest.mark.parametrize("lane", ["fast-lane", "no-fast-lane"])
+def test_a_model_that_is_loading_does_not_hold_up_the_end(tmp_path: Path, lane: str) -> None:
+    flags = (f"--{lane}", "--control-mode=explicit", "--max-batch-rows=256")
+    with (
+        running_server(slow_model(tmp_path), *flags) as server,
+        grpc.insecure_channel(server.grpc) as channel,
+    ):
+        client = RawClient(channel)
+        load = wire.message("RepositoryModelLoadRequest")(model_name="slow").SerializeToString()
+        loading = [client.start("RepositoryModelLoad", load, 60) for _ in range(2)]
+        wait_until(lambda: client("RepositoryIndex").models[0].state == "LOADING")
+        assert server.terminate() == 0
+        assert {call.code() for call in loading} <= {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED}
+
+
+def test_sigterm_while_it_starts_ends_it_without_a_ready_line(tmp_path: Path) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    ports = (f"--grpc-port={port}", "--http-port=0", "--metrics-port=0")
+    command = [sys.executable, "-m", "fovea.cli", "serve", f"--repository={slow_model(tmp_path)}", *ports]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        grpc.channel_ready_future(channel).result(60)
+        process.send_signal(signal.SIGTERM)
+        output, _ = process.communicate(timeout=60)
+    assert (process.returncode, output) == (0, "")
 
 
 def infer_with_timeout(x: Any, timeout_us: int) -> bytes:
@@ -148,7 +211,7 @@ def test_http_health_follows_readiness(repository: Path) -> None:
     with running_server(repository) as server:
         for path in ("live", "ready"):
             with urllib.request.urlopen(f"{server.http}/v2/health/{path}", timeout=20) as answer:
-                assert json.load(answer) == {"ok": True}
+                assert json.load(answer) == {path: True}
         with pytest.raises(urllib.error.HTTPError, match="404") as caught:
             urllib.request.urlopen(f"{server.http}/nope", timeout=20)
         caught.value.close()

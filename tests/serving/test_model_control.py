@@ -85,6 +85,20 @@ def test_the_model_name_may_be_where_kserve_has_it(client: RawClient, tclient: t
     assert not tclient.is_model_ready(MODEL)
 
 
+def test_a_model_that_comes_later_is_listed_and_can_be_loaded(
+    tclient: triton.InferenceServerClient, models: Path
+) -> None:
+    shutil.copytree(models / "five", models / "later")
+    assert states(tclient)["later", "1"] == "UNAVAILABLE"
+    tclient.load_model("later")
+    assert added(tclient, "later") == 5
+    shutil.rmtree(models / "later")
+    assert added(tclient, "later") == 5
+    with pytest.raises(InferenceServerException, match="no such folder"):
+        tclient.load_model("later")
+    tclient.unload_model("later")
+
+
 def test_a_configuration_goes_before_the_models_own(tclient: triton.InferenceServerClient) -> None:
     config = {
         "max_batch_size": 4,
@@ -195,3 +209,22 @@ def test_unloading_answers_what_was_admitted_and_refuses_the_rest(tmp_path: Path
         assert all(call.result() for call in waiting)
         unloading.result()
         assert states(client) == {("slow", "1"): "UNAVAILABLE"}
+
+
+@pytest.mark.parametrize("lane", ["fast-lane", "no-fast-lane"])
+def test_any_number_of_loads_hold_up_neither_inference_nor_other_calls(tmp_path: Path, lane: str) -> None:
+    write_version(slow_model(tmp_path), 10)
+    flags = (EXPLICIT, f"--load-models={MODEL}", "--handler-threads=4", f"--{lane}")
+    with (
+        running_server(tmp_path, *flags) as server,
+        triton.InferenceServerClient(server.grpc) as client,
+        grpc.insecure_channel(server.grpc) as channel,
+    ):
+        load = wire.message("RepositoryModelLoadRequest")(model_name="slow").SerializeToString()
+        loading = [RawClient(channel).start("RepositoryModelLoad", load, 60) for _ in range(40)]
+        wait_until(lambda: states(client)["slow", "1"] == "LOADING")
+        assert added(client) == 10
+        assert not client.is_model_ready("slow")
+        assert states(client)["slow", "1"] == "LOADING"
+        assert all(call.code() == grpc.StatusCode.OK for call in loading)
+        assert client.is_model_ready("slow")

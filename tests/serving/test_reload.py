@@ -113,6 +113,10 @@ def test_files_that_change_for_the_worse_are_refused_and_the_version_goes_on_as_
         write_version(tmp_path, 12)
         wait_until(lambda: answers.last == ("1", 12.0))
         wait_until(lambda: index(client) == {"1": ("READY", "")})
+        wait_until(lambda: len(of_model(server, "fovea_model_info")) == 1)
+        assert [value for _, value in of_model(server, "fovea_model_ready")] == [1]
+        total = sum(value for _, value in of_model(server, "fovea_requests_total"))
+        assert total >= len(answers.got) - 4
     assert answers.errors == []
     assert set(answers.got) == {("1", 10.0), ("1", 12.0)}
 
@@ -154,18 +158,21 @@ def test_version_policies_hold_when_versions_come_and_go(tmp_path: Path) -> None
         assert {state for state, _ in index(client).values()} == {"READY"}
 
 
-def test_models_come_and_go_with_their_folders_and_so_do_their_series_and_health(tmp_path: Path) -> None:
-    def series() -> set[str]:
-        with urllib.request.urlopen(server.metrics, timeout=20) as answer:
-            return {dict(labels).get("model", "") for _, labels in samples(answer.read().decode())}
+def of_model(server: RunningServer, metric: str = "") -> list[tuple[str, float]]:
+    """The names and values of the model's series, of one metric or of all."""
+    with urllib.request.urlopen(server.metrics, timeout=20) as answer:
+        found = samples(answer.read().decode()).items()
+    return [(name, value) for (name, labels), value in found if ("model", MODEL) in labels and metric in name]
 
+
+def test_models_come_and_go_with_their_folders_and_so_do_their_series(tmp_path: Path) -> None:
     with polling(tmp_path) as (server, client):
         assert index(client) == {}
         write_version(tmp_path, 10)
         wait_until(lambda: client("ModelReady", name=MODEL).ready if index(client) else False)
-        assert MODEL in series()
+        assert of_model(server)
         shutil.rmtree(tmp_path / MODEL)
         wait_until(lambda: index(client) == {})
-        wait_until(lambda: MODEL not in series())
+        wait_until(lambda: not of_model(server))
         with pytest.raises(grpc.RpcError, match="unknown model"):
             client("ModelReady", name=MODEL)

@@ -17,6 +17,7 @@ from fovea.serving.triton_config import choices_of, parse, read_config
 from fovea.serving.triton_fields import CHOICES, HEEDED, HINTS, PARTS
 from fovea.wire import message
 from servers import RunningServer, running_server, save_model, tensor, wait_until
+from simam_version import images, simam, write_version
 
 SERVED = {
     "double": """
@@ -34,6 +35,7 @@ SERVED = {
     "narrow": 'max_batch_size: 8 input [ { name: "x" data_type: TYPE_FP32 dims: [ 6 ] } ]',
     "silent": "max_batch_size: 3",
 }
+CARDS = {"exported": "max_batch_size: 4", "exported_alone": ""}
 REFUSED = {
     "no_such_input": ('input [ { name: "z" data_type: TYPE_FP32 dims: [ 4 ] } ]', "input z: the file has ['x']"),
     "dtype": ('input [ { name: "x" data_type: TYPE_INT64 dims: [ -1, 4 ] } ]', "x is INT64[-1, 4] there, FP32[-1, 4]"),
@@ -57,6 +59,9 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     doubling(root, "no_batch", [3])
     for name in ("alone", "silent", "no_such_input", "dtype", "dims", "decoupled"):
         doubling(root, name, ["n", 4])
+    for name in CARDS:
+        write_version(root / name / "1")
+        (root / name / "config.pbtxt").write_text(CARDS[name])
     for name, text in [*SERVED.items(), *((name, text) for name, (text, _) in REFUSED.items())]:
         (root / name / "config.pbtxt").write_text(text)
     (root / "double" / "labels.txt").write_text("one\ntwo\nthree\nfour\n")
@@ -112,6 +117,15 @@ def test_the_configuration_is_told_again(client: Any) -> None:
     assert config.dynamic_batching.max_queue_delay_microseconds == 100
     assert list(config.version_policy.specific.versions) == [1]
     assert client.get_model_config("alone").config.max_batch_size == 0
+
+
+@pytest.mark.parametrize(("model", "most_rows"), [("exported", 4), ("exported_alone", 0)])
+def test_a_version_with_a_card_is_served_as_its_configuration_says(client: Any, model: str, most_rows: int) -> None:
+    assert client.get_model_config(model).config.max_batch_size == most_rows
+    picture = images(2)
+    sent = triton.InferInput("image", picture.shape, "FP32")
+    sent.set_data_from_numpy(picture)
+    np.testing.assert_allclose(client.infer(model, [sent]).as_numpy("features"), simam(picture)[0], atol=1e-4)
 
 
 def test_labels_come_from_the_file_that_is_named(client: Any) -> None:

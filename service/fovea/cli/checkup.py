@@ -143,6 +143,8 @@ def _version(folder: ModelFolder, number: int, loading: LoadSettings) -> Iterato
     except FoveaError as error:
         yield Finding(topic, "state", str(error), wrong=True)
         return
+    if folder.stated and folder.stated.remark:
+        yield Finding(topic, folder.stated.source, folder.stated.remark)
     yield from _loaded(topic, loaded)
     loaded.close()
 

@@ -14,10 +14,11 @@ from PIL import Image
 from pydantic import ValidationError
 
 from fovea.cli.access import add_access, connect
-from fovea.cli.pictures import overlay, read_picture, save_picture, to_tensor
+from fovea.cli.pictures import overlay, read_picture, save_picture
 from fovea.client import DEFAULT_ADDRESS, ModelInfo, Retry
 from fovea.contract.errors import InvalidRequest, NotFound, Unsupported
 from fovea.contract.model_card import Preprocessing
+from fovea.pictures import to_tensor
 
 
 @dataclass(frozen=True)

@@ -1,18 +1,17 @@
-"""Pictures and arrays: any picture file to a model's input, an attention map to a heat map over the picture."""
+"""Pictures from files, and attention maps as heat maps over them."""
 
 from __future__ import annotations
 
 import math
-import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 
 from fovea.contract.errors import InvalidRequest
-from fovea.contract.model_card import Preprocessing
+from fovea.pictures import open_picture
 
 SHORT_SIDE_PIXELS = 448
 """A 28-pixel picture is drawn this large, so that its map can be read."""
@@ -22,38 +21,11 @@ _ANCHORS = np.array([[0, 0, 4], [87, 16, 110], [188, 55, 84], [249, 142, 9], [25
 
 
 def read_picture(path: Path) -> Image.Image:
-    """Load a picture upright, as L, RGB or RGBA with 8 bits a channel; InvalidRequest where it is none."""
+    """Load a picture of any format upright, as L, RGB or RGBA; InvalidRequest where it is none."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path) as image:
-                return _eight_bits(ImageOps.exif_transpose(image))
-    except UnidentifiedImageError as error:
-        raise InvalidRequest(f"{path} is no picture that can be read") from error
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise InvalidRequest(f"{path} has too many pixels") from error
-    except (OSError, ValueError, SyntaxError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise InvalidRequest(f"{path}: {reason}") from error
-
-
-def to_tensor(picture: Image.Image, facts: Preprocessing) -> NDArray[np.float32]:
-    """A picture as one row: (1, channels, height, width), normalised as the model's card says."""
-    mean, std = (np.array(values, np.float32) for values in (facts.mean, facts.std))
-    flat = flattened(picture, facts).convert(facts.mode)
-    sized = flat.resize((facts.width, facts.height), Image.Resampling.BILINEAR)
-    pixels = np.asarray(sized, np.float32).reshape(facts.height, facts.width, -1) / np.float32(255)
-    row: NDArray[np.float32] = np.ascontiguousarray(((pixels - mean) / std).transpose(2, 0, 1)[None])
-    return row
-
-
-def flattened(picture: Image.Image, facts: Preprocessing) -> Image.Image:
-    """The picture without transparency: what cannot be seen becomes the mean colour, which the model reads as zero."""
-    if picture.mode != "RGBA":
-        return picture
-    mean = [round(255 * value) for value in facts.mean]
-    background = Image.new("RGBA", picture.size, (*(mean * 3)[:3], 255))
-    return Image.alpha_composite(background, picture).convert("RGB")
+        return open_picture(path)
+    except InvalidRequest as error:
+        raise InvalidRequest(f"{path}: {error}") from error
 
 
 def heat(values: NDArray[Any]) -> NDArray[np.float64]:
@@ -91,16 +63,6 @@ def save_picture(picture: Image.Image, path: Path) -> None:
         picture.save(path)
     except (OSError, ValueError) as error:
         raise InvalidRequest(f"{path} cannot be written: {getattr(error, 'strerror', None) or error}") from error
-
-
-def _eight_bits(image: Image.Image) -> Image.Image:
-    if image.mode.startswith(("I", "F")):  # 16-bit and float pictures: Pillow would clip, not scale
-        values = np.asarray(image, np.float64)
-        top = 65535.0 if image.mode.startswith("I;16") else max(values.max(), 1e-12)
-        return Image.fromarray((values.clip(0, top) * (255 / top)).round().astype(np.uint8), "L")
-    if image.has_transparency_data:
-        return image.convert("RGBA")
-    return image.convert("L" if image.mode in ("1", "L") else "RGB")
 
 
 def _plane(values: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -14,6 +14,21 @@ def stamp_of(folder: Path) -> Stamp:
     return tuple(sorted(_facts(folder, Path(home) / name) for home, _, names in os.walk(folder) for name in names))
 
 
+def model_stamp(model: Path) -> Stamp:
+    """The stamp of a model's folder. Its versions may be links to folders; in these, such links are not followed."""
+    try:
+        entries = sorted(model.iterdir())
+    except OSError:  # gone since it was listed, or not ours to read
+        return ()
+    return tuple(fact for entry in entries for fact in _entry(model, entry))
+
+
+def _entry(model: Path, entry: Path) -> Stamp:
+    if not entry.is_dir():
+        return (_facts(model, entry),)
+    return ((entry.name, 0, 0, 0), *stamp_of(entry))  # an empty folder is something, too
+
+
 def _facts(folder: Path, file: Path) -> tuple[str, int, int, int]:
     path = str(file.relative_to(folder))
     try:

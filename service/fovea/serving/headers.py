@@ -10,6 +10,7 @@ from fovea.contract.errors import InvalidRequest
 from fovea.contract.model_card import MAP_PREFIX, ModelCard, TensorSpec
 from fovea.serving.answers import AnswerForm, AnswerMaker, WantedOutput
 from fovea.serving.kinds import KindOfRequest
+from fovea.serving.picture_input import PictureInput, picture_input
 from fovea.serving.requests import Kind
 from fovea.serving.tensors import RawTensor
 
@@ -29,6 +30,8 @@ class Header:
     """How long it may wait in the queue."""
     priority: int
     """Lower goes first."""
+    pictures: PictureInput | None = None
+    """The input that came as pictures, if one did."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,7 @@ class HeaderCheck:
         self._inputs = {spec.name: spec for spec in card.inputs}
         self._outputs = {spec.name: spec for spec in card.outputs}
         self._maps = card.maps
+        self._pictures = picture_input(card)
         self._kinds = KindOfRequest(card)
         self._answers = AnswerMaker(card.name, str(version), card.labels, card.batched)
         self._every_output = AnswerForm(self._answers, tuple(WantedOutput(spec) for spec in card.outputs))
@@ -67,11 +71,14 @@ class HeaderCheck:
         inputs = self._tensors(request.inputs)
         shapes = {tensor.name: tensor.shape for tensor in inputs}
         rows = self._rows(shapes)
+        pictures = self._pictures if any(map(self._is_picture, request.inputs)) else None
+        if pictures is not None:
+            shapes[pictures.name] = (rows, *pictures.row_shape)
         answer = AnswerForm(self._answers, self._wanted(request.outputs)) if request.outputs else self._every_output
         maps = any(output.spec.name in self._maps for output in answer.wanted)
         timeout_s = asked["timeout"] / 1e6 if asked["timeout"] else self._defaults.timeout_s
         priority = self._defaults.level(asked["priority"])
-        return Header(inputs, rows, self._kinds.of(shapes, maps=maps), answer, timeout_s, priority)
+        return Header(inputs, rows, self._kinds.of(shapes, maps=maps), answer, timeout_s, priority, pictures)
 
     def _tensors(self, received: Any) -> tuple[RawTensor, ...]:
         tensors: dict[str, RawTensor] = {}
@@ -85,16 +92,26 @@ class HeaderCheck:
         return tuple(tensors.values())
 
     def _tensor(self, tensor: Any) -> RawTensor:
-        spec = self._inputs.get(tensor.name)
-        if spec is None:
-            raise InvalidRequest(f"unexpected input '{tensor.name}': expected {list(self._inputs)}")
-        if tensor.datatype != spec.datatype:
-            raise InvalidRequest(f"input '{spec.name}': expected {spec.datatype}, received '{tensor.datatype}'")
+        spec = self._spec(tensor)
         if tensor.parameters:
             raise InvalidRequest(f"input '{spec.name}': parameter {sorted(tensor.parameters)[0]!r} is not supported")
         shape = tuple(tensor.shape)
         self._check_shape(spec, shape)
         return RawTensor(spec.name, spec.datatype, shape)
+
+    def _spec(self, tensor: Any) -> TensorSpec:
+        """What the tensor is held against."""
+        spec = self._inputs.get(tensor.name)
+        if spec is None:
+            raise InvalidRequest(f"unexpected input '{tensor.name}': expected {list(self._inputs)}")
+        if self._pictures is not None and self._is_picture(tensor):
+            return self._pictures.spec(len(tensor.shape))
+        if tensor.datatype != spec.datatype:
+            raise InvalidRequest(f"input '{spec.name}': expected {spec.datatype}, received '{tensor.datatype}'")
+        return spec
+
+    def _is_picture(self, tensor: Any) -> bool:
+        return self._pictures is not None and tensor.name == self._pictures.name and tensor.datatype == "BYTES"
 
     def _check_shape(self, spec: TensorSpec, shape: tuple[int, ...]) -> None:
         expected = spec.shape

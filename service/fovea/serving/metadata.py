@@ -9,12 +9,16 @@ from typing import Any
 from fovea import __version__
 from fovea.contract.model_card import TensorSpec
 from fovea.serving.models import ModelEntry, VersionState
+from fovea.serving.picture_input import picture_input
 from fovea.serving.served_version import ServedVersion
 from fovea.serving.statistics import BatchTotals, Total, VersionTotals
 from fovea.serving.triton_fields import BACKEND, PLATFORM
 from fovea.wire import enum_number, message
 
-EXTENSIONS = ("classification", "model_configuration", "binary_tensor_data", "parameters", "statistics")
+EXTENSIONS = (
+    *("classification", "model_configuration", "binary_tensor_data", "parameters", "statistics"),
+    *("model_repository", "model_repository(unload_dependents)"),
+)
 _STRING_TYPE = {"BYTES": "STRING"}
 
 
@@ -37,7 +41,7 @@ def model_metadata(served: ServedVersion, versions: Iterable[str]) -> Any:
 def properties(served: ServedVersion) -> dict[str, str]:
     """Facts beyond the protocol's fields, by name; structured ones are JSON. Empty ones are left out."""
     card, loaded = served.card, served.loaded
-    accuracy = card.metrics.get("accuracy")
+    accuracy, pictures = card.metrics.get("accuracy"), picture_input(card)
     facts = {
         "attention": card.attention.value,
         "attention_types": ",".join(card.attention_types),
@@ -50,6 +54,7 @@ def properties(served: ServedVersion) -> dict[str, str]:
         "accuracy": "" if accuracy is None else f"{accuracy:.4f}",
         "labels": json.dumps(card.labels) if card.labels else "",
         "preprocessing": card.preprocessing.model_dump_json() if card.preprocessing else "",
+        "image_input": json.dumps(pictures.facts()) if pictures else "",
         "sequence": card.sequence.model_dump_json() if card.sequence else "",
         "maps": json.dumps(_maps(served)) if card.maps else "",
         "operator_version": str(card.operator_version or ""),

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from fovea.contract.errors import Draining, InvalidRequest, Misconfigured, ModelBroken, NotFound, Unsupported
-from fovea.runtime.repository import ModelFolder, model_folder, scan
+from fovea.runtime.repository import ModelFolder, chosen_versions, model_folder, scan
 from fovea.serving.model_order import ModelOrder
 from fovea.serving.model_swap import ModelSwap
-from fovea.serving.models import Models, VersionEntry, VersionState
+from fovea.serving.models import ModelEntry, Models, VersionEntry, VersionState
 from fovea.serving.repository_watch import RepositoryWatch
 from fovea.serving.sent_files import SentFiles
 from fovea.serving.served_version import ServedVersion
@@ -29,6 +29,7 @@ log = logging.getLogger(__name__)
 ControlMode = Literal["none", "poll", "explicit"]
 EVERY_MODEL = "*"
 _LOADING = VersionEntry(VersionState.LOADING)
+_UNLOADED = VersionEntry(VersionState.UNAVAILABLE, "unloaded")
 _NOT_LOADED = VersionEntry(VersionState.UNAVAILABLE, "not loaded")
 
 
@@ -98,7 +99,7 @@ class ModelControl:
                 if self._stopped.is_set():
                     return
                 if folder is None:
-                    self._swap.remove(name)
+                    self._swap.unload(name)
                 else:
                     self._swap.follow(folder)
 
@@ -142,7 +143,8 @@ class ModelControl:
             self._require_running()
             if name not in self._models.entries:
                 raise NotFound(f"unknown model '{name}'")
-            leaving = self._swap.unload(name)
+            there = name in scan(self._settings.repository, read_config)
+            leaving = self._swap.unload(name, _UNLOADED if there else None)
         for thread in leaving:
             thread.join(self._settings.patience_s)
 
@@ -153,6 +155,13 @@ class ModelControl:
         """Remove the files that were sent for a model, unless a version still has them."""
         if all(served.folder.path != folder for served in [*self._models.served(), *self._models.leaving]):
             self._files.discard(folder)
+
+    def entries(self) -> Mapping[str, ModelEntry]:
+        """The table, and with mode explicit also what the repository has that could be loaded."""
+        if self._settings.mode != "explicit":
+            return self._models.entries
+        folders = scan(self._settings.repository, read_config).items()
+        return {name: _unloaded_entry(folder) for name, folder in folders} | dict(self._models.entries)
 
     def stop(self) -> bool:
         """Begin no change any more; False where one is going on, for which nobody should wait."""
@@ -176,6 +185,10 @@ class ModelControl:
     def _require_running(self) -> None:
         if self._stopped.is_set():
             raise Draining("the server is shutting down")
+
+
+def _unloaded_entry(folder: ModelFolder) -> ModelEntry:
+    return ModelEntry(folder, {str(version): _NOT_LOADED for version in chosen_versions(folder)})
 
 
 def _with_config(folder: ModelFolder, order: ModelOrder) -> ModelFolder:

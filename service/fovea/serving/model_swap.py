@@ -51,19 +51,12 @@ class ModelSwap:
             self._let_go(name, version, None)
         self._tell(name, bool(self._models.ready_versions(name)))
 
-    def remove(self, name: str) -> None:
-        """Let a model go whose folder is gone."""
+    def unload(self, name: str, then: VersionEntry | None = None) -> list[threading.Thread]:
+        """Let go of every version; `then` takes its place once it has ended, which is when its thread ends."""
         versions = self._versions(name)
         if not versions:
             self._models.take(name)
-        for version in versions:
-            self._let_go(name, version, None)
-        self._tell(name, False)
-
-    def unload(self, name: str) -> list[threading.Thread]:
-        """Let go of every version and keep their places; the threads end when they have ended."""
-        unloaded = VersionEntry(VersionState.UNAVAILABLE, "unloaded")
-        leaving = [self._let_go(name, version, unloaded) for version in list(self._versions(name))]
+        leaving = [self._let_go(name, version, then) for version in versions]
         self._tell(name, False)
         return [thread for thread in leaving if thread]
 
@@ -82,6 +75,7 @@ class ModelSwap:
             self._refused(folder.name, version, serving, source, str(error))
             return
         self._models.put_version(folder.name, version, VersionEntry(VersionState.READY, "", served, source))
+        log.info("%s version %s is ready", folder.name, version)
         if serving:
             self._models.let_go(serving, partial(self._closed, serving))
 
@@ -109,4 +103,5 @@ class ModelSwap:
 
     def _ended(self, leaving: VersionEntry, then: VersionEntry | None, served: ServedVersion) -> None:
         self._models.swap_version(served.card.name, served.version, leaving, then)
+        log.info("%s version %s has ended", served.card.name, served.version)
         self._closed(served)

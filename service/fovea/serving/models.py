@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import Any
 
 from fovea.contract.errors import InvalidRequest, NotFound, NotReady
+from fovea.runtime.memory import give_back
 from fovea.runtime.repository import ModelFolder
 from fovea.serving.served_version import ServedVersion
 
@@ -146,6 +147,7 @@ class Models:
 
     def _close(self, served: ServedVersion, then: Callable[[], None]) -> None:
         served.close()
+        give_back()
         del self._leaving[served]
         then()
 

@@ -8,7 +8,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from pathlib import Path
 from types import FrameType
@@ -22,12 +22,14 @@ from fovea.runtime.loading import LoadSettings
 from fovea.runtime.session import SessionSettings
 from fovea.serving.attention_sampler import AttentionSampler
 from fovea.serving.grpc_server import GrpcServer, GrpcSettings
-from fovea.serving.http import HealthServer
 from fovea.serving.kernel_words import kernel_words
 from fovea.serving.logs import set_up_logs
 from fovea.serving.model_control import ControlSettings, ModelControl
 from fovea.serving.models import Models
+from fovea.serving.picture_queue import PictureQueue
 from fovea.serving.pipeline import QueueLimit
+from fovea.serving.rest.app import RestLimits
+from fovea.serving.rest.server import RestServer, RestSettings
 from fovea.serving.served_version import BatchDefaults
 from fovea.serving.servicer import Servicer
 from fovea.serving.settings import Settings
@@ -61,18 +63,20 @@ class Server:
         self.models = Models()
         loader = VersionLoader(load_settings(settings, self.device), defaults, self._telemetry, self._sampler)
         self._control = ModelControl(_control_settings(settings), self.models, loader, self._tell)
-        self._servicer = Servicer(self.models, self._control, self._telemetry, status_table(settings.status_codes))
+        pictures = PictureQueue(defaults.queue, settings.max_pixels)
+        table = status_table(settings.status_codes)
+        self._servicer = Servicer(self.models, self._control, pictures, self._telemetry, table)
         self.grpc = GrpcServer(_grpc_settings(settings), self._servicer)
         self.metrics = _listening(
             "metrics", settings.metrics_port, lambda port: self._telemetry.serve(settings.host, port)
         )
-        self.http = _listening(
-            "HTTP", settings.http_port, lambda port: HealthServer(settings.host, port, self._checks())
-        )
+        self.rest = _listening("HTTP", settings.http_port, self._rest)
         self.grpc.start()
 
-    def _checks(self) -> dict[str, Callable[[], bool]]:
-        return {"/v2/health/live": lambda: True, "/v2/health/ready": lambda: self._servicer.ready}
+    def _rest(self, port: int) -> RestServer:
+        return RestServer(
+            _rest_settings(self._settings, port), self._servicer, _everyone, self._telemetry.stray_request
+        )
 
     def load(self) -> None:
         """Load the models to start with; Misconfigured where the repository cannot be read."""
@@ -92,7 +96,7 @@ class Server:
         kernels = kernel_words([one.loaded for one in served])
         host, slow = self._settings.host, self.grpc.slow_reason
         return (
-            f"fovea {__version__} ready: gRPC {host}:{self.grpc.port}, HTTP {host}:{self.http.port}, "
+            f"fovea {__version__} ready: gRPC {host}:{self.grpc.port}, HTTP {host}:{self.rest.port}, "
             f"metrics {host}:{self.metrics.port}, device {self.device}, "
             f"models {', '.join(sorted({one.card.name for one in served})) or 'none'}, "
             f"attention {', '.join(types) or 'none'}, kernels {kernels}" + (f", no fast lane: {slow}" if slow else "")
@@ -107,7 +111,7 @@ class Server:
         self._servicer.draining = True
         self._drain(time.monotonic() + self._settings.drain_timeout)
         self.grpc.stop(_LAST_GRACE_S)
-        self.http.stop()
+        self.rest.stop(_LAST_GRACE_S)
         self.metrics.stop()
         quiet = self._control.stop() and self.models.quiet
         if quiet:
@@ -121,10 +125,11 @@ class Server:
         self.grpc.set_serving({"": False, SERVICE: False} | dict.fromkeys(self.models.entries, False))
         self._control.stop()
         self.grpc.refuse_changes()
+        self.rest.refuse_changes()
         time.sleep(self._settings.drain_delay if was_ready else 0)
 
     def _drain(self, until_s: float) -> None:
-        unanswered = self.grpc.unanswered()
+        unanswered = [*self.grpc.unanswered(), *self.rest.unanswered()]
         while not (self.models.quiet and all(call.over for call in unanswered)) and time.monotonic() < until_s:
             time.sleep(_DRAIN_POLL_S)
 
@@ -226,6 +231,15 @@ def _grpc_settings(settings: Settings) -> GrpcSettings:
         settings.handler_threads,
         settings.fast_lane,
     )
+
+
+def _rest_settings(settings: Settings, port: int) -> RestSettings:
+    limits = RestLimits(settings.max_message_mb * _MB, settings.max_queue_mb * _MB)
+    return RestSettings(settings.host, port, limits, settings.max_http_connections)
+
+
+def _everyone(_rpc: str, _headers: Mapping[str, str]) -> None:
+    """Who may call: everyone."""
 
 
 def _control_settings(settings: Settings) -> ControlSettings:

@@ -5,16 +5,19 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, Protocol
 
 import grpc
 
 from fovea.contract.errors import Draining, FoveaError, InvalidRequest, NotFound, NotReady, Unsupported, VersionEnded
+from fovea.contract.model_card import ModelCard
 from fovea.serving import metadata
 from fovea.serving.codec import Decoded, parse
 from fovea.serving.model_control import ModelControl
 from fovea.serving.model_order import load_order, name_to_unload
 from fovea.serving.models import Models
+from fovea.serving.picture_queue import PictureQueue, Undecoded
 from fovea.serving.requests import Request, Tensors
 from fovea.serving.served_version import ServedVersion
 from fovea.serving.status import status_of
@@ -75,8 +78,15 @@ StatusTable = Mapping[type[FoveaError], grpc.StatusCode]
 class Servicer:
     """Every RPC of the service over one table of models."""
 
-    def __init__(self, models: Models, control: ModelControl, telemetry: Telemetry, table: StatusTable) -> None:
-        self._models, self._model_control = models, control
+    def __init__(
+        self,
+        models: Models,
+        control: ModelControl,
+        pictures: PictureQueue,
+        telemetry: Telemetry,
+        table: StatusTable,
+    ) -> None:
+        self._models, self._model_control, self._pictures = models, control, pictures
         self._telemetry, self._table = telemetry, table
         self._control = self._control_answers()
         self.ready = False
@@ -103,9 +113,16 @@ class Servicer:
         try:
             if self.draining:
                 raise Draining("the server is shutting down")
-            request = self._request(call, served, message_in, arrived_s)
-            rows = request.rows
-            served.pipeline.submit(request)
+            decoded = served.door.decode(message_in)
+            rows = decoded.header.rows
+            request = self._request(call, decoded, arrived_s)
+            if decoded.header.pictures is None:
+                served.pipeline.submit(request)
+            else:
+                call.watch(lambda: None)
+                again = partial(self.infer, call, data)
+                onward = served.pipeline.submit
+                self._pictures.submit(Undecoded(request, decoded.header.pictures, onward, again, served))
         except VersionEnded:
             raise
         except FoveaError as error:
@@ -125,8 +142,7 @@ class Servicer:
             self._telemetry.unready_request(message_in.model_name, number)
             raise
 
-    def _request(self, call: Call, served: ServedVersion, message_in: Any, arrived_s: float) -> Request:
-        decoded = served.door.decode(message_in)
+    def _request(self, call: Call, decoded: Decoded, arrived_s: float) -> Request:
         header = decoded.header
         reply = _Reply(call, decoded, self._table)
         until_s = None if header.timeout_s is None else arrived_s + header.timeout_s
@@ -164,6 +180,10 @@ class Servicer:
     def _served(self, request: Any) -> ServedVersion:
         return self._models.ready(request.name, request.version)
 
+    def card(self, model: str, version: str) -> ModelCard:
+        """What is known of the version that would answer; NotFound, NotReady or InvalidRequest where none would."""
+        return self._models.ready(model, version).card
+
     def _model_ready(self, request: Any) -> Any:
         _, entry = self._models.entry(request.name, request.version)
         return message("ModelReadyResponse")(ready=entry.served is not None and not self.stopping)
@@ -184,7 +204,7 @@ class Servicer:
     def _repository_index(self, request: Any) -> Any:
         if request.repository_name:
             raise Unsupported(f"there is one repository and it has no name, received '{request.repository_name}'")
-        return metadata.repository_index(self._models.entries, only_ready=request.ready)
+        return metadata.repository_index(self._model_control.entries(), only_ready=request.ready)
 
     def _load_model(self, request: Any) -> Any:
         self._model_control.load(load_order(request))

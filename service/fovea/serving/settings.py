@@ -34,7 +34,7 @@ class Settings(BaseSettings):
         description="Address to listen on. 0.0.0.0 opens the server to the network: it has no password yet.",
     )
     grpc_port: int = Field(8001, ge=0, le=65535, description="Port of the gRPC service; 0 picks a free one.")
-    http_port: int = Field(8000, ge=0, le=65535, description="Port of the HTTP health checks; 0 picks a free one.")
+    http_port: int = Field(8000, ge=0, le=65535, description="Port of the same service over HTTP; 0 picks a free one.")
     metrics_port: int = Field(8002, ge=0, le=65535, description="Port of /metrics for Prometheus; 0 picks a free one.")
     device: str = Field(
         "auto",
@@ -81,6 +81,17 @@ class Settings(BaseSettings):
         ge=1,
         le=2047,
         description="Largest request or answer. Larger tensors need more, and so does each caller's memory.",
+    )
+    max_pixels: int = Field(
+        1 << 24,
+        ge=1,
+        le=1 << 28,
+        description="Most pixels in a PNG or JPEG that a model takes; unpacked, each takes up to 12 bytes.",
+    )
+    max_http_connections: int = Field(
+        512,
+        ge=1,
+        description="Most open HTTP connections; each holds a file descriptor, of which gRPC needs some too.",
     )
     drain_delay: float = Field(
         0.0,

@@ -57,6 +57,21 @@ IDIOMATIC: dict[type[FoveaError], grpc.StatusCode] = {
 }
 """What replaces the table's codes with the setting `status_codes=grpc`."""
 
+HTTP_STATUS: dict[grpc.StatusCode, int] = {
+    grpc.StatusCode.INVALID_ARGUMENT: 400,
+    grpc.StatusCode.UNAUTHENTICATED: 401,
+    grpc.StatusCode.PERMISSION_DENIED: 403,
+    grpc.StatusCode.NOT_FOUND: 404,
+    grpc.StatusCode.ALREADY_EXISTS: 409,
+    grpc.StatusCode.RESOURCE_EXHAUSTED: 429,
+    grpc.StatusCode.CANCELLED: 499,
+    grpc.StatusCode.INTERNAL: 500,
+    grpc.StatusCode.UNIMPLEMENTED: 501,
+    grpc.StatusCode.UNAVAILABLE: 503,
+    grpc.StatusCode.DEADLINE_EXCEEDED: 504,
+}
+"""What a status is over HTTP."""
+
 _LONGEST_TEXT = 1000
 _LONGEST_FOREIGN_TEXT = 500
 """Characters. Status texts travel in headers of 8 KB in all, where a letter beyond ASCII takes up to 12 bytes."""

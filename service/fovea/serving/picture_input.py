@@ -1,0 +1,58 @@
+"""Pictures in place of a tensor: which input of a model takes them, and what becomes of their bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fovea.contract.errors import InvalidRequest
+from fovea.contract.model_card import ModelCard, Preprocessing, TensorSpec
+from fovea.pictures import open_picture, to_tensor
+
+PICTURE_FORMATS = ("PNG", "JPEG")
+
+
+@dataclass(frozen=True, slots=True)
+class PictureInput:
+    """The input that takes pictures: as BYTES, one element a row."""
+
+    name: str
+    preprocessing: Preprocessing
+
+    def facts(self) -> dict[str, Any]:
+        """What clients are told. It is no input of its own in the metadata: load generators send every one listed."""
+        return {"name": self.name, "datatype": "BYTES", "shape": [-1], "formats": PICTURE_FORMATS}
+
+    def spec(self, axes: int) -> TensorSpec:
+        """What a request's pictures must look like, where it sends them with so many axes: [rows] or [rows, 1]."""
+        return TensorSpec(name=self.name, datatype="BYTES", shape=(-1, 1) if axes == 2 else (-1,))
+
+    @property
+    def row_shape(self) -> tuple[int, ...]:
+        """A row of the tensor that pictures become."""
+        facts = self.preprocessing
+        return (len(facts.mean), facts.height, facts.width)
+
+    def row(self, row: int, data: bytes, max_pixels: int) -> NDArray[np.float32]:
+        """A row of the tensor, as a client would have made it from the same file; InvalidRequest names the row."""
+        try:
+            return to_tensor(open_picture(BytesIO(data), PICTURE_FORMATS, max_pixels), self.preprocessing)
+        except InvalidRequest as error:
+            raise InvalidRequest(f"input '{self.name}': row {row}: {error}") from error
+
+
+def picture_input(card: ModelCard) -> PictureInput | None:
+    """The input that its preprocessing is for; None where no or more than one input is of that shape."""
+    if card.preprocessing is None or not card.batched:
+        return None
+    row_shape = PictureInput("", card.preprocessing).row_shape
+    fitting = [spec.name for spec in card.inputs if spec.datatype == "FP32" and _fits(spec.shape[1:], row_shape)]
+    return PictureInput(fitting[0], card.preprocessing) if len(fitting) == 1 else None
+
+
+def _fits(shape: tuple[int, ...], row_shape: tuple[int, ...]) -> bool:
+    return len(shape) == len(row_shape) and all(want in (size, -1) for size, want in zip(row_shape, shape, strict=True))

@@ -1,0 +1,119 @@
+"""POST …/infer: body in, through the servicer's ModelInfer, body out."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+
+from fovea.contract.errors import Cancelled, InvalidRequest, NotFound
+from fovea.serving.rest.answers import infer_answer
+from fovea.serving.rest.bodies import BodyReader, is_worth_packing, packed, packing, unpacked
+from fovea.serving.rest.bulk import BULK_BYTES, Bulk
+from fovea.serving.rest.calls import Refused, RestCall
+from fovea.serving.rest.picture_body import is_picture, picture_request
+from fovea.serving.rest.requests import AnswerStyle, infer_request
+from fovea.serving.rest.responses import WatchedResponse
+from fovea.serving.servicer import Servicer
+from fovea.serving.status import status_of
+
+JSON_MAX_BYTES = 16 * 1024 * 1024
+"""Parsing holds every other thread up, 20 ms a megabyte; larger tensors come as binary data."""
+_JSON_LENGTH = "Inference-Header-Content-Length"
+_ENCODING = "Content-Encoding"
+
+
+class Inference:
+    """The endpoint. `stray` is told of requests that are refused before they reach a model."""
+
+    def __init__(self, servicer: Servicer, bodies: BodyReader, bulk: Bulk, stray: Callable[[], None]) -> None:
+        self._servicer, self._bodies, self._bulk, self._stray = servicer, bodies, bulk, stray
+        self.open_calls: set[RestCall] = set()
+        """Requests that the servicer has, or whose answers are on their way."""
+
+    async def answer(self, request: Request) -> Response:
+        """The response; raises what it refuses."""
+        call = RestCall()
+        async with self._bodies.body(request) as body:
+            size = BULK_BYTES + 1 if _ENCODING in request.headers else len(body)
+            data, style = await self._bulk.do(size, self._parsed, request, body)
+            self.open_calls.add(call)
+            self._servicer.infer(call, data)
+        try:
+            answer = await _answer_or_end(call, request)
+            packer = packing(request.headers.get("accept-encoding", ""))
+            body_out, headers = await self._bulk.do(len(answer), _told, answer, style, packer)
+        except BaseException:
+            self._end(call)
+            raise
+        return WatchedResponse(body_out, headers, partial(self._end, call))
+
+    def _end(self, call: RestCall) -> None:
+        call.over = True
+        self.open_calls.discard(call)
+
+    def _parsed(self, request: Request, body: bytes) -> tuple[bytes, AnswerStyle]:
+        """A serialized ModelInferRequest, and how its answer is to be sent."""
+        try:
+            asked, style = self._asked(request, self._unpacked(request, body))
+            return asked.SerializeToString(), style
+        except (InvalidRequest, NotFound, HTTPException):
+            self._stray()
+            raise
+
+    def _unpacked(self, request: Request, body: bytes) -> bytes:
+        return unpacked(body, request.headers.get(_ENCODING, "").lower(), self._bodies.most_bytes)
+
+    def _asked(self, request: Request, body: bytes) -> tuple[Any, AnswerStyle]:
+        headers, name, version = request.headers, request.path_params["name"], request.path_params.get("version", "")
+        if is_picture(headers.get("content-type", "")):
+            card = self._servicer.card(name, version)
+            return picture_request(card, version, body, request.query_params), AnswerStyle({})
+        json_bytes = _json_bytes(headers.get(_JSON_LENGTH))
+        if (len(body) if json_bytes is None else json_bytes) > JSON_MAX_BYTES:
+            raise HTTPException(413, f"JSON is larger than {JSON_MAX_BYTES} bytes; send tensors as binary data")
+        return infer_request(name, version, body, json_bytes)
+
+
+async def _answer_or_end(call: RestCall, request: Request) -> bytes:
+    """The serialized answer; where the caller may leave before, that is looked out for."""
+    if not call.watched:
+        return await call.answer
+    leaving: asyncio.Future[Any] = asyncio.ensure_future(_left(request))
+    try:
+        await asyncio.wait({call.answer, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        if not call.answer.done():
+            call.leave()
+            raise Refused(*status_of(Cancelled("the caller is gone")))
+        return call.answer.result()
+    finally:
+        leaving.cancel()
+
+
+async def _left(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def _json_bytes(told: str | None) -> int | None:
+    if told is None:
+        return None
+    if not (told.isascii() and told.isdigit() and len(told) <= 10):
+        raise InvalidRequest(f"{_JSON_LENGTH} must be a count of bytes, received '{told}'")
+    return int(told)
+
+
+def _told(answer: bytes, style: AnswerStyle, packer: str) -> tuple[bytes, dict[str, str]]:
+    """An answer to ModelInfer as a body and headers."""
+    body = infer_answer(answer, style)
+    headers = {"Content-Type": "application/json"}
+    if body.json_bytes is not None:
+        headers = {"Content-Type": "application/octet-stream", _JSON_LENGTH: str(body.json_bytes)}
+    if packer and is_worth_packing(body.data):
+        return packed(body.data, packer), {**headers, _ENCODING: packer}
+    return body.data, headers

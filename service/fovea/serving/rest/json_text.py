@@ -1,0 +1,76 @@
+"""JSON from a stranger: what is no strict JSON is refused with its reason, and facts are taken out by type."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import Any, NoReturn, TypeVar
+
+from fovea.contract.errors import InvalidRequest
+
+T = TypeVar("T")
+_SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
+_WORDS: dict[type, str] = {
+    dict: "an object",
+    list: "a list",
+    str: "a text",
+    bool: "true or false",
+    int: "an integer",
+    float: "a number with a fraction",
+    type(None): "null",
+}
+
+
+def word(kind: type) -> str:
+    """What people call a JSON value of this Python type."""
+    return _WORDS[kind]
+
+
+def parse_object(data: bytes) -> dict[str, Any]:
+    """A JSON object from UTF-8; an empty body is an empty object. InvalidRequest tells what is wrong where."""
+    if not data:
+        return {}
+    value = _parse(data)
+    if not isinstance(value, dict):
+        raise InvalidRequest(f"expected a JSON object, received {word(type(value))}")
+    return value
+
+
+def _parse(data: bytes) -> Any:
+    try:
+        text = data.decode()
+        value = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
+        if _SURROGATE.search(text):
+            json.dumps(value, ensure_ascii=False).encode()
+    except UnicodeError as error:
+        raise InvalidRequest(f"the JSON is no UTF-8: {error.reason}") from error  # type: ignore[attr-defined]
+    except json.JSONDecodeError as error:
+        raise InvalidRequest(f"the body is no JSON: {error}") from error
+    except RecursionError as error:
+        raise InvalidRequest("the JSON is nested too deeply") from error
+    except ValueError as error:  # Python's limit on the digits of an integer
+        raise InvalidRequest("the JSON has a number of too many digits") from error
+    return value
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise InvalidRequest(f"the JSON has the key '{twice}' twice in one object")
+    return found
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise InvalidRequest(f'{name} is no JSON; send it as a text, "{name}", or as binary data')
+
+
+def take(facts: dict[str, Any], key: str, kind: type[T], where: str = "") -> T:
+    """The value of a key, empty where there is none or null; InvalidRequest where it is of another kind."""
+    value = facts.get(key)
+    if value is None:
+        return kind()
+    if type(value) is not kind:
+        raise InvalidRequest(f"{where}'{key}' must be {word(kind)}, received {word(type(value))}")
+    return value

@@ -1,0 +1,173 @@
+"""From an HTTP body to the protocol's request messages: JSON, and the binary data that may follow it."""
+
+from __future__ import annotations
+
+from base64 import b64decode
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fovea.contract.errors import InvalidRequest
+from fovea.serving.rest.json_text import parse_object, take, word
+from fovea.serving.rest.values import fill
+from fovea.serving.tensors import from_contents, to_raw
+from fovea.wire import message
+
+_BINARY_SIZE = "binary_data_size"
+_PARAMETER_FIELD: dict[type, str] = {
+    bool: "bool_param",
+    int: "int64_param",
+    float: "double_param",
+    str: "string_param",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerStyle:
+    """Which outputs the caller wants as binary data after the JSON."""
+
+    binary: Mapping[str, bool]
+    by_default: bool = False
+
+    def is_binary(self, name: str) -> bool:
+        """Whether this output travels as binary data."""
+        return self.binary.get(name, self.by_default)
+
+
+def infer_request(model: str, version: str, body: bytes, json_bytes: int | None) -> tuple[Any, AnswerStyle]:
+    """A ModelInferRequest from a body whose first `json_bytes` are JSON (None: all of it)."""
+    facts, data = _split(body, json_bytes)
+    request = message("ModelInferRequest")(model_name=model, model_version=version, id=take(facts, "id", str))
+    parameters = take(facts, "parameters", dict)
+    by_default = _flag(parameters, "binary_data_output")
+    _set_parameters(request.parameters, parameters, "")
+    raw = _add_inputs(request, take(facts, "inputs", list), data)
+    if any(part is not None for part in raw):
+        _make_all_raw(request, raw)
+    return request, AnswerStyle(_add_outputs(request, take(facts, "outputs", list)), by_default)
+
+
+def _split(body: bytes, json_bytes: int | None) -> tuple[dict[str, Any], memoryview]:
+    if json_bytes is None:
+        return parse_object(body), memoryview(b"")
+    if json_bytes > len(body):
+        raise InvalidRequest(f"expected {json_bytes} bytes of JSON, received a body of {len(body)} bytes")
+    return parse_object(body[:json_bytes]), memoryview(body)[json_bytes:]
+
+
+def _add_inputs(request: Any, inputs: list[Any], data: memoryview) -> list[memoryview | None]:
+    """The inputs into the message; returned is the binary data of each, None of those that have none."""
+    parts, at = [], 0
+    for index, facts in enumerate(inputs):
+        size = _add_input(request.inputs, _object(facts, f"inputs[{index}]"))
+        parts.append(None if size is None else data[at : at + size])
+        at += size or 0
+    if at != len(data):
+        raise InvalidRequest(f"expected {at} bytes of binary data after the JSON, received {len(data)}")
+    return parts
+
+
+def _add_input(inputs: Any, facts: dict[str, Any]) -> int | None:
+    name = take(facts, "name", str, "input: ")
+    where = f"input '{name}': "
+    tensor = inputs.add(name=name, datatype=take(facts, "datatype", str, where), shape=_shape(facts, where))
+    parameters = take(facts, "parameters", dict, where)
+    size = _binary_size(parameters, where)
+    _set_parameters(tensor.parameters, parameters, where)
+    if "data" in facts:
+        if size is not None:
+            raise InvalidRequest(f"{where}data in JSON and binary data together, send one of them")
+        fill(tensor, facts["data"])
+    return size
+
+
+def _binary_size(parameters: dict[str, Any], where: str) -> int | None:
+    size = parameters.pop(_BINARY_SIZE, None)
+    if size is None or (type(size) is int and size >= 0):
+        return size
+    raise InvalidRequest(f"{where}{_BINARY_SIZE} must be an integer of at least 0, received {size!r}")
+
+
+def _shape(facts: dict[str, Any], where: str) -> list[int]:
+    shape = take(facts, "shape", list, where)
+    if set(map(type, shape)) - {int} or any(abs(size) >= 2**63 for size in shape):
+        raise InvalidRequest(f"{where}'shape' must be a list of integers of 64 bits, received {shape}")
+    return shape
+
+
+def _make_all_raw(request: Any, parts: list[memoryview | None]) -> None:
+    """The protocol takes one form for all inputs: with binary data beside them, those in JSON become raw too."""
+    for tensor, part in zip(request.inputs, parts, strict=True):
+        if part is not None:
+            request.raw_input_contents.append(bytes(part))
+        elif tensor.HasField("contents"):
+            (values,) = [values for _, values in tensor.contents.ListFields()] or [[]]
+            array = from_contents(tensor.name, tensor.datatype, (len(values),), tensor.contents)
+            tensor.ClearField("contents")
+            request.raw_input_contents.append(to_raw(array))
+
+
+def _add_outputs(request: Any, outputs: list[Any]) -> dict[str, bool]:
+    binary = {}
+    for index, facts in enumerate(outputs):
+        name = take(_object(facts, f"outputs[{index}]"), "name", str, "output: ")
+        where = f"output '{name}': "
+        output = request.outputs.add(name=name)
+        parameters = take(facts, "parameters", dict, where)
+        if "binary_data" in parameters:
+            binary[name] = _flag(parameters, "binary_data", where)
+        _set_parameters(output.parameters, parameters, where)
+    return binary
+
+
+def _flag(parameters: dict[str, Any], name: str, where: str = "") -> bool:
+    value = parameters.pop(name, False)
+    if type(value) is not bool:
+        raise InvalidRequest(f"{where}parameter '{name}' must be true or false, received {word(type(value))}")
+    return value
+
+
+def _object(facts: Any, where: str) -> dict[str, Any]:
+    if type(facts) is not dict:
+        raise InvalidRequest(f"{where} must be an object, received {word(type(facts))}")
+    return facts
+
+
+def _set_parameters(target: Any, parameters: dict[str, Any], where: str) -> None:
+    for name, value in parameters.items():
+        field = _PARAMETER_FIELD.get(type(value))
+        if field is None:
+            raise InvalidRequest(
+                f"{where}parameter '{name}' must be true, false, a number or a text, received {word(type(value))}"
+            )
+        if field == "int64_param" and value >= 2**63:
+            field = "uint64_param"
+        try:
+            setattr(target[name], field, value)
+        except ValueError as error:
+            raise InvalidRequest(f"{where}parameter '{name}': {value} does not fit 64 bits") from error
+        except AttributeError as error:  # a repository's parameters have fewer types
+            raise InvalidRequest(f"{where}parameter '{name}' must not be {word(type(value))}") from error
+
+
+def index_request(body: bytes) -> Any:
+    """RepositoryIndexRequest."""
+    return message("RepositoryIndexRequest")(ready=take(parse_object(body), "ready", bool))
+
+
+def change_request(kind: str, model: str, body: bytes) -> Any:
+    """RepositoryModelLoadRequest or …UnloadRequest; files come in Base64, as Triton's clients send them."""
+    request = message(kind)(model_name=model)
+    for name, value in take(parse_object(body), "parameters", dict).items():
+        if name.startswith("file:"):
+            request.parameters[name].bytes_param = _file(name, value)
+        else:
+            _set_parameters(request.parameters, {name: value}, "")
+    return request
+
+
+def _file(name: str, value: Any) -> bytes:
+    try:
+        return b64decode(value, validate=True)
+    except (TypeError, ValueError) as error:
+        raise InvalidRequest(f"parameter '{name}' must be a text in Base64") from error

@@ -1,0 +1,95 @@
+"""The HTTP server: uvicorn on a thread of its own, beside gRPC."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import ssl
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import uvicorn
+
+from fovea.contract.errors import Draining
+from fovea.serving.rest.app import Admit, RestApp, RestLimits
+from fovea.serving.rest.connection import Connection
+from fovea.serving.servicer import Servicer
+from fovea.serving.status import status_of
+
+if TYPE_CHECKING:
+    from fovea.serving.rest.calls import RestCall
+
+KEEP_ALIVE_S = 75
+"""Longer than balancers keep idle connections, so that they and not we close them."""
+_BACKLOG = 1024
+_LAST_WORD_S = 5.0
+
+
+@dataclass(frozen=True)
+class RestSettings:
+    """Where and how to listen."""
+
+    host: str
+    port: int
+    limits: RestLimits
+    connections_max: int
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    tls_client_ca: Path | None = None
+
+
+class RestServer:
+    """Answers as soon as it is made. OSError where the port is taken."""
+
+    def __init__(self, settings: RestSettings, servicer: Servicer, admit: Admit, stray: Callable[[], None]) -> None:
+        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # what callers do wrong is told to them
+        self._app = RestApp(servicer, settings.limits, admit, stray)
+        family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+        self._socket = socket.create_server((settings.host, settings.port), family=family, backlog=_BACKLOG)
+        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else an answer's body may wait 40 ms
+        self.port = int(self._socket.getsockname()[1])
+        self._server = uvicorn.Server(_config(self._app, settings))
+        self._thread = threading.Thread(target=self._serve, daemon=True, name="rest")
+        self._thread.start()
+
+    def _serve(self) -> None:
+        asyncio.run(self._server.serve([self._socket]))
+
+    def unanswered(self) -> list[RestCall]:
+        """The requests that have been taken in and whose answers have not been read."""
+        return list(self._app.inference.open_calls)
+
+    def refuse_changes(self) -> None:
+        """Answer the loads and unloads that are going on or wait their turn: nobody waits for models any more."""
+        for call in self._app.changes.copy():
+            call.refuse(*status_of(Draining("the server is shutting down")))
+
+    def stop(self, grace_s: float) -> None:
+        """Refuse new connections, give those in use `grace_s`, and return when all have ended."""
+        self._server.config.timeout_graceful_shutdown = grace_s  # type: ignore[assignment]  # it may have fractions
+        self._server.should_exit = True
+        self._thread.join(grace_s + _LAST_WORD_S)
+
+
+def _config(app: RestApp, settings: RestSettings) -> uvicorn.Config:
+    bounded = type("BoundedConnection", (Connection,), {"connections_max": settings.connections_max})
+    return uvicorn.Config(
+        app.asgi,
+        http=bounded,
+        ws="none",
+        loop="asyncio",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=KEEP_ALIVE_S,
+        ssl_certfile=settings.tls_cert,
+        ssl_keyfile=settings.tls_key,
+        ssl_ca_certs=None if settings.tls_client_ca is None else str(settings.tls_client_ca),
+        ssl_cert_reqs=ssl.CERT_NONE if settings.tls_client_ca is None else ssl.CERT_REQUIRED,
+    )

@@ -1,0 +1,104 @@
+"""One tensor's values between JSON and the protocol's messages."""
+
+from __future__ import annotations
+
+import json
+from itertools import chain
+from math import isfinite, prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fovea.contract.errors import InvalidRequest
+from fovea.runtime.datatypes import NUMPY_DTYPE
+from fovea.serving.rest.json_text import word
+from fovea.serving.tensors import CONTENTS_FIELD, split_bytes
+
+_BINARY_ONLY = ("FP16", "BF16")
+_FLOATS = ("FP32", "FP64")
+_NOT_FINITE = ("NaN", "Infinity", "-Infinity")
+"""JSON has no such numbers: they travel as texts, as in protobuf's JSON. numpy, Python and JavaScript read them."""
+_KINDS: dict[str, tuple[frozenset[type], str]] = {
+    "BOOL": (frozenset({bool}), "true or false"),
+    "BYTES": (frozenset({str}), "texts; what is no UTF-8 travels as binary data"),
+    **dict.fromkeys(_FLOATS, (frozenset({int, float}), "numbers")),
+}
+_INTEGERS = (frozenset({int}), "integers")
+
+
+def fill(tensor: Any, data: Any) -> None:
+    """Put JSON data, flat or nested, into an input's typed contents; InvalidRequest tells what does not fit."""
+    name, datatype = tensor.name, tensor.datatype
+    if datatype in _BINARY_ONLY:
+        raise InvalidRequest(f"input '{name}': {datatype} has no form in JSON, send it as binary data")
+    if datatype not in CONTENTS_FIELD:
+        return  # the model will say what it wants instead
+    values = _flat(name, data, tuple(tensor.shape))
+    tensor.contents.SetInParent()
+    try:
+        getattr(tensor.contents, CONTENTS_FIELD[datatype]).extend(_checked(name, datatype, values))
+    except (ValueError, OverflowError) as error:
+        raise InvalidRequest(f"input '{name}': a value does not fit {datatype}") from error
+
+
+def _flat(name: str, data: Any, shape: tuple[int, ...]) -> list[Any]:
+    if type(data) is not list:
+        raise InvalidRequest(f"input '{name}': data must be a list, received {word(type(data))}")
+    sizes = [len(data)]
+    while list in (kinds := set(map(type, data))):
+        lengths = set(map(len, data)) if kinds == {list} else set()
+        if len(lengths) != 1:
+            raise InvalidRequest(f"input '{name}': data is ragged, its lists differ in their length")
+        sizes.append(lengths.pop())
+        data = list(chain.from_iterable(data))
+    if len(sizes) > 1 and tuple(sizes) != shape and prod(sizes) == prod(shape):
+        raise InvalidRequest(f"input '{name}': expected data nested as {list(shape)} or flat, received {sizes}")
+    return list(data)
+
+
+def _checked(name: str, datatype: str, values: list[Any]) -> list[Any]:
+    """The values as protobuf takes them; ValueError or OverflowError for numbers out of range."""
+    allowed, words = _KINDS.get(datatype, _INTEGERS)
+    others = set(map(type, values)) - allowed
+    if datatype in _FLOATS and others <= {str}:
+        return _floats(name, datatype, values)
+    if others:
+        raise InvalidRequest(f"input '{name}': {datatype} data must be {words}, received {word(others.pop())}")
+    return [value.encode() for value in values] if datatype == "BYTES" else values
+
+
+def _floats(name: str, datatype: str, values: list[Any]) -> list[float]:
+    texts = [value for value in values if type(value) is str]
+    if not set(texts) <= set(_NOT_FINITE):
+        raise InvalidRequest(f"input '{name}': {datatype} data must be numbers, received a text")
+    with np.errstate(over="ignore"):
+        numbers = np.array(values or [], np.float64).astype(NUMPY_DTYPE[datatype])
+    if np.isinf(numbers).sum() != len(texts) - texts.count("NaN"):
+        raise OverflowError
+    found: list[float] = numbers.tolist()
+    return found
+
+
+def to_json(name: str, datatype: str, shape: list[int], raw: bytes) -> list[Any]:
+    """An output's raw bytes as a flat list; InvalidRequest where JSON cannot have it."""
+    if datatype in _BINARY_ONLY:
+        raise InvalidRequest(f"output '{name}': {datatype} has no form in JSON, ask for it with binary_data")
+    if datatype == "BYTES":
+        return [_text(name, element) for element in split_bytes(name, raw, prod(shape))]
+    array: NDArray[Any] = np.frombuffer(raw, NUMPY_DTYPE[datatype])
+    values: list[Any] = array.tolist()
+    if datatype in _FLOATS and not np.isfinite(array).all():
+        return [value if isfinite(value) else _name_of(value) for value in values]
+    return values
+
+
+def _text(name: str, element: bytes) -> str:
+    try:
+        return element.decode()
+    except UnicodeDecodeError as error:
+        raise InvalidRequest(f"output '{name}': an element is no UTF-8, ask for it with binary_data") from error
+
+
+def _name_of(value: float) -> str:
+    return json.dumps(value)  # NaN, Infinity, -Infinity
