@@ -15,7 +15,8 @@ from onnx import TensorProto, helper
 from fovea.contract.errors import ModelBroken
 from fovea.contract.model_card import TensorSpec
 from fovea.runtime.golden import write_golden
-from fovea.runtime.loading import LoadedVersion, LoadSettings, load_version
+from fovea.runtime.loaded_version import LoadedVersion
+from fovea.runtime.loading import LoadSettings, load_version
 from fovea.runtime.probe import ProbeLimits
 
 X = TensorSpec(name="x", datatype="FP32", shape=(-1, 3))

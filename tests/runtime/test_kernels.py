@@ -17,7 +17,8 @@ from fovea.runtime.kernel_library import (
     find_kernel_library,
     kernels_on_offer,
 )
-from fovea.runtime.loading import LoadedVersion, LoadSettings, load_version
+from fovea.runtime.loaded_version import LoadedVersion
+from fovea.runtime.loading import LoadSettings, load_version
 from fovea.runtime.probe import ProbeLimits
 from fovea.runtime.profile import profile_attention
 from fovea.runtime.session import SessionSettings

@@ -9,7 +9,8 @@ import pytest
 from fovea.contract.errors import ModelBroken, NotFound
 from fovea.contract.model_card import TensorSpec
 from fovea.runtime.golden import write_golden
-from fovea.runtime.loading import LoadedVersion, LoadSettings, load_version
+from fovea.runtime.loaded_version import LoadedVersion
+from fovea.runtime.loading import LoadSettings, load_version
 
 IMAGE = np.random.default_rng(3).standard_normal((3, 4, 8, 8)).astype(np.float32)
 

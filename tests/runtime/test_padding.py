@@ -162,3 +162,17 @@ def test_buckets_beyond_what_a_model_takes_are_told(save_model, tensor, tmp_path
     sequence = SequenceSpec(inputs={"x": 1}, outputs={"y": (1,)})
     with pytest.raises(ModelBroken, match="buckets: length 24 cannot be run"):
         load_version(tmp_path / "1", "positions", 1, LoadSettings(model_sequence=sequence))
+
+
+def test_bucket_that_needs_more_memory_than_a_trial_may_use_is_refused(save_model, tensor, tmp_path):
+    nodes = [
+        helper.make_node("Unsqueeze", ["x", "two"], ["column"]),
+        helper.make_node("Unsqueeze", ["x", "one"], ["row"]),
+        helper.make_node("Mul", ["column", "row"], ["y"]),
+    ]
+    one, two = (onnx.numpy_helper.from_array(np.array([axis]), name) for axis, name in ((1, "one"), (2, "two")))
+    x, y = tensor("x", ["n", "t"]), tensor("y", ["n", "t", "t"])
+    save_model(tmp_path / "1" / "model.onnx", nodes, [x], [y], weights=[one, two])
+    sequence = SequenceSpec(inputs={"x": 1}, outputs={"y": (1, 2)}, buckets=(8, 200_000))
+    with pytest.raises(ModelBroken, match="memory"):
+        load_version(tmp_path / "1", "square", 1, LoadSettings(model_sequence=sequence))

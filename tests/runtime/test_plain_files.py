@@ -9,7 +9,8 @@ import pytest
 from onnx import TensorProto, helper
 
 from fovea.contract.errors import ModelBroken
-from fovea.runtime.loading import LoadedVersion, LoadSettings, load_version
+from fovea.runtime.loaded_version import LoadedVersion
+from fovea.runtime.loading import LoadSettings, load_version
 from fovea.runtime.probe import ProbeLimits
 
 

@@ -12,6 +12,7 @@ import grpc
 import numpy as np
 import pytest
 import tritonclient.grpc as triton
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tritonclient.utils import InferenceServerException
 
 from adding_models import MODEL, X, write_files, write_version
@@ -67,8 +68,19 @@ def test_only_the_models_that_are_named_are_loaded_at_start(tclient: triton.Infe
     assert caught.value.status() == "StatusCode.UNAVAILABLE"
 
 
-def test_a_model_serves_from_its_load_to_its_unload(tclient: triton.InferenceServerClient, client: RawClient) -> None:
+def serving(server: RunningServer) -> str:
+    """What the health service says of the model."""
+    with grpc.insecure_channel(server.grpc) as channel:
+        answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(service=MODEL), timeout=20)
+    return str(health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status))
+
+
+def test_a_model_serves_from_its_load_to_its_unload(
+    server: RunningServer, tclient: triton.InferenceServerClient, client: RawClient
+) -> None:
+    assert serving(server) == "NOT_SERVING"
     tclient.load_model(MODEL)
+    assert serving(server) == "SERVING"
     assert added(tclient) == 20
     assert states(tclient)[MODEL, "2"] == "READY"
     tclient.unload_model(MODEL)
@@ -76,6 +88,7 @@ def test_a_model_serves_from_its_load_to_its_unload(tclient: triton.InferenceSer
     assert not tclient.is_model_ready(MODEL)
     index = client("RepositoryIndex").models
     assert {one.reason for one in index if one.name == MODEL} == {"unloaded"}
+    assert serving(server) == "NOT_SERVING"
 
 
 def test_the_model_name_may_be_where_kserve_has_it(client: RawClient, tclient: triton.InferenceServerClient) -> None:

@@ -18,7 +18,8 @@ from fovea.contract.errors import FoveaError, Misconfigured
 from fovea.runtime.attention_share import attention_share
 from fovea.runtime.device import cuda_obstacle, resolve_device
 from fovea.runtime.kernel_library import kernels_on_offer
-from fovea.runtime.loading import LoadedVersion, LoadSettings, load_version
+from fovea.runtime.loaded_version import LoadedVersion
+from fovea.runtime.loading import LoadSettings, load_version
 from fovea.runtime.processor import this_processor
 from fovea.runtime.repository import ModelFolder, chosen_versions, scan
 from fovea.serving import fast_lane

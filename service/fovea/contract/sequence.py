@@ -70,11 +70,6 @@ class SequenceSpec(BaseModel):
         place = bisect_left(self.buckets, length)
         return self.buckets[place] if place < len(self.buckets) else length
 
-    def middle(self, bucket: int) -> float:
-        """The length halfway between a bucket and the one before: what its sequences have on average."""
-        place = bisect_left(self.buckets, bucket)
-        return (bucket + (self.buckets[place - 1] if place else 0)) / 2
-
 
 def problem_of(
     sequence: SequenceSpec, inputs: Iterable[Tensor], outputs: Iterable[Tensor], maps: Iterable[Tensor]

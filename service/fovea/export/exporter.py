@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from fovea.contract.errors import ExportFailed
 from fovea.export.bodies import OPSET
-from fovea.export.graph import LENGTH, ExportedGraph, finish
+from fovea.export.graph import ExportedGraph, finish
+from fovea.export.lengths import LENGTH
 from fovea.export.reference import first_line
 from fovea.export.translation import translation_table
 

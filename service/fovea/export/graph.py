@@ -17,10 +17,9 @@ from fovea.contract.errors import ExportFailed
 from fovea.contract.model_card import MAP_PREFIX, AttentionLayer, TensorSpec
 from fovea.contract.operators import DOMAIN, OPERATORS
 from fovea.export.bodies import body_of, outputs_of, overload_of
+from fovea.export.lengths import length_axes
 from fovea.export.residual import fuse_residuals, uses
 
-LENGTH = "length"
-"""Name of the axes that are as long as a sequence."""
 _SCOPES = "pkg.torch.onnx.name_scopes"
 
 DATATYPE_OF_ONNX: dict[int, str] = {
@@ -66,7 +65,7 @@ def finish(traced: onnx.ModelProto) -> ExportedGraph:
         layers=layers,
         inputs=tuple(_spec(value) for value in model.graph.input),
         outputs=tuple(_spec(value) for value in model.graph.output),
-        lengths=_lengths(model, layers),
+        lengths=length_axes(model.graph.input, _answers(model, layers)),
     )
 
 
@@ -141,29 +140,14 @@ def _spec(value: onnx.ValueInfoProto) -> TensorSpec:
     return TensorSpec(name=value.name, datatype=cast(Any, datatype), shape=shape)
 
 
-def _lengths(model: onnx.ModelProto, layers: Iterable[AttentionLayer]) -> dict[str, tuple[int, ...]]:
-    if not any(LENGTH in _sizes(value) for value in model.graph.input):
-        return {}
+def _answers(model: onnx.ModelProto, layers: Iterable[AttentionLayer]) -> dict[str, onnx.ValueInfoProto]:
+    """The graph's outputs and the layers' maps, by the names that they are served by."""
     shapes, nodes = _shapes(model), _nodes_by_layer(model)
     answers = {value.name: value for value in model.graph.output}
     for layer in layers:
         values = nodes[layer.name].output[1:]
         answers |= {spec.name: shapes[value] for spec, value in zip(layer.maps, values, strict=True)}
-    return {name: axes for name, value in answers.items() if (axes := _length_axes(name, value))}
-
-
-def _sizes(value: onnx.ValueInfoProto) -> list[str]:
-    """The names of its sizes; empty where they are fixed."""
-    return [dim.dim_param for dim in value.type.tensor_type.shape.dim]
-
-
-def _length_axes(name: str, value: onnx.ValueInfoProto) -> tuple[int, ...]:
-    """The axes beyond the batch that are as long as the sequence. ExportFailed where one is of yet another size."""
-    sizes = _sizes(value)
-    for axis, size in enumerate(sizes):
-        if axis and size not in ("", LENGTH):
-            raise ExportFailed(f"axis {axis} of {name} is {size} long: neither fixed nor the sequence's length")
-    return tuple(axis for axis, size in enumerate(sizes) if size == LENGTH)
+    return answers
 
 
 def _without_maps(model: onnx.ModelProto) -> onnx.ModelProto:

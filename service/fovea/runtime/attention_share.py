@@ -6,7 +6,7 @@ import statistics
 from collections.abc import Callable
 
 from fovea.runtime.golden import golden_of, run_golden
-from fovea.runtime.loading import LoadedVersion
+from fovea.runtime.loaded_version import LoadedVersion
 from fovea.runtime.profile import profile_attention
 
 _RUNS = 5

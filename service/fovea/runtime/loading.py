@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from mmap import ACCESS_READ, mmap
 from pathlib import Path
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from fovea.contract.attention import AttentionType
-from fovea.contract.errors import FoveaError, ModelBroken, NotFound
-from fovea.contract.model_card import CARD_FILE, MAPS_FILE, MODEL_FILE, ModelCard
+from fovea.contract.errors import FoveaError, ModelBroken
+from fovea.contract.model_card import CARD_FILE, MODEL_FILE, ModelCard
 from fovea.contract.operators import DOMAIN, VERSION
 from fovea.contract.sequence import SequenceSpec
-from fovea.runtime.cost import BatchCost
 from fovea.runtime.files import file_sha256, require_inside, require_whole
 from fovea.runtime.golden import Golden, golden_of
 from fovea.runtime.kernel_choice import Choice, Open, choose_kernels, require_fused
 from fovea.runtime.kernel_library import NOT_FOUND, Cause, Obstacle
+from fovea.runtime.loaded_version import LoadedVersion
 from fovea.runtime.opening import open_model
 from fovea.runtime.padding_check import require_padding_harmless
 from fovea.runtime.probe import ProbeLimits, Tried, probe_version
@@ -30,7 +25,6 @@ from fovea.runtime.reasons import tellable
 from fovea.runtime.repository import CHOICES_FILE, ModelFolder
 from fovea.runtime.session import ModelSession, SessionSettings, open_session, specs
 from fovea.runtime.stated import Stated, with_stated
-from fovea.runtime.warm_up import measure_cost, warm_up_rows
 
 logger = logging.getLogger(__name__)
 
@@ -64,86 +58,6 @@ class LoadSettings:
             model_sequence=choices.sequence,
             stated=folder.stated,
         )
-
-
-class LoadedVersion:
-    """A version that gives right answers, ready to run: its facts, its first session, and how to open more.
-
-    `kernels` is "fused" (the kernel library runs the attention blocks, or those that it can), "body" (their function
-    bodies do) or "none" (the model has no such blocks). `kernels_cause` and `kernels_reason` tell why a body runs.
-    """
-
-    def __init__(self, path: Path, card: ModelCard, version: int, choice: Choice, settings: SessionSettings) -> None:
-        self.name = card.name
-        self.version = version
-        self.path = path
-        self.card = card
-        self.sha256 = card.sha256[MODEL_FILE]
-        self.kernels = choice.kernels
-        self.kernels_cause = choice.obstacle.cause.value if choice.obstacle else ""
-        self.kernels_reason = tellable(choice.reason)
-        self.session = choice.session
-        self.fused_operators = choice.session.fused_operators
-        operators = frozenset(layer.operator for layer in card.layers)
-        self.untallied_operators = operators - choice.session.tallied_operators
-        """Those whose time no run tells, unless it is profiled."""
-        self.max_batch_rows = choice.session.max_batch_rows
-        self.provider = choice.session.providers[0]
-        self.settings = replace(settings, kernel_library=settings.kernel_library if choice.fused else None)
-        """What the session was opened with, in the end."""
-        self.cost = BatchCost()
-        """Empty before warm-up, and where the model could not run a made-up row."""
-        self.warm_shapes: tuple[tuple[int, ...], ...] = ()
-        """Of the row that warm-up ran, by input, without the batch axis."""
-        self.rows_by_length: dict[int | None, int] = {}
-        """The largest batch worth making: by length in ascending order, or (None) of a model without sequences."""
-
-    def warm_up(self, golden: Golden | None, clock: Callable[[], float]) -> None:
-        """Run every length in batches of a few sizes, and keep what that costs."""
-        rows = warm_up_rows(self.card, golden)
-        self.cost = measure_cost(self.session, rows, clock)
-        self.rows_by_length = {length: self.cost.worthwhile_rows(length) for length in self.cost.curves}
-        row, first = next(iter(rows.values())), 1 if self.card.batched else 0
-        self.warm_shapes = tuple(row[spec.name].shape[first:] for spec in self.card.inputs if spec.name in row)
-
-    def joined(self, requests: Sequence[Mapping[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
-        """Requests that share a batch as one request, in memory of its own."""
-        if self.session.padding is not None:
-            return self.session.padding.joined(requests)
-        if not self.card.batched:
-            return {name: np.array(array) for name, array in requests[0].items()}
-        return {name: np.concatenate([request[name] for request in requests]) for name in requests[0]}
-
-    def open_instance(self) -> ModelSession:
-        """Another session of the same model, for a second worker."""
-        return open_model(self.path / MODEL_FILE, self.card, self.card.outputs, self.max_batch_rows, self.settings)
-
-    def open_maps(self) -> ModelSession:
-        """A session of `maps.onnx`: the model's outputs, then the attention maps. NotFound where there are none.
-
-        ModelBroken where its answers are not the golden ones, with kernels as without.
-        """
-        if MAPS_FILE not in self.card.sha256 or not self.card.maps:
-            raise NotFound(f"{self.name} version {self.version} has no attention maps")
-        require_whole(self.path, self.card)  # what is served may be older than the files
-        outputs = (*self.card.outputs, *self.card.maps.values())
-
-        def open_with(library: Path | None) -> ModelSession:
-            settings = replace(self.settings, kernel_library=library)
-            return open_model(self.path / MAPS_FILE, self.card, outputs, self.max_batch_rows, settings)
-
-        offer = self.settings.kernel_library or NOT_FOUND
-        choice = choose_kernels(open_with, offer, golden_of(self.path, self.card), self.card, clock=None)
-        if choice.kernels != self.kernels:
-            logger.warning(
-                "maps of %s version %d: kernels=%s: %s", self.name, self.version, choice.kernels, choice.reason
-            )
-        return choice.session
-
-    def close(self) -> None:
-        """Let go of the session, once or more often; workers that still run in it keep it alive until they are done."""
-        if hasattr(self, "session"):
-            del self.session
 
 
 def load_version(folder: Path, name: str, version: int, settings: LoadSettings) -> LoadedVersion:

@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from fovea.contract.model_card import MODEL_FILE
 from fovea.contract.operators import OPERATORS
-from fovea.runtime.loading import LoadedVersion
+from fovea.runtime.loaded_version import LoadedVersion
 from fovea.runtime.session import ModelSession, open_session
 
 _BLOCK = re.compile(r"_inlfunc_(?P<operator>[A-Za-z0-9]+)_(?:token_\d+_)?")

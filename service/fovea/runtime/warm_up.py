@@ -21,10 +21,13 @@ Arrays = Mapping[str, NDArray[Any]]
 LONG_BATCH_S = 0.05
 """Once a batch takes longer than this, larger ones are not tried: nobody should wait behind them."""
 _BUDGET_S = 0.05
+"""For the turns of one length; each size gets one, whatever it takes."""
 _LENGTHS_BUDGET_S = 2.0
+"""For all lengths of a model: a server with ten of them should be ready within a rollout's patience."""
 _MOST_TURNS = 10
 _TURN_S = 0.003
 _FEWEST_RUNS = 2
+"""In a turn."""
 
 
 def batch_sizes(max_batch_rows: int) -> list[int]:

@@ -41,7 +41,7 @@ class Kind:
     shapes: Hashable
     maps: bool = False
     length: int | None = None
-    """What sequences are padded to; None where a model has none."""
+    """The bucket that its sequences fall into: what they are padded to at most. None of a model without sequences."""
 
 
 @dataclass(slots=True, eq=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from fovea.runtime.loading import LoadedVersion
+from fovea.runtime.loaded_version import LoadedVersion
 from fovea.runtime.repository import ModelFolder, ServingChoices
 from fovea.serving.attention_sampler import AttentionSampler
 from fovea.serving.batcher import BatchPolicy

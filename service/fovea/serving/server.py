@@ -107,7 +107,7 @@ class Server:
 
         False where something still runs, and the process must end without it.
         """
-        self._look_away()
+        self._say_goodbye()
         self._servicer.draining = True
         self._drain(time.monotonic() + self._settings.drain_timeout)
         self.grpc.stop(_LAST_GRACE_S)
@@ -119,7 +119,7 @@ class Server:
         self._control.close()
         return self._sampler.close(_SAMPLE_PATIENCE_S) and quiet
 
-    def _look_away(self) -> None:
+    def _say_goodbye(self) -> None:
         """Tell everyone to go elsewhere, begin no change of models, and serve those who have not heard yet."""
         was_ready, self._servicer.ready, self._servicer.stopping = self._servicer.ready, False, True
         self.grpc.set_serving({"": False, SERVICE: False} | dict.fromkeys(self.models.entries, False))

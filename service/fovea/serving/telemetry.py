@@ -153,14 +153,13 @@ class Telemetry:
         labels = recorder.labels
         with self._lock:
             recorder.retired = True
-            newer = self._recorders[labels.common[:2]]
+            newer = self._recorders.get(labels.common[:2])
             if newer is recorder:
                 del self._recorders[labels.common[:2]]
                 self.forget(labels.model, labels.version)
-                return
-            if newer.labels.attention != labels.attention:
+            elif newer and newer.labels.attention != labels.attention:
                 _remove(self._metrics, model=labels.model, version=labels.version, attention=labels.attention)
-            elif newer.labels.facts != labels.facts:
+            elif newer and newer.labels.facts != labels.facts:
                 self._metrics["fovea_model_info"].remove(*labels.common, *labels.facts)
 
     def serve(self, host: str, port: int) -> MetricsServer:
