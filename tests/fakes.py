@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from fovea.contract.errors import ExecutionFailed, FoveaError
+from fovea.wire import message
 
 
 class FakeReply:
@@ -91,3 +92,21 @@ class FakeObserver:
 
     def sample(self, batch: Sequence[Any]) -> None:
         pass
+
+
+class FakeServicer:
+    """Keeps the calls that it gets; answers what is asked of the server itself."""
+
+    control_rpcs = ("ServerLive",)
+
+    def __init__(self) -> None:
+        self.calls: list[Any] = []
+
+    def infer(self, call: Any, data: bytes) -> None:
+        assert data
+        call.watch()
+        self.calls.append(call)
+
+    def control(self, rpc: str, call: Any, data: bytes) -> None:
+        assert (rpc, data) == ("ServerLive", b"")
+        call.finish(message("ServerLiveResponse")(live=True).SerializeToString())

@@ -234,8 +234,8 @@ def _grpc_settings(settings: Settings) -> GrpcSettings:
 
 
 def _rest_settings(settings: Settings, port: int) -> RestSettings:
-    limits = RestLimits(settings.max_message_mb * _MB, settings.max_queue_mb * _MB)
-    return RestSettings(settings.host, port, limits, settings.max_http_connections)
+    memory = (settings.max_message_mb * _MB, settings.max_queue_mb * _MB)
+    return RestSettings(settings.host, port, RestLimits(*memory, settings.max_http_connections))
 
 
 def _everyone(_rpc: str, _headers: Mapping[str, str]) -> None:
