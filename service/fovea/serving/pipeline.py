@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from math import inf
 from queue import Empty, SimpleQueue
 
-from fovea.contract.errors import Cancelled, DeadlineExceeded, FoveaError, QueueFull, QueueTimeout, VersionEnded
+from fovea.contract.errors import DeadlineExceeded, FoveaError, QueueFull, QueueTimeout, VersionEnded
 from fovea.serving.batcher import BatchPolicy, Taken, drop_dead, take_batch
 from fovea.serving.forecast import refusal
-from fovea.serving.requests import Kind, Request
+from fovea.serving.requests import Kind, Request, why_gone
 from fovea.serving.waiting import Waiting
 from fovea.serving.worker import Observer, Worker, Workshop, fail
 
@@ -178,7 +178,7 @@ class Pipeline:
     def _refuse(self, taken: Taken) -> None:
         now_s = time.monotonic()
         for request in taken.gone:
-            fail(request, Cancelled("the caller is gone"), self._observer)
+            fail(request, why_gone(request, now_s), self._observer)
         for request in taken.late:
             waited = f"after {(now_s - request.arrived_s) * 1e3:.1f} ms in the queue"
             expired = request.deadline_s is not None and request.deadline_s <= now_s

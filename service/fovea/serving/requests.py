@@ -9,12 +9,15 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
-from fovea.contract.errors import FoveaError
+from fovea.contract.errors import Cancelled, DeadlineExceeded, FoveaError
 
 Tensors = Mapping[str, NDArray[Any]]
 
 PATIENCE_S = 10.0
 """A request without a deadline ranks as if it had this long: urgent ones pass it, but never for longer than this."""
+
+_CLOCKS_APART_S = 0.05
+"""A caller whose deadline passes cancels by its own clock, and that arrives before the deadline does by this server's."""
 
 
 class Reply(Protocol):
@@ -81,3 +84,10 @@ class Request:
 def is_late(request: Request, now_s: float) -> bool:
     """True once its deadline or its time in the queue has passed."""
     return request.due_s <= now_s
+
+
+def why_gone(request: Request, now_s: float) -> FoveaError:
+    """The error for a caller that has left: by itself, or since its deadline passed."""
+    if request.deadline_s is not None and request.deadline_s <= now_s + _CLOCKS_APART_S:
+        return DeadlineExceeded("the deadline passed")
+    return Cancelled("the caller is gone")

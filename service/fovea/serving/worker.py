@@ -25,7 +25,7 @@ from fovea.contract.errors import (
     QueueTimeout,
     VersionEnded,
 )
-from fovea.serving.requests import Kind, Request, Tensors, is_late
+from fovea.serving.requests import Kind, Request, Tensors, why_gone
 from fovea.serving.turnstile import Turnstile
 
 log = logging.getLogger(__name__)
@@ -204,13 +204,11 @@ class Worker:
         """The run was ended since every caller had left."""
         now_s = time.monotonic()
         for request in batch:
-            late = is_late(request, now_s)
-            error = DeadlineExceeded("the deadline passed") if late else Cancelled("the caller is gone")
-            self._fail(request, error)
+            self._fail(request, why_gone(request, now_s))
 
     def _answer(self, request: Request, outputs: Tensors) -> Outcome:
         if request.reply.gone:
-            return "cancelled" if not is_late(request, time.monotonic()) else "deadline"
+            return outcome_of(why_gone(request, time.monotonic()))
         try:
             request.reply.answer(outputs)
         except Exception:
