@@ -17,7 +17,7 @@ PATIENCE_S = 10.0
 """A request without a deadline ranks as if it had this long: urgent ones pass it, but never for longer than this."""
 
 _CLOCKS_APART_S = 0.05
-"""A caller whose deadline passes cancels by its own clock, and that arrives before the deadline does by this server's."""
+"""A caller whose deadline passes cancels by its own clock, a little before the deadline comes by this server's."""
 
 
 class Reply(Protocol):
