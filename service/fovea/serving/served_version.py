@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from fovea.runtime.loaded_version import LoadedVersion
 from fovea.runtime.repository import ModelFolder, ServingChoices
@@ -25,7 +25,7 @@ class BatchDefaults:
 
     delay_s: float
     queue: QueueLimit
-    turnstile: Turnstile
+    turnstile: Turnstile = field(default_factory=lambda: Turnstile(1))
     """Shared by all models of the device."""
 
 
