@@ -65,7 +65,8 @@ class Server:
         self._control = ModelControl(_control_settings(settings), self.models, loader, self._tell)
         pictures = PictureQueue(defaults.queue, settings.max_pixels)
         table = status_table(settings.status_codes)
-        self._servicer = Servicer(self.models, self._control, pictures, self._telemetry, table)
+        parts = (self.models, self._control, pictures, self._telemetry, table)
+        self._servicer = Servicer(*parts, settings.open_rpcs)
         self.grpc = GrpcServer(_grpc_settings(settings), self._servicer)
         self.metrics = _listening(
             "metrics", settings.metrics_port, lambda port: self._telemetry.serve(settings.host, port)
