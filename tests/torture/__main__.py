@@ -15,12 +15,13 @@ from pathlib import Path
 
 from rich.console import Console
 from tests.benchmarks.machine import describe, in_one_line
-from tests.torture import fuzz
+from tests.torture import callers, fuzz
 from tests.torture.effort import FULL, SHORT, Run
 from tests.torture.report import Report, show, write
 
 SCENARIOS: dict[str, Callable[[Run], Report]] = {
     "fuzz": fuzz.run,
+    "callers": callers.run,
 }
 
 

@@ -1,29 +1,76 @@
-"""Callers that cancel, vanish, do not read, say nothing, say too much; after each the server is as it was."""
+"""Callers that cancel, vanish, do not read, say nothing or say too much: after each, the server is as it was before."""
 
 from __future__ import annotations
 
 import resource
-import signal
-import socket
-import subprocess
-import sys
-import time
-from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import suppress
-from pathlib import Path
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 from random import Random
 
-import grpc
-import numpy as np
-from onnx import helper
-from tests.servers import RunningServer, infer_request, running_server, save_model, tensor
-from tests.torture import http2
-from tests.torture.effort import Run
-from tests.torture.limits import at_the_limits
-from tests.torture.models import HEAVY, HEAVY_COLUMNS, STEADY, STEADY_COLUMNS, heavy_model, steady_model
+from tests.servers import RunningServer, running_server
+from tests.torture.callers_holding import idle_connections, slow_readers
+from tests.torture.callers_leaving import cancelling, killed, vanishing
+from tests.torture.callers_talking import at_the_limits, header_bombs
+from tests.torture.effort import Effort, Run
+from tests.torture.models import heavy_model, steady_model, sum_model, wide_model
 from tests.torture.neighbours import answers_right, neighbours
 from tests.torture.report import Promise, Report, none_of
-from tests.torture.watch import census, gauge, given_back, settles, unforeseen
+from tests.torture.watch import census, given_back, unforeseen
 
-INFER = wire_path = "/inference.GRPCInferenceService/ModelInfer"
+_MEMORY_MB = 128.0
+"""What allocators keep of the answers and headers that were held at once."""
+_LIMIT_MB = 1
+_FLAGS = (f"--max-message-mb={_LIMIT_MB}", "--log-level=warning")
+_CONVOLUTIONS = 1
+
+Figures = Mapping[str, float | str]
+
+
+@dataclass(frozen=True)
+class Step:
+    """A kind of caller: tries it, and gives figures and the complaints that there are."""
+
+    what: str
+    tried: Callable[[RunningServer], tuple[Figures, list[str]]]
+
+
+def run(run: Run) -> Report:
+    """One kind after another, neighbours calling throughout."""
+    repository = heavy_model(steady_model(run.scratch), _CONVOLUTIONS)
+    wide_model(sum_model(repository))
+    figures: dict[str, float | str] = {}
+    promises: list[Promise] = []
+    with running_server(repository, *_FLAGS) as server, neighbours(server) as beside:
+        _raise_own_limit()
+        for step in _steps(run.effort, Random(run.seed)):
+            before = census(server)
+            found, complaints = step.tried(server)
+            figures |= found
+            promises.append(none_of(f"{step.what}: nothing unexpected", complaints))
+            promises.append(answers_right(server, step.what))
+            promises.append(given_back(server, before, _MEMORY_MB, step.what))
+        promises.append(none_of("nothing unforeseen is logged", unforeseen(server)))
+    figures["neighbours' slowest, ms"] = beside.slowest_s * 1000
+    return Report("callers", figures, (*promises, beside.promise()))
+
+
+def _steps(effort: Effort, random: Random) -> list[Step]:
+    """Of the callers, six in ten cancel, three drop their connection, and one in ten is killed."""
+    tenth = effort.callers // 10
+    return [
+        Step("callers that cancel", partial(cancelling, count=6 * tenth, random=random)),
+        Step("callers that vanish", partial(vanishing, count=3 * tenth, random=random)),
+        Step("callers that are killed", partial(killed, count=tenth)),
+        Step("slow readers", slow_readers),
+        Step("slow readers once more", slow_readers),
+        Step("idle connections", partial(idle_connections, count=effort.idle_connections)),
+        Step("header bombs", header_bombs),
+        Step("messages at the limit and above", partial(at_the_limits, limit=_LIMIT_MB << 20)),
+    ]
+
+
+def _raise_own_limit() -> None:
+    """Descriptors for all connections; the server, already started, is to see to its own."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

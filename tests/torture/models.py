@@ -15,6 +15,9 @@ STEADY = "steady"
 STEADY_COLUMNS = 4
 HEAVY = "heavy"
 HEAVY_COLUMNS = 1024
+WIDE = "wide"
+_WIDE_COLUMNS = 125_000
+SUM = "sum"
 _CHANNELS, _SIDE = 64, 56
 
 
@@ -55,4 +58,24 @@ def heavy_model(repository: Path, convolutions: int = 6) -> Path:
         node("Unsqueeze", ["flat", "columns"], ["y"]),
     ]
     save_model(repository, HEAVY, nodes, [tensor("x", ["n", HEAVY_COLUMNS])], [tensor("y", ["n", 1])])
+    return repository
+
+
+def wide_model(repository: Path) -> Path:
+    """From one number to 125,000 of it: an answer of half a megabyte."""
+    nodes = [
+        helper.make_node("Constant", [], ["size"], value_ints=[1, _WIDE_COLUMNS]),
+        helper.make_node("Expand", ["x", "size"], ["y"]),
+    ]
+    save_model(repository, WIDE, nodes, [tensor("x", ["n", 1])], [tensor("y", ["n", _WIDE_COLUMNS])])
+    return repository
+
+
+def sum_model(repository: Path) -> Path:
+    """From any number of numbers to their sum."""
+    nodes = [
+        helper.make_node("Constant", [], ["axis"], value_ints=[1]),
+        helper.make_node("ReduceSum", ["x", "axis"], ["y"]),
+    ]
+    save_model(repository, SUM, nodes, [tensor("x", ["n", "length"])], [tensor("y", ["n", 1])])
     return repository
