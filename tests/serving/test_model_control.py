@@ -12,6 +12,7 @@ import grpc
 import numpy as np
 import pytest
 import tritonclient.grpc as triton
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tritonclient.utils import InferenceServerException
 
 from adding_models import MODEL, X, write_files, write_version
@@ -36,6 +37,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(request: pytest.FixtureRequest, models: Path) -> Iterator[RunningServer]:
     with running_server(models, EXPLICIT, f"--{request.param}", "--load-models=five") as server:
         yield server
+        server.terminate()
 
 
 @pytest.fixture
@@ -67,8 +69,19 @@ def test_only_the_models_that_are_named_are_loaded_at_start(tclient: triton.Infe
     assert caught.value.status() == "StatusCode.UNAVAILABLE"
 
 
-def test_a_model_serves_from_its_load_to_its_unload(tclient: triton.InferenceServerClient, client: RawClient) -> None:
+def serving(server: RunningServer) -> str:
+    """What the health service says of the model."""
+    with grpc.insecure_channel(server.grpc) as channel:
+        answer = health_pb2_grpc.HealthStub(channel).Check(health_pb2.HealthCheckRequest(service=MODEL), timeout=20)
+    return str(health_pb2.HealthCheckResponse.ServingStatus.Name(answer.status))
+
+
+def test_a_model_serves_from_its_load_to_its_unload(
+    server: RunningServer, tclient: triton.InferenceServerClient, client: RawClient
+) -> None:
+    assert serving(server) == "NOT_SERVING"
     tclient.load_model(MODEL)
+    assert serving(server) == "SERVING"
     assert added(tclient) == 20
     assert states(tclient)[MODEL, "2"] == "READY"
     tclient.unload_model(MODEL)
@@ -76,6 +89,7 @@ def test_a_model_serves_from_its_load_to_its_unload(tclient: triton.InferenceSer
     assert not tclient.is_model_ready(MODEL)
     index = client("RepositoryIndex").models
     assert {one.reason for one in index if one.name == MODEL} == {"unloaded"}
+    assert serving(server) == "NOT_SERVING"
 
 
 def test_the_model_name_may_be_where_kserve_has_it(client: RawClient, tclient: triton.InferenceServerClient) -> None:
@@ -130,6 +144,28 @@ def test_files_may_be_sent_and_never_reach_the_repository(
     assert sorted(models.rglob("*")) == before
     tclient.load_model(MODEL)
     assert added(tclient) == 20
+
+
+def test_sent_files_are_gone_when_their_model_or_the_server_is(
+    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def kept() -> list[str]:
+        return [path.name for path in temporary.rglob("model.onnx")]
+
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    model = (models / "five" / "1" / "model.onnx").read_bytes()
+    with running_server(models, EXPLICIT) as server, triton.InferenceServerClient(server.grpc) as client:
+        for name in ("first", "second"):
+            client.load_model(name, files={"file:1/model.onnx": model})
+        with pytest.raises(InferenceServerException, match="load failed"):
+            client.load_model("third", files={"file:1/model.onnx": model[:50]})
+        assert kept() == ["model.onnx"] * 2
+        client.unload_model("first")
+        assert kept() == ["model.onnx"]
+        assert server.terminate() == 0
+        assert list(temporary.glob("fovea-*")) == []
 
 
 def test_a_load_that_fails_tells_why_and_leaves_what_serves(

@@ -67,4 +67,7 @@ def _export_module(arguments: argparse.Namespace) -> Path:
 
 
 def _lengths(text: str) -> tuple[int, ...]:
-    return tuple(int(length) for length in text.split(","))
+    try:
+        return tuple(int(length) for length in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected lengths such as 16,32,64, received {text!r}") from None

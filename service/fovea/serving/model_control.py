@@ -90,7 +90,7 @@ class ModelControl:
             except Misconfigured as error:
                 log.error("the models stay as they are: %s", error)
             except Exception:
-                log.exception("the models stay as they are")
+                log.exception("a look at the repository failed")
 
     def look(self) -> None:
         """Look at the repository once, and follow what has changed."""
@@ -98,10 +98,7 @@ class ModelControl:
             for name, folder in self._watch.changed().items():
                 if self._stopped.is_set():
                     return
-                if folder is None:
-                    self._swap.unload(name)
-                else:
-                    self._swap.follow(folder)
+                self._swap.follow(folder) if folder else self._swap.unload(name)
 
     def load(self, order: ModelOrder) -> None:
         """Load or reload a model on request; back when that is done.
@@ -143,7 +140,7 @@ class ModelControl:
             self._require_running()
             if name not in self._models.entries:
                 raise NotFound(f"unknown model '{name}'")
-            there = name in scan(self._settings.repository, read_config)
+            there = (self._settings.repository / name).is_dir()
             leaving = self._swap.unload(name, _UNLOADED if there else None)
         for thread in leaving:
             thread.join(self._settings.patience_s)

@@ -68,18 +68,21 @@ class ModelSwap:
         old = self._versions(folder.name).get(version)
         serving = old.served if old else None
         if not serving:
-            self._models.put_version(folder.name, version, VersionEntry(VersionState.LOADING))
+            self._models.put_version(folder, version, VersionEntry(VersionState.LOADING))
         try:
             served = self._loader.load(folder, version)
         except ModelBroken as error:
-            self._refused(folder.name, version, serving, source, str(error))
+            self._refused(folder, version, serving, source, str(error))
             return
-        self._models.put_version(folder.name, version, VersionEntry(VersionState.READY, "", served, source))
+        self._models.put_version(folder, version, VersionEntry(VersionState.READY, "", served, source))
         log.info("%s version %s is ready", folder.name, version)
         if serving:
             self._models.let_go(serving, partial(self._closed, serving))
 
-    def _refused(self, name: str, version: str, serving: ServedVersion | None, source: Source, reason: str) -> None:
+    def _refused(
+        self, folder: ModelFolder, version: str, serving: ServedVersion | None, source: Source, reason: str
+    ) -> None:
+        name = folder.name
         if serving:
             held = VersionEntry(VersionState.READY, f"newer files are not served: {reason}", serving, source)
             log.error("%s version %s goes on as it was: %s", name, version, held.reason)
@@ -87,18 +90,19 @@ class ModelSwap:
             held = VersionEntry(VersionState.UNAVAILABLE, reason, None, source)
             self._loader.telemetry.unready(name, version, "none")
             log.error("%s version %s is unavailable: %s", name, version, reason)
-        self._models.put_version(name, version, held)
+        self._models.put_version(folder, version, held)
 
     def _let_go(self, name: str, version: str, then: VersionEntry | None) -> threading.Thread | None:
         """Take a version out; `then` takes its place once its last request is answered."""
-        held = self._versions(name)[version]
-        if not held.served:
-            if held.state is not VersionState.UNLOADING:
-                self._loader.telemetry.forget(name, version)
-                self._models.put_version(name, version, then)
+        held = self._versions(name).get(version)
+        if held is None or held.state is VersionState.UNLOADING:
+            return None
+        if held.served is None:
+            self._loader.telemetry.forget(name, version)
+            self._models.swap_version(name, version, held, then)
             return None
         leaving = VersionEntry(VersionState.UNLOADING)
-        self._models.put_version(name, version, leaving)
+        self._models.swap_version(name, version, held, leaving)
         return self._models.let_go(held.served, partial(self._ended, leaving, then, held.served))
 
     def _ended(self, leaving: VersionEntry, then: VersionEntry | None, served: ServedVersion) -> None:

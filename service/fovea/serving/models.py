@@ -106,29 +106,31 @@ class Models:
             held = self.entries.get(folder.name)
             self._replace(folder.name, ModelEntry(folder, held.versions if held else versions or {}))
 
-    def put_version(self, name: str, version: str, held: VersionEntry | None) -> None:
-        """Put a version in its model's place of that number; None takes it away, and with the last one the model."""
+    def put_version(self, folder: ModelFolder, version: str, held: VersionEntry) -> None:
+        """Put a version in its model's place of that number."""
         with self._lock:
-            self._put_version(name, version, held)
+            self._put_version(self.entries.get(folder.name) or ModelEntry(folder, {}), version, held)
 
     def swap_version(self, name: str, version: str, old: VersionEntry, new: VersionEntry | None) -> None:
-        """Put `new` where `old` is; do nothing where something else is there by now."""
+        """Put `new` where `old` is; do nothing where something else is there by now.
+
+        None takes the version away, and with the last one the model.
+        """
         with self._lock:
             entry = self.entries.get(name)
             if entry and entry.versions.get(version) is old:
-                self._put_version(name, version, new)
+                self._put_version(entry, version, new)
 
     def take(self, name: str) -> None:
         """Take a model away that has no versions."""
         with self._lock:
             self._replace(name, None)
 
-    def _put_version(self, name: str, version: str, held: VersionEntry | None) -> None:
-        entry = self.entries[name]
+    def _put_version(self, entry: ModelEntry, version: str, held: VersionEntry | None) -> None:
         versions = {number: other for number, other in entry.versions.items() if number != version}
         if held is not None:
             versions = dict(sorted({**versions, version: held}.items(), key=lambda item: int(item[0])))
-        self._replace(name, replace(entry, versions=versions) if versions else None)
+        self._replace(entry.folder.name, replace(entry, versions=versions) if versions else None)
 
     def _replace(self, name: str, entry: ModelEntry | None) -> None:
         kept = {other: held for other, held in self.entries.items() if other != name}

@@ -35,6 +35,7 @@ from fovea.serving.servicer import Servicer
 from fovea.serving.settings import Settings
 from fovea.serving.status import status_table
 from fovea.serving.telemetry import Telemetry
+from fovea.serving.turnstile import Turnstile
 from fovea.serving.version_loader import VersionLoader
 from fovea.wire import SERVICE
 
@@ -56,9 +57,9 @@ class Server:
         self.device = resolve_device(settings.device)
         self._telemetry = Telemetry()
         self._sampler = AttentionSampler(settings.attention_sample_s)
-        defaults = BatchDefaults(
-            settings.queue_delay_ms / 1e3, QueueLimit(settings.max_queue, settings.max_queue_mb * _MB)
-        )
+        limit = QueueLimit(settings.max_queue, settings.max_queue_mb * _MB)
+        turnstile = Turnstile(settings.models_at_once or _models_at_once(settings.threads, self.device))
+        defaults = BatchDefaults(settings.queue_delay_ms / 1e3, limit, turnstile)
         self.models = Models()
         loader = VersionLoader(load_settings(settings, self.device), defaults, self._telemetry, self._sampler)
         self._control = ModelControl(_control_settings(settings), self.models, loader, self._tell)
@@ -106,7 +107,7 @@ class Server:
 
         False where something still runs, and the process must end without it.
         """
-        self._look_away()
+        self._say_goodbye()
         self._servicer.draining = True
         self._drain(time.monotonic() + self._settings.drain_timeout)
         self.grpc.stop(_LAST_GRACE_S)
@@ -118,7 +119,7 @@ class Server:
         self._control.close()
         return self._sampler.close(_SAMPLE_PATIENCE_S) and quiet
 
-    def _look_away(self) -> None:
+    def _say_goodbye(self) -> None:
         """Tell everyone to go elsewhere, begin no change of models, and serve those who have not heard yet."""
         was_ready, self._servicer.ready, self._servicer.stopping = self._servicer.ready, False, True
         self.grpc.set_serving({"": False, SERVICE: False} | dict.fromkeys(self.models.entries, False))
@@ -199,6 +200,12 @@ def _listening(what: str, port: int, listen: Callable[[int], T]) -> T:
         raise Misconfigured(f"cannot listen on port {port} for {what}: {error.strerror}") from error
 
 
+def _models_at_once(threads: int, device: Device) -> int:
+    """So many that the threads of their runs find a core each; a GPU runs one after the other anyhow."""
+    cores = len(os.sched_getaffinity(0))
+    return max(1, cores // (threads or cores)) if device.kind == "cpu" else 1
+
+
 def load_settings(settings: Settings, device: Device) -> LoadSettings:
     """How versions are loaded, where a model.toml says nothing else."""
     offer = kernels_on_offer(settings.kernels, settings.kernel_library)
@@ -227,8 +234,8 @@ def _grpc_settings(settings: Settings) -> GrpcSettings:
 
 
 def _rest_settings(settings: Settings, port: int) -> RestSettings:
-    limits = RestLimits(settings.max_message_mb * _MB, settings.max_queue_mb * _MB)
-    return RestSettings(settings.host, port, limits, settings.max_http_connections)
+    memory = (settings.max_message_mb * _MB, settings.max_queue_mb * _MB)
+    return RestSettings(settings.host, port, RestLimits(*memory, settings.max_http_connections))
 
 
 def _everyone(_rpc: str, _headers: Mapping[str, str]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.applications import Starlette
@@ -17,6 +17,7 @@ from fovea.serving.rest.answers import plain
 from fovea.serving.rest.bodies import BodyReader
 from fovea.serving.rest.bulk import Bulk
 from fovea.serving.rest.calls import RestCall
+from fovea.serving.rest.connection import Patience
 from fovea.serving.rest.inference import Inference
 from fovea.serving.rest.requests import change_request, index_request
 from fovea.serving.rest.responses import HANDLERS, json_response
@@ -37,10 +38,12 @@ _CHANGES = ("RepositoryModelLoad", "RepositoryModelUnload")
 
 @dataclass(frozen=True)
 class RestLimits:
-    """What may be held in memory."""
+    """What callers may take: memory, connections and time."""
 
     body_bytes: int
     all_bodies_bytes: int
+    connections: int
+    patience: Patience = field(default_factory=Patience)
 
 
 class RestApp:
@@ -48,7 +51,7 @@ class RestApp:
 
     def __init__(self, servicer: Servicer, limits: RestLimits, admit: Admit, stray: Callable[[], None]) -> None:
         self._servicer, self._admit = servicer, admit
-        self._bodies = BodyReader(limits.body_bytes, limits.all_bodies_bytes)
+        self._bodies = BodyReader(limits.body_bytes, limits.all_bodies_bytes, limits.patience)
         self._bulk = Bulk()
         self._control_pool = ThreadPoolExecutor(_CONTROL_THREADS, "rest-control")
         self._change_pool = ThreadPoolExecutor(1, "rest-change")

@@ -11,10 +11,8 @@ from contextlib import asynccontextmanager
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from fovea.serving.rest.connection import LINGER_S
+from fovea.serving.rest.connection import Patience
 
-BODY_MAX_S = 60.0
-"""For a caller to send its body."""
 CLOSE = {"Connection": "close"}
 """What is left of a body that is not read would be taken for the next request."""
 _PACKED_MIN_BYTES = 1024
@@ -26,8 +24,8 @@ _ANY_FORMAT = zlib.MAX_WBITS | 32
 class BodyReader:
     """Reads bodies of so many bytes each, and so many in all at one time; used on the event loop only."""
 
-    def __init__(self, most_bytes: int, most_bytes_in_all: int) -> None:
-        self.most_bytes, self._most_in_all = most_bytes, most_bytes_in_all
+    def __init__(self, most_bytes: int, most_bytes_in_all: int, patience: Patience) -> None:
+        self.most_bytes, self._most_in_all, self._patience = most_bytes, most_bytes_in_all, patience
         self._held = 0
 
     @asynccontextmanager
@@ -35,11 +33,11 @@ class BodyReader:
         """The body as it came, counted as held until the context ends; 413, 408 or 503 where it cannot be had."""
         chunks: list[bytes] = []
         try:
-            async with asyncio.timeout(BODY_MAX_S):
+            async with asyncio.timeout(self._patience.body_s):
                 await self._read(request, chunks)
             yield b"".join(chunks)
         except TimeoutError as error:
-            raise HTTPException(408, f"the body took longer than {BODY_MAX_S:.0f} s", CLOSE) from error
+            raise HTTPException(408, f"the body took longer than {self._patience.body_s:g} s", CLOSE) from error
         finally:
             self._held -= sum(map(len, chunks))
 
@@ -54,7 +52,7 @@ class BodyReader:
             if size <= most:
                 self._hold(len(chunk))
                 chunks.append(chunk)
-            elif (until_s := until_s or clock() + LINGER_S) < clock():
+            elif (until_s := until_s or clock() + self._patience.linger_s) < clock():
                 break
         if size > most:
             raise too_large(most)

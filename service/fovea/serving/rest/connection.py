@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from asyncio.events import TimerHandle
+from dataclasses import dataclass
 
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
@@ -13,12 +14,22 @@ from uvicorn.server import ServerState
 HEAD_MAX_BYTES = 16 * 1024
 HEADER_EXTRA_BYTES = 4
 """Colon, space and line end."""
-LINGER_S = 2.0
-"""For a refused caller to read why: closed at once, what it still sends would make the network drop the answer."""
-HEAD_MAX_S = 10.0
-"""For a request's line and headers, from the first byte; and for the first byte of a new connection."""
-UNREAD_MAX_S = 60.0
-"""For a caller that does not read its answer."""
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long a caller may keep a connection waiting, in seconds."""
+
+    head_s: float = 10.0
+    """For a request's line and headers, from the first byte; and for the first byte of a new connection."""
+    body_s: float = 60.0
+    """For a body."""
+    unread_s: float = 60.0
+    """For an answer that is not read."""
+    idle_s: float = 75.0
+    """Between requests: longer than balancers keep idle connections, so that they and not we close them."""
+    linger_s: float = 2.0
+    """For a refused caller to read why: closed at once, what it still sends would make the network drop the answer."""
 
 
 class _TooMuch(Exception):
@@ -31,8 +42,9 @@ class Connection(HttpToolsProtocol):
     It overrides asyncio's and httptools' callbacks, and how a request that cannot be parsed is refused.
     """
 
-    connections_max = 512
-    """Set by the server."""
+    connections_max: int
+    patience: Patience
+    """Both set by `bounded_connection`."""
 
     def __init__(
         self,
@@ -102,7 +114,7 @@ class Connection(HttpToolsProtocol):
 
     def pause_writing(self) -> None:
         """The caller reads slower than it is answered."""
-        self._unread_timer = self.loop.call_later(UNREAD_MAX_S, self.transport.abort)
+        self._unread_timer = self.loop.call_later(self.patience.unread_s, self.transport.abort)
         super().pause_writing()
 
     def resume_writing(self) -> None:
@@ -116,7 +128,7 @@ class Connection(HttpToolsProtocol):
         self._refuse()
 
     def _await_head(self) -> None:
-        self._head_timer = self.loop.call_later(HEAD_MAX_S, self.transport.abort)
+        self._head_timer = self.loop.call_later(self.patience.head_s, self.transport.abort)
 
     def _count(self, size: int) -> None:
         self._head_bytes += size
@@ -134,7 +146,7 @@ class Connection(HttpToolsProtocol):
         self._tell(*self._refusal)
         if self.transport.can_write_eof():
             self.transport.write_eof()
-            self.loop.call_later(LINGER_S, self.transport.abort)
+            self.loop.call_later(self.patience.linger_s, self.transport.abort)
         else:
             self.transport.close()
 
@@ -142,3 +154,8 @@ class Connection(HttpToolsProtocol):
         body = json.dumps({"error": text}).encode()
         head = b"content-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(body)
         self.transport.write(STATUS_LINE[status] + head + body)
+
+
+def bounded_connection(connections_max: int, patience: Patience) -> type[Connection]:
+    """The class of a server's connections."""
+    return type("BoundedConnection", (Connection,), {"connections_max": connections_max, "patience": patience})

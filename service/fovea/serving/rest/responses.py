@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import grpc
 from starlette.exceptions import HTTPException
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
@@ -47,6 +48,10 @@ def _failed(_: Request, error: Exception) -> Response:
     return json_response({"error": text}, HTTP_STATUS[code])
 
 
+def _gone(_request: Request, _error: Exception) -> Response:
+    return json_response({"error": "the caller is gone"}, HTTP_STATUS[grpc.StatusCode.CANCELLED])
+
+
 def _not_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     unknown = error.status_code == 404
@@ -55,5 +60,11 @@ def _not_http(request: Request, error: Exception) -> Response:
     )
 
 
-HANDLERS: dict[Any, Any] = {Refused: _refused, HTTPException: _not_http, FoveaError: _failed, Exception: _failed}
+HANDLERS: dict[Any, Any] = {
+    Refused: _refused,
+    ClientDisconnect: _gone,
+    HTTPException: _not_http,
+    FoveaError: _failed,
+    Exception: _failed,
+}
 """Exception -> what makes a response of it."""

@@ -16,15 +16,13 @@ import uvicorn
 
 from fovea.contract.errors import Draining
 from fovea.serving.rest.app import Admit, RestApp, RestLimits
-from fovea.serving.rest.connection import Connection
+from fovea.serving.rest.connection import bounded_connection
 from fovea.serving.servicer import Servicer
 from fovea.serving.status import status_of
 
 if TYPE_CHECKING:
     from fovea.serving.rest.calls import RestCall
 
-KEEP_ALIVE_S = 75
-"""Longer than balancers keep idle connections, so that they and not we close them."""
 _BACKLOG = 1024
 _LAST_WORD_S = 5.0
 
@@ -36,7 +34,6 @@ class RestSettings:
     host: str
     port: int
     limits: RestLimits
-    connections_max: int
     tls_cert: Path | None = None
     tls_key: Path | None = None
     tls_client_ca: Path | None = None
@@ -76,10 +73,10 @@ class RestServer:
 
 
 def _config(app: RestApp, settings: RestSettings) -> uvicorn.Config:
-    bounded = type("BoundedConnection", (Connection,), {"connections_max": settings.connections_max})
+    limits = settings.limits
     return uvicorn.Config(
         app.asgi,
-        http=bounded,
+        http=bounded_connection(limits.connections, limits.patience),
         ws="none",
         loop="asyncio",
         lifespan="off",
@@ -87,7 +84,7 @@ def _config(app: RestApp, settings: RestSettings) -> uvicorn.Config:
         access_log=False,
         server_header=False,
         proxy_headers=False,
-        timeout_keep_alive=KEEP_ALIVE_S,
+        timeout_keep_alive=limits.patience.idle_s,  # type: ignore[arg-type]  # it may have fractions
         ssl_certfile=settings.tls_cert,
         ssl_keyfile=settings.tls_key,
         ssl_ca_certs=None if settings.tls_client_ca is None else str(settings.tls_client_ca),

@@ -1,0 +1,119 @@
+"""Requests with pictures on their way to a model's queue: what is dead stays undecoded, what is too much is refused."""
+
+from __future__ import annotations
+
+import io
+import threading
+import time
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fakes import FakeObserver, FakeReply
+from fovea.contract.errors import ExecutionFailed, InvalidRequest, QueueFull, VersionEnded
+from fovea.contract.model_card import Preprocessing
+from fovea.serving.batcher import Kind, Request
+from fovea.serving.picture_input import PictureInput
+from fovea.serving.picture_queue import PictureQueue, Undecoded
+from fovea.serving.pipeline import QueueLimit
+from servers import wait_until
+
+PICTURES = PictureInput("image", Preprocessing(mode="L", height=2, width=2, mean=(0.5,), std=(0.5,)))
+KIND = Kind("any")
+
+
+def white() -> bytes:
+    data = io.BytesIO()
+    Image.new("L", (2, 2), 255).save(data, "PNG")
+    return data.getvalue()
+
+
+def request(*pictures: bytes, **more: Any) -> Request:
+    inputs = {"image": np.array(pictures, np.object_)}
+    return Request(inputs, len(pictures), KIND, FakeReply(), time.monotonic(), bytes=sum(map(len, pictures)), **more)
+
+
+class Sent:
+    """Where requests go on to."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.requests: list[Request] = []
+        self.asked_again = threading.Event()
+        self.go_on = threading.Event()
+        self.go_on.set()
+        self._error = error
+
+    def onward(self, request: Request) -> None:
+        self.go_on.wait()
+        self.requests.append(request)
+        if self._error is not None:
+            raise self._error
+
+
+def submit(queue: PictureQueue, one: Request, sent: Sent, observer: FakeObserver | None = None) -> None:
+    queue.submit(Undecoded(one, PICTURES, sent.onward, sent.asked_again.set, observer or FakeObserver()))
+
+
+def queue(**limits: int) -> PictureQueue:
+    return PictureQueue(QueueLimit(**limits), max_pixels=100)
+
+
+def test_pictures_go_on_as_a_tensor() -> None:
+    sent, one = Sent(), request(white(), white())
+    submit(queue(), one, sent)
+    wait_until(lambda: bool(sent.requests))
+    np.testing.assert_array_equal(one.inputs["image"], np.ones((2, 1, 2, 2), np.float32))
+    assert one.bytes == 2 * 4 * 4
+
+
+@pytest.mark.parametrize("end", ["gone", "late"])
+def test_what_nobody_waits_for_goes_on_undecoded_and_is_dropped_there(end: str) -> None:
+    sent, one = Sent(), request(b"no picture", queue_until_s=time.monotonic() - 1 if end == "late" else None)
+    one.reply.gone = end == "gone"
+    submit(queue(), one, sent)
+    wait_until(lambda: sent.requests == [one])
+    assert one.inputs["image"].dtype == np.object_
+
+
+@pytest.mark.parametrize(
+    ("error", "answer"),
+    [(None, InvalidRequest), (QueueFull("full"), QueueFull), (RuntimeError("a mistake"), ExecutionFailed)],
+)
+def test_what_fails_is_answered_and_counted(error: Exception | None, answer: type[Exception]) -> None:
+    one, observer = request(b"no picture" if error is None else white()), FakeObserver()
+    submit(queue(), one, Sent(error), observer)
+    assert one.reply.done.wait(20)
+    assert type(one.reply.error) is answer
+    wait_until(lambda: len(observer.outcomes) == 1)
+
+
+def test_where_the_version_has_ended_it_is_asked_again() -> None:
+    sent = Sent(VersionEnded("swapped"))
+    submit(queue(), request(white()), sent)
+    assert sent.asked_again.wait(20)
+
+
+@pytest.mark.parametrize(
+    ("limits", "words"), [({"requests": 3}, "3 requests of .* wait"), ({"bytes": 2 * len(white())}, "2 requests")]
+)
+def test_what_waits_is_bounded_and_there_is_room_again(limits: dict[str, int], words: str) -> None:
+    sent, pictures = Sent(), queue(**limits)
+    sent.go_on.clear()
+    waiting = limits.get("requests", 2)
+    for _ in range(waiting):
+        submit(pictures, request(white()), sent)
+    with pytest.raises(QueueFull, match=f"picture queue full: {words}"):
+        submit(pictures, request(white()), sent)
+    sent.go_on.set()
+    wait_until(lambda: len(sent.requests) == waiting)
+
+    def there_is_room() -> bool:
+        try:
+            submit(pictures, request(white()), sent)
+        except QueueFull:
+            return False
+        return True
+
+    wait_until(there_is_room)
