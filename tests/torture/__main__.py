@@ -1,4 +1,4 @@
-"""`make torture`: faults, tried and counted. Each scenario has a real server and real clients; status 1 where a promise is broken.
+"""`make torture`: faults, tried and counted, each with a real server and real clients; status 1 for a broken promise.
 
 A message that fails is kept in build/torture; `--seed` makes the same messages again.
 """

@@ -23,6 +23,8 @@ _MEMORY_MB = 128.0
 _LIMIT_MB = 1
 _FLAGS = (f"--max-message-mb={_LIMIT_MB}", "--log-level=warning")
 _CONVOLUTIONS = 1
+_USUAL_DESCRIPTORS = 1024
+"""Where a server begins on most systems: it has to see to more by itself."""
 
 Figures = Mapping[str, float | str]
 
@@ -41,8 +43,9 @@ def run(run: Run) -> Report:
     wide_model(sum_model(repository))
     figures: dict[str, float | str] = {}
     promises: list[Promise] = []
+    _own_descriptors(_USUAL_DESCRIPTORS)
     with running_server(repository, *_FLAGS) as server, neighbours(server) as beside:
-        _raise_own_limit()
+        _own_descriptors(_hard_limit())
         for step in _steps(run.effort, Random(run.seed)):
             before = census(server)
             found, complaints = step.tried(server)
@@ -70,7 +73,11 @@ def _steps(effort: Effort, random: Random) -> list[Step]:
     ]
 
 
-def _raise_own_limit() -> None:
-    """Descriptors for all connections; the server, already started, is to see to its own."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+def _own_descriptors(soft: int) -> None:
+    """How many this process may open, and those that it starts begin with."""
+    hard = _hard_limit()
+    resource.setrlimit(resource.RLIMIT_NOFILE, (min(soft, hard), hard))
+
+
+def _hard_limit() -> int:
+    return resource.getrlimit(resource.RLIMIT_NOFILE)[1]

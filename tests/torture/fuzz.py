@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tests.servers import RunningServer, running_server
+from tests.servers import running_server
 from tests.torture import fuzz_http
 from tests.torture.effort import Run
 from tests.torture.fuzz_client import SHARE, Failure, Tally, send_share

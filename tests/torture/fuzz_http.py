@@ -95,7 +95,7 @@ def _spoil(random: Random, facts: Any) -> None:
 
 
 def send_share(url: str, seed: int, numbers: range) -> Tally:
-    """Send the requests of these numbers, one after another, on connections that are kept where the server keeps them."""
+    """Send the requests of these numbers, one after another, on one connection where the server keeps it."""
     tally = Tally()
     connection = HTTPConnection(urlsplit(url).netloc, timeout=ANSWERED_WITHIN_S)
     for number in numbers:

@@ -19,7 +19,18 @@ _INFER_SHARE = 0.7
 _LOAD_SHARE = 0.01
 """Of the messages that are no inference: a load takes milliseconds, and they come one after another."""
 _LOADS = ("RepositoryModelLoad", "RepositoryModelUnload")
-_MODELS = ("double", "pair", "texts", "integers", "integers8", "half", "single", "any_length", "fashion-cbam", "damaged")
+_MODELS = (
+    "double",
+    "pair",
+    "texts",
+    "integers",
+    "integers8",
+    "half",
+    "single",
+    "any_length",
+    "fashion-cbam",
+    "damaged",
+)
 WORDS = (
     *_MODELS,
     *("BOOL", "UINT8", "INT8", "INT32", "INT64", "FP16", "BF16", "FP32", "FP64", "BYTES", "fp32"),
@@ -109,7 +120,11 @@ def _right_requests() -> list[Mapping[str, Any]]:
 
 def _raw(model: str, inputs: Mapping[str, tuple[tuple[int, ...], str, Any]]) -> dict[str, Any]:
     tensors = [{"name": name, "shape": shape, "datatype": kind} for name, (shape, kind, _) in inputs.items()]
-    return {"model_name": model, "inputs": tensors, "raw_input_contents": [data.tobytes() for *_, data in inputs.values()]}
+    return {
+        "model_name": model,
+        "inputs": tensors,
+        "raw_input_contents": [data.tobytes() for *_, data in inputs.values()],
+    }
 
 
 def _typed(model: str, shape: tuple[int, ...], kind: str, name: str = "x", **contents: Any) -> dict[str, Any]:

@@ -39,7 +39,9 @@ class Neighbours:
     def promise(self) -> Promise:
         """That all were answered, and rightly."""
         promise = none_of("well-formed neighbours are answered, and rightly", self.wrong)
-        return Promise(promise.says, f"{self.answered:,} answered; wrong {promise.found}", promise.kept and self.answered > 0)
+        return Promise(
+            promise.says, f"{self.answered:,} answered; wrong {promise.found}", promise.kept and self.answered > 0
+        )
 
     def call(self, ask: Ask, rows: np.random.Generator) -> None:
         """Ask once."""

@@ -74,7 +74,9 @@ _VERDICTS = {True: "[green]kept[/]", False: "[red]broken[/]", None: "not judged"
 def write(path: Path, reports: Sequence[Report], machine: dict[str, str]) -> None:
     """The same as JSON."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps({"machine": machine, "reports": [_facts(report) for report in reports]}, indent=2) + "\n")
+    path.write_text(
+        json.dumps({"machine": machine, "reports": [_facts(report) for report in reports]}, indent=2) + "\n"
+    )
 
 
 def _facts(report: Report) -> dict[str, Any]:

@@ -53,7 +53,9 @@ def given_back(server: RunningServer, before: Census, memory_mb: float, after_wh
         f"descriptors {before.descriptors} → {now.descriptors}, threads {before.threads} → {now.threads}, "
         f"memory {before.resident_mb:.0f} → {now.resident_mb:.0f} MB"
     )
-    return Promise(f"after {after_what}, descriptors, threads and memory (within {memory_mb:.0f} MB) are back", found, kept)
+    return Promise(
+        f"after {after_what}, descriptors, threads and memory (within {memory_mb:.0f} MB) are back", found, kept
+    )
 
 
 def settles(is_so: Callable[[], bool], within_s: float = _SETTLE_S) -> bool:

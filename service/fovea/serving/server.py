@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import resource
 import signal
 import socket
 import threading
@@ -137,6 +138,7 @@ class Server:
 def serve(settings: Settings) -> int:
     """Serve until SIGTERM or SIGINT; the process's exit status. Misconfigured where it cannot start."""
     set_up_logs(settings.log_level)
+    _allow_many_connections()
     signals, wake = _signals()
     server = Server(settings)
     loaded = _begin(server.load)
@@ -154,6 +156,13 @@ def serve(settings: Settings) -> int:
         logging.shutdown()
         os._exit(0)
     return 0
+
+
+def _allow_many_connections() -> None:
+    """Each connection takes a descriptor, and most systems begin with 1,024: take what may be had without asking."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _begin(work: Callable[[], None]) -> Future[None]:
