@@ -103,8 +103,7 @@ async def _answer_or_end(call: RestCall, request: Request) -> bytes:
     try:
         await asyncio.wait({call.answer, leaving}, return_when=asyncio.FIRST_COMPLETED)
         if not call.answer.done():
-            call.gone = True
-            call.answer.cancel()
+            call.leave()
             raise Refused(*status_of(Cancelled("the caller is gone")))
         return call.answer.result()
     finally:
