@@ -174,7 +174,8 @@ def test_a_caller_that_leaves_is_told_to_the_servicer_at_once() -> None:
         with connect(server, POST % len(ASK) + ASK):
             wait_until(lambda: len(servicer.calls) == 1)
             assert not servicer.calls[0].gone
-        wait_until(lambda: servicer.calls[0].gone)
+        assert servicer.left.wait(LONG_S)
+        assert servicer.calls[0].gone
         servicer.calls[0].finish(ANSWER)  # too late for anybody
         wait_until(lambda: not server.unanswered())
         assert live(server)
