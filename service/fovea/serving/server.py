@@ -29,7 +29,7 @@ from fovea.serving.model_control import ControlSettings, ModelControl
 from fovea.serving.models import Models
 from fovea.serving.picture_queue import PictureQueue
 from fovea.serving.pipeline import QueueLimit
-from fovea.serving.rest.app import RestLimits
+from fovea.serving.rest.limits import RestLimits
 from fovea.serving.rest.server import RestServer, RestSettings
 from fovea.serving.served_version import BatchDefaults
 from fovea.serving.servicer import Servicer
@@ -243,8 +243,13 @@ def _grpc_settings(settings: Settings) -> GrpcSettings:
 
 
 def _rest_settings(settings: Settings, port: int) -> RestSettings:
-    memory = (settings.max_message_mb * _MB, settings.max_queue_mb * _MB)
-    return RestSettings(settings.host, port, RestLimits(*memory, settings.max_http_connections))
+    limits = RestLimits(
+        body_bytes=settings.max_message_mb * _MB,
+        all_bodies_bytes=settings.max_queue_mb * _MB,
+        json_bytes=settings.max_json_mb * _MB,
+        connections=settings.max_http_connections,
+    )
+    return RestSettings(settings.host, port, limits)
 
 
 def _everyone(_rpc: str, _headers: Mapping[str, str]) -> None:

@@ -82,6 +82,13 @@ class Settings(BaseSettings):
         le=2047,
         description="Largest request or answer. Larger tensors need more, and so does each caller's memory.",
     )
+    max_json_mb: int = Field(
+        8,
+        ge=1,
+        le=256,
+        description="Largest JSON over HTTP. Parsing it holds everybody up, 25 ms a megabyte; larger tensors travel as "
+        "binary data.",
+    )
     max_pixels: int = Field(
         1 << 24,
         ge=1,
