@@ -93,7 +93,7 @@ class Settings(BaseSettings):
         1 << 24,
         ge=1,
         le=1 << 28,
-        description="Most pixels in a PNG or JPEG that a model takes; unpacked, each takes up to 12 bytes.",
+        description="Most pixels in a PNG or JPEG that a model takes; while it is decoded, each takes up to 20 bytes.",
     )
     max_http_connections: int = Field(
         512,
