@@ -89,11 +89,18 @@ class Settings(BaseSettings):
         le=2047,
         description="Largest request or answer. Larger tensors need more, and so does each caller's memory.",
     )
+    max_json_mb: int = Field(
+        8,
+        ge=1,
+        le=256,
+        description="Largest JSON over HTTP. Parsing it holds everybody up, 25 ms a megabyte; larger tensors travel as "
+        "binary data.",
+    )
     max_pixels: int = Field(
         1 << 24,
         ge=1,
         le=1 << 28,
-        description="Most pixels in a PNG or JPEG that a model takes; unpacked, each takes up to 12 bytes.",
+        description="Most pixels in a PNG or JPEG that a model takes; while it is decoded, each takes up to 20 bytes.",
     )
     max_http_connections: int = Field(
         512,
