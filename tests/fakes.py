@@ -101,10 +101,11 @@ class FakeServicer:
 
     def __init__(self) -> None:
         self.calls: list[Any] = []
+        self.left = threading.Event()
 
     def infer(self, call: Any, data: bytes) -> None:
         assert data
-        call.watch()
+        call.watch(self.left.set)
         self.calls.append(call)
 
     def control(self, rpc: str, call: Any, data: bytes) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import resource
 import signal
 import socket
 import threading
@@ -28,7 +29,7 @@ from fovea.serving.model_control import ControlSettings, ModelControl
 from fovea.serving.models import Models
 from fovea.serving.picture_queue import PictureQueue
 from fovea.serving.pipeline import QueueLimit
-from fovea.serving.rest.app import RestLimits
+from fovea.serving.rest.limits import RestLimits
 from fovea.serving.rest.server import RestServer, RestSettings
 from fovea.serving.served_version import BatchDefaults
 from fovea.serving.servicer import Servicer
@@ -63,7 +64,8 @@ class Server:
         self._control = ModelControl(_control_settings(settings), self.models, loader, self._tell)
         pictures = PictureQueue(defaults.queue, settings.max_pixels)
         table = status_table(settings.status_codes)
-        self._servicer = Servicer(self.models, self._control, pictures, self._telemetry, table)
+        parts = (self.models, self._control, pictures, self._telemetry, table)
+        self._servicer = Servicer(*parts, settings.open_rpcs)
         self.grpc = GrpcServer(_grpc_settings(settings), self._servicer)
         self.metrics = _listening(
             "metrics", settings.metrics_port, lambda port: self._telemetry.serve(settings.host, port)
@@ -135,6 +137,7 @@ class Server:
 def serve(settings: Settings) -> int:
     """Serve until SIGTERM or SIGINT; the process's exit status. Misconfigured where it cannot start."""
     set_up_logs(settings.log_level)
+    _allow_many_connections()
     signals, wake = _signals()
     server = Server(settings)
     loaded = _begin(server.load)
@@ -152,6 +155,13 @@ def serve(settings: Settings) -> int:
         logging.shutdown()
         os._exit(0)
     return 0
+
+
+def _allow_many_connections() -> None:
+    """Each connection takes a descriptor, and most systems begin with 1,024: take what may be had without asking."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _begin(work: Callable[[], None]) -> Future[None]:
@@ -226,8 +236,13 @@ def _grpc_settings(settings: Settings) -> GrpcSettings:
 
 
 def _rest_settings(settings: Settings, port: int) -> RestSettings:
-    memory = (settings.max_message_mb * _MB, settings.max_queue_mb * _MB)
-    return RestSettings(settings.host, port, RestLimits(*memory, settings.max_http_connections))
+    limits = RestLimits(
+        body_bytes=settings.max_message_mb * _MB,
+        all_bodies_bytes=settings.max_queue_mb * _MB,
+        json_bytes=settings.max_json_mb * _MB,
+        connections=settings.max_http_connections,
+    )
+    return RestSettings(settings.host, port, limits)
 
 
 def _everyone(_rpc: str, _headers: Mapping[str, str]) -> None:
