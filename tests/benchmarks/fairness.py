@@ -1,8 +1,8 @@
 """Whether a model is hurt by a flood on its neighbours: all share one core.
 
-Every model runs on threads of its own, and the operating system shares the core among them. Turns were tried, one batch
-at a time, the model first that has used the core least: a quiet model then waits for a whole batch of a neighbour (115 to
-160 ms at the 99th percentile, where it takes 16 to 20 so).
+Every model runs on threads of its own, and the operating system shares the core among them. Turns were tried, a batch at
+a time, the model first that has used the core least: a quiet model then waits for a whole batch of a neighbour, 115 to
+160 ms at the 99th percentile in place of 16 to 20.
 """
 
 from __future__ import annotations
