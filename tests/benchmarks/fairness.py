@@ -1,7 +1,7 @@
 """Whether a model is hurt by a flood on its neighbours: all share one core.
 
-Every model runs on threads of its own, and the operating system shares the core among them. Turns were tried, a batch at
-a time, the model first that has used the core least: a quiet model then waits for a whole batch of a neighbour, 115 to
+Every model runs on threads of its own, and the operating system shares the core among them. Turns were tried, a batch
+at a time, the model first that has used the core least: a quiet model then waits for a batch of a neighbour, 115 to
 160 ms at the 99th percentile in place of 16 to 20.
 """
 
