@@ -109,6 +109,7 @@ class Server:
         """
         self._say_goodbye()
         self._servicer.draining = True
+        self.grpc.drain_streams()
         self._drain(time.monotonic() + self._settings.drain_timeout)
         self.grpc.stop(_LAST_GRACE_S)
         self.rest.stop(_LAST_GRACE_S)
@@ -232,6 +233,7 @@ def _grpc_settings(settings: Settings) -> GrpcSettings:
         settings.max_message_mb * _MB,
         settings.handler_threads,
         settings.fast_lane,
+        settings.max_streams,
     )
 
 
