@@ -22,6 +22,7 @@ from fovea.runtime.kernel_library import NOT_FOUND, Obstacle, kernels_on_offer
 from fovea.runtime.loading import LoadSettings
 from fovea.runtime.session import SessionSettings
 from fovea.serving.attention_sampler import AttentionSampler
+from fovea.serving.extensions import Extensions
 from fovea.serving.grpc_server import GrpcServer, GrpcSettings
 from fovea.serving.kernel_words import kernel_words
 from fovea.serving.logs import set_up_logs
@@ -34,6 +35,7 @@ from fovea.serving.rest.server import RestServer, RestSettings
 from fovea.serving.served_version import BatchDefaults
 from fovea.serving.servicer import Servicer
 from fovea.serving.settings import Settings
+from fovea.serving.shared_memory import Regions
 from fovea.serving.status import status_table
 from fovea.serving.telemetry import Telemetry
 from fovea.serving.version_loader import VersionLoader
@@ -65,7 +67,7 @@ class Server:
         pictures = PictureQueue(defaults.queue, settings.max_pixels)
         table = status_table(settings.status_codes)
         parts = (self.models, self._control, pictures, self._telemetry, table)
-        self._servicer = Servicer(*parts, settings.open_rpcs)
+        self._servicer = Servicer(*parts, _extensions(settings))
         self.grpc = GrpcServer(_grpc_settings(settings), self._servicer)
         self.metrics = _listening(
             "metrics", settings.metrics_port, lambda port: self._telemetry.serve(settings.host, port)
@@ -249,6 +251,11 @@ def _rest_settings(settings: Settings, port: int) -> RestSettings:
 
 def _everyone(_rpc: str, _headers: Mapping[str, str]) -> None:
     """Who may call: everyone."""
+
+
+def _extensions(settings: Settings) -> Extensions:
+    regions = Regions(settings.open_rpcs, settings.max_queue_mb * _MB)
+    return Extensions(settings.open_rpcs, settings.control_mode == "explicit", regions)
 
 
 def _control_settings(settings: Settings) -> ControlSettings:
