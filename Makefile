@@ -5,7 +5,7 @@ RUNTIME ?= $(if $(wildcard /dev/nvidia0 /dev/dxg),gpu,cpu)
 
 KERNELS = $(wildcard service/kernels/*.py service/kernels/*.cc service/kernels/*/*.cc service/kernels/*/*.h)
 
-.PHONY: serve test check models kernels kernels-sanitize bench bench-kernels up test-containers clean
+.PHONY: serve test check models kernels kernels-sanitize bench bench-kernels torture up test-containers clean
 
 serve: .venv/$(RUNTIME).done service/kernels/build/.done
 	$(BIN)/fovea serve
@@ -34,6 +34,10 @@ bench: .venv/dev.done service/kernels/build/.done
 
 bench-kernels: .venv/dev.done service/kernels/build/.done
 	$(BIN)/python -m tests.benchmarks.kernels
+
+# Faults, tried and counted; `make torture FLAGS=--short` takes two minutes instead of twenty
+torture: .venv/dev.done service/kernels/build/.done
+	$(BIN)/python -m tests.torture $(FLAGS)
 
 up:
 	docker compose up --build

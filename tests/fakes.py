@@ -22,8 +22,13 @@ class FakeReply:
         self.error: FoveaError | None = None
         self.done = threading.Event()
 
-    def watch(self) -> None:
-        self.watched = True
+    def watch(self, on_gone: Callable[[], None]) -> None:
+        self.watched, self._on_gone = True, on_gone
+
+    def leave(self) -> None:
+        """The caller goes away."""
+        self.gone = True
+        self._on_gone()
 
     def answer(self, outputs: Any) -> None:
         self.outputs = {name: np.array(array) for name, array in outputs.items()}
@@ -42,15 +47,24 @@ class FakeSession:
         self.attention_s: dict[str, float] = {}
         self.padding_ratio = 0.0
         self._before_run = before_run
+        self.on_terminate: Callable[[], object] = lambda: None
+        self.terminated = 0
 
     def gather(self, requests: Sequence[Any]) -> None:
         self._rows = np.concatenate([request["x"] for request in requests])
 
     def run(self) -> None:
+        before = self.terminated
         self._before_run()
+        if self.terminated > before:
+            raise ExecutionFailed("terminated")
         self.batches.append(self._rows[:, 0].tolist())
         if (self._rows < 0).any():
             raise ExecutionFailed("a row is negative")
+
+    def terminate(self) -> None:
+        self.terminated += 1
+        self.on_terminate()
 
     def split(self, rows_per_request: Sequence[int]) -> list[dict[str, Any]]:
         ends = np.cumsum(rows_per_request)
@@ -87,10 +101,11 @@ class FakeServicer:
 
     def __init__(self) -> None:
         self.calls: list[Any] = []
+        self.left = threading.Event()
 
     def infer(self, call: Any, data: bytes) -> None:
         assert data
-        call.watch()
+        call.watch(self.left.set)
         self.calls.append(call)
 
     def control(self, rpc: str, call: Any, data: bytes) -> None:

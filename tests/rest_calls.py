@@ -6,12 +6,13 @@ import json
 from collections.abc import Mapping
 from http.client import HTTPConnection
 from types import MappingProxyType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlsplit
 
 import numpy as np
 
-from servers import RunningServer
+if TYPE_CHECKING:
+    from servers import RunningServer
 
 
 def rest(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import subprocess
@@ -49,6 +50,12 @@ class RunningServer:
         found = _READY.search(self.ready_line)
         assert found, f"no ready line: {self.ready_line!r}, errors: {''.join(self.errors)}"
         return found.groups()
+
+    @property
+    def cpu_s(self) -> float:
+        """Processor time that it has used."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def terminate(self) -> int:
         """SIGTERM, and the exit status."""
@@ -127,6 +134,30 @@ def slow_model(repository: Path, ballast: int = 0) -> Path:
     nodes.append(helper.make_node("Identity", [last], ["y"]))
     inputs = [tensor("x", ["n", 256]), *([tensor("ballast", ["n", ballast])] if ballast else [])]
     save_model(repository, "slow", nodes, inputs, [tensor("y", ["n", 256])])
+    return repository
+
+
+def endless_model(repository: Path) -> Path:
+    """Model "endless" turns as often as the largest number of its input says, about a million times a minute."""
+    node, value = helper.make_node, onnx.numpy_helper.from_array
+    body = helper.make_graph(
+        [
+            node("Identity", ["condition"], ["goes_on"]),
+            node("MatMul", ["state", "w"], ["next"]),
+        ],
+        "turn",
+        [tensor("turn", [], TensorProto.INT64), tensor("condition", [], TensorProto.BOOL), tensor("state", [64, 64])],
+        [tensor("goes_on", [], TensorProto.BOOL), tensor("next", [64, 64])],
+    )
+    nodes = [
+        node("Constant", [], ["w"], value=value(np.eye(64, dtype=np.float32), "w")),
+        node("ReduceMax", ["x"], ["most"], keepdims=0),
+        node("Cast", ["most"], ["turns"], to=TensorProto.INT64),
+        node("Loop", ["turns", "", "w"], ["last"], body=body),
+        node("ReduceMin", ["last"], ["zero"], keepdims=0),
+        node("Add", ["x", "zero"], ["y"]),
+    ]
+    save_model(repository, "endless", nodes, [tensor("x", ["n", 4])], [tensor("y", ["n", 4])])
     return repository
 
 

@@ -34,6 +34,14 @@ def test_rows_of_a_batch_are_those_of_the_card_unless_the_model_is_configured(ve
     assert load(version_folder, LoadSettings(model_max_batch_rows=from_toml)).session.max_batch_rows == expected
 
 
+def test_maps_are_those_of_the_version_that_serves_or_none(version_folder):
+    version = load(version_folder)
+    maps = version_folder / "maps.onnx"
+    maps.write_bytes(maps.read_bytes() + b"\0")
+    with pytest.raises(ModelBroken, match=r"maps\.onnx differs from the hash"):
+        version.open_maps()
+
+
 def test_two_instances_answer_alike_and_apart(version_folder):
     version = load(version_folder)
     second = version.open_instance()

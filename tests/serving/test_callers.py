@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -17,7 +18,17 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from onnx import helper
 
 from fovea import wire
-from servers import RunningServer, infer_request, running_server, samples, save_model, slow_model, tensor, wait_until
+from servers import (
+    RunningServer,
+    endless_model,
+    infer_request,
+    running_server,
+    samples,
+    save_model,
+    slow_model,
+    tensor,
+    wait_until,
+)
 
 LONG_S = 60.0
 LANES = ["fast-lane", "no-fast-lane"]
@@ -36,12 +47,14 @@ def silence(end: threading.Event) -> Iterator[bytes]:
     yield from ()
 
 
-def answered_with_success(server: RunningServer) -> float:
+def requests_by_outcome(server: RunningServer) -> Counter[str]:
     with urlopen(server.metrics, timeout=20) as answer:
         found = samples(answer.read().decode())
-    return sum(
-        v for (name, labels), v in found.items() if name == "fovea_requests_total" and ("outcome", "ok") in labels
-    )
+    counts = Counter[str]()
+    for (name, labels), value in found.items():
+        if name == "fovea_requests_total" and value:
+            counts[dict(labels)["outcome"]] += int(value)
+    return counts
 
 
 def test_calls_that_are_opened_and_send_nothing_hold_no_thread(repository: Path, end: threading.Event) -> None:
@@ -92,7 +105,7 @@ def test_a_slow_reader_gets_its_answer_within_the_drain_time(tmp_path: Path, lan
     ):
         # gRPC reads a streamed answer when it is asked for, and until then no more than a window of it.
         reader = channel.unary_stream(wire.path("ModelInfer"))(infer_request("wide", np.ones((1, 1), np.float32)))
-        wait_until(lambda: answered_with_success(server) == 1)
+        wait_until(lambda: requests_by_outcome(server)["ok"] == 1)
         stopping = threading.Thread(target=server.terminate)
         stopping.start()
         stopping.join(2)
@@ -109,7 +122,7 @@ def test_a_caller_that_never_reads_is_left_behind_when_the_drain_time_is_over(tm
         grpc.insecure_channel(server.grpc) as channel,
     ):
         reader = channel.unary_stream(wire.path("ModelInfer"))(infer_request("wide", np.ones((1, 1), np.float32)))
-        wait_until(lambda: answered_with_success(server) == 1)
+        wait_until(lambda: requests_by_outcome(server)["ok"] == 1)
         assert server.terminate() == 0
         reader.cancel()
 
@@ -176,3 +189,21 @@ def test_a_server_on_an_ipv6_address_answers_there(repository: Path) -> None:
             port = address.split("/")[2].rsplit(":", 1)[1]
             with urlopen(f"http://[::1]:{port}/{'metrics' if address == server.metrics else 'v2/health/live'}") as page:
                 assert page.status == 200
+
+
+@pytest.mark.parametrize("lane", LANES)
+@pytest.mark.parametrize("how", ["cancelled", "deadline"])
+def test_a_run_that_nobody_waits_for_any_more_is_ended(tmp_path: Path, lane: str, how: str) -> None:
+    forever = infer_request("endless", np.full((1, 4), 1e9, np.float32))
+    short = infer_request("endless", np.ones((1, 4), np.float32))
+    with running_server(endless_model(tmp_path), f"--{lane}") as server, grpc.insecure_channel(server.grpc) as channel:
+        infer = channel.unary_unary(wire.path("ModelInfer"))
+        busy_s = server.cpu_s + 0.5
+        call = infer.future(forever, timeout=2.0 if how == "deadline" else LONG_S)
+        wait_until(lambda: server.cpu_s > busy_s)
+        if how == "cancelled":
+            call.cancel()
+        answer = wire.message("ModelInferResponse").FromString(infer(short, timeout=LONG_S))
+        assert np.frombuffer(answer.raw_output_contents[0], np.float32).tolist() == [1.0] * 4
+        assert requests_by_outcome(server) == {how: 1, "ok": 1}
+        assert server.terminate() == 0

@@ -37,6 +37,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def server(request: pytest.FixtureRequest, models: Path) -> Iterator[RunningServer]:
     with running_server(models, EXPLICIT, f"--{request.param}", "--load-models=five") as server:
         yield server
+        server.terminate()
 
 
 @pytest.fixture
@@ -143,6 +144,28 @@ def test_files_may_be_sent_and_never_reach_the_repository(
     assert sorted(models.rglob("*")) == before
     tclient.load_model(MODEL)
     assert added(tclient) == 20
+
+
+def test_sent_files_are_gone_when_their_model_or_the_server_is(
+    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def kept() -> list[str]:
+        return [path.name for path in temporary.rglob("model.onnx")]
+
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    model = (models / "five" / "1" / "model.onnx").read_bytes()
+    with running_server(models, EXPLICIT) as server, triton.InferenceServerClient(server.grpc) as client:
+        for name in ("first", "second"):
+            client.load_model(name, files={"file:1/model.onnx": model})
+        with pytest.raises(InferenceServerException, match="load failed"):
+            client.load_model("third", files={"file:1/model.onnx": model[:50]})
+        assert kept() == ["model.onnx"] * 2
+        client.unload_model("first")
+        assert kept() == ["model.onnx"]
+        assert server.terminate() == 0
+        assert list(temporary.glob("fovea-*")) == []
 
 
 def test_a_load_that_fails_tells_why_and_leaves_what_serves(

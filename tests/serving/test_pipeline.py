@@ -5,14 +5,16 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import pytest
 
 from fakes import FakeObserver, FakeReply, FakeSession
 from fovea.contract.errors import Cancelled, DeadlineExceeded, ExecutionFailed, QueueFull, QueueTimeout, VersionEnded
-from fovea.serving.batcher import BatchPolicy, Kind, Request
+from fovea.serving.batcher import BatchPolicy
 from fovea.serving.pipeline import Pipeline, QueueLimit
+from fovea.serving.requests import Kind, Request
 from fovea.serving.worker import Worker, Workshop
 
 LONG_S = 20.0
@@ -21,19 +23,22 @@ LONG_S = 20.0
 class Bench:
     """A pipeline over a fake session that runs only while `open` is set."""
 
-    def __init__(self, max_queue: int = 100, max_rows: int = 8, delay_s: float = 0.0) -> None:
+    def __init__(
+        self, max_queue: int = 100, max_rows: int = 8, delay_s: float = 0.0, cost_s: float | None = None
+    ) -> None:
         self.open = threading.Event()
         self.running = threading.Event()
         self.session = FakeSession(self._before_run)
         self.observer = FakeObserver()
         workshop = Workshop(lambda: self.session, lambda: FakeSession())
-        self.pipeline = Pipeline(workshop, BatchPolicy(max_rows, delay_s), self.observer, limit=QueueLimit(max_queue))
+        policy = BatchPolicy(max_rows, delay_s, cost=lambda _kind, _rows: cost_s)
+        self.pipeline = Pipeline(workshop, policy, self.observer, limit=QueueLimit(max_queue))
 
     def _before_run(self) -> None:
         self.running.set()
         assert self.open.wait(LONG_S)
 
-    def send(self, *values: float, maps: bool = False, **times: float) -> FakeReply:
+    def send(self, *values: float, maps: bool = False, **times: Any) -> FakeReply:
         reply = FakeReply()
         x = np.array(values, np.float64).reshape(-1, 1)
         self.pipeline.submit(
@@ -174,6 +179,48 @@ def test_maps_run_in_a_session_of_their_own(bench: Bench) -> None:
     assert bench.session.batches == []
 
 
+def test_a_request_that_cannot_be_answered_in_time_is_refused_at_once_and_told_why() -> None:
+    bench = Bench(cost_s=0.08)
+    bench.open.set()
+    for times, error in (({"deadline_s": 0.01}, DeadlineExceeded), ({"deadline_s": -1.0}, DeadlineExceeded)):
+        with pytest.raises(error, match=r"cannot be met: it has -?[\d.]+ ms left, and about 80\.0 ms of work"):
+            bench.send(1.0, **{name: time.monotonic() + value for name, value in times.items()})
+    assert answered(bench.send(1.0, deadline_s=time.monotonic() + LONG_S)) == [2.0]
+    assert answered(bench.send(1.0, queue_until_s=time.monotonic() + 0.05)) == [2.0]  # it only has to begin in time
+    bench.pipeline.close()
+
+
+def test_work_that_waits_ahead_counts_against_a_deadline() -> None:
+    bench = Bench(cost_s=8.0, max_rows=8)  # at best, a second a row
+    bench.hold_worker()
+    for _ in range(6):
+        bench.send(1.0, priority=-1)
+    with pytest.raises(QueueTimeout, match="would time out in the queue"):
+        bench.send(1.0, queue_until_s=time.monotonic() + 1.0)
+    bench.open.set()
+    bench.pipeline.close()
+
+
+def test_a_run_that_every_caller_has_left_is_terminated_and_the_next_batch_is_answered(bench: Bench) -> None:
+    held = bench.hold_worker()
+    waiting = bench.send(3.0)
+    bench.session.on_terminate = bench.open.set
+    held.leave()
+    assert isinstance(failed(held), Cancelled)
+    assert answered(waiting) == [6.0]
+    assert bench.observer.outcomes[0] == "cancelled"
+
+
+def test_a_run_that_one_caller_still_waits_for_goes_on(bench: Bench) -> None:
+    bench.hold_worker()
+    leaving, staying = bench.send(1.0), bench.send(2.0)
+    bench.running.clear()
+    bench.open.set()
+    assert answered(staying) == [4.0]
+    leaving.leave()
+    assert bench.session.terminated == 0
+
+
 def test_every_outcome_is_told_once(bench: Bench) -> None:
     bench.hold_worker()
     replies = [bench.send(1.0), bench.send(-1.0), bench.send(2.0, deadline_s=0.0)]
@@ -192,8 +239,8 @@ def test_many_senders_and_two_workers_lose_nothing() -> None:
         sessions.append(FakeSession())
         return sessions[-1]
 
-    workshop = Workshop(open_session, open_session)
-    pipeline = Pipeline(workshop, BatchPolicy(8), observer, limit=QueueLimit(10_000), instances=2)
+    workshop = Workshop(open_session, open_session, instances=2)
+    pipeline = Pipeline(workshop, BatchPolicy(8), observer, limit=QueueLimit(10_000))
     replies: dict[int, FakeReply] = {}
 
     def send(start: int) -> None:

@@ -23,8 +23,7 @@ from onnx import helper
 from fakes import FakeServicer
 from fovea import wire
 from fovea.contract.errors import InvalidRequest
-from fovea.serving.rest.app import RestLimits
-from fovea.serving.rest.connection import Patience
+from fovea.serving.rest.limits import Patience, RestLimits
 from fovea.serving.rest.server import RestServer, RestSettings
 from fovea.serving.tls import Tls
 from rest_calls import rest
@@ -34,6 +33,7 @@ LONG_S = 60.0
 ANSWER = wire.message("ModelInferResponse")(model_name="m").SerializeToString()
 ASK = b'{"inputs": []}'
 POST = b"POST /v2/models/m/infer HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n"
+POST_ONCE = POST.replace(b"Host", b"Connection: close\r\nHost")
 SLOW = "/v2/models/slow/infer"
 ROW = {"inputs": [{"name": "x", "shape": [1, 256], "datatype": "FP32", "data": [1.0] * 256}]}
 
@@ -47,13 +47,14 @@ def rest_server(
     servicer: Any,
     *,
     connections: int = 512,
+    body: int = 1 << 26,
     all_bodies: int = 1 << 30,
     patience: Patience | None = None,
     admit: Callable[..., None] = everyone,
     **more: Any,
 ) -> Iterator[RestServer]:
     """A server of its own in this process, before a servicer that is told what to answer."""
-    limits = RestLimits(1 << 26, all_bodies, connections, patience or Patience())
+    limits = RestLimits(body, all_bodies, 1 << 20, connections, patience or Patience())
     server = RestServer(RestSettings("127.0.0.1", 0, limits, **more), servicer, admit, lambda: None)
     try:
         yield server
@@ -134,6 +135,33 @@ def test_a_caller_that_does_not_read_its_answer_is_cut_off() -> None:
         assert len(all_of(connection)) < 1 << 25
 
 
+def test_json_that_would_hold_up_the_others_is_refused() -> None:
+    request = POST_ONCE % (1 << 21) + bytes(1 << 21)
+    with rest_server(FakeServicer()) as server:
+        answer = all_of(connect(server, request))
+        assert answer.startswith(b"HTTP/1.1 413 ")
+        assert b"the JSON is larger than 1048576 bytes; send tensors as binary data" in answer
+
+
+@pytest.mark.parametrize(
+    ("asked", "words"),
+    [
+        (b"{}", b"output 'y': more than 1048576 bytes of JSON, ask for it with binary_data"),
+        (b'{"parameters": {"binary_data_output": true}}', b"bytes, the limit is 1000000"),
+    ],
+)
+def test_an_answer_above_the_limits_is_refused(asked: bytes, words: bytes) -> None:
+    servicer = FakeServicer()
+    request = POST_ONCE % len(asked) + asked
+    with rest_server(servicer, body=1_000_000) as server, connect(server, request) as connection:
+        wait_until(lambda: len(servicer.calls) == 1)
+        servicer.calls[0].finish(large_answer())
+        answer = all_of(connection)
+        assert answer.startswith(b"HTTP/1.1 400 ")
+        assert words in answer
+        assert not server.unanswered()
+
+
 def test_a_caller_that_leaves_before_its_body_is_there_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
     with rest_server(FakeServicer()) as server:
         connect(server, POST % 100 + b"{").close()
@@ -147,7 +175,8 @@ def test_a_caller_that_leaves_is_told_to_the_servicer_at_once() -> None:
         with connect(server, POST % len(ASK) + ASK):
             wait_until(lambda: len(servicer.calls) == 1)
             assert not servicer.calls[0].gone
-        wait_until(lambda: servicer.calls[0].gone)
+        assert servicer.left.wait(LONG_S)
+        assert servicer.calls[0].gone
         servicer.calls[0].finish(ANSWER)  # too late for anybody
         wait_until(lambda: not server.unanswered())
         assert live(server)
@@ -169,7 +198,7 @@ def test_connections_above_the_limit_are_told_so() -> None:
 
 
 def test_bodies_that_are_held_are_bounded_in_all() -> None:
-    request = (POST % 200).replace(b"Host", b"Connection: close\r\nHost") + bytes(200)
+    request = POST_ONCE % 200 + bytes(200)
     with rest_server(FakeServicer(), all_bodies=1000) as server:
 
         def is_refused() -> bool:
@@ -187,7 +216,7 @@ def test_who_may_not_call_is_told_before_its_body_is_read() -> None:
             raise InvalidRequest(f"no {rpc} for you")
 
     with rest_server(FakeServicer(), admit=admit) as server:
-        answer = all_of(connect(server, (POST % 1_000_000).replace(b"Host", b"Connection: close\r\nHost")))
+        answer = all_of(connect(server, POST_ONCE % 1_000_000))
         assert answer.startswith(b"HTTP/1.1 400 ")
         assert answer.endswith(b'{"error":"no ModelInfer for you"}')
         headers = b"Authorization: Bearer me\r\nConnection: close\r\n\r\n"

@@ -1,4 +1,4 @@
-"""Every error has its gRPC code."""
+"""Every error has its gRPC code, and that its HTTP status."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import grpc
 import pytest
 
 from fovea.contract.errors import FoveaError, QueueFull, QueueTimeout
-from fovea.serving.status import status_of, status_table
+from fovea.serving.status import HTTP_STATUS, status_of, status_table
 from fovea.serving.worker import EVERY_OUTCOME, outcome_of
 
 
@@ -19,6 +19,11 @@ def test_each_error_has_a_code_and_keeps_its_text(kind: type[FoveaError]) -> Non
     code, text = status_of(kind("what happened"))
     assert code not in (grpc.StatusCode.OK, grpc.StatusCode.UNKNOWN)
     assert text == "what happened"
+
+
+@pytest.mark.parametrize("codes", ["triton", "grpc"])
+def test_each_code_has_an_http_status(codes: str) -> None:
+    assert all(HTTP_STATUS[code] >= 400 for code in status_table(codes).values())
 
 
 def test_the_tree_on_top_of_the_errors_names_every_one() -> None:

@@ -17,6 +17,7 @@ FoveaError
 ├── Cancelled               the caller is gone
 ├── ModelBroken             a model file that cannot be loaded, or does not give its golden answers
 ├── ExecutionFailed         the model failed on this request
+│   └── OutOfMemory         it needs more memory than the device has left
 ├── ExportFailed            a module that cannot be exported, or does not agree with its export
 └── Misconfigured           settings that cannot be met (no such device, port taken)
 """
@@ -90,6 +91,10 @@ class ModelBroken(FoveaError):
 
 class ExecutionFailed(FoveaError):
     """The model failed on this request."""
+
+
+class OutOfMemory(ExecutionFailed):
+    """The request needs more memory than the device has left."""
 
 
 class ExportFailed(FoveaError):

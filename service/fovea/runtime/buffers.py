@@ -11,11 +11,11 @@ from typing import Any
 import onnxruntime
 from numpy.typing import NDArray
 
-from fovea.contract.errors import ExecutionFailed, InvalidRequest
+from fovea.contract.errors import InvalidRequest
 from fovea.contract.model_card import TensorSpec
 from fovea.runtime.datatypes import NUMPY_DTYPE
 from fovea.runtime.device import Device, batch_buffer
-from fovea.runtime.ort_errors import short_reason
+from fovea.runtime.ort_errors import failure
 
 _BINDINGS_KEPT = 256
 _BOUND_BYTES = 1 << 30
@@ -80,12 +80,12 @@ class BoundBuffers:
             self._bindings.move_to_end((rows, length))
         return bound
 
-    def run(self, bound: Bound) -> None:
-        """Run what is in its inputs. ExecutionFailed carries ONNX Runtime's reason."""
+    def run(self, bound: Bound, options: Any) -> None:
+        """Run what is in its inputs. ExecutionFailed, or OutOfMemory, carries ONNX Runtime's reason."""
         try:
-            self._session.run_with_iobinding(bound.binding)
+            self._session.run_with_iobinding(bound.binding, options)
         except Exception as error:
-            raise ExecutionFailed(short_reason(error)) from error
+            raise failure(error) from error
 
     def _bind(self, rows: int, length: int) -> Bound:
         if not 0 < rows <= self._max_rows:

@@ -162,11 +162,11 @@ class PaddedRunner:
             self._bound = self._buffers.of(batch.rows, batch.length)
             self._padding.fill(batch, requests, self._bound.inputs)
 
-    def run(self) -> None:
+    def run(self, options: Any = None) -> None:
         if self._buffers is None or self._bound is None:
-            self._free.run()
+            self._free.run(options)
         else:
-            self._buffers.run(self._bound)
+            self._buffers.run(self._bound, options)
 
     def split(self, rows_per_request: Sequence[int]) -> list[dict[str, NDArray[Any]]]:
         outputs = self._bound.outputs if self._bound is not None else self._free_outputs()

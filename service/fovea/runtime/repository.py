@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from fovea.contract.errors import Misconfigured, ModelBroken
 from fovea.contract.model_card import MOST_BATCH_ROWS
@@ -51,8 +51,28 @@ class ServingChoices(_Choices):
     """Rows in a batch where that many wait, instead of as many as were measured to pay."""
     sequence: SequenceSpec | None = None
     """Which axes are lengths; goes before the card's."""
+    preferred_batch_rows: tuple[Annotated[int, Field(gt=0, le=MOST_BATCH_ROWS)], ...] = ()
+    """Sizes of batch to make where enough waits; a batch of such a size waits for no company."""
+    max_batch_elements: int | None = Field(default=None, gt=0)
+    """Most rows times padded length in a batch of sequences."""
+    max_queue: int | None = Field(default=None, gt=0)
+    """Most requests waiting."""
+    default_timeout_s: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    """How long a request that says nothing may wait in the queue."""
+    priority_levels: int = Field(default=0, ge=0, le=1000)
+    """1 goes first; 0: the priorities that requests ask for mean nothing."""
+    default_priority: int = Field(default=0, ge=0)
+    """Level of a request that asks for none, or for one that there is not; 0: the last one."""
     instances: int = Field(default=1, gt=0, le=64)
     """Sessions, each with its own worker, per version."""
+
+    @model_validator(mode="after")
+    def _default_is_a_level(self) -> ServingChoices:
+        if self.default_priority > self.priority_levels:
+            raise ValueError(
+                f"default_priority {self.default_priority} is above priority_levels {self.priority_levels}"
+            )
+        return self
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from fovea.contract.errors import ExecutionFailed, InvalidRequest
 from fovea.contract.model_card import TensorSpec
 from fovea.runtime.buffers import BoundBuffers
-from fovea.runtime.ort_errors import short_reason
+from fovea.runtime.ort_errors import failure
 
 Arrays = Mapping[str, NDArray[Any]]
 
@@ -28,7 +28,7 @@ class Runner(Protocol):
 
     def gather(self, requests: Sequence[Arrays]) -> None: ...
 
-    def run(self) -> None: ...
+    def run(self, options: Any = None) -> None: ...
 
     def split(self, rows_per_request: Sequence[int]) -> list[dict[str, NDArray[Any]]]: ...
 
@@ -61,8 +61,8 @@ class BoundRunner:
         for name, rows in self._current.inputs.items():
             np.copyto(rows, request[name])
 
-    def run(self) -> None:
-        self._buffers.run(self._current)
+    def run(self, options: Any = None) -> None:
+        self._buffers.run(self._current, options)
 
     def split(self, rows_per_request: Sequence[int]) -> list[dict[str, NDArray[Any]]]:
         outputs = self._current.outputs
@@ -99,11 +99,11 @@ class FreeRunner:
         joined = arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
         return _as_text(name, joined) if name in self._text else np.ascontiguousarray(joined)
 
-    def run(self) -> None:
+    def run(self, options: Any = None) -> None:
         try:
-            results = self._session.run(self._output_names, self._feed)
+            results = self._session.run(self._output_names, self._feed, options)
         except Exception as error:
-            raise ExecutionFailed(short_reason(error)) from error
+            raise failure(error) from error
         self._results = {name: _as_bytes(array) for name, array in zip(self._output_names, results, strict=True)}
 
     def split(self, rows_per_request: Sequence[int]) -> list[dict[str, NDArray[Any]]]:

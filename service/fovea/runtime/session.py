@@ -127,6 +127,7 @@ class ModelSession:
         """How sequences are laid side by side, for a model that takes some."""
         self.made_input = sequence.mask if sequence else None
         """An input that a request may leave out."""
+        self._run_options = onnxruntime.RunOptions()
         self._runner = self._make_runner(session)
 
     def _make_runner(self, session: onnxruntime.InferenceSession) -> Runner:
@@ -148,15 +149,21 @@ class ModelSession:
 
         InvalidRequest where they are more than `max_batch_rows`; a model that does not batch takes exactly one request.
         """
+        if self._run_options.terminate:
+            self._run_options = onnxruntime.RunOptions()
         self._runner.gather(requests)
+
+    def terminate(self) -> None:
+        """From another thread: let the run in progress fail, at its next operator."""
+        self._run_options.terminate = True
 
     def run(self) -> None:
         """Run the gathered batch. ExecutionFailed carries ONNX Runtime's reason."""
         if self._tally is None:
-            self._runner.run()
+            self._runner.run(self._run_options)
             return
         try:
-            self._runner.run()
+            self._runner.run(self._run_options)
         finally:  # read after every run, failed ones too: what is left would count for the thread's next run
             self.attention_s = self._tally.seconds()
 

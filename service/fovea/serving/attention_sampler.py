@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from fovea.contract.errors import FoveaError
 from fovea.runtime.loaded_version import LoadedVersion
 from fovea.runtime.profile import profile_attention
-from fovea.serving.batcher import Tensors
+from fovea.serving.requests import Tensors
 from fovea.serving.telemetry import Recorder
 
 log = logging.getLogger(__name__)

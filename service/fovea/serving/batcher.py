@@ -2,75 +2,50 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from itertools import accumulate
+from math import inf
 
-from numpy.typing import NDArray
+from fovea.serving.requests import Kind, Request, is_late
+from fovea.serving.waiting import Line, Waiting, put_back
 
-from fovea.contract.errors import FoveaError
-
-Tensors = Mapping[str, NDArray[Any]]
-
-
-class Reply(Protocol):
-    """Where an answer goes. The first of `answer` and `fail` that succeeds counts; more do nothing."""
-
-    @property
-    def gone(self) -> bool:
-        """True once nobody waits for the answer any more; told late, or never, to those that did not `watch`."""
-
-    def watch(self) -> None:
-        """Keep `gone` up to date from now on."""
-
-    def answer(self, outputs: Tensors) -> None:
-        """Send the outputs; they are views and must be copied before this returns."""
-
-    def fail(self, error: FoveaError) -> None:
-        """Send an error."""
+Cost = Callable[[Kind, int], float | None]
+"""Seconds that a batch of a kind takes, by its rows; None where that was not measured."""
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """Requests of one kind fit into one batch: same shapes beyond the batch axis, same session."""
-
-    shapes: Hashable
-    maps: bool = False
-    length: int | None = None
-    """The bucket that its sequences fall into: what they are padded to at most. None of a model without sequences."""
-
-
-@dataclass(slots=True, eq=False)
-class Request:
-    """A validated request that waits. Times are seconds of one monotonic clock."""
-
-    inputs: Tensors
-    rows: int
-    kind: Kind
-    reply: Reply
-    arrived_s: float
-    deadline_s: float | None = None
-    """The call's own deadline."""
-    queue_until_s: float | None = None
-    """How long it may wait in the queue."""
-    bytes: int = 0
-    """Size of its inputs."""
+def _unknown(_kind: Kind, _rows: int) -> float | None:
+    return None
 
 
 @dataclass(frozen=True, slots=True)
 class BatchPolicy:
-    """`delay_s` is how long the oldest request may wait for company."""
+    """How large batches are made, and when."""
 
     max_rows: int
-    """Most in a batch, where `rows_by_length` says nothing."""
+    """Most in a batch."""
     delay_s: float = 0.0
+    """How long the oldest request may wait for company."""
     rows_by_length: Mapping[int | None, int] = field(default_factory=dict)
-    """Most in a batch of sequences that are padded to this length; None: of a model without sequences."""
+    """Most in a batch of sequences that are padded to a length, where that differs."""
+    preferred_rows: tuple[int, ...] = ()
+    """Sizes to make where enough waits; a batch of such a size waits for no company."""
+    max_elements: int | None = None
+    """Most rows times padded length in a batch of sequences."""
+    cost: Cost = _unknown
+    """What a batch takes."""
 
     def rows_of(self, kind: Kind) -> int:
         """Most rows in a batch of this kind."""
-        return self.rows_by_length.get(kind.length, self.max_rows)
+        most = self.rows_by_length.get(kind.length, self.max_rows)
+        if self.max_elements is not None and kind.length:
+            most = min(most, self.max_elements // kind.length)
+        return max(1, most)
+
+    def row_s(self, kind: Kind) -> float:
+        """What a row costs at best, in a full batch; 0 where that is not known."""
+        rows = self.rows_of(kind)
+        return (self.cost(kind, rows) or 0.0) / rows
 
 
 @dataclass(slots=True)
@@ -78,80 +53,98 @@ class Taken:
     """What came off the queue: a batch to run, and requests that will not run."""
 
     batch: list[Request] = field(default_factory=list)
-    rows: int = 0
     gone: list[Request] = field(default_factory=list)
     late: list[Request] = field(default_factory=list)
-    bytes: int = 0
-    """Size of everything that was taken off."""
     wait_s: float = 0.0
     """More than 0: nothing is due yet, come back after this time."""
 
+    @property
+    def requests(self) -> list[Request]:
+        """Everything that was taken off."""
+        return [*self.batch, *self.gone, *self.late]
 
-def take_batch(waiting: deque[Request], now_s: float, policy: BatchPolicy) -> Taken:
-    """Take the next batch off the left of `waiting`: the oldest request and all that fit with it.
 
-    Requests of another kind, or too large for the room left, keep their places. Requests whose caller is gone or
-    whose time is up are taken off too, and never reach a batch. The only effect is on `waiting`, which another
-    thread may append to meanwhile.
+def take_batch(waiting: Waiting, now_s: float, policy: BatchPolicy) -> Taken:
+    """Take the next batch: the most urgent request that is due, and all of its kind that fit with it.
+
+    Other kinds, and requests too large for the room left, keep their places. Requests whose caller is gone or whose
+    time is up are taken off the lines that are looked at, and never reach a batch. The only effect is on `waiting`.
     """
-    taken, kept, most = Taken(), [], policy.max_rows
-    while waiting and taken.rows < most:
-        request = waiting.popleft()
-        if _take_dead(request, now_s, taken):
-            continue
-        if _fits(request, taken, most):
-            if not taken.batch:
-                most = policy.rows_of(request.kind)
-            taken.batch.append(request)
-            taken.rows += request.rows
-            taken.bytes += request.bytes
-        else:
-            kept.append(request)
-    if taken.rows < most and not kept:
-        taken.wait_s = _wait_s(taken, now_s, policy)
-    waiting.extendleft(reversed(kept))
-    if taken.wait_s:
-        waiting.extendleft(reversed(taken.batch))
-        taken.bytes -= sum(request.bytes for request in taken.batch)
-        taken.batch, taken.rows = [], 0
+    taken = Taken()
+    for line in waiting.lines():
+        _take_from(line, now_s, policy, taken)
+        if taken.batch:
+            taken.wait_s = 0.0
+            break
+    waiting.account_for(taken.requests)
     return taken
 
 
-def drop_dead(waiting: deque[Request], now_s: float) -> Taken:
+def drop_dead(waiting: Waiting, now_s: float) -> Taken:
     """Take off every request whose caller is gone or whose time is up; the others keep their order."""
     taken = Taken()
-    for _ in range(len(waiting)):
-        request = waiting.popleft()
-        if not _take_dead(request, now_s, taken):
-            waiting.append(request)
+    for line in waiting.lines():
+        requests = list(line)
+        line.clear()
+        line.extend(request for request in requests if not _is_dead(request, now_s, taken))
+    waiting.account_for(taken.requests)
     return taken
 
 
-def _take_dead(request: Request, now_s: float, taken: Taken) -> bool:
+def _take_from(line: Line, now_s: float, policy: BatchPolicy, taken: Taken) -> None:
+    """Take a batch off one line; or leave it as it is and tell how long to hold it back."""
+    most = policy.rows_of(line[0].kind)
+    batch, kept = _fitting(line, most, now_s, taken)
+    preferred = _preferred(batch, policy.preferred_rows)
+    full = preferred or kept or sum([request.rows for request in batch]) >= most
+    hold_s = 0.0 if full or not batch else _hold_s(batch, now_s, policy)
+    if hold_s:
+        put_back(line, batch)
+        taken.wait_s = min(taken.wait_s or inf, hold_s)
+        return
+    count = preferred or len(batch)
+    put_back(line, [*batch[count:], *kept])
+    taken.batch = batch[:count]
+
+
+def _fitting(line: Line, most_rows: int, now_s: float, taken: Taken) -> tuple[list[Request], list[Request]]:
+    """The first requests of a line that fit together, and those passed over, which are too large for the room left."""
+    batch: list[Request] = []
+    kept: list[Request] = []
+    rows = 0
+    while line and rows < most_rows:
+        request = line.popleft()
+        if _is_dead(request, now_s, taken):
+            continue
+        if not batch or rows + request.rows <= most_rows:  # a request above the limit runs alone
+            batch.append(request)
+            rows += request.rows
+        else:
+            kept.append(request)
+    return batch, kept
+
+
+def _is_dead(request: Request, now_s: float, taken: Taken) -> bool:
     # Time first: gRPC cancels a call at its deadline, and such a caller is both late and gone.
-    dead = taken.late if is_late(request, now_s) else taken.gone if request.reply.gone else None
-    if dead is None:
+    if is_late(request, now_s):
+        taken.late.append(request)
+    elif request.reply.gone:
+        taken.gone.append(request)
+    else:
         return False
-    dead.append(request)
-    taken.bytes += request.bytes
     return True
 
 
-def is_late(request: Request, now_s: float) -> bool:
-    """True once its deadline or its time in the queue has passed."""
-    return (request.deadline_s is not None and request.deadline_s <= now_s) or (
-        request.queue_until_s is not None and request.queue_until_s <= now_s
-    )
+def _preferred(batch: Sequence[Request], preferred_rows: tuple[int, ...]) -> int:
+    """How many of the requests make the largest preferred size that can be made of them in order; 0 where none can."""
+    if not preferred_rows:
+        return 0
+    sums = accumulate(request.rows for request in batch)
+    return max((count for count, rows in enumerate(sums, 1) if rows in preferred_rows), default=0)
 
 
-def _fits(request: Request, taken: Taken, most_rows: int) -> bool:
-    if not taken.batch:
-        return True  # a request above the limit runs alone
-    return request.kind == taken.batch[0].kind and taken.rows + request.rows <= most_rows
-
-
-def _wait_s(taken: Taken, now_s: float, policy: BatchPolicy) -> float:
+def _hold_s(batch: Sequence[Request], now_s: float, policy: BatchPolicy) -> float:
     """A batch with room may wait for company, until its oldest request has waited `delay_s`."""
-    if not policy.delay_s or not taken.batch:
+    if not policy.delay_s:
         return 0.0
-    return max(0.0, taken.batch[0].arrived_s + policy.delay_s - now_s)
+    return max(0.0, min(request.arrived_s for request in batch) + policy.delay_s - now_s)

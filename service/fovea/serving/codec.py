@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from fovea.contract.errors import InvalidRequest
 from fovea.contract.model_card import ModelCard
-from fovea.serving.headers import Header, HeaderCheck
+from fovea.serving.headers import Header, HeaderCheck, RequestDefaults
 from fovea.serving.tensors import RawTensor, from_contents
 from fovea.wire import message
 
@@ -35,8 +35,8 @@ class Door:
     passes again at the price of serializing it, a fifth of that of checking it.
     """
 
-    def __init__(self, card: ModelCard, version: int, max_batch_rows: int) -> None:
-        self._check = HeaderCheck(card, version, max_batch_rows)
+    def __init__(self, card: ModelCard, version: int, max_batch_rows: int, defaults: RequestDefaults) -> None:
+        self._check = HeaderCheck(card, version, max_batch_rows, defaults)
         self._passed: dict[bytes, Header] = {}
 
     def decode(self, request: Any) -> Decoded:

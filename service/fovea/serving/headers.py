@@ -9,9 +9,9 @@ from typing import Any
 from fovea.contract.errors import InvalidRequest
 from fovea.contract.model_card import MAP_PREFIX, ModelCard, TensorSpec
 from fovea.serving.answers import AnswerForm, AnswerMaker, WantedOutput
-from fovea.serving.batcher import Kind
 from fovea.serving.kinds import KindOfRequest
 from fovea.serving.picture_input import PictureInput, picture_input
+from fovea.serving.requests import Kind
 from fovea.serving.tensors import RawTensor
 
 _CLASSIFICATION_MAX = 2**31
@@ -27,14 +27,35 @@ class Header:
     kind: Kind
     answer: AnswerForm
     timeout_s: float | None
+    """How long it may wait in the queue."""
+    priority: int
+    """Lower goes first."""
     pictures: PictureInput | None = None
     """The input that came as pictures, if one did."""
+
+
+@dataclass(frozen=True, slots=True)
+class RequestDefaults:
+    """What holds for requests that do not say it themselves."""
+
+    timeout_s: float | None = None
+    priority_levels: int = 0
+    """0: priorities mean nothing."""
+    priority: int = 0
+    """0: the last level."""
+
+    def level(self, asked: int) -> int:
+        """Of a request that asks for a priority; 0, or one that there is not, gets the default, as in Triton."""
+        if 1 <= asked <= self.priority_levels:
+            return asked
+        return self.priority or self.priority_levels
 
 
 class HeaderCheck:
     """What one model version lets in."""
 
-    def __init__(self, card: ModelCard, version: int, max_batch_rows: int) -> None:
+    def __init__(self, card: ModelCard, version: int, max_batch_rows: int, defaults: RequestDefaults) -> None:
+        self._defaults = defaults
         self._batched, self._max_rows = card.batched, max_batch_rows
         self._inputs = {spec.name: spec for spec in card.inputs}
         self._outputs = {spec.name: spec for spec in card.outputs}
@@ -46,7 +67,7 @@ class HeaderCheck:
 
     def check(self, request: Any) -> Header:
         """The header of a ModelInferRequest; InvalidRequest tells expected and received."""
-        timeout_s = _timeout_s(request.parameters)
+        asked = _checked(request.parameters)
         inputs = self._tensors(request.inputs)
         shapes = {tensor.name: tensor.shape for tensor in inputs}
         rows = self._rows(shapes)
@@ -55,7 +76,9 @@ class HeaderCheck:
             shapes[pictures.name] = (rows, *pictures.row_shape)
         answer = AnswerForm(self._answers, self._wanted(request.outputs)) if request.outputs else self._every_output
         maps = any(output.spec.name in self._maps for output in answer.wanted)
-        return Header(inputs, rows, self._kinds.of(shapes, maps=maps), answer, timeout_s, pictures)
+        timeout_s = asked["timeout"] / 1e6 if asked["timeout"] else self._defaults.timeout_s
+        priority = self._defaults.level(asked["priority"])
+        return Header(inputs, rows, self._kinds.of(shapes, maps=maps), answer, timeout_s, priority, pictures)
 
     def _tensors(self, received: Any) -> tuple[RawTensor, ...]:
         tensors: dict[str, RawTensor] = {}
@@ -139,20 +162,21 @@ class HeaderCheck:
         return WantedOutput(spec, top)
 
 
-def _timeout_s(parameters: Any) -> float | None:
-    """The `timeout` parameter in seconds; InvalidRequest for parameters that are not known or of another type."""
-    timeout_s = None
+_NUMBERS = {"timeout": 2**63 - 1, "priority": 2**64 - 1}
+"""Parameter -> the largest value; 0 is the same as nothing. `timeout` is in microseconds."""
+
+
+def _checked(parameters: Any) -> dict[str, int]:
+    """The number parameters; InvalidRequest for parameters that are not known or of another type."""
+    numbers = dict.fromkeys(_NUMBERS, 0)
     for name, parameter in parameters.items():
-        if name == "timeout":
-            timeout_us = _integer("parameter 'timeout'", parameter, 0, 2**63 - 1)
-            timeout_s = timeout_us / 1e6 if timeout_us else None
-        elif name == "priority":
-            _integer("parameter 'priority'", parameter, 0, 2**64 - 1)
+        if name in _NUMBERS:
+            numbers[name] = _integer(f"parameter '{name}'", parameter, 0, _NUMBERS[name])
         elif name in ("sequence_id", "sequence_start", "sequence_end"):
             _check_stateless(name, parameter)
         elif name.startswith("triton_") and name != "triton_enable_empty_final_response":
             raise InvalidRequest(f"parameter '{name}': names that begin with triton_ are reserved")
-    return timeout_s
+    return numbers
 
 
 def _check_stateless(name: str, parameter: Any) -> None:

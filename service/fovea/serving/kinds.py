@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from fovea.contract.errors import InvalidRequest
 from fovea.contract.model_card import ModelCard
-from fovea.serving.batcher import Kind
+from fovea.serving.requests import Kind
 
 Shape = tuple[int, ...]
 

@@ -87,7 +87,7 @@ def model_config(served: ServedVersion) -> Any:
         batching = config.dynamic_batching
         batching.preferred_batch_size.extend(served.preferred_rows)
         batching.max_queue_delay_microseconds = round(served.policy.delay_s * 1e6)
-        batching.default_queue_policy.max_queue_size = served.max_queue
+        _set_queue(batching, served)
     config.instance_group.add(
         name=card.name, kind=_instance_kind(served.loaded.provider), count=served.folder.choices.instances
     )
@@ -96,6 +96,14 @@ def model_config(served: ServedVersion) -> Any:
     for name in ("attention", "kernels", "batch_cost"):
         config.parameters[name].string_value = facts.get(name, "")
     return response
+
+
+def _set_queue(batching: Any, served: ServedVersion) -> None:
+    choices = served.folder.choices
+    batching.priority_levels = choices.priority_levels
+    batching.default_priority_level = choices.default_priority or choices.priority_levels
+    batching.default_queue_policy.max_queue_size = served.limit.requests
+    batching.default_queue_policy.default_timeout_microseconds = round((choices.default_timeout_s or 0) * 1e6)
 
 
 def _data_type(spec: TensorSpec) -> int:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import deque
 from dataclasses import dataclass, replace
 from math import inf
 from queue import Empty, SimpleQueue
 
-from fovea.contract.errors import Cancelled, DeadlineExceeded, QueueFull, QueueTimeout, VersionEnded
-from fovea.serving.batcher import BatchPolicy, Request, Taken, drop_dead, take_batch
+from fovea.contract.errors import DeadlineExceeded, FoveaError, QueueFull, QueueTimeout, VersionEnded
+from fovea.serving.batcher import BatchPolicy, Taken, drop_dead, take_batch
+from fovea.serving.forecast import refusal
+from fovea.serving.requests import Kind, Request, why_gone
+from fovea.serving.waiting import Waiting
 from fovea.serving.worker import Observer, Worker, Workshop, fail
 
 _MB = 1024 * 1024
@@ -29,20 +31,25 @@ class Pipeline:
     """Queue and workers of one version. `submit` may be called from any thread and never blocks for long."""
 
     def __init__(
-        self, workshop: Workshop, policy: BatchPolicy, observer: Observer, *, limit: QueueLimit, instances: int = 1
+        self, workshop: Workshop, policy: BatchPolicy, observer: Observer, *, limit: QueueLimit | None = None
     ) -> None:
-        self._workshop, self._policy, self._observer = workshop, policy, observer
-        self._limit = limit
-        self._waiting: deque[Request] = deque()
-        self._waiting_bytes = 0
+        self._policy, self._observer, self._limit = policy, observer, limit or QueueLimit()
+        self._turnstile = workshop.turnstile
+        self._waiting = Waiting()
+        self._row_s: dict[Kind, float] = {}
         self._bell: SimpleQueue[None] = SimpleQueue()
         self._idle = 0
         self._in_hand = 0
         self._batch_s = inf
-        """What the last batch took; the first one may take long."""
+        """What the last batch took, its turn included; the first one may take long."""
+        self._free_s = 0.0
+        """When the batch that was taken last should end."""
         self._lock = threading.Lock()
         self._closed = False
-        self._threads = [threading.Thread(target=self._work, daemon=True, name="batch") for _ in range(instances)]
+        self._workers = [Worker(workshop, observer) for _ in range(workshop.instances)]
+        self._threads = [
+            threading.Thread(target=self._work, args=(worker,), daemon=True, name="batch") for worker in self._workers
+        ]
         for thread in self._threads:
             thread.start()
 
@@ -58,36 +65,64 @@ class Pipeline:
             return not self._waiting and not self._in_hand
 
     def submit(self, request: Request) -> None:
-        """Admit a request; QueueFull or VersionEnded where it cannot be."""
+        """Admit a request; QueueFull, VersionEnded, DeadlineExceeded or QueueTimeout where it cannot be."""
+        request.work_s = request.rows * self._cost_of_row_s(request.kind)
         if self._may_wait_long(request):
-            request.reply.watch()
+            request.reply.watch(self._caller_left)
         with self._lock:
             dead = Taken() if self._has_room(request) else drop_dead(self._waiting, time.monotonic())
-            self._waiting_bytes -= dead.bytes
-            admitted = self._has_room(request) and not self._closed
-            if admitted:
-                self._waiting.append(request)
-                self._waiting_bytes += request.bytes
+            refused = self._refusal(request)
+            if refused is None:
+                self._waiting.add(request)
         self._refuse(dead)
-        if not admitted:
-            self._turn_away()
+        if refused is not None:
+            raise refused
         if self._idle:  # a worker says it is idle before it looks at the queue a last time, so no request is missed
             self._bell.put(None)
 
+    def _cost_of_row_s(self, kind: Kind) -> float:
+        row_s = self._row_s.get(kind)
+        if row_s is None:
+            row_s = self._policy.row_s(kind)
+            if row_s:  # only kinds that were measured, which are few
+                self._row_s[kind] = row_s
+        return row_s
+
     def _may_wait_long(self, request: Request) -> bool:
         """Whether its caller may well leave while it waits: the next batch is full, or held back, or long in coming."""
-        next_is_full = self._waiting_bytes * request.rows >= request.bytes * self._policy.rows_of(request.kind)
-        return next_is_full or self._batch_s > _LONG_WAIT_S or self._policy.delay_s > 0
+        next_is_full = self._waiting.bytes * request.rows >= request.bytes * self._policy.rows_of(request.kind)
+        long = self._batch_s > _LONG_WAIT_S or request.work_s > _LONG_WAIT_S
+        return next_is_full or long or self._policy.delay_s > 0
 
     def _has_room(self, request: Request) -> bool:
-        fits = self._waiting_bytes + request.bytes <= self._limit.bytes or not self._waiting
+        fits = self._waiting.bytes + request.bytes <= self._limit.bytes or not self._waiting
         return len(self._waiting) < self._limit.requests and fits
 
-    def _turn_away(self) -> None:
+    def _refusal(self, request: Request) -> FoveaError | None:
         if self._closed:
-            raise VersionEnded("this version has been let go")
-        load = f"{len(self._waiting)} requests of {self._waiting_bytes / _MB:.1f} MB wait"
-        raise QueueFull(f"queue full: {load}, the limit is {self._limit.requests} and {self._limit.bytes // _MB} MB")
+            return VersionEnded("this version has been let go")
+        if not self._has_room(request):
+            load = f"{len(self._waiting)} requests of {self._waiting.bytes / _MB:.1f} MB wait"
+            most = f"{self._limit.requests} and {self._limit.bytes // _MB} MB"
+            return QueueFull(f"queue full: {load}, the limit is {most}")
+        return None if request.due_s == inf else self._hopeless(request)
+
+    def _hopeless(self, request: Request) -> FoveaError | None:
+        """Why a request cannot be answered in time; None where it may be, or nothing is known of what it costs."""
+        alone_s = self._policy.cost(request.kind, request.rows)
+        if alone_s is None:
+            return None
+        now_s, workers = time.monotonic(), len(self._workers)
+        running_s = max(0.0, self._free_s - now_s) if self._in_hand == workers else 0.0
+        own_s = running_s + (alone_s if request.due_s == request.deadline_s else 0.0)
+        if refusal(request, own_s + self._waiting.work_s / workers, now_s) is None:
+            return None
+        ahead_s = self._waiting.ahead_s(request.urgency)  # the exact one takes a look at every request that waits
+        return refusal(request, own_s + ahead_s / workers, now_s)
+
+    def _caller_left(self) -> None:
+        for worker in self._workers:
+            worker.caller_left()
 
     def close(self) -> None:
         """Refuse new requests, finish those that wait, end the workers."""
@@ -97,30 +132,35 @@ class Pipeline:
             self._bell.put(None)
         for thread in self._threads:
             thread.join()
+        self._turnstile.forget(self)
 
-    def _work(self) -> None:
-        worker = Worker(self._workshop, self._observer)
-        while True:
+    def _work(self, worker: Worker) -> None:
+        while not (self._closed and not self._waiting):
+            if not self._waiting:
+                self._rest(0.0)
+                continue
+            wanted_s = time.monotonic()
+            leave = self._turnstile.enter(self)
             taken = self._take()
+            if not taken.batch:
+                leave()
             self._refuse(taken)
             if taken.batch:
-                start_s = time.monotonic()
-                worker.execute(taken.batch)
-                self._batch_s = time.monotonic() - start_s
+                worker.execute(taken.batch, leave)
+                self._batch_s = time.monotonic() - wanted_s
                 with self._lock:
                     self._in_hand -= 1
-            elif self._closed and not self._waiting:
-                return
-            elif not taken.gone and not taken.late:
+            elif taken.wait_s:
                 self._rest(taken.wait_s)
 
     def _take(self) -> Taken:
         with self._lock:
+            now_s = time.monotonic()
             policy = replace(self._policy, delay_s=0.0) if self._closed else self._policy
-            taken = take_batch(self._waiting, time.monotonic(), policy)
-            self._waiting_bytes -= taken.bytes
+            taken = take_batch(self._waiting, now_s, policy)
             if taken.batch:
                 self._in_hand += 1
+                self._free_s = now_s + sum([request.work_s for request in taken.batch])
             if self._waiting and self._idle and not taken.wait_s:
                 self._bell.put(None)
             return taken
@@ -138,7 +178,7 @@ class Pipeline:
     def _refuse(self, taken: Taken) -> None:
         now_s = time.monotonic()
         for request in taken.gone:
-            fail(request, Cancelled("the caller is gone"), self._observer)
+            fail(request, why_gone(request, now_s), self._observer)
         for request in taken.late:
             waited = f"after {(now_s - request.arrived_s) * 1e3:.1f} ms in the queue"
             expired = request.deadline_s is not None and request.deadline_s <= now_s

@@ -44,6 +44,7 @@ class PooledCall:
         remaining_s = context.time_remaining()
         self.deadline_s = None if remaining_s is None or remaining_s > _NEVER_S else time.monotonic() + remaining_s
         self.gone = False
+        self._on_gone: Callable[[], None] = lambda: None
         self._context = context
         self._answered = threading.Event()
         self._body: bytes | None = None
@@ -58,8 +59,9 @@ class PooledCall:
         """True once its answer has been sent, or its caller is gone."""
         return self not in self._open_calls
 
-    def watch(self) -> None:
-        """Nothing to do: a handler is always told of its caller's end."""
+    def watch(self, on_gone: Callable[[], None]) -> None:
+        """Call once the caller is gone; `gone` is up to date without it."""
+        self._on_gone = on_gone
 
     def finish(self, body: bytes) -> None:
         """Hand the answer to the waiting thread."""
@@ -83,3 +85,4 @@ class PooledCall:
         self.gone = True
         self._open_calls.discard(self)
         self._answered.set()
+        self._on_gone()

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 from fovea.runtime.loaded_version import LoadedVersion
 from fovea.runtime.repository import ModelFolder, ServingChoices
 from fovea.serving.attention_sampler import AttentionSampler
-from fovea.serving.batcher import BatchPolicy, Kind, Request
+from fovea.serving.batcher import BatchPolicy
 from fovea.serving.codec import Door
+from fovea.serving.headers import RequestDefaults
 from fovea.serving.pipeline import Pipeline, QueueLimit
+from fovea.serving.requests import Kind, Request
 from fovea.serving.statistics import Statistics
 from fovea.serving.telemetry import ModelLabels, Recorder, Telemetry
+from fovea.serving.turnstile import Turnstile
 from fovea.serving.worker import BatchRecord, Outcome, Workshop
 
 
@@ -22,6 +25,8 @@ class BatchDefaults:
 
     delay_s: float
     queue: QueueLimit
+    turnstile: Turnstile = field(default_factory=lambda: Turnstile(1))
+    """Shared by all models of the device."""
 
 
 class ServedVersion:
@@ -39,26 +44,22 @@ class ServedVersion:
         self.card = loaded.card
         self.version = str(loaded.version)
         self.max_batch_rows = loaded.session.max_batch_rows
-        self.door = Door(loaded.card, loaded.version, self.max_batch_rows)
+        self.door = Door(loaded.card, loaded.version, self.max_batch_rows, _request_defaults(folder.choices))
         self.statistics = Statistics()
         self._telemetry, self._sampler = telemetry, sampler
-        self.policy = _policy(loaded, folder.choices, defaults)
-        self.max_queue = defaults.queue.requests
-        self._sessions = [loaded.session, *(loaded.open_instance() for _ in range(folder.choices.instances - 1))]
+        choices = folder.choices
+        self.policy = replace(_policy(loaded, choices, defaults), cost=self.cost)
+        self.limit = replace(defaults.queue, requests=choices.max_queue or defaults.queue.requests)
+        self._sessions = [loaded.session, *(loaded.open_instance() for _ in range(choices.instances - 1))]
         self.recorder: Recorder = telemetry.recorder(_labels(loaded), lambda: self.pipeline.waiting)
         self.recorder.batch_cost(loaded.cost.points())
-        self.pipeline = Pipeline(
-            Workshop(self._sessions.pop, loaded.open_maps),
-            self.policy,
-            self,
-            limit=defaults.queue,
-            instances=folder.choices.instances,
-        )
+        workshop = Workshop(self._sessions.pop, loaded.open_maps, choices.instances, defaults.turnstile)
+        self.pipeline = Pipeline(workshop, self.policy, self, limit=self.limit)
 
     @property
     def preferred_rows(self) -> list[int]:
-        """The largest batches worth making, over all lengths."""
-        return sorted({self.policy.max_rows, *self.policy.rows_by_length.values()})
+        """As model.toml says; else the largest batches worth making, over all lengths."""
+        return sorted(self.policy.preferred_rows or {self.policy.max_rows, *self.policy.rows_by_length.values()})
 
     def cost(self, kind: Kind, rows: int) -> float | None:
         """Seconds that a batch takes, as measured; None where nothing like it was."""
@@ -75,6 +76,8 @@ class ServedVersion:
         """A batch ran."""
         self.statistics.batch(record, queue_s)
         self.recorder.batch(record, queue_s)
+        if not self.warmed(record.kind, record.rows):
+            self.recorder.unwarmed_batch()
 
     def batch_failed(self) -> None:
         """A batch failed."""
@@ -105,7 +108,12 @@ def _policy(loaded: LoadedVersion, choices: ServingChoices, defaults: BatchDefau
     delay_s = choices.max_queue_delay_s
     if delay_s is None:
         delay_s = min(defaults.delay_s, loaded.cost.worthwhile_delay_s())
-    return BatchPolicy(min(most, loaded.max_batch_rows), delay_s, rows)
+    sizes = (choices.preferred_batch_rows, choices.max_batch_elements)
+    return BatchPolicy(min(most, loaded.max_batch_rows), delay_s, rows, *sizes)
+
+
+def _request_defaults(choices: ServingChoices) -> RequestDefaults:
+    return RequestDefaults(choices.default_timeout_s, choices.priority_levels, choices.default_priority)
 
 
 def _labels(loaded: LoadedVersion) -> ModelLabels:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import resource
 import signal
 import socket
 import threading
@@ -29,7 +30,7 @@ from fovea.serving.model_control import ControlSettings, ModelControl
 from fovea.serving.models import Models
 from fovea.serving.picture_queue import PictureQueue
 from fovea.serving.pipeline import QueueLimit
-from fovea.serving.rest.app import RestLimits
+from fovea.serving.rest.limits import RestLimits
 from fovea.serving.rest.server import RestServer, RestSettings
 from fovea.serving.served_version import BatchDefaults
 from fovea.serving.servicer import Servicer
@@ -38,6 +39,7 @@ from fovea.serving.status import status_table
 from fovea.serving.telemetry import Telemetry
 from fovea.serving.tls import Tls, read_tls
 from fovea.serving.token import HEADER, Tokens, read_tokens
+from fovea.serving.turnstile import Turnstile
 from fovea.serving.version_loader import VersionLoader
 from fovea.wire import SERVICE
 
@@ -61,9 +63,9 @@ class Server:
         self.device = resolve_device(settings.device)
         self._telemetry = Telemetry()
         self._sampler = AttentionSampler(settings.attention_sample_s)
-        defaults = BatchDefaults(
-            settings.queue_delay_ms / 1e3, QueueLimit(settings.max_queue, settings.max_queue_mb * _MB)
-        )
+        limit = QueueLimit(settings.max_queue, settings.max_queue_mb * _MB)
+        turnstile = Turnstile(settings.models_at_once or _models_at_once(settings.threads, self.device))
+        defaults = BatchDefaults(settings.queue_delay_ms / 1e3, limit, turnstile)
         self.models = Models()
         loader = VersionLoader(load_settings(settings, self.device), defaults, self._telemetry, self._sampler)
         self._control = ModelControl(_control_settings(settings), self.models, loader, self._tell)
@@ -145,6 +147,7 @@ class Server:
 def serve(settings: Settings) -> int:
     """Serve until SIGTERM or SIGINT; the process's exit status. Misconfigured where it cannot start."""
     set_up_logs(settings.log_level)
+    _allow_many_connections()
     signals, wake = _signals()
     server = Server(settings)
     loaded = _begin(server.load)
@@ -162,6 +165,13 @@ def serve(settings: Settings) -> int:
         logging.shutdown()
         os._exit(0)
     return 0
+
+
+def _allow_many_connections() -> None:
+    """Each connection takes a descriptor, and most systems begin with 1,024: take what may be had without asking."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _begin(work: Callable[[], None]) -> Future[None]:
@@ -208,6 +218,12 @@ def _listening(what: str, port: int, listen: Callable[[int], T]) -> T:
         raise Misconfigured(f"cannot listen on port {port} for {what}: {error.strerror}") from error
 
 
+def _models_at_once(threads: int, device: Device) -> int:
+    """So many that the threads of their runs find a core each; a GPU runs one after the other anyhow."""
+    cores = len(os.sched_getaffinity(0))
+    return max(1, cores // (threads or cores)) if device.kind == "cpu" else 1
+
+
 def load_settings(settings: Settings, device: Device) -> LoadSettings:
     """How versions are loaded, where a model.toml says nothing else."""
     offer = kernels_on_offer(settings.kernels, settings.kernel_library)
@@ -238,8 +254,13 @@ def _grpc_settings(settings: Settings, tls: Tls | None, tokens: Tokens | None) -
 
 
 def _rest_settings(settings: Settings, port: int, tls: Tls | None) -> RestSettings:
-    memory = (settings.max_message_mb * _MB, settings.max_queue_mb * _MB)
-    return RestSettings(settings.host, port, RestLimits(*memory, settings.max_http_connections), tls)
+    limits = RestLimits(
+        body_bytes=settings.max_message_mb * _MB,
+        all_bodies_bytes=settings.max_queue_mb * _MB,
+        json_bytes=settings.max_json_mb * _MB,
+        connections=settings.max_http_connections,
+    )
+    return RestSettings(settings.host, port, limits, tls)
 
 
 def _control_settings(settings: Settings) -> ControlSettings:

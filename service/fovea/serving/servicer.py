@@ -13,12 +13,12 @@ import grpc
 from fovea.contract.errors import Draining, FoveaError, InvalidRequest, NotFound, NotReady, Unsupported, VersionEnded
 from fovea.contract.model_card import ModelCard
 from fovea.serving import metadata
-from fovea.serving.batcher import Request, Tensors
 from fovea.serving.codec import Decoded, parse
 from fovea.serving.model_control import ModelControl
 from fovea.serving.model_order import load_order, name_to_unload
 from fovea.serving.models import Models
 from fovea.serving.picture_queue import PictureQueue, Undecoded
+from fovea.serving.requests import Request, Tensors
 from fovea.serving.served_version import ServedVersion
 from fovea.serving.status import status_of
 from fovea.serving.telemetry import Telemetry
@@ -39,8 +39,8 @@ class Call(Protocol):
     gone: bool
     """True once the caller has cancelled or vanished; told late, or never, to those that did not `watch`."""
 
-    def watch(self) -> None:
-        """Keep `gone` up to date from now on."""
+    def watch(self, on_gone: Callable[[], None]) -> None:
+        """Keep `gone` up to date from now on, and call once it is so."""
 
     def finish(self, body: bytes) -> None:
         """Send the serialized answer."""
@@ -61,8 +61,8 @@ class _Reply:
     def gone(self) -> bool:
         return self._call.gone
 
-    def watch(self) -> None:
-        self._call.watch()
+    def watch(self, on_gone: Callable[[], None]) -> None:
+        self._call.watch(on_gone)
 
     def answer(self, outputs: Tensors) -> None:
         decoded = self._decoded
@@ -119,7 +119,7 @@ class Servicer:
             if decoded.header.pictures is None:
                 served.pipeline.submit(request)
             else:
-                call.watch()
+                call.watch(lambda: None)
                 again = partial(self.infer, call, data)
                 onward = served.pipeline.submit
                 self._pictures.submit(Undecoded(request, decoded.header.pictures, onward, again, served))
@@ -146,9 +146,8 @@ class Servicer:
         header = decoded.header
         reply = _Reply(call, decoded, self._table)
         until_s = None if header.timeout_s is None else arrived_s + header.timeout_s
-        return Request(
-            decoded.inputs, header.rows, header.kind, reply, arrived_s, call.deadline_s, until_s, decoded.bytes
-        )
+        times_s = (arrived_s, call.deadline_s, until_s)
+        return Request(decoded.inputs, header.rows, header.kind, reply, *times_s, decoded.bytes, header.priority)
 
     def control(self, rpc: str, call: Call, data: bytes) -> None:
         """Any RPC but ModelInfer: answer it or refuse it; never raises."""

@@ -63,6 +63,12 @@ class Settings(BaseSettings):
         ge=0,
         description="Threads one run may use; 0 = one per core. More quickens one run at its neighbours' cost.",
     )
+    models_at_once: int = Field(
+        0,
+        ge=0,
+        description="Models that may run at the same time; 0 = as many as cores divided by `threads`, one on a GPU. "
+        "The others take turns, so that a flood on one holds the others up by a batch or two.",
+    )
     gpu_memory_limit_mb: int = Field(
         0,
         ge=0,
@@ -92,6 +98,13 @@ class Settings(BaseSettings):
         ge=1,
         le=2047,
         description="Largest request or answer. Larger tensors need more, and so does each caller's memory.",
+    )
+    max_json_mb: int = Field(
+        8,
+        ge=1,
+        le=256,
+        description="Largest JSON over HTTP. Parsing it holds everybody up, 25 ms a megabyte; larger tensors travel as "
+        "binary data.",
     )
     max_pixels: int = Field(
         1 << 24,

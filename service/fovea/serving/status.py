@@ -19,6 +19,7 @@ from fovea.contract.errors import (
     Misconfigured,
     ModelBroken,
     NotFound,
+    OutOfMemory,
     QueueFull,
     QueueTimeout,
     Unauthenticated,
@@ -44,6 +45,7 @@ STATUS: dict[type[FoveaError], grpc.StatusCode] = {
     Cancelled: grpc.StatusCode.CANCELLED,
     ModelBroken: grpc.StatusCode.UNAVAILABLE,
     ExecutionFailed: grpc.StatusCode.INTERNAL,
+    OutOfMemory: grpc.StatusCode.RESOURCE_EXHAUSTED,
     ExportFailed: grpc.StatusCode.INTERNAL,
     Misconfigured: grpc.StatusCode.INTERNAL,
 }

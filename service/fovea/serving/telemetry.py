@@ -65,6 +65,9 @@ METRICS: dict[str, Metric] = {
         "What a batch of so many rows, padded to this length where the model takes sequences, took at warm-up.",
         (*_MODEL, "rows", "length"),
     ),
+    "fovea_unwarmed_batches_total": Metric(
+        "counter", "Batches of a shape, or larger than a size, that warm-up did not run.", _MODEL
+    ),
     "fovea_waiting_requests": Metric("gauge", "Requests in the queue now.", _MODEL),
     "fovea_model_ready": Metric("gauge", "1 while the version answers requests, else 0.", _MODEL),
     "fovea_model_info": Metric(
@@ -179,6 +182,7 @@ class Recorder:
         self._requests = {o: metrics["fovea_requests_total"].labels(*common, o) for o in EVERY_OUTCOME}
         self._rows = {o: metrics["fovea_rows_total"].labels(*common, o) for o in EVERY_OUTCOME}
         self._batches = {o: metrics["fovea_batches_total"].labels(*common, o) for o in ("ok", "failed")}
+        self._unwarmed = metrics["fovea_unwarmed_batches_total"].labels(*common)
         stages = ("gather", "run", "split")
         self._stages = [metrics["fovea_batch_compute_seconds"].labels(*common, stage) for stage in stages]
         self._queue = metrics["fovea_queue_duration_seconds"].labels(*common)
@@ -205,6 +209,10 @@ class Recorder:
         self._queue.observe_all(queue_s)
         for op, seconds in record.attention_s.items():
             self.attention_op(op, "fused", seconds)
+
+    def unwarmed_batch(self) -> None:
+        """A batch ran that was like none that warm-up ran."""
+        self._unwarmed.inc()
 
     def batch_failed(self) -> None:
         """A batch failed; its requests are tried again, or fail."""

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import groupby
 from typing import Any, Literal, Protocol, get_args
 
@@ -19,11 +20,13 @@ from fovea.contract.errors import (
     FoveaError,
     InvalidRequest,
     NotReady,
+    OutOfMemory,
     QueueFull,
     QueueTimeout,
     VersionEnded,
 )
-from fovea.serving.batcher import Request, Tensors, is_late
+from fovea.serving.requests import Kind, Request, Tensors, why_gone
+from fovea.serving.turnstile import Turnstile
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +42,7 @@ _OUTCOMES: dict[type[FoveaError], Outcome] = {
     DeadlineExceeded: "deadline",
     Cancelled: "cancelled",
     ExecutionFailed: "failed",
+    OutOfMemory: "failed",
 }
 
 
@@ -57,6 +61,9 @@ class Session(Protocol):
     def run(self) -> None:
         """Run what was gathered."""
 
+    def terminate(self) -> None:
+        """From another thread: let the run in progress fail at its next operator."""
+
     def split(self, rows_per_request: Sequence[int]) -> list[dict[str, NDArray[Any]]]:
         """The outputs per request, as views that hold until the next gather."""
 
@@ -72,8 +79,9 @@ class BatchRecord:
     split_s: float
     attention_s: Mapping[str, float]
     """Inside each attention operator, as its kernel tells; empty where bodies run."""
-    padding_ratio: float = 0.0
+    padding_ratio: float
     """The share of the batch's elements that is padding."""
+    kind: Kind
 
 
 class Observer(Protocol):
@@ -98,6 +106,19 @@ class Workshop:
 
     open_session: Callable[[], Session]
     open_maps: Callable[[], Session]
+    instances: int = 1
+    """Workers, each with sessions of its own."""
+    turnstile: Turnstile = field(default_factory=lambda: Turnstile(1))
+    """Of the device that they run on."""
+
+
+@dataclass(slots=True, eq=False)
+class _Run:
+    """A batch on a session."""
+
+    batch: list[Request]
+    session: Session
+    terminated: bool = False
 
 
 def outcome_of(error: FoveaError) -> Outcome:
@@ -111,19 +132,32 @@ class Worker:
     def __init__(self, workshop: Workshop, observer: Observer) -> None:
         self._workshop, self._observer = workshop, observer
         self._sessions: dict[bool, Session | FoveaError] = {}
+        self._in_progress: _Run | None = None
+        self._lock = threading.Lock()
 
-    def execute(self, batch: list[Request]) -> None:
-        """Answer every request of a batch, then tell the observer."""
+    def execute(self, batch: list[Request], ran: Callable[[], None] = lambda: None) -> None:
+        """Answer every request of a batch, then tell the observer. `ran` is called once the device is free again."""
         session = self._session(batch[0].kind.maps)
         if isinstance(session, FoveaError):
+            ran()
             for request in batch:
                 self._fail(request, session)
             return
+        run = _Run(batch, session)
         try:
-            self._run(session, batch)
+            self._run(run, ran)
         except Exception as error:
+            ran()
             tell(self._observer.batch_failed)
-            self._retry(batch, error)
+            self._left_behind(batch) if run.terminated else self._retry(batch, error)
+
+    def caller_left(self) -> None:
+        """A caller that was watched is gone: a run that nobody waits for any more is ended."""
+        with self._lock:
+            run = self._in_progress
+            if run is not None and not run.terminated and all(request.reply.gone for request in run.batch):
+                run.terminated = True
+                run.session.terminate()
 
     def _session(self, maps: bool) -> Session | FoveaError:
         """The session, opened once; where it cannot be opened, the reason, for good."""
@@ -141,25 +175,40 @@ class Worker:
             log.exception("a session could not be opened")
             return NotReady("the session could not be opened")
 
-    def _run(self, session: Session, batch: list[Request]) -> None:
+    def _run(self, run: _Run, ran: Callable[[], None]) -> None:
+        session, batch = run.session, run.batch
         start_s = time.monotonic()
         session.gather([request.inputs for request in batch])
         gathered_s = time.monotonic()
-        session.run()
+        self._in_progress = run
+        self.caller_left()  # one that left during the gathering
+        try:
+            session.run()
+        finally:
+            with self._lock:  # after this nobody terminates the session's next run for this one's sake
+                self._in_progress = None
+        ran()
         ran_s = time.monotonic()
         rows = [request.rows for request in batch]
         outputs = session.split(rows)
         outcomes = [self._answer(request, own) for request, own in zip(batch, outputs, strict=True)]
         end_s = time.monotonic()
         stages_s = (gathered_s - start_s, ran_s - gathered_s, end_s - ran_s)
-        record = BatchRecord(len(batch), sum(rows), *stages_s, session.attention_s, session.padding_ratio)
+        facts = (session.attention_s, session.padding_ratio, batch[0].kind)
+        record = BatchRecord(len(batch), sum(rows), *stages_s, *facts)
         tell(self._observer.batch, record, [start_s - request.arrived_s for request in batch])
         self._tell_ends(batch, outcomes, end_s)
         tell(self._observer.sample, batch)
 
+    def _left_behind(self, batch: list[Request]) -> None:
+        """The run was ended since every caller had left."""
+        now_s = time.monotonic()
+        for request in batch:
+            self._fail(request, why_gone(request, now_s))
+
     def _answer(self, request: Request, outputs: Tensors) -> Outcome:
         if request.reply.gone:
-            return "cancelled" if not is_late(request, time.monotonic()) else "deadline"
+            return outcome_of(why_gone(request, time.monotonic()))
         try:
             request.reply.answer(outputs)
         except Exception:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from fovea.serving.rest.requests import AnswerStyle
-from fovea.serving.rest.values import to_json
+from fovea.serving.rest.values import json_data, to_json
 from fovea.wire import message
 
 
@@ -20,36 +19,37 @@ class Body:
     json_bytes: int | None = None
 
 
-def json_data(value: Any) -> bytes:
-    """Strict JSON in UTF-8; ValueError for what is none."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
-
-
-def infer_answer(data: bytes, style: AnswerStyle) -> Body:
+def infer_answer(data: bytes, style: AnswerStyle, most_json_bytes: int) -> Body:
     """A serialized ModelInferResponse as a body; InvalidRequest where an output has no form in JSON."""
     response = message("ModelInferResponse").FromString(data)
-    raw, binary = iter(response.raw_output_contents), list[bytes]()
     facts: dict[str, Any] = {"model_name": response.model_name, "model_version": response.model_version}
     if response.id:
         facts["id"] = response.id
     if response.parameters:
         facts["parameters"] = plain_map(response.parameters)
-    facts["outputs"] = [_output(output, raw, style, binary) for output in response.outputs]
-    head = json_data(facts)
+    raw, binary = iter(response.raw_output_contents), list[bytes]()
+    outputs = [_output(output, raw, style, binary, most_json_bytes) for output in response.outputs]
+    head = _with(facts, "outputs", b"[" + b",".join(outputs) + b"]")
     return Body(b"".join([head, *binary]), len(head) if binary else None)
 
 
-def _output(output: Any, raw: Iterator[bytes], style: AnswerStyle, binary: list[bytes]) -> dict[str, Any]:
+def _output(output: Any, raw: Iterator[bytes], style: AnswerStyle, binary: list[bytes], most_json_bytes: int) -> bytes:
     facts: dict[str, Any] = {"name": output.name, "datatype": output.datatype, "shape": list(output.shape)}
     parameters = plain_map(output.parameters)
-    if "shared_memory_region" not in parameters:
-        data = next(raw)
-        if style.is_binary(output.name):
-            parameters["binary_data_size"] = len(data)
-            binary.append(data)
-        else:
-            facts["data"] = to_json(output.name, output.datatype, facts["shape"], data)
-    return {**facts, "parameters": parameters} if parameters else facts
+    data = None if "shared_memory_region" in parameters else next(raw)
+    if data is not None and style.is_binary(output.name):
+        parameters["binary_data_size"] = len(data)
+        binary.append(data)
+    if parameters:
+        facts["parameters"] = parameters
+    if data is None or style.is_binary(output.name):
+        return json_data(facts)
+    return _with(facts, "data", to_json(output.name, output.datatype, facts["shape"], data, most_json_bytes))
+
+
+def _with(facts: dict[str, Any], key: str, written: bytes) -> bytes:
+    """The facts as JSON, and one more whose JSON is already written."""
+    return json_data(facts)[:-1] + b',"' + key.encode() + b'":' + written + b"}"
 
 
 def plain_map(parameters: Any) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from typing import Any
 
 from starlette.applications import Starlette
@@ -17,8 +16,8 @@ from fovea.serving.rest.answers import plain
 from fovea.serving.rest.bodies import BodyReader
 from fovea.serving.rest.bulk import Bulk
 from fovea.serving.rest.calls import RestCall
-from fovea.serving.rest.connection import Patience
 from fovea.serving.rest.inference import Inference
+from fovea.serving.rest.limits import RestLimits
 from fovea.serving.rest.requests import change_request, index_request
 from fovea.serving.rest.responses import HANDLERS, json_response
 from fovea.serving.servicer import Servicer
@@ -36,29 +35,19 @@ _QUICK = ("ServerLive", "ServerReady", "ServerMetadata", "ModelReady")
 _CHANGES = ("RepositoryModelLoad", "RepositoryModelUnload")
 
 
-@dataclass(frozen=True)
-class RestLimits:
-    """What callers may take: memory, connections and time."""
-
-    body_bytes: int
-    all_bodies_bytes: int
-    connections: int
-    patience: Patience = field(default_factory=Patience)
-
-
 class RestApp:
     """The ASGI application, `asgi`. `stray` is told of requests that are refused before they reach a model."""
 
     def __init__(self, servicer: Servicer, limits: RestLimits, admit: Admit, stray: Callable[[], None]) -> None:
         self._servicer, self._admit = servicer, admit
-        self._bodies = BodyReader(limits.body_bytes, limits.all_bodies_bytes, limits.patience)
+        self._bodies = BodyReader(limits)
         self._bulk = Bulk()
         self._control_pool = ThreadPoolExecutor(_CONTROL_THREADS, "rest-control")
         self._change_pool = ThreadPoolExecutor(1, "rest-change")
         """Loads and unloads come one after another: those that wait their turn hold no thread."""
         self.changes: set[RestCall] = set()
         """The calls that ask for them."""
-        self.inference = Inference(servicer, self._bodies, self._bulk, stray)
+        self.inference = Inference(servicer, self._bodies, self._bulk, limits, stray)
         self.asgi = Starlette(routes=self._routes(), exception_handlers=HANDLERS)
 
     def _routes(self) -> list[Route]:

@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from fovea.serving.rest.connection import Patience
+from fovea.serving.rest.limits import RestLimits
 
 CLOSE = {"Connection": "close"}
 """What is left of a body that is not read would be taken for the next request."""
@@ -24,8 +24,8 @@ _ANY_FORMAT = zlib.MAX_WBITS | 32
 class BodyReader:
     """Reads bodies of so many bytes each, and so many in all at one time; used on the event loop only."""
 
-    def __init__(self, most_bytes: int, most_bytes_in_all: int, patience: Patience) -> None:
-        self.most_bytes, self._most_in_all, self._patience = most_bytes, most_bytes_in_all, patience
+    def __init__(self, limits: RestLimits) -> None:
+        self._limits = limits
         self._held = 0
 
     @asynccontextmanager
@@ -33,17 +33,22 @@ class BodyReader:
         """The body as it came, counted as held until the context ends; 413, 408 or 503 where it cannot be had."""
         chunks: list[bytes] = []
         try:
-            async with asyncio.timeout(self._patience.body_s):
-                await self._read(request, chunks)
+            await self._read_in_time(request, chunks)
             yield b"".join(chunks)
-        except TimeoutError as error:
-            raise HTTPException(408, f"the body took longer than {self._patience.body_s:g} s", CLOSE) from error
         finally:
             self._held -= sum(map(len, chunks))
 
+    async def _read_in_time(self, request: Request, chunks: list[bytes]) -> None:
+        patience_s = self._limits.patience.body_s
+        try:
+            async with asyncio.timeout(patience_s):
+                await self._read(request, chunks)
+        except TimeoutError as error:
+            raise HTTPException(408, f"the body took longer than {patience_s:g} s", CLOSE) from error
+
     async def _read(self, request: Request, chunks: list[bytes]) -> None:
         """What is too large is read on for a while: most callers look at an answer after they have sent all."""
-        size, most, clock = 0, self.most_bytes, asyncio.get_running_loop().time
+        size, most, clock = 0, self._limits.body_bytes, asyncio.get_running_loop().time
         if "expect" in request.headers and int(request.headers.get("content-length", 0)) > most:
             raise too_large(most)
         until_s = None
@@ -52,14 +57,15 @@ class BodyReader:
             if size <= most:
                 self._hold(len(chunk))
                 chunks.append(chunk)
-            elif (until_s := until_s or clock() + self._patience.linger_s) < clock():
+            elif (until_s := until_s or clock() + self._limits.patience.linger_s) < clock():
                 break
         if size > most:
             raise too_large(most)
 
     def _hold(self, size: int) -> None:
-        if self._held + size > self._most_in_all:
-            raise HTTPException(503, f"bodies of {self._most_in_all} bytes are held, which is the limit", CLOSE)
+        most = self._limits.all_bodies_bytes
+        if self._held + size > most:
+            raise HTTPException(503, f"bodies of {most} bytes are held, which is the limit", CLOSE)
         self._held += size
 
 
@@ -88,11 +94,14 @@ def unpacked(body: bytes, encoding: str, most_bytes: int) -> bytes:
 
 def packing(accepted: str) -> str:
     """What an Accept-Encoding header makes of an answer: gzip, deflate or ""."""
-    offers = {
-        name.strip(): "".join(quality.split()) for name, _, quality in (o.partition(";") for o in accepted.split(","))
-    }
-    wanted = [name for name in ("gzip", "deflate") if offers.get(name, "q=0") not in ("q=0", "q=0.0")]
-    return wanted[0] if wanted else ""
+    offers = dict(_offer(offer) for offer in accepted.split(","))
+    return next((name for name in ("gzip", "deflate") if offers.get(name)), "")
+
+
+def _offer(offer: str) -> tuple[str, bool]:
+    """A name, and whether it is wanted: `gzip;q=0` says that it is not."""
+    name, _, quality = offer.partition(";")
+    return name.strip().lower(), quality.strip() not in ("q=0", "q=0.0", "q=0.00", "q=0.000")
 
 
 def packed(data: bytes, encoding: str) -> bytes:

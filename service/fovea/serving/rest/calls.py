@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from contextlib import suppress
 
 import grpc
@@ -27,12 +28,19 @@ class RestCall:
         self.answer: asyncio.Future[bytes] = self._loop.create_future()
         """The serialized answer, or Refused."""
         self.gone = self.watched = False
+        self._on_gone: Callable[[], None] = lambda: None
         self.over = False
         """True once the caller has its answer, or is gone."""
 
-    def watch(self) -> None:
-        """Ask to be told, by `gone`, when the caller leaves."""
-        self.watched = True
+    def watch(self, on_gone: Callable[[], None]) -> None:
+        """Ask to be told when the caller leaves, by `gone` and by a call."""
+        self.watched, self._on_gone = True, on_gone
+
+    def leave(self) -> None:
+        """The caller has left without an answer."""
+        self.gone = True
+        self.answer.cancel()
+        self._on_gone()
 
     def finish(self, body: bytes) -> None:
         """Hand over the serialized answer."""

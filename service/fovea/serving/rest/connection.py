@@ -5,31 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 from asyncio.events import TimerHandle
-from dataclasses import dataclass
 
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from fovea.serving.rest.limits import Patience
+
 HEAD_MAX_BYTES = 16 * 1024
 HEADER_EXTRA_BYTES = 4
 """Colon, space and line end."""
-
-
-@dataclass(frozen=True)
-class Patience:
-    """How long a caller may keep a connection waiting, in seconds."""
-
-    head_s: float = 10.0
-    """For a request's line and headers, from the first byte; and for the first byte of a new connection."""
-    body_s: float = 60.0
-    """For a body."""
-    unread_s: float = 60.0
-    """For an answer that is not read."""
-    idle_s: float = 75.0
-    """Between requests: longer than balancers keep idle connections, so that they and not we close them."""
-    linger_s: float = 2.0
-    """For a refused caller to read why: closed at once, what it still sends would make the network drop the answer."""
 
 
 class _TooMuch(Exception):

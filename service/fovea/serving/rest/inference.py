@@ -16,14 +16,13 @@ from fovea.serving.rest.answers import infer_answer
 from fovea.serving.rest.bodies import BodyReader, is_worth_packing, packed, packing, unpacked
 from fovea.serving.rest.bulk import BULK_BYTES, Bulk
 from fovea.serving.rest.calls import Refused, RestCall
+from fovea.serving.rest.limits import RestLimits
 from fovea.serving.rest.picture_body import is_picture, picture_request
 from fovea.serving.rest.requests import AnswerStyle, infer_request
 from fovea.serving.rest.responses import WatchedResponse
 from fovea.serving.servicer import Servicer
 from fovea.serving.status import status_of
 
-JSON_MAX_BYTES = 16 * 1024 * 1024
-"""Parsing holds every other thread up, 20 ms a megabyte; larger tensors come as binary data."""
 _JSON_LENGTH = "Inference-Header-Content-Length"
 _ENCODING = "Content-Encoding"
 
@@ -31,8 +30,11 @@ _ENCODING = "Content-Encoding"
 class Inference:
     """The endpoint. `stray` is told of requests that are refused before they reach a model."""
 
-    def __init__(self, servicer: Servicer, bodies: BodyReader, bulk: Bulk, stray: Callable[[], None]) -> None:
-        self._servicer, self._bodies, self._bulk, self._stray = servicer, bodies, bulk, stray
+    def __init__(
+        self, servicer: Servicer, bodies: BodyReader, bulk: Bulk, limits: RestLimits, stray: Callable[[], None]
+    ) -> None:
+        self._servicer, self._bodies, self._bulk = servicer, bodies, bulk
+        self._limits, self._stray = limits, stray
         self.open_calls: set[RestCall] = set()
         """Requests that the servicer has, or whose answers are on their way."""
 
@@ -47,7 +49,7 @@ class Inference:
         try:
             answer = await _answer_or_end(call, request)
             packer = packing(request.headers.get("accept-encoding", ""))
-            body_out, headers = await self._bulk.do(len(answer), _told, answer, style, packer)
+            body_out, headers = await self._bulk.do(len(answer), self._told, answer, style, packer)
         except BaseException:
             self._end(call)
             raise
@@ -67,7 +69,7 @@ class Inference:
             raise
 
     def _unpacked(self, request: Request, body: bytes) -> bytes:
-        return unpacked(body, request.headers.get(_ENCODING, "").lower(), self._bodies.most_bytes)
+        return unpacked(body, request.headers.get(_ENCODING, "").lower(), self._limits.body_bytes)
 
     def _asked(self, request: Request, body: bytes) -> tuple[Any, AnswerStyle]:
         headers, name, version = request.headers, request.path_params["name"], request.path_params.get("version", "")
@@ -75,9 +77,22 @@ class Inference:
             card = self._servicer.card(name, version)
             return picture_request(card, version, body, request.query_params), AnswerStyle({})
         json_bytes = _json_bytes(headers.get(_JSON_LENGTH))
-        if (len(body) if json_bytes is None else json_bytes) > JSON_MAX_BYTES:
-            raise HTTPException(413, f"JSON is larger than {JSON_MAX_BYTES} bytes; send tensors as binary data")
+        most = self._limits.json_bytes
+        if (len(body) if json_bytes is None else json_bytes) > most:
+            raise HTTPException(413, f"the JSON is larger than {most} bytes; send tensors as binary data")
         return infer_request(name, version, body, json_bytes)
+
+    def _told(self, answer: bytes, style: AnswerStyle, packer: str) -> tuple[bytes, dict[str, str]]:
+        """An answer to ModelInfer as a body and headers."""
+        body = infer_answer(answer, style, self._limits.json_bytes)
+        headers = {"Content-Type": "application/json"}
+        if body.json_bytes is not None:
+            headers = {"Content-Type": "application/octet-stream", _JSON_LENGTH: str(body.json_bytes)}
+        if len(body.data) > self._limits.body_bytes:
+            raise InvalidRequest(f"the answer has {len(body.data)} bytes, the limit is {self._limits.body_bytes}")
+        if packer and is_worth_packing(body.data):
+            return packed(body.data, packer), {**headers, _ENCODING: packer}
+        return body.data, headers
 
 
 async def _answer_or_end(call: RestCall, request: Request) -> bytes:
@@ -88,8 +103,7 @@ async def _answer_or_end(call: RestCall, request: Request) -> bytes:
     try:
         await asyncio.wait({call.answer, leaving}, return_when=asyncio.FIRST_COMPLETED)
         if not call.answer.done():
-            call.gone = True
-            call.answer.cancel()
+            call.leave()
             raise Refused(*status_of(Cancelled("the caller is gone")))
         return call.answer.result()
     finally:
@@ -107,14 +121,3 @@ def _json_bytes(told: str | None) -> int | None:
     if not (told.isascii() and told.isdigit() and len(told) <= 10):
         raise InvalidRequest(f"{_JSON_LENGTH} must be a count of bytes, received '{told}'")
     return int(told)
-
-
-def _told(answer: bytes, style: AnswerStyle, packer: str) -> tuple[bytes, dict[str, str]]:
-    """An answer to ModelInfer as a body and headers."""
-    body = infer_answer(answer, style)
-    headers = {"Content-Type": "application/json"}
-    if body.json_bytes is not None:
-        headers = {"Content-Type": "application/octet-stream", _JSON_LENGTH: str(body.json_bytes)}
-    if packer and is_worth_packing(body.data):
-        return packed(body.data, packer), {**headers, _ENCODING: packer}
-    return body.data, headers

@@ -12,8 +12,8 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from fovea.contract.errors import FoveaError
-from fovea.serving.rest.answers import json_data
 from fovea.serving.rest.calls import Refused
+from fovea.serving.rest.values import json_data
 from fovea.serving.status import HTTP_STATUS, status_of
 
 

@@ -19,6 +19,8 @@ _BINARY_ONLY = ("FP16", "BF16")
 _FLOATS = ("FP32", "FP64")
 _NOT_FINITE = ("NaN", "Infinity", "-Infinity")
 """JSON has no such numbers: they travel as texts, as in protobuf's JSON. numpy, Python and JavaScript read them."""
+_CHUNK_VALUES = 32 * 1024
+"""Written at once: 20 ms in which no other thread runs."""
 _KINDS: dict[str, tuple[frozenset[type], str]] = {
     "BOOL": (frozenset({bool}), "true or false"),
     "BYTES": (frozenset({str}), "texts; what is no UTF-8 travels as binary data"),
@@ -80,17 +82,35 @@ def _floats(name: str, datatype: str, values: list[Any]) -> list[float]:
     return found
 
 
-def to_json(name: str, datatype: str, shape: list[int], raw: bytes) -> list[Any]:
-    """An output's raw bytes as a flat list; InvalidRequest where JSON cannot have it."""
+def to_json(name: str, datatype: str, shape: list[int], raw: bytes, most_bytes: int) -> bytes:
+    """An output's raw bytes as a flat JSON list; InvalidRequest where JSON cannot have it, or not so much of it."""
     if datatype in _BINARY_ONLY:
         raise InvalidRequest(f"output '{name}': {datatype} has no form in JSON, ask for it with binary_data")
-    if datatype == "BYTES":
-        return [_text(name, element) for element in split_bytes(name, raw, prod(shape))]
-    array: NDArray[Any] = np.frombuffer(raw, NUMPY_DTYPE[datatype])
+    values = split_bytes(name, raw, prod(shape)) if datatype == "BYTES" else np.frombuffer(raw, NUMPY_DTYPE[datatype])
+    parts, size = [], 0
+    for start in range(0, len(values), _CHUNK_VALUES):
+        part = values[start : start + _CHUNK_VALUES]
+        parts.append(json_data(_texts(name, part) if isinstance(part, list) else _numbers(part))[1:-1])
+        size += len(parts[-1])
+        if size > most_bytes:
+            raise InvalidRequest(f"output '{name}': more than {most_bytes} bytes of JSON, ask for it with binary_data")
+    return b"[" + b",".join(parts) + b"]"
+
+
+def json_data(value: Any) -> bytes:
+    """Strict JSON in UTF-8; ValueError for what is none."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+
+
+def _numbers(array: NDArray[Any]) -> list[Any]:
     values: list[Any] = array.tolist()
-    if datatype in _FLOATS and not np.isfinite(array).all():
+    if array.dtype.kind == "f" and not np.isfinite(array).all():
         return [value if isfinite(value) else _name_of(value) for value in values]
     return values
+
+
+def _texts(name: str, elements: list[bytes]) -> list[str]:
+    return [_text(name, element) for element in elements]
 
 
 def _text(name: str, element: bytes) -> str:

@@ -1,0 +1,93 @@
+"""A request that waits for its batch, and where its answer goes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable, Mapping
+from dataclasses import dataclass, field
+from math import inf
+from typing import Any, Protocol
+
+from numpy.typing import NDArray
+
+from fovea.contract.errors import Cancelled, DeadlineExceeded, FoveaError
+
+Tensors = Mapping[str, NDArray[Any]]
+
+PATIENCE_S = 10.0
+"""A request without a deadline ranks as if it had this long: urgent ones pass it, but never for longer than this."""
+
+_CLOCKS_APART_S = 0.05
+"""A caller whose deadline passes cancels by its own clock, a little before the deadline comes by this server's."""
+
+
+class Reply(Protocol):
+    """Where an answer goes. The first of `answer` and `fail` that succeeds counts; more do nothing."""
+
+    @property
+    def gone(self) -> bool:
+        """True once nobody waits for the answer any more; told late, or never, to those that did not `watch`."""
+
+    def watch(self, on_gone: Callable[[], None]) -> None:
+        """Keep `gone` up to date from now on, and call once it is so."""
+
+    def answer(self, outputs: Tensors) -> None:
+        """Send the outputs; they are views and must be copied before this returns."""
+
+    def fail(self, error: FoveaError) -> None:
+        """Send an error."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kind:
+    """Requests of one kind fit into one batch: same shapes beyond the batch axis, same session."""
+
+    shapes: Hashable
+    maps: bool = False
+    length: int | None = None
+    """The bucket that its sequences fall into: what they are padded to at most. None of a model without sequences."""
+
+
+@dataclass(slots=True, eq=False)
+class Request:
+    """A validated request that waits. Times are seconds of one monotonic clock."""
+
+    inputs: Tensors
+    rows: int
+    kind: Kind
+    reply: Reply
+    arrived_s: float
+    deadline_s: float | None = None
+    """The call's own deadline."""
+    queue_until_s: float | None = None
+    """How long it may wait in the queue."""
+    bytes: int = 0
+    """Size of its inputs."""
+    priority: int = 0
+    """Lower goes first."""
+    due_s: float = field(init=False)
+    """When waiting becomes pointless: the earlier of both times, infinity where there is neither."""
+    urgency: tuple[int, float] = field(init=False)
+    """Lower goes first: by priority, then earliest deadline, then arrival."""
+    work_s: float = 0.0
+    """What its rows cost at best, in a full batch; 0 where that is not known."""
+
+    def __post_init__(self) -> None:
+        deadline_s, until_s = self.deadline_s, self.queue_until_s
+        if deadline_s is None and until_s is None:
+            self.due_s = inf
+            self.urgency = (self.priority, self.arrived_s + PATIENCE_S)
+        else:
+            self.due_s = due_s = min(inf if deadline_s is None else deadline_s, inf if until_s is None else until_s)
+            self.urgency = (self.priority, due_s)
+
+
+def is_late(request: Request, now_s: float) -> bool:
+    """True once its deadline or its time in the queue has passed."""
+    return request.due_s <= now_s
+
+
+def why_gone(request: Request, now_s: float) -> FoveaError:
+    """The error for a caller that has left: by itself, or since its deadline passed."""
+    if request.deadline_s is not None and request.deadline_s <= now_s + _CLOCKS_APART_S:
+        return DeadlineExceeded("the deadline passed")
+    return Cancelled("the caller is gone")

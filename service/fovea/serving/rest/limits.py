@@ -1,0 +1,33 @@
+"""What an HTTP caller may take: memory, connections and time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Patience:
+    """How long a caller may keep a connection waiting, in seconds."""
+
+    head_s: float = 10.0
+    """For a request's line and headers, from the first byte; and for the first byte of a new connection."""
+    body_s: float = 60.0
+    """For a body."""
+    unread_s: float = 60.0
+    """For an answer that is not read."""
+    idle_s: float = 75.0
+    """Between requests: longer than balancers keep idle connections, so that they and not we close them."""
+    linger_s: float = 2.0
+    """For a refused caller to read why: closed at once, what it still sends would make the network drop the answer."""
+
+
+@dataclass(frozen=True)
+class RestLimits:
+    """What callers may take: memory, connections and time."""
+
+    body_bytes: int
+    all_bodies_bytes: int
+    json_bytes: int
+    """Of a request, and of each output of an answer."""
+    connections: int
+    patience: Patience = field(default_factory=Patience)

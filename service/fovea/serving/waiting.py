@@ -1,0 +1,81 @@
+"""The requests of one model that wait: a line for each kind, each in order of urgency."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from operator import attrgetter
+
+from fovea.serving.requests import Kind, Request
+
+Line = deque[Request]
+
+
+class Waiting:
+    """Kinds never stand in each other's way: who looks for a batch sees lines of one kind, the most urgent first."""
+
+    def __init__(self, requests: Iterable[Request] = ()) -> None:
+        self._lines: dict[Kind, Line] = {}
+        self._count = 0
+        self.bytes = 0
+        """Of input, in all."""
+        self.work_s = 0.0
+        """What all of it costs at best."""
+        for request in requests:
+            self.add(request)
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __bool__(self) -> bool:
+        return self._count > 0
+
+    def __iter__(self) -> Iterator[Request]:
+        return (request for line in self._lines.values() for request in line)
+
+    def add(self, request: Request) -> None:
+        """Let it stand behind all that are as urgent."""
+        line = self._lines.get(request.kind)
+        if line is None:
+            line = self._lines[request.kind] = deque()
+        if not line or line[-1].urgency <= request.urgency:
+            line.append(request)
+        else:
+            line.insert(_place(line, request), request)
+        self._count += 1
+        self.bytes += request.bytes
+        self.work_s += request.work_s
+
+    def lines(self) -> list[Line]:
+        """The line of each kind, never empty, the one with the most urgent request first."""
+        if len(self._lines) == 1:
+            return list(self._lines.values())
+        return sorted(self._lines.values(), key=lambda line: line[0].urgency)
+
+    def ahead_s(self, urgency: tuple[int, float]) -> float:
+        """What the requests cost at best that go before, or with, one of this urgency."""
+        return sum(request.work_s for request in self if request.urgency <= urgency)
+
+    def account_for(self, requests: Iterable[Request]) -> None:
+        """Forget requests that were taken off their lines."""
+        for request in requests:
+            self._count -= 1
+            self.bytes -= request.bytes
+            self.work_s -= request.work_s
+        for kind in [kind for kind, line in self._lines.items() if not line]:
+            del self._lines[kind]
+        if not self._count:
+            self.work_s = 0.0  # sums of floats drift
+
+
+def put_back(line: Line, requests: Iterable[Request]) -> None:
+    """Return requests to the front of the line that they were taken off."""
+    line.extendleft(sorted(requests, key=attrgetter("urgency"), reverse=True))
+
+
+def _place(line: Line, request: Request) -> int:
+    """Behind the last that is as urgent; from the end, since most requests belong near it."""
+    place = len(line)
+    while place and line[place - 1].urgency > request.urgency:
+        place -= 1
+    return place

@@ -1,0 +1,54 @@
+"""How much a run tries, and whether it is judged by time: only the full one is, on a machine that is quiet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Effort:
+    """Counts and seconds of all scenarios."""
+
+    fuzzed_messages: int
+    fuzzed_http: int
+    callers: int
+    idle_connections: int
+    overload_s: float
+    soak_s: float
+    restarts: int
+    judged_by_time: bool
+
+
+FULL = Effort(
+    fuzzed_messages=200_000,
+    fuzzed_http=20_000,
+    callers=10_000,
+    idle_connections=2_000,
+    overload_s=60.0,
+    soak_s=600.0,
+    restarts=10,
+    judged_by_time=True,
+)
+SHORT = Effort(
+    fuzzed_messages=6_000,
+    fuzzed_http=1_000,
+    callers=1_000,
+    idle_connections=2_000,
+    overload_s=10.0,
+    soak_s=15.0,
+    restarts=2,
+    judged_by_time=False,
+)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What a scenario is given."""
+
+    effort: Effort
+    scratch: Path
+    """A folder of its own."""
+    failures: Path
+    """Where what failed is kept, to be sent again."""
+    seed: int

@@ -1,0 +1,80 @@
+"""What a server process holds, from outside: memory, descriptors, threads, and its own gauges."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.request import urlopen
+
+from tests.servers import RunningServer, samples
+from tests.torture.report import Promise
+
+_SETTLE_S = 30.0
+_LOOK_S = 0.1
+_FEW_DESCRIPTORS = 16
+"""Scrapes and connections that are kept for a while."""
+_POOLED_THREADS = 80
+"""Pools of 32 threads fill as they are used and keep what they have."""
+
+
+@dataclass(frozen=True)
+class Census:
+    """What a process holds at one moment."""
+
+    resident_mb: float
+    descriptors: int
+    threads: int
+
+
+def census(server: RunningServer) -> Census:
+    """Of a server, now."""
+    folder = Path(f"/proc/{server.process.pid}")
+    status = dict(re.findall(r"^(VmRSS|Threads):\s+(\d+)", (folder / "status").read_text(), re.MULTILINE))
+    return Census(int(status["VmRSS"]) / 1024, len(list((folder / "fd").iterdir())), int(status["Threads"]))
+
+
+def given_back(server: RunningServer, before: Census, memory_mb: float, after_what: str) -> Promise:
+    """That a server gets back to what it held before, but for `memory_mb`; waits for it."""
+
+    def is_back() -> bool:
+        now = census(server)
+        return (
+            now.descriptors <= before.descriptors + _FEW_DESCRIPTORS
+            and now.threads <= before.threads + _POOLED_THREADS
+            and now.resident_mb <= before.resident_mb + memory_mb
+        )
+
+    kept = settles(is_back)
+    now = census(server)
+    found = (
+        f"descriptors {before.descriptors} → {now.descriptors}, threads {before.threads} → {now.threads}, "
+        f"memory {before.resident_mb:.0f} → {now.resident_mb:.0f} MB"
+    )
+    return Promise(
+        f"after {after_what}, descriptors, threads and memory (within {memory_mb:.0f} MB) are back", found, kept
+    )
+
+
+def settles(is_so: Callable[[], bool], within_s: float = _SETTLE_S) -> bool:
+    """Whether it becomes so within a time."""
+    until_s = time.monotonic() + within_s
+    while not is_so():
+        if time.monotonic() > until_s:
+            return False
+        time.sleep(_LOOK_S)
+    return True
+
+
+def gauge(server: RunningServer, name: str, **labels: str) -> float:
+    """The sum of a metric's series that bear the labels."""
+    with urlopen(server.metrics, timeout=60) as answer:
+        found = samples(answer.read().decode())
+    return sum(value for (metric, has), value in found.items() if metric == name and labels.items() <= set(has))
+
+
+def unforeseen(server: RunningServer) -> list[str]:
+    """The errors that a server logged and had not foreseen."""
+    return [line.strip()[-300:] for line in server.errors if '"traceback"' in line]
