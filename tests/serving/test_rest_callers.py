@@ -351,7 +351,7 @@ def test_a_flood_over_http_leaves_grpc_answering(repository: Path) -> None:
 
 def test_models_are_loaded_and_unloaded_by_tritons_client(repository: Path) -> None:
     with (
-        running_server(repository, "--control-mode=explicit") as server,
+        running_server(repository, "--control-mode=explicit", "--open-rpcs=model_control") as server,
         http_client.InferenceServerClient(server.http.removeprefix("http://")) as client,
     ):
         assert not client.is_model_ready("double")

@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from fovea.serving.access import Group
+
 
 class Settings(BaseSettings):
     """One frozen value, made at start; each field's description tells its trade-off."""
@@ -28,6 +30,11 @@ class Settings(BaseSettings):
     )
     load_models: Annotated[frozenset[str], NoDecode] = Field(
         frozenset(), description="With explicit: models to load at start, with commas between; * loads every one."
+    )
+    open_rpcs: Annotated[frozenset[Group], NoDecode] = Field(
+        frozenset(),
+        description="Groups of calls to open, with commas between: model_control, shared_memory, logging, trace. Each "
+        "lets callers change what others get; open them only to callers you trust.",
     )
     host: str = Field(
         "127.0.0.1",
@@ -110,7 +117,7 @@ class Settings(BaseSettings):
         1 << 24,
         ge=1,
         le=1 << 28,
-        description="Most pixels in a PNG or JPEG that a model takes; unpacked, each takes up to 12 bytes.",
+        description="Most pixels in a PNG or JPEG that a model takes; while it is decoded, each takes up to 20 bytes.",
     )
     max_http_connections: int = Field(
         512,
@@ -160,7 +167,7 @@ class Settings(BaseSettings):
         "info", description="Least important log line that is written. debug names every refused request."
     )
 
-    @field_validator("load_models", mode="before")
+    @field_validator("load_models", "open_rpcs", mode="before")
     @classmethod
     def _split_at_commas(cls, value: Any) -> Any:
         return [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value
