@@ -162,6 +162,16 @@ def test_an_answer_above_the_limits_is_refused(asked: bytes, words: bytes) -> No
         assert not server.unanswered()
 
 
+def test_an_unforeseen_error_keeps_its_text_to_itself_and_the_server_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+    with rest_server(FakeServicer(ValueError("password=1234"))) as server:
+        answer = all_of(connect(server, POST_ONCE % len(ASK) + ASK))
+        assert answer.startswith(b"HTTP/1.1 500 ")
+        assert answer.endswith(b'{"error":"internal error; the server\'s log has the details"}')
+        assert not server.unanswered()
+        assert live(server)
+    assert [record.message for record in caplog.records] == ["an unforeseen error"]
+
+
 def test_a_caller_that_leaves_before_its_body_is_there_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
     with rest_server(FakeServicer()) as server:
         connect(server, POST % 100 + b"{").close()

@@ -34,14 +34,13 @@ class Pipeline:
         self, workshop: Workshop, policy: BatchPolicy, observer: Observer, *, limit: QueueLimit | None = None
     ) -> None:
         self._policy, self._observer, self._limit = policy, observer, limit or QueueLimit()
-        self._turnstile = workshop.turnstile
         self._waiting = Waiting()
         self._row_s: dict[Kind, float] = {}
         self._bell: SimpleQueue[None] = SimpleQueue()
         self._idle = 0
         self._in_hand = 0
         self._batch_s = inf
-        """What the last batch took, its turn included; the first one may take long."""
+        """What the last batch took; the first one may take long."""
         self._free_s = 0.0
         """When the batch that was taken last should end."""
         self._lock = threading.Lock()
@@ -132,22 +131,18 @@ class Pipeline:
             self._bell.put(None)
         for thread in self._threads:
             thread.join()
-        self._turnstile.forget(self)
 
     def _work(self, worker: Worker) -> None:
         while not (self._closed and not self._waiting):
             if not self._waiting:
                 self._rest(0.0)
                 continue
-            wanted_s = time.monotonic()
-            leave = self._turnstile.enter(self)
             taken = self._take()
-            if not taken.batch:
-                leave()
             self._refuse(taken)
             if taken.batch:
-                worker.execute(taken.batch, leave)
-                self._batch_s = time.monotonic() - wanted_s
+                start_s = time.monotonic()
+                worker.execute(taken.batch)
+                self._batch_s = time.monotonic() - start_s
                 with self._lock:
                     self._in_hand -= 1
             elif taken.wait_s:

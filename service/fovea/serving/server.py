@@ -39,7 +39,6 @@ from fovea.serving.status import status_table
 from fovea.serving.telemetry import Telemetry
 from fovea.serving.tls import Tls, read_tls
 from fovea.serving.token import HEADER, Tokens, read_tokens
-from fovea.serving.turnstile import Turnstile
 from fovea.serving.version_loader import VersionLoader
 from fovea.wire import SERVICE
 
@@ -64,8 +63,7 @@ class Server:
         self._telemetry = Telemetry()
         self._sampler = AttentionSampler(settings.attention_sample_s)
         limit = QueueLimit(settings.max_queue, settings.max_queue_mb * _MB)
-        turnstile = Turnstile(settings.models_at_once or _models_at_once(settings.threads, self.device))
-        defaults = BatchDefaults(settings.queue_delay_ms / 1e3, limit, turnstile)
+        defaults = BatchDefaults(settings.queue_delay_ms / 1e3, limit)
         self.models = Models()
         loader = VersionLoader(load_settings(settings, self.device), defaults, self._telemetry, self._sampler)
         self._control = ModelControl(_control_settings(settings), self.models, loader, self._tell)
@@ -217,12 +215,6 @@ def _listening(what: str, port: int, listen: Callable[[int], T]) -> T:
         return listen(port)
     except OSError as error:
         raise Misconfigured(f"cannot listen on port {port} for {what}: {error.strerror}") from error
-
-
-def _models_at_once(threads: int, device: Device) -> int:
-    """So many that the threads of their runs find a core each; a GPU runs one after the other anyhow."""
-    cores = len(os.sched_getaffinity(0))
-    return max(1, cores // (threads or cores)) if device.kind == "cpu" else 1
 
 
 def load_settings(settings: Settings, device: Device) -> LoadSettings:

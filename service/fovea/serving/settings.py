@@ -70,12 +70,6 @@ class Settings(BaseSettings):
         ge=0,
         description="Threads one run may use; 0 = one per core. More quickens one run at its neighbours' cost.",
     )
-    models_at_once: int = Field(
-        0,
-        ge=0,
-        description="Models that may run at the same time; 0 = as many as cores divided by `threads`, one on a GPU. "
-        "The others take turns, so that a flood on one holds the others up by a batch or two.",
-    )
     gpu_memory_limit_mb: int = Field(
         0,
         ge=0,
