@@ -38,11 +38,28 @@ class Settings(BaseSettings):
     )
     host: str = Field(
         "127.0.0.1",
-        description="Address to listen on. 0.0.0.0 opens the server to the network: it has no password yet.",
+        description="Address to listen on. 0.0.0.0 opens the server to the network, to everyone unless a token_file or "
+        "a tls_client_ca says whom to let in.",
     )
     grpc_port: int = Field(8001, ge=0, le=65535, description="Port of the gRPC service; 0 picks a free one.")
     http_port: int = Field(8000, ge=0, le=65535, description="Port of the same service over HTTP; 0 picks a free one.")
     metrics_port: int = Field(8002, ge=0, le=65535, description="Port of /metrics for Prometheus; 0 picks a free one.")
+    tls_cert: Path | None = Field(
+        None,
+        description="Certificate (PEM, with its chain), read at start: gRPC, HTTP and /metrics then speak only TLS. "
+        "Each new connection costs about a millisecond.",
+    )
+    tls_key: Path | None = Field(None, description="Key (PEM, without a password) of tls_cert.")
+    tls_client_ca: Path | None = Field(
+        None,
+        description="Mutual TLS: callers of all three ports, probes and Prometheus too, show a certificate that this "
+        "authority (PEM) has signed.",
+    )
+    token_file: Path | None = Field(
+        None,
+        description="File of tokens, one a line: callers bring one as authorization: Bearer <token>. Health checks and "
+        "/metrics need none. Without TLS whoever listens on the network reads it.",
+    )
     device: str = Field(
         "auto",
         pattern=r"^(auto|cpu|cuda(:\d+)?)$",
