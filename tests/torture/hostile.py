@@ -82,4 +82,6 @@ def _states(server: RunningServer) -> dict[str, tuple[str, str]]:
 
 def _not_refused(states: dict[str, tuple[str, str]]) -> list[str]:
     found = {name: states[name] for name in HOSTILE}
-    return [f"{name}: {state} {reason}" for name, (state, reason) in found.items() if state != "UNAVAILABLE" or not reason]
+    return [
+        f"{name}: {state} {reason}" for name, (state, reason) in found.items() if state != "UNAVAILABLE" or not reason
+    ]

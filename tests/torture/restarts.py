@@ -36,7 +36,11 @@ def restarts(run: Run) -> tuple[Mapping[str, float | str], list[Promise]]:
             left_behind += _killed_at_work(server)
     changed = _contents(repository) != before
     return {"SIGKILLs": run.effort.restarts, "slowest start on the same ports, s": max(starts_s)}, [
-        Promise("after SIGKILL it starts on the same ports and answers right", "; ".join(complaints) or "always", not complaints),
+        Promise(
+            "after SIGKILL it starts on the same ports and answers right",
+            "; ".join(complaints) or "always",
+            not complaints,
+        ),
         Promise("after SIGKILL the repository is as it was", "changed" if changed else "unchanged", not changed),
         Promise("after SIGKILL no process of the server lives on", "; ".join(left_behind) or "none", not left_behind),
     ]

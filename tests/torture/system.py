@@ -122,7 +122,10 @@ def _crashing_kernels(run: Run) -> list[Promise]:
     with running_server(repository, f"--kernel-library={library}") as server:
         served = _KERNELS_MODEL in server.ready_line and "the process that tried them ended" in server.ready_line
         says = "a kernel library that crashes on load costs its kernels only, and the ready line tells"
-        return [answers_right(server, "a kernel library that crashes"), Promise(says, server.ready_line.strip(), served)]
+        return [
+            answers_right(server, "a kernel library that crashes"),
+            Promise(says, server.ready_line.strip(), served),
+        ]
 
 
 def _repository(run: Run, name: str) -> Path:
