@@ -95,16 +95,19 @@ class FakeObserver:
 
 
 class FakeServicer:
-    """Keeps the calls that it gets; answers what is asked of the server itself."""
+    """Keeps the calls that it gets, or raises an error; answers what is asked of the server itself."""
 
     control_rpcs = ("ServerLive",)
 
-    def __init__(self) -> None:
+    def __init__(self, error: Exception | None = None) -> None:
         self.calls: list[Any] = []
         self.left = threading.Event()
+        self._error = error
 
     def infer(self, call: Any, data: bytes) -> None:
         assert data
+        if self._error is not None:
+            raise self._error
         call.watch(self.left.set)
         self.calls.append(call)
 

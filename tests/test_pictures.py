@@ -34,6 +34,12 @@ def test_what_cannot_be_seen_counts_as_the_mean() -> None:
     np.testing.assert_allclose(row, np.zeros((1, 1, 2, 3)), atol=4 / 255)
 
 
+def test_sixteen_bits_are_rounded_to_the_nearest_of_eight() -> None:
+    values = np.arange(65536, dtype=np.uint16).reshape(256, 256)
+    eight = np.asarray(open_picture(encoded(Image.fromarray(values))))
+    np.testing.assert_array_equal(eight, np.rint(values / 257))
+
+
 def encoded(picture: Image.Image, kind: str = "PNG", **options: object) -> io.BytesIO:
     data = io.BytesIO()
     picture.save(data, kind, **options)

@@ -69,10 +69,13 @@ def flattened(picture: Image.Image, facts: Preprocessing) -> Image.Image:
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    if image.mode.startswith(("I", "F")):  # 16-bit and float pictures: Pillow would clip, not scale
-        values = np.asarray(image, np.float64)
-        top = 65535.0 if image.mode.startswith("I;16") else max(values.max(), 1e-12)
-        return Image.fromarray((values.clip(0, top) * (255 / top)).round().astype(np.uint8), "L")
+    """L, RGB or RGBA. Of 16-bit and float pictures Pillow would clip the values, not scale them."""
+    if image.mode.startswith("I;16"):
+        values = np.asarray(image).astype(np.uint32)
+        return Image.fromarray(((values + 128) // 257).astype(np.uint8), "L")
+    if image.mode in ("I", "F"):
+        numbers = np.asarray(image, np.float64).clip(0)
+        return Image.fromarray((numbers * (255 / max(numbers.max(), 1e-12))).round().astype(np.uint8), "L")
     if image.has_transparency_data:
         return image.convert("RGBA")
     return image.convert("L" if image.mode in ("1", "L") else "RGB")

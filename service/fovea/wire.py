@@ -27,7 +27,7 @@ def _load_pool() -> descriptor_pool.DescriptorPool:
 
 POOL = _load_pool()
 METHODS: tuple[str, ...] = tuple(POOL.FindServiceByName(SERVICE).methods_by_name)
-"""Names of the service's RPCs, all unary."""
+"""Names of the service's RPCs. All are unary but ModelStreamInfer."""
 
 
 @cache

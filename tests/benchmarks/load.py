@@ -68,6 +68,7 @@ class Sample:
 
     requests_per_s: float
     p50_us: float
+    p99_us: float
 
 
 def request_body(model: str, inputs: dict[str, NDArray[Any]]) -> bytes:
@@ -98,7 +99,7 @@ def send(port: int, traffic: Traffic) -> Sample:
         raise BenchmarkImpossible(f"h2load: not every request was answered\n{report}")
     rate = re.search(r"finished in .*?, ([0-9.]+) req/s", report)
     assert rate, report
-    return Sample(float(rate[1]), float(np.median(latencies)))
+    return Sample(float(rate[1]), *(float(np.percentile(latencies, share)) for share in (50, 99)))
 
 
 def send_mixed(port: int, traffic: MixedTraffic) -> Sample:
@@ -127,4 +128,5 @@ def _command(port: int, traffic: Traffic, body: Path, log: Path) -> list[str]:
 def median(samples: list[Sample]) -> Sample:
     """Each figure's own median."""
     rate = statistics.median(sample.requests_per_s for sample in samples)
-    return Sample(rate, statistics.median(sample.p50_us for sample in samples))
+    p50_us, p99_us = (statistics.median(side) for side in zip(*((s.p50_us, s.p99_us) for s in samples), strict=True))
+    return Sample(rate, p50_us, p99_us)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 from tests.benchmarks import mixed, models
+from tests.benchmarks.fairness import flood_on_neighbours
 from tests.benchmarks.load import IN_FLIGHT, Sample, Traffic, median, request_body, send
 from tests.benchmarks.processes import Server, echo_server, fovea_server, plain_loop
 from tests.benchmarks.report import Finding, Served
@@ -132,5 +133,8 @@ def every_finding(bench: Bench, wide: Path, scratch: Path) -> Iterator[Callable[
     yield lambda: [bench.maps_not_asked_for()]
     yield lambda: list(mixed.mixed_lengths(scratch / "encoders", bench.effort))
     yield lambda: [mixed.large_rows(scratch / "large", bench.effort)]
+    yield lambda: [
+        flood_on_neighbours(bench.exported / "fashion-cbam", wide / "wide-cbam", scratch / "fairness", bench.effort)
+    ]
     yield lambda: [bench.start_to_ready()]
     yield lambda: [bench.memory_growth()]

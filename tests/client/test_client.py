@@ -105,7 +105,7 @@ def test_the_server_tells_of_itself(client: Any) -> None:
 
 
 def test_models_are_loaded_and_unloaded(connect: Any, quick: Path) -> None:
-    flags = ("--control-mode=explicit",)
+    flags = ("--control-mode=explicit", "--open-rpcs=model_control")
     with running_server(quick, *flags) as server, connect(server.grpc, retry=ONCE) as client:
         with pytest.raises(Unavailable):
             client.infer("double", {"x": ROW})

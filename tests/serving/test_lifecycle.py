@@ -109,7 +109,7 @@ def test_a_second_sigterm_ends_it_at_once(repository: Path) -> None:
 
 @pytest.mark.parametrize("lane", ["fast-lane", "no-fast-lane"])
 def test_a_model_that_is_loading_does_not_hold_up_the_end(tmp_path: Path, lane: str) -> None:
-    flags = (f"--{lane}", "--control-mode=explicit", "--max-batch-rows=256")
+    flags = (f"--{lane}", "--control-mode=explicit", "--open-rpcs=model_control", "--max-batch-rows=256")
     with (
         running_server(slow_model(tmp_path), *flags) as server,
         grpc.insecure_channel(server.grpc) as channel,

@@ -20,7 +20,8 @@ from fovea import wire
 from raw_client import RawClient
 from servers import RunningServer, infer_request, running_server, slow_model, wait_until
 
-EXPLICIT = "--control-mode=explicit"
+OPEN = "--open-rpcs=model_control"
+EXPLICIT = ("--control-mode=explicit", OPEN)
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +36,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module", params=["fast-lane", "no-fast-lane"])
 def server(request: pytest.FixtureRequest, models: Path) -> Iterator[RunningServer]:
-    with running_server(models, EXPLICIT, f"--{request.param}", "--load-models=five") as server:
+    with running_server(models, *EXPLICIT, f"--{request.param}", "--load-models=five") as server:
         yield server
         server.terminate()
 
@@ -156,7 +157,7 @@ def test_sent_files_are_gone_when_their_model_or_the_server_is(
     temporary.mkdir()
     monkeypatch.setenv("TMPDIR", str(temporary))
     model = (models / "five" / "1" / "model.onnx").read_bytes()
-    with running_server(models, EXPLICIT) as server, triton.InferenceServerClient(server.grpc) as client:
+    with running_server(models, *EXPLICIT) as server, triton.InferenceServerClient(server.grpc) as client:
         for name in ("first", "second"):
             client.load_model(name, files={"file:1/model.onnx": model})
         with pytest.raises(InferenceServerException, match="load failed"):
@@ -217,7 +218,10 @@ def test_a_model_that_is_not_there_cannot_be_unloaded(client: RawClient) -> None
 
 @pytest.mark.parametrize("mode", ["none", "poll"])
 def test_other_control_modes_refuse_to_load_and_unload(models: Path, mode: str) -> None:
-    with running_server(models, f"--control-mode={mode}") as server, grpc.insecure_channel(server.grpc) as channel:
+    with (
+        running_server(models, f"--control-mode={mode}", OPEN) as server,
+        grpc.insecure_channel(server.grpc) as channel,
+    ):
         for rpc in ("RepositoryModelLoad", "RepositoryModelUnload"):
             with pytest.raises(grpc.RpcError, match="explicit model load / unload is not allowed") as caught:
                 RawClient(channel)(rpc, model_name=MODEL)
@@ -226,7 +230,7 @@ def test_other_control_modes_refuse_to_load_and_unload(models: Path, mode: str) 
 
 def test_unloading_answers_what_was_admitted_and_refuses_the_rest(tmp_path: Path) -> None:
     x = np.ones((1, 256), np.float32)
-    flags = (EXPLICIT, "--load-models=*", "--max-batch-rows=1")
+    flags = (*EXPLICIT, "--load-models=*", "--max-batch-rows=1")
     with (
         running_server(slow_model(tmp_path), *flags) as server,
         triton.InferenceServerClient(server.grpc) as client,
@@ -250,7 +254,7 @@ def test_unloading_answers_what_was_admitted_and_refuses_the_rest(tmp_path: Path
 @pytest.mark.parametrize("lane", ["fast-lane", "no-fast-lane"])
 def test_any_number_of_loads_hold_up_neither_inference_nor_other_calls(tmp_path: Path, lane: str) -> None:
     write_version(slow_model(tmp_path), 10)
-    flags = (EXPLICIT, f"--load-models={MODEL}", "--handler-threads=4", f"--{lane}")
+    flags = (*EXPLICIT, f"--load-models={MODEL}", "--handler-threads=4", f"--{lane}")
     with (
         running_server(tmp_path, *flags) as server,
         triton.InferenceServerClient(server.grpc) as client,

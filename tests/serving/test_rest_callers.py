@@ -25,6 +25,7 @@ from fovea import wire
 from fovea.contract.errors import InvalidRequest
 from fovea.serving.rest.limits import Patience, RestLimits
 from fovea.serving.rest.server import RestServer, RestSettings
+from fovea.serving.tls import Tls
 from rest_calls import rest
 from servers import RunningServer, infer_request, running_server, samples, save_model, slow_model, tensor, wait_until
 
@@ -161,6 +162,16 @@ def test_an_answer_above_the_limits_is_refused(asked: bytes, words: bytes) -> No
         assert not server.unanswered()
 
 
+def test_an_unforeseen_error_keeps_its_text_to_itself_and_the_server_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+    with rest_server(FakeServicer(ValueError("password=1234"))) as server:
+        answer = all_of(connect(server, POST_ONCE % len(ASK) + ASK))
+        assert answer.startswith(b"HTTP/1.1 500 ")
+        assert answer.endswith(b'{"error":"internal error; the server\'s log has the details"}')
+        assert not server.unanswered()
+        assert live(server)
+    assert [record.message for record in caplog.records] == ["an unforeseen error"]
+
+
 def test_a_caller_that_leaves_before_its_body_is_there_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
     with rest_server(FakeServicer()) as server:
         connect(server, POST % 100 + b"{").close()
@@ -242,7 +253,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def test_with_a_certificate_it_speaks_tls(certificate: tuple[Path, Path]) -> None:
     cert, key = certificate
     context = ssl.create_default_context(cafile=str(cert))
-    with rest_server(FakeServicer(), tls_cert=cert, tls_key=key) as server:
+    with rest_server(FakeServicer(), tls=Tls(cert, key, None)) as server:
         url = f"https://localhost:{server.port}/v2/health/live"
         with urlopen(url, timeout=LONG_S, context=context) as answer:
             assert json.load(answer) == {"live": True}
@@ -350,7 +361,7 @@ def test_a_flood_over_http_leaves_grpc_answering(repository: Path) -> None:
 
 def test_models_are_loaded_and_unloaded_by_tritons_client(repository: Path) -> None:
     with (
-        running_server(repository, "--control-mode=explicit") as server,
+        running_server(repository, "--control-mode=explicit", "--open-rpcs=model_control") as server,
         http_client.InferenceServerClient(server.http.removeprefix("http://")) as client,
     ):
         assert not client.is_model_ready("double")

@@ -49,7 +49,7 @@ def held(server: RunningServer) -> dict[str, int]:
 
 
 def test_200_loads_and_unloads_leave_memory_threads_descriptors_and_series_where_they_were(tmp_path: Path) -> None:
-    flags = ("--control-mode=explicit", "--attention-sample-s=0", "--max-batch-rows=2")
+    flags = ("--control-mode=explicit", "--open-rpcs=model_control", "--attention-sample-s=0", "--max-batch-rows=2")
     with (
         running_server(heavy_model(tmp_path), *flags) as server,
         triton.InferenceServerClient(server.grpc) as client,

@@ -22,7 +22,10 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_g
 from fovea import wire
 from fovea.contract.errors import Misconfigured
 from fovea.serving import fast_lane, pooled_lane
+from fovea.serving.gate import Gate
 from fovea.serving.servicer import Servicer
+from fovea.serving.tls import Tls
+from fovea.serving.token import Tokens
 
 _HEALTH_SERVICE = "grpc.health.v1.Health"
 _INFER = "ModelInfer"
@@ -57,6 +60,8 @@ class GrpcSettings:
     max_message_bytes: int
     handler_threads: int
     fast_lane: bool
+    tls: Tls | None = None
+    tokens: Tokens | None = None
 
 
 class OpenCall(Protocol):
@@ -81,7 +86,9 @@ class GrpcServer:
         """Loads and unloads come one after another: those that wait their turn hold no thread."""
         self._changes: set[Any] = set()
         """The calls that ask for them."""
-        self._server = grpc.server(pool, options=_options(settings.max_message_bytes))
+        self._gate = None if settings.tokens is None else Gate(settings.tokens)
+        gates = [self._gate] if self._gate else []
+        self._server = grpc.server(pool, interceptors=gates, options=_options(settings.max_message_bytes))
         self.health = health.HealthServicer(experimental_non_blocking=True)
         self._lane: fast_lane.Lane | pooled_lane.PooledLane = self._register(settings.handler_threads)
         self.port = self._listen(settings)
@@ -123,16 +130,20 @@ class GrpcServer:
 
     def _listen(self, settings: GrpcSettings) -> int:
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        address = f"{host}:{settings.port}"
         try:
-            return int(self._server.add_insecure_port(f"{host}:{settings.port}"))
+            if settings.tls is not None:
+                return int(self._server.add_secure_port(address, _credentials(settings.tls)))
+            return int(self._server.add_insecure_port(address))
         except RuntimeError as error:
-            raise Misconfigured(f"cannot listen on {host}:{settings.port} for gRPC: is the port taken?") from error
+            raise Misconfigured(f"cannot listen on {address} for gRPC: is the port taken?") from error
 
     def start(self) -> None:
         """Answer calls."""
         if self.slow_reason is None:
             control = {wire.path(rpc): self._in_pool(rpc, accept) for rpc, accept in self._control().items()}
-            self._lane = fast_lane.start(self._server, {**control, wire.path(_INFER): self._servicer.infer})
+            accepts = {**control, wire.path(_INFER): self._servicer.infer}
+            self._lane = fast_lane.start(self._server, accepts, self._gate.refusal if self._gate else None)
         else:
             self._server.start()
 
@@ -164,6 +175,11 @@ class GrpcServer:
     def stop(self, grace_s: float) -> None:
         """Refuse new calls, give those in flight `grace_s`, and return when all have ended."""
         self._server.stop(grace_s).wait(grace_s + _LAST_WORD_S)
+
+
+def _credentials(tls: Tls) -> grpc.ServerCredentials:
+    client_ca = None if tls.client_ca is None else tls.client_ca.read_bytes()
+    return grpc.ssl_server_credentials([(tls.key.read_bytes(), tls.cert.read_bytes())], client_ca, bool(client_ca))
 
 
 def _options(max_message_bytes: int) -> list[tuple[str, int]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from fovea.runtime.loaded_version import LoadedVersion
 from fovea.runtime.repository import ModelFolder, ServingChoices
@@ -15,7 +15,6 @@ from fovea.serving.pipeline import Pipeline, QueueLimit
 from fovea.serving.requests import Kind, Request
 from fovea.serving.statistics import Statistics
 from fovea.serving.telemetry import ModelLabels, Recorder, Telemetry
-from fovea.serving.turnstile import Turnstile
 from fovea.serving.worker import BatchRecord, Outcome, Workshop
 
 
@@ -25,8 +24,6 @@ class BatchDefaults:
 
     delay_s: float
     queue: QueueLimit
-    turnstile: Turnstile = field(default_factory=lambda: Turnstile(1))
-    """Shared by all models of the device."""
 
 
 class ServedVersion:
@@ -53,7 +50,7 @@ class ServedVersion:
         self._sessions = [loaded.session, *(loaded.open_instance() for _ in range(choices.instances - 1))]
         self.recorder: Recorder = telemetry.recorder(_labels(loaded), lambda: self.pipeline.waiting)
         self.recorder.batch_cost(loaded.cost.points())
-        workshop = Workshop(self._sessions.pop, loaded.open_maps, choices.instances, defaults.turnstile)
+        workshop = Workshop(self._sessions.pop, loaded.open_maps, choices.instances)
         self.pipeline = Pipeline(workshop, self.policy, self, limit=self.limit)
 
     @property

@@ -25,6 +25,7 @@ from fovea.serving.attention_sampler import AttentionSampler
 from fovea.serving.grpc_server import GrpcServer, GrpcSettings
 from fovea.serving.kernel_words import kernel_words
 from fovea.serving.logs import set_up_logs
+from fovea.serving.metrics_server import MetricsServer
 from fovea.serving.model_control import ControlSettings, ModelControl
 from fovea.serving.models import Models
 from fovea.serving.picture_queue import PictureQueue
@@ -36,7 +37,8 @@ from fovea.serving.servicer import Servicer
 from fovea.serving.settings import Settings
 from fovea.serving.status import status_table
 from fovea.serving.telemetry import Telemetry
-from fovea.serving.turnstile import Turnstile
+from fovea.serving.tls import Tls, read_tls
+from fovea.serving.token import HEADER, Tokens, read_tokens
 from fovea.serving.version_loader import VersionLoader
 from fovea.wire import SERVICE
 
@@ -55,29 +57,35 @@ class Server:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._tls = read_tls(settings.tls_cert, settings.tls_key, settings.tls_client_ca)
+        self._tokens = read_tokens(settings.token_file)
         self.device = resolve_device(settings.device)
         self._telemetry = Telemetry()
         self._sampler = AttentionSampler(settings.attention_sample_s)
         limit = QueueLimit(settings.max_queue, settings.max_queue_mb * _MB)
-        turnstile = Turnstile(settings.models_at_once or _models_at_once(settings.threads, self.device))
-        defaults = BatchDefaults(settings.queue_delay_ms / 1e3, limit, turnstile)
+        defaults = BatchDefaults(settings.queue_delay_ms / 1e3, limit)
         self.models = Models()
         loader = VersionLoader(load_settings(settings, self.device), defaults, self._telemetry, self._sampler)
         self._control = ModelControl(_control_settings(settings), self.models, loader, self._tell)
         pictures = PictureQueue(defaults.queue, settings.max_pixels)
         table = status_table(settings.status_codes)
-        self._servicer = Servicer(self.models, self._control, pictures, self._telemetry, table)
-        self.grpc = GrpcServer(_grpc_settings(settings), self._servicer)
-        self.metrics = _listening(
-            "metrics", settings.metrics_port, lambda port: self._telemetry.serve(settings.host, port)
-        )
+        parts = (self.models, self._control, pictures, self._telemetry, table)
+        self._servicer = Servicer(*parts, settings.open_rpcs)
+        self.grpc = GrpcServer(_grpc_settings(settings, self._tls, self._tokens), self._servicer)
+        self.metrics = _listening("metrics", settings.metrics_port, self._metrics)
         self.rest = _listening("HTTP", settings.http_port, self._rest)
         self.grpc.start()
 
+    def _metrics(self, port: int) -> MetricsServer:
+        return MetricsServer(self._settings.host, port, self._telemetry.registry, self._tls)
+
     def _rest(self, port: int) -> RestServer:
-        return RestServer(
-            _rest_settings(self._settings, port), self._servicer, _everyone, self._telemetry.stray_request
-        )
+        settings = _rest_settings(self._settings, port, self._tls)
+        return RestServer(settings, self._servicer, self._admit, self._telemetry.stray_request)
+
+    def _admit(self, rpc: str, headers: Mapping[str, str]) -> None:
+        if self._tokens is not None:
+            self._tokens.check(rpc, headers.get(HEADER))
 
     def load(self) -> None:
         """Load the models to start with; Misconfigured where the repository cannot be read."""
@@ -209,12 +217,6 @@ def _listening(what: str, port: int, listen: Callable[[int], T]) -> T:
         raise Misconfigured(f"cannot listen on port {port} for {what}: {error.strerror}") from error
 
 
-def _models_at_once(threads: int, device: Device) -> int:
-    """So many that the threads of their runs find a core each; a GPU runs one after the other anyhow."""
-    cores = len(os.sched_getaffinity(0))
-    return max(1, cores // (threads or cores)) if device.kind == "cpu" else 1
-
-
 def load_settings(settings: Settings, device: Device) -> LoadSettings:
     """How versions are loaded, where a model.toml says nothing else."""
     offer = kernels_on_offer(settings.kernels, settings.kernel_library)
@@ -232,28 +234,26 @@ def load_settings(settings: Settings, device: Device) -> LoadSettings:
     )
 
 
-def _grpc_settings(settings: Settings) -> GrpcSettings:
+def _grpc_settings(settings: Settings, tls: Tls | None, tokens: Tokens | None) -> GrpcSettings:
     return GrpcSettings(
         settings.host,
         settings.grpc_port,
         settings.max_message_mb * _MB,
         settings.handler_threads,
         settings.fast_lane,
+        tls,
+        tokens,
     )
 
 
-def _rest_settings(settings: Settings, port: int) -> RestSettings:
+def _rest_settings(settings: Settings, port: int, tls: Tls | None) -> RestSettings:
     limits = RestLimits(
         body_bytes=settings.max_message_mb * _MB,
         all_bodies_bytes=settings.max_queue_mb * _MB,
         json_bytes=settings.max_json_mb * _MB,
         connections=settings.max_http_connections,
     )
-    return RestSettings(settings.host, port, limits)
-
-
-def _everyone(_rpc: str, _headers: Mapping[str, str]) -> None:
-    """Who may call: everyone."""
+    return RestSettings(settings.host, port, limits, tls)
 
 
 def _control_settings(settings: Settings) -> ControlSettings:

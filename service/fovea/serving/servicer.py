@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 from typing import Any, Protocol
 
@@ -13,6 +13,7 @@ import grpc
 from fovea.contract.errors import Draining, FoveaError, InvalidRequest, NotFound, NotReady, Unsupported, VersionEnded
 from fovea.contract.model_card import ModelCard
 from fovea.serving import metadata
+from fovea.serving.access import require_open
 from fovea.serving.codec import Decoded, parse
 from fovea.serving.model_control import ModelControl
 from fovea.serving.model_order import load_order, name_to_unload
@@ -85,9 +86,10 @@ class Servicer:
         pictures: PictureQueue,
         telemetry: Telemetry,
         table: StatusTable,
+        open_rpcs: Collection[str] = (),
     ) -> None:
         self._models, self._model_control, self._pictures = models, control, pictures
-        self._telemetry, self._table = telemetry, table
+        self._telemetry, self._table, self._open_rpcs = telemetry, table, open_rpcs
         self._control = self._control_answers()
         self.ready = False
         """Set by the server: models are loaded and no shutdown has begun."""
@@ -152,6 +154,7 @@ class Servicer:
     def control(self, rpc: str, call: Call, data: bytes) -> None:
         """Any RPC but ModelInfer: answer it or refuse it; never raises."""
         try:
+            require_open(rpc, self._open_rpcs)
             answer = self._control[rpc](parse(f"{rpc}Request", data))
             call.finish(answer.SerializeToString())
         except Exception as error:

@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from fovea.serving.access import Group
+
 
 class Settings(BaseSettings):
     """One frozen value, made at start; each field's description tells its trade-off."""
@@ -29,13 +31,35 @@ class Settings(BaseSettings):
     load_models: Annotated[frozenset[str], NoDecode] = Field(
         frozenset(), description="With explicit: models to load at start, with commas between; * loads every one."
     )
+    open_rpcs: Annotated[frozenset[Group], NoDecode] = Field(
+        frozenset(),
+        description="Groups of calls to open, with commas between: model_control, shared_memory, logging, trace. Each "
+        "lets callers change what others get; open them only to callers you trust.",
+    )
     host: str = Field(
         "127.0.0.1",
-        description="Address to listen on. 0.0.0.0 opens the server to the network: it has no password yet.",
+        description="Address to listen on. 0.0.0.0 opens the server to the network, to everyone unless a token_file or "
+        "a tls_client_ca says whom to let in.",
     )
     grpc_port: int = Field(8001, ge=0, le=65535, description="Port of the gRPC service; 0 picks a free one.")
     http_port: int = Field(8000, ge=0, le=65535, description="Port of the same service over HTTP; 0 picks a free one.")
     metrics_port: int = Field(8002, ge=0, le=65535, description="Port of /metrics for Prometheus; 0 picks a free one.")
+    tls_cert: Path | None = Field(
+        None,
+        description="Certificate (PEM, with its chain), read at start: gRPC, HTTP and /metrics then speak only TLS. "
+        "Each new connection costs about a millisecond.",
+    )
+    tls_key: Path | None = Field(None, description="Key (PEM, without a password) of tls_cert.")
+    tls_client_ca: Path | None = Field(
+        None,
+        description="Mutual TLS: callers of all three ports, probes and Prometheus too, show a certificate that this "
+        "authority (PEM) has signed.",
+    )
+    token_file: Path | None = Field(
+        None,
+        description="File of tokens, one a line: callers bring one as authorization: Bearer <token>. Health checks and "
+        "/metrics need none. Without TLS whoever listens on the network reads it.",
+    )
     device: str = Field(
         "auto",
         pattern=r"^(auto|cpu|cuda(:\d+)?)$",
@@ -45,12 +69,6 @@ class Settings(BaseSettings):
         0,
         ge=0,
         description="Threads one run may use; 0 = one per core. More quickens one run at its neighbours' cost.",
-    )
-    models_at_once: int = Field(
-        0,
-        ge=0,
-        description="Models that may run at the same time; 0 = as many as cores divided by `threads`, one on a GPU. "
-        "The others take turns, so that a flood on one holds the others up by a batch or two.",
     )
     gpu_memory_limit_mb: int = Field(
         0,
@@ -93,7 +111,7 @@ class Settings(BaseSettings):
         1 << 24,
         ge=1,
         le=1 << 28,
-        description="Most pixels in a PNG or JPEG that a model takes; unpacked, each takes up to 12 bytes.",
+        description="Most pixels in a PNG or JPEG that a model takes; while it is decoded, each takes up to 20 bytes.",
     )
     max_http_connections: int = Field(
         512,
@@ -143,7 +161,7 @@ class Settings(BaseSettings):
         "info", description="Least important log line that is written. debug names every refused request."
     )
 
-    @field_validator("load_models", mode="before")
+    @field_validator("load_models", "open_rpcs", mode="before")
     @classmethod
     def _split_at_commas(cls, value: Any) -> Any:
         return [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value

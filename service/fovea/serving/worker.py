@@ -6,7 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Literal, Protocol, get_args
 
@@ -26,7 +26,6 @@ from fovea.contract.errors import (
     VersionEnded,
 )
 from fovea.serving.requests import Kind, Request, Tensors, why_gone
-from fovea.serving.turnstile import Turnstile
 
 log = logging.getLogger(__name__)
 
@@ -108,8 +107,6 @@ class Workshop:
     open_maps: Callable[[], Session]
     instances: int = 1
     """Workers, each with sessions of its own."""
-    turnstile: Turnstile = field(default_factory=lambda: Turnstile(1))
-    """Of the device that they run on."""
 
 
 @dataclass(slots=True, eq=False)
@@ -135,19 +132,17 @@ class Worker:
         self._in_progress: _Run | None = None
         self._lock = threading.Lock()
 
-    def execute(self, batch: list[Request], ran: Callable[[], None] = lambda: None) -> None:
-        """Answer every request of a batch, then tell the observer. `ran` is called once the device is free again."""
+    def execute(self, batch: list[Request]) -> None:
+        """Answer every request of a batch, then tell the observer."""
         session = self._session(batch[0].kind.maps)
         if isinstance(session, FoveaError):
-            ran()
             for request in batch:
                 self._fail(request, session)
             return
         run = _Run(batch, session)
         try:
-            self._run(run, ran)
+            self._run(run)
         except Exception as error:
-            ran()
             tell(self._observer.batch_failed)
             self._left_behind(batch) if run.terminated else self._retry(batch, error)
 
@@ -175,7 +170,7 @@ class Worker:
             log.exception("a session could not be opened")
             return NotReady("the session could not be opened")
 
-    def _run(self, run: _Run, ran: Callable[[], None]) -> None:
+    def _run(self, run: _Run) -> None:
         session, batch = run.session, run.batch
         start_s = time.monotonic()
         session.gather([request.inputs for request in batch])
@@ -187,7 +182,6 @@ class Worker:
         finally:
             with self._lock:  # after this nobody terminates the session's next run for this one's sake
                 self._in_progress = None
-        ran()
         ran_s = time.monotonic()
         rows = [request.rows for request in batch]
         outputs = session.split(rows)

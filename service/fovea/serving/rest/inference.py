@@ -41,19 +41,24 @@ class Inference:
     async def answer(self, request: Request) -> Response:
         """The response; raises what it refuses."""
         call = RestCall()
+        try:
+            style = await self._begin(call, request)
+            answer = await _answer_or_end(call, request)
+            packer = packing(request.headers.get("accept-encoding", ""))
+            body, headers = await self._bulk.do(len(answer), self._told, answer, style, packer)
+        except BaseException:
+            self._end(call)
+            raise
+        return WatchedResponse(body, headers, partial(self._end, call))
+
+    async def _begin(self, call: RestCall, request: Request) -> AnswerStyle:
+        """Hand the request to the servicer; how its answer is to be sent."""
         async with self._bodies.body(request) as body:
             size = BULK_BYTES + 1 if _ENCODING in request.headers else len(body)
             data, style = await self._bulk.do(size, self._parsed, request, body)
             self.open_calls.add(call)
             self._servicer.infer(call, data)
-        try:
-            answer = await _answer_or_end(call, request)
-            packer = packing(request.headers.get("accept-encoding", ""))
-            body_out, headers = await self._bulk.do(len(answer), self._told, answer, style, packer)
-        except BaseException:
-            self._end(call)
-            raise
-        return WatchedResponse(body_out, headers, partial(self._end, call))
+        return style
 
     def _end(self, call: RestCall) -> None:
         call.over = True

@@ -35,6 +35,7 @@ class WatchedResponse(Response):
 
 
 def json_response(value: Any, status: int, headers: Mapping[str, str] | None = None) -> Response:
+    """A response of JSON."""
     return Response(json_data(value), status, headers, "application/json")
 
 
@@ -54,10 +55,8 @@ def _gone(_request: Request, _error: Exception) -> Response:
 
 def _not_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    unknown = error.status_code == 404
-    return json_response(
-        {"error": f"no such path: {request.url.path}" if unknown else error.detail}, error.status_code, error.headers
-    )
+    text = f"no such path: {request.url.path}" if error.status_code == 404 else error.detail
+    return json_response({"error": text}, error.status_code, error.headers)
 
 
 HANDLERS: dict[Any, Any] = {

@@ -75,7 +75,7 @@ def _floats(name: str, datatype: str, values: list[Any]) -> list[float]:
     if not set(texts) <= set(_NOT_FINITE):
         raise InvalidRequest(f"input '{name}': {datatype} data must be numbers, received a text")
     with np.errstate(over="ignore"):
-        numbers = np.array(values or [], np.float64).astype(NUMPY_DTYPE[datatype])
+        numbers = np.array(values, np.float64).astype(NUMPY_DTYPE[datatype])
     if np.isinf(numbers).sum() != len(texts) - texts.count("NaN"):
         raise OverflowError
     found: list[float] = numbers.tolist()
