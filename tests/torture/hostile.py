@@ -1,4 +1,4 @@
-"""Broken and hostile versions, dropped into the repository while it is served: refused with a reason, nothing read outside."""
+"""Broken and hostile versions, dropped into a repository that serves: refused with a reason, nothing read outside."""
 
 from __future__ import annotations
 

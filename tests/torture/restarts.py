@@ -1,4 +1,4 @@
-"""SIGKILL in the middle of work, and a restart on the same ports: nothing is left half-written, nobody is left behind."""
+"""SIGKILL in the middle of work, and a restart on the same ports: nothing is left half-written, nobody behind."""
 
 from __future__ import annotations
 

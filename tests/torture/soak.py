@@ -1,4 +1,4 @@
-"""Ten minutes at seven tenths of what the server can do, with callers beside who err, leave and come anew: nothing grows."""
+"""Ten minutes at seven tenths of what the server can do, beside callers who err, leave and come anew: nothing grows."""
 
 from __future__ import annotations
 

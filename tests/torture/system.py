@@ -1,4 +1,4 @@
-"""What the system does to a server: no room for its logs, a clock that jumps, a kernel library that crashes, SIGKILL."""
+"""What a system does to a server: no room for its logs, a clock that jumps, a kernel library that crashes, SIGKILL."""
 
 from __future__ import annotations
 
