@@ -26,6 +26,7 @@ from fovea.serving.gate import Gate
 from fovea.serving.servicer import Servicer
 from fovea.serving.tls import Tls
 from fovea.serving.token import Tokens
+from fovea.serving.transport import Transport
 
 _HEALTH_SERVICE = "grpc.health.v1.Health"
 _INFER = "ModelInfer"
@@ -57,7 +58,7 @@ class GrpcSettings:
 
     host: str
     port: int
-    max_message_bytes: int
+    transport: Transport
     handler_threads: int
     fast_lane: bool
     tls: Tls | None = None
@@ -88,7 +89,7 @@ class GrpcServer:
         """The calls that ask for them."""
         self._gate = None if settings.tokens is None else Gate(settings.tokens)
         gates = [self._gate] if self._gate else []
-        self._server = grpc.server(pool, interceptors=gates, options=_options(settings.max_message_bytes))
+        self._server = grpc.server(pool, interceptors=gates, options=settings.transport.options())
         self.health = health.HealthServicer(experimental_non_blocking=True)
         self._lane: fast_lane.Lane | pooled_lane.PooledLane = self._register(settings.handler_threads)
         self.port = self._listen(settings)
@@ -180,14 +181,6 @@ class GrpcServer:
 def _credentials(tls: Tls) -> grpc.ServerCredentials:
     client_ca = None if tls.client_ca is None else tls.client_ca.read_bytes()
     return grpc.ssl_server_credentials([(tls.key.read_bytes(), tls.cert.read_bytes())], client_ca, bool(client_ca))
-
-
-def _options(max_message_bytes: int) -> list[tuple[str, int]]:
-    return [
-        ("grpc.so_reuseport", 0),  # a second server on the same port is an error, not a coin toss per connection
-        ("grpc.max_receive_message_length", max_message_bytes),
-        ("grpc.max_send_message_length", max_message_bytes),
-    ]
 
 
 def _reflection_pool() -> Any:

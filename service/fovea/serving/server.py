@@ -39,6 +39,7 @@ from fovea.serving.status import status_table
 from fovea.serving.telemetry import Telemetry
 from fovea.serving.tls import Tls, read_tls
 from fovea.serving.token import HEADER, Tokens, read_tokens
+from fovea.serving.transport import Transport
 from fovea.serving.version_loader import VersionLoader
 from fovea.wire import SERVICE
 
@@ -235,10 +236,18 @@ def load_settings(settings: Settings, device: Device) -> LoadSettings:
 
 
 def _grpc_settings(settings: Settings, tls: Tls | None, tokens: Tokens | None) -> GrpcSettings:
+    transport = Transport(
+        settings.max_message_mb * _MB,
+        settings.max_streams,
+        settings.compression,
+        settings.keepalive_s,
+        settings.keepalive_timeout_s,
+        settings.min_ping_s,
+    )
     return GrpcSettings(
         settings.host,
         settings.grpc_port,
-        settings.max_message_mb * _MB,
+        transport,
         settings.handler_threads,
         settings.fast_lane,
         tls,

@@ -107,6 +107,34 @@ class Settings(BaseSettings):
         description="Largest JSON over HTTP. Parsing it holds everybody up, 25 ms a megabyte; larger tensors travel as "
         "binary data.",
     )
+    max_streams: int = Field(
+        4096,
+        ge=1,
+        le=1 << 20,
+        description="Most calls at once on one gRPC connection; further ones wait at the caller, unseen by the queue.",
+    )
+    compression: Literal["none", "gzip", "deflate"] = Field(
+        "none",
+        description="How gRPC answers are compressed where the caller accepts it: for slow networks. Tensors hardly "
+        "shrink, and it costs up to 50 ms a megabyte. Compressed requests are always understood.",
+    )
+    keepalive_s: float = Field(
+        60.0,
+        ge=0,
+        le=86_400,
+        description="Seconds after which a silent gRPC connection is asked whether its peer is still there; 0 never "
+        "asks, and who vanished without a word keeps its connection.",
+    )
+    keepalive_timeout_s: float = Field(
+        20.0, gt=0, le=3600, description="Seconds that the peer has for an answer before its connection is closed."
+    )
+    min_ping_s: float = Field(
+        5.0,
+        ge=0,
+        le=3600,
+        description="Callers that ask the same of the server more often than this are cut off: keep it below their "
+        "keepalive time. Lower lets each connection cost more.",
+    )
     max_pixels: int = Field(
         1 << 24,
         ge=1,
