@@ -63,7 +63,7 @@ class GrpcSettings:
     transport: Transport
     handler_threads: int
     fast_lane: bool
-    max_streams: int
+    max_infer_streams: int
     tls: Tls | None = None
     tokens: Tokens | None = None
 
@@ -94,7 +94,9 @@ class GrpcServer:
         gates = [self._gate] if self._gate else []
         self._server = grpc.server(pool, interceptors=gates, options=settings.transport.options())
         self.health = health.HealthServicer(experimental_non_blocking=True)
-        self._streams = Streams(servicer.infer, StreamLimits(settings.max_streams, bytes=settings.max_message_bytes))
+        self._streams = Streams(
+            servicer.infer, StreamLimits(settings.max_infer_streams, bytes=settings.transport.max_message_bytes)
+        )
         self._lane: fast_lane.Lane | pooled_lane.PooledLane = self._register(settings.handler_threads)
         self.port = self._listen(settings)
 

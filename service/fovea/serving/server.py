@@ -251,7 +251,7 @@ def _grpc_settings(settings: Settings, tls: Tls | None, tokens: Tokens | None) -
         transport,
         settings.handler_threads,
         settings.fast_lane,
-        settings.max_streams,
+        settings.max_infer_streams,
         tls,
         tokens,
     )
