@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,19 +64,21 @@ class RunningServer:
 
 
 @contextmanager
-def running_server(repository: Path, *flags: str) -> Iterator[RunningServer]:
-    """A ready server; stopped, and gone, afterwards."""
+def running_server(
+    repository: Path, *flags: str, errors_to: int = subprocess.PIPE, environment: Mapping[str, str] | None = None
+) -> Iterator[RunningServer]:
+    """A ready server; stopped, and gone, afterwards. Its `errors` are kept, unless they go elsewhere."""
     ports = ("--grpc-port=0", "--http-port=0", "--metrics-port=0")
     process = subprocess.Popen(
         [sys.executable, "-m", "fovea.cli", "serve", f"--repository={repository}", *ports, *flags],
         stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        stderr=errors_to,
+        env=None if environment is None else {**os.environ, **environment},
         text=True,
     )
     assert process.stdout is not None
-    assert process.stderr is not None
     errors: list[str] = []
-    reader = threading.Thread(target=errors.extend, args=(process.stderr,), daemon=True)
+    reader = threading.Thread(target=errors.extend, args=(process.stderr or (),), daemon=True)
     reader.start()
     try:
         yield RunningServer(process, process.stdout.readline(), errors)
@@ -85,7 +87,7 @@ def running_server(repository: Path, *flags: str) -> Iterator[RunningServer]:
         process.wait(30)
         reader.join(10)
         process.stdout.close()
-        process.stderr.close()
+        process.stderr.close() if process.stderr else None
 
 
 def samples(text: str) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:

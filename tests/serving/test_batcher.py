@@ -23,7 +23,7 @@ def test_rows_are_counted_not_requests() -> None:
     waiting = Waiting([request(3), request(3), request(3)])
     taken = take_batch(waiting, 0.0, BatchPolicy(max_rows=7))
     assert [one.rows for one in taken.batch] == [3, 3]
-    assert len(waiting) == 1
+    assert waiting.requests == 1
 
 
 def test_a_smaller_request_may_fill_the_room_that_a_larger_one_left() -> None:
@@ -96,7 +96,7 @@ def test_no_request_is_lost_or_taken_twice_and_kinds_never_mix(
     assert sorted(map(id, ends)) == sorted(map(id, requests))
     assert len({one.kind for one in taken.batch}) <= 1
     assert sum(one.rows for one in taken.batch) <= max_rows or len(taken.batch) == 1
-    assert len(waiting) == len(list(waiting))
+    assert waiting.requests == len(list(waiting))
     assert waiting.bytes == sum(one.bytes for one in waiting)
     for line in waiting.lines():
         assert len({one.kind for one in line}) == 1
@@ -109,7 +109,7 @@ def test_the_more_urgent_goes_first_by_priority_then_deadline_then_arrival(
 ) -> None:
     requests = [request(arrived_s=arrived, priority=level, deadline_s=due) for level, due, arrived in asked]
     waiting, taken = Waiting(requests), []
-    while waiting:
+    while waiting.requests:
         taken += take_batch(waiting, 0.0, BatchPolicy(1)).batch
     assert taken == sorted(requests, key=lambda one: one.urgency)
 

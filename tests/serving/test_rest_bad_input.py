@@ -62,8 +62,11 @@ BAD_JSON: dict[str, tuple[bytes, str]] = {
     "a name that is none": (ask(name=[]), "input: 'name' must be a text, received a list"),
     "a shape of texts": (ask(shape=["1", 4]), "input 'x': 'shape' must be a list of integers"),
     "a shape of huge integers": (ask(shape=[2**70, 4]), "input 'x': 'shape' must be a list of integers of 64 bits"),
-    "a parameter that is a list": (b'{"parameters": {"a": []}}', "parameter 'a' must be true, false, a number"),
-    "a parameter of 70 bits": (b'{"parameters": {"timeout": 1180591620717411303424}}', "does not fit 64 bits"),
+    "a parameter that is a list": (
+        b'{"parameters": {"a": []}}',
+        "parameter 'a': expected true or false; an integer; a number with a fraction; a text, received a list",
+    ),
+    "a parameter of 70 bits": (b'{"parameters": {"timeout": 1180591620717411303424}}', "is out of range"),
     "data that is a number": (ask(data=5), "input 'x': data must be a list, received an integer"),
     "data that is null": (ask(data=None), "input 'x': data must be a list, received null"),
     "ragged data": (ask(data=[[1, 2], [3]], shape=[2, 4]), "ragged"),

@@ -131,7 +131,7 @@ def _rows(server: RunningServer, model: str, outcome: str = "ok") -> float:
 
 @pytest.mark.parametrize("lane", LANES)
 def test_streams_beyond_the_limit_are_refused_and_idle_ones_hold_nobody_up(lane: str, repository: Path) -> None:
-    flags = (f"--{lane}", "--max-streams=2", "--handler-threads=2")
+    flags = (f"--{lane}", "--max-infer-streams=2", "--handler-threads=2")
     with running_server(repository, *flags) as server, grpc.insecure_channel(server.grpc) as channel:
         idle = [Stream(channel) for _ in range(2)]
         for one in idle:

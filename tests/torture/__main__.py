@@ -9,19 +9,24 @@ import argparse
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
 from tests.benchmarks.machine import describe, in_one_line
-from tests.torture import callers, fuzz
+from tests.torture import callers, fuzz, hostile, overload, soak, system
 from tests.torture.effort import FULL, SHORT, Run
-from tests.torture.report import Report, show, write
+from tests.torture.report import Promise, Report, show, write
 
 SCENARIOS: dict[str, Callable[[Run], Report]] = {
     "fuzz": fuzz.run,
     "callers": callers.run,
+    "overload": overload.run,
+    "hostile": hostile.run,
+    "system": system.run,
+    "soak": soak.run,
 }
 
 
@@ -45,7 +50,11 @@ def _timed(name: str, arguments: argparse.Namespace) -> Report:
     begun_s = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="fovea-torture-") as folder:
         effort = SHORT if arguments.short else FULL
-        report = SCENARIOS[name](Run(effort, Path(folder), arguments.json.parent / "torture", arguments.seed))
+        run = Run(effort, Path(folder), arguments.json.parent / "torture", arguments.seed)
+        try:
+            report = SCENARIOS[name](run)
+        except Exception:  # the others still have their turn
+            report = Report(name, {}, (Promise("the scenario comes to its end", traceback.format_exc(), False),))
     return replace(report, seconds=time.monotonic() - begun_s)
 
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 from http.client import HTTPConnection
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,7 +13,7 @@ import numpy as np
 from tests.servers import RunningServer
 from tests.torture import http2
 from tests.torture.models import SUM
-from tests.torture.watch import census
+from tests.torture.watch import peak_memory
 
 from fovea import wire
 
@@ -23,14 +22,13 @@ _ENDLESS_BYTES = 64 << 20
 _UNFOLDED_TIMES = 100_000
 """Of 4,000 bytes each: 400 MB."""
 _MOST_MB = 64.0
-_LOOK_S = 0.01
 _WAIT_S = 60.0
 
 
 def header_bombs(server: RunningServer) -> tuple[Mapping[str, float | str], list[str]]:
     """None is answered with success, and none takes more than 64 MB on its way."""
     complaints = []
-    with _peak_memory(server) as peak:
+    with peak_memory(server) as peak:
         for what, bomb in (
             ("64 MB of headers", http2.endless_headers(_PATH, _ENDLESS_BYTES)),
             ("400 MB of headers, folded", http2.unfolding_headers(_PATH, _UNFOLDED_TIMES)),
@@ -72,28 +70,6 @@ def _http_header_refused(server: RunningServer) -> list[str]:
     finally:
         connection.close()
     return [] if status == 431 else [f"1 MB of HTTP header got {status}"]
-
-
-class _Peak:
-    grown_mb = 0.0
-
-
-@contextmanager
-def _peak_memory(server: RunningServer) -> Iterator[_Peak]:
-    """How far resident memory grows in the meantime."""
-    peak, over, before_mb = _Peak(), threading.Event(), census(server).resident_mb
-
-    def look() -> None:
-        while not over.wait(_LOOK_S):
-            peak.grown_mb = max(peak.grown_mb, census(server).resident_mb - before_mb)
-
-    thread = threading.Thread(target=look)
-    thread.start()
-    try:
-        yield peak
-    finally:
-        over.set()
-        thread.join()
 
 
 def at_the_limits(server: RunningServer, limit: int) -> tuple[Mapping[str, float | str], list[str]]:

@@ -25,7 +25,10 @@ from tests.torture.watch import census, gauge, given_back, unforeseen
 _PROCESSES = 2
 _MEMORY_MB = 256.0
 """Models that are loaded and let go, and a picture's or a flood's worth of buffers."""
-_FLAGS = ("--control-mode=explicit", "--load-models=*", "--max-batch-rows=8", "--log-level=warning")
+_FLAGS = (
+    *("--control-mode=explicit", "--load-models=*", "--open-rpcs=model_control,shared_memory,logging,trace"),
+    *("--max-batch-rows=8", "--log-level=warning"),
+)
 
 
 def run(run: Run) -> Report:

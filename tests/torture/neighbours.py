@@ -36,9 +36,9 @@ class Neighbours:
     slowest_s: float = 0.0
     wrong: list[str] = field(default_factory=list)
 
-    def promise(self) -> Promise:
+    def promise(self, says: str = "well-formed neighbours are answered, and rightly") -> Promise:
         """That all were answered, and rightly."""
-        promise = none_of("well-formed neighbours are answered, and rightly", self.wrong)
+        promise = none_of(says, self.wrong)
         return Promise(
             promise.says, f"{self.answered:,} answered; wrong {promise.found}", promise.kept and self.answered > 0
         )

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.request import urlopen
@@ -14,6 +16,7 @@ from tests.torture.report import Promise
 
 _SETTLE_S = 30.0
 _LOOK_S = 0.1
+_PEAK_LOOK_S = 0.02
 _FEW_DESCRIPTORS = 16
 """Scrapes and connections that are kept for a while."""
 _POOLED_THREADS = 80
@@ -56,6 +59,31 @@ def given_back(server: RunningServer, before: Census, memory_mb: float, after_wh
     return Promise(
         f"after {after_what}, descriptors, threads and memory (within {memory_mb:.0f} MB) are back", found, kept
     )
+
+
+@dataclass
+class PeakMemory:
+    """How far resident memory has grown since."""
+
+    grown_mb: float = 0.0
+
+
+@contextmanager
+def peak_memory(server: RunningServer) -> Iterator[PeakMemory]:
+    """Looks all the time."""
+    peak, over, before_mb = PeakMemory(), threading.Event(), census(server).resident_mb
+
+    def look() -> None:
+        while not over.wait(_PEAK_LOOK_S):
+            peak.grown_mb = max(peak.grown_mb, census(server).resident_mb - before_mb)
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    try:
+        yield peak
+    finally:
+        over.set()
+        thread.join()
 
 
 def settles(is_so: Callable[[], bool], within_s: float = _SETTLE_S) -> bool:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 import os
-from collections.abc import Container
+from collections.abc import Callable, Container
 from pathlib import Path
 
 from fovea.client import Access, Client, Retry
@@ -34,16 +34,26 @@ def add_access(parser: argparse.ArgumentParser, known: Container[str] = ()) -> N
             parser.add_argument(flag, dest=name, metavar=name.rsplit("_", 1)[-1].upper(), help=words)
 
 
-def connect(address: str, arguments: argparse.Namespace, timeout_s: float, retry: Retry) -> Client:
-    """A client that shows the server what the flags say; Misconfigured where a file of theirs cannot be read."""
-    return Client(address, timeout_s, retry, **_access(arguments))
+def connect(
+    address: str,
+    arguments: argparse.Namespace,
+    timeout_s: float,
+    retry: Retry,
+    otherwise: Callable[[], Access] = Access,
+) -> Client:
+    """A client that shows the server what the flags say; Misconfigured where a file of theirs cannot be read.
+
+    `otherwise` is asked where no flag is about TLS.
+    """
+    return Client(address, timeout_s, retry, **_access(arguments, otherwise))
 
 
-def _access(arguments: argparse.Namespace) -> Access:
-    given = {name: getattr(arguments, name, None) for name in ("tls", "tls_ca", "tls_name", "tls_cert", "tls_key")}
+def _access(arguments: argparse.Namespace, otherwise: Callable[[], Access]) -> Access:
+    names = ("tls", "tls_ca", "tls_name", "tls_cert", "tls_key")
+    given = {name: value for name in names if (value := getattr(arguments, name, None))}
     token_file = getattr(arguments, "token_file", None) or os.environ.get(TOKEN_FILE_VARIABLE)
     token = {"token": _token(Path(token_file))} if token_file else {}
-    return {**{name: value for name, value in given.items() if value}, **token}  # type: ignore[typeddict-item]
+    return {**(given or otherwise()), **token}  # type: ignore[typeddict-item]
 
 
 def _token(path: Path) -> str:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import argparse
+from functools import partial
 
 from fovea.cli.access import add_access, connect
-from fovea.client import DEFAULT_ADDRESS, ONCE
+from fovea.cli.own_server import own_access, own_address
+from fovea.client import ONCE, Access
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Which server, which model, how long to wait."""
-    parser.add_argument("--server", default=DEFAULT_ADDRESS, metavar="ADDRESS", help="default: %(default)s")
+    words = f"default: {own_address()}, the server that the same variables start"
+    parser.add_argument("--server", metavar="ADDRESS", help=words)
     parser.add_argument("--model", default="", help="ask about this model, not about the whole server")
     parser.add_argument("--timeout", type=float, default=3.0, metavar="SECONDS", help="default: %(default)s")
     add_access(parser)
@@ -18,7 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the state; 0 when it serves, 1 when it does not or nobody answers."""
-    with connect(arguments.server, arguments, arguments.timeout, ONCE) as client:
+    address = arguments.server or own_address()
+    otherwise = Access if arguments.server else partial(own_access, address)
+    with connect(address, arguments, arguments.timeout, ONCE, otherwise) as client:
         healthy = client.healthy(arguments.model)
     print("serving" if healthy else "not serving")
     return 0 if healthy else 1

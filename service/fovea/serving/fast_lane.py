@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 
 Accept = Callable[[Any, bytes], None]
 """Called with a call and a request's bytes; must not block."""
+Gate = Callable[[str, Any], tuple[grpc.StatusCode, str] | None]
+"""From a call's path and metadata to why it is not let in, or None."""
 
 _POLL_S = 1.0
 _NO_FLAGS = 0
@@ -56,9 +58,9 @@ def obstacle() -> str | None:
     return None
 
 
-def start(server: grpc.Server, accepts: Mapping[str, Accept]) -> Lane:
-    """Start a server whose calls of registered methods go where `accepts` says, by path."""
-    lane = Lane(accepts)
+def start(server: grpc.Server, accepts: Mapping[str, Accept], gate: Gate | None = None) -> Lane:
+    """Start a server whose calls of registered methods go where `accepts` says, by path, if the gate lets them in."""
+    lane = Lane(accepts, gate)
     ordinary = _server._serve
     _server._serve = lane.serve
     try:
@@ -71,8 +73,8 @@ def start(server: grpc.Server, accepts: Mapping[str, Accept]) -> Lane:
 class Lane:
     """The serving loop of one server."""
 
-    def __init__(self, accepts: Mapping[str, Accept]) -> None:
-        self._accepts = accepts
+    def __init__(self, accepts: Mapping[str, Accept], gate: Gate | None = None) -> None:
+        self._accepts, self._gate = accepts, gate
         self._state: Any = None
 
     def serve(self, state: Any) -> None:
@@ -116,7 +118,8 @@ class Lane:
             state.rpc_states.add(call)
             if state.stage is _server._ServerStage.STARTED:
                 _server._request_registered_call(state, path)
-        call.listen()
+        refusal = self._gate(path, event.invocation_metadata) if self._gate else None
+        call.listen() if refusal is None else call.turn_away(*refusal)
 
 
 class FastCall:
@@ -150,6 +153,11 @@ class FastCall:
     def listen(self) -> None:
         """Ask for the message."""
         self._core.start_server_batch((cygrpc.ReceiveMessageOperation(_NO_FLAGS),), self._on_message)
+
+    def turn_away(self, code: grpc.StatusCode, text: str) -> None:
+        """Send an error without asking for the message."""
+        self._received = True
+        self.refuse(code, text)
 
     def watch(self, on_gone: Callable[[], None]) -> None:
         """Keep `gone` up to date from now on, and call once it is so."""

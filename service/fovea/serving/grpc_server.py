@@ -22,8 +22,12 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_g
 from fovea import wire
 from fovea.contract.errors import Misconfigured
 from fovea.serving import fast_lane, pooled_lane
+from fovea.serving.gate import Gate
 from fovea.serving.servicer import Servicer
 from fovea.serving.streams import StreamLimits, Streams
+from fovea.serving.tls import Tls
+from fovea.serving.token import Tokens
+from fovea.serving.transport import Transport
 
 _HEALTH_SERVICE = "grpc.health.v1.Health"
 _INFER = "ModelInfer"
@@ -56,10 +60,12 @@ class GrpcSettings:
 
     host: str
     port: int
-    max_message_bytes: int
+    transport: Transport
     handler_threads: int
     fast_lane: bool
-    max_streams: int
+    max_infer_streams: int
+    tls: Tls | None = None
+    tokens: Tokens | None = None
 
 
 class OpenCall(Protocol):
@@ -84,9 +90,13 @@ class GrpcServer:
         """Loads and unloads come one after another: those that wait their turn hold no thread."""
         self._changes: set[Any] = set()
         """The calls that ask for them."""
-        self._server = grpc.server(pool, options=_options(settings.max_message_bytes))
+        self._gate = None if settings.tokens is None else Gate(settings.tokens)
+        gates = [self._gate] if self._gate else []
+        self._server = grpc.server(pool, interceptors=gates, options=settings.transport.options())
         self.health = health.HealthServicer(experimental_non_blocking=True)
-        self._streams = Streams(servicer.infer, StreamLimits(settings.max_streams, bytes=settings.max_message_bytes))
+        self._streams = Streams(
+            servicer.infer, StreamLimits(settings.max_infer_streams, bytes=settings.transport.max_message_bytes)
+        )
         self._lane: fast_lane.Lane | pooled_lane.PooledLane = self._register(settings.handler_threads)
         self.port = self._listen(settings)
 
@@ -128,16 +138,20 @@ class GrpcServer:
 
     def _listen(self, settings: GrpcSettings) -> int:
         host = f"[{settings.host}]" if ":" in settings.host else settings.host
+        address = f"{host}:{settings.port}"
         try:
-            return int(self._server.add_insecure_port(f"{host}:{settings.port}"))
+            if settings.tls is not None:
+                return int(self._server.add_secure_port(address, _credentials(settings.tls)))
+            return int(self._server.add_insecure_port(address))
         except RuntimeError as error:
-            raise Misconfigured(f"cannot listen on {host}:{settings.port} for gRPC: is the port taken?") from error
+            raise Misconfigured(f"cannot listen on {address} for gRPC: is the port taken?") from error
 
     def start(self) -> None:
         """Answer calls."""
         if self.slow_reason is None:
             control = {wire.path(rpc): self._in_pool(rpc, accept) for rpc, accept in self._control().items()}
-            self._lane = fast_lane.start(self._server, {**control, wire.path(_INFER): self._servicer.infer})
+            accepts = {**control, wire.path(_INFER): self._servicer.infer}
+            self._lane = fast_lane.start(self._server, accepts, self._gate.refusal if self._gate else None)
         else:
             self._server.start()
 
@@ -176,12 +190,9 @@ class GrpcServer:
         self._server.stop(grace_s).wait(grace_s + _LAST_WORD_S)
 
 
-def _options(max_message_bytes: int) -> list[tuple[str, int]]:
-    return [
-        ("grpc.so_reuseport", 0),  # a second server on the same port is an error, not a coin toss per connection
-        ("grpc.max_receive_message_length", max_message_bytes),
-        ("grpc.max_send_message_length", max_message_bytes),
-    ]
+def _credentials(tls: Tls) -> grpc.ServerCredentials:
+    client_ca = None if tls.client_ca is None else tls.client_ca.read_bytes()
+    return grpc.ssl_server_credentials([(tls.key.read_bytes(), tls.cert.read_bytes())], client_ca, bool(client_ca))
 
 
 def _reflection_pool() -> Any:

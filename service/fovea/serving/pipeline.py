@@ -17,6 +17,7 @@ from fovea.serving.worker import Observer, Worker, Workshop, fail
 
 _MB = 1024 * 1024
 _LONG_WAIT_S = 0.02
+_KINDS_KEPT = 1024
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,8 @@ class Pipeline:
     ) -> None:
         self._policy, self._observer, self._limit = policy, observer, limit or QueueLimit()
         self._waiting = Waiting()
-        self._row_s: dict[Kind, float] = {}
+        self._known: dict[Kind, tuple[float, int]] = {}
+        """What a row of a kind costs at best, and the most rows in a batch of it."""
         self._bell: SimpleQueue[None] = SimpleQueue()
         self._idle = 0
         self._in_hand = 0
@@ -55,19 +57,37 @@ class Pipeline:
     @property
     def waiting(self) -> int:
         """Requests in the queue."""
-        return len(self._waiting)
+        return self._waiting.requests
 
     @property
     def quiet(self) -> bool:
         """True while nothing waits and nothing runs."""
         with self._lock:
-            return not self._waiting and not self._in_hand
+            return not self._waiting.requests and not self._in_hand
 
     def submit(self, request: Request) -> None:
         """Admit a request; QueueFull, VersionEnded, DeadlineExceeded or QueueTimeout where it cannot be."""
-        request.work_s = request.rows * self._cost_of_row_s(request.kind)
-        if self._may_wait_long(request):
+        row_s, most_rows = self._known.get(request.kind) or self._look_up(request.kind)
+        request.work_s = request.rows * row_s
+        if self._may_wait_long(request, most_rows):
             request.reply.watch(self._caller_left)
+        with self._lock:
+            simple = request.due_s == inf and not self._closed and self._has_room(request)
+            if simple:
+                self._waiting.add(request)
+        if not simple:
+            self._submit_if_possible(request)
+        if self._idle:  # a worker says it is idle before it looks at the queue a last time, so no request is missed
+            self._bell.put(None)
+
+    def _look_up(self, kind: Kind) -> tuple[float, int]:
+        known = self._policy.row_s(kind), self._policy.rows_of(kind)
+        if len(self._known) >= _KINDS_KEPT:
+            self._known.clear()
+        self._known[kind] = known
+        return known
+
+    def _submit_if_possible(self, request: Request) -> None:
         with self._lock:
             dead = Taken() if self._has_room(request) else drop_dead(self._waiting, time.monotonic())
             refused = self._refusal(request)
@@ -76,32 +96,23 @@ class Pipeline:
         self._refuse(dead)
         if refused is not None:
             raise refused
-        if self._idle:  # a worker says it is idle before it looks at the queue a last time, so no request is missed
-            self._bell.put(None)
 
-    def _cost_of_row_s(self, kind: Kind) -> float:
-        row_s = self._row_s.get(kind)
-        if row_s is None:
-            row_s = self._policy.row_s(kind)
-            if row_s:  # only kinds that were measured, which are few
-                self._row_s[kind] = row_s
-        return row_s
-
-    def _may_wait_long(self, request: Request) -> bool:
+    def _may_wait_long(self, request: Request, most_rows: int) -> bool:
         """Whether its caller may well leave while it waits: the next batch is full, or held back, or long in coming."""
-        next_is_full = self._waiting.bytes * request.rows >= request.bytes * self._policy.rows_of(request.kind)
+        next_is_full = self._waiting.bytes * request.rows >= request.bytes * most_rows
         long = self._batch_s > _LONG_WAIT_S or request.work_s > _LONG_WAIT_S
         return next_is_full or long or self._policy.delay_s > 0
 
     def _has_room(self, request: Request) -> bool:
-        fits = self._waiting.bytes + request.bytes <= self._limit.bytes or not self._waiting
-        return len(self._waiting) < self._limit.requests and fits
+        waiting, limit = self._waiting, self._limit
+        fits = waiting.bytes + request.bytes <= limit.bytes or not waiting.requests
+        return waiting.requests < limit.requests and fits
 
     def _refusal(self, request: Request) -> FoveaError | None:
         if self._closed:
             return VersionEnded("this version has been let go")
         if not self._has_room(request):
-            load = f"{len(self._waiting)} requests of {self._waiting.bytes / _MB:.1f} MB wait"
+            load = f"{self._waiting.requests} requests of {self._waiting.bytes / _MB:.1f} MB wait"
             most = f"{self._limit.requests} and {self._limit.bytes // _MB} MB"
             return QueueFull(f"queue full: {load}, the limit is {most}")
         return None if request.due_s == inf else self._hopeless(request)
@@ -133,8 +144,8 @@ class Pipeline:
             thread.join()
 
     def _work(self, worker: Worker) -> None:
-        while not (self._closed and not self._waiting):
-            if not self._waiting:
+        while not (self._closed and not self._waiting.requests):
+            if not self._waiting.requests:
                 self._rest(0.0)
                 continue
             taken = self._take()
@@ -156,14 +167,14 @@ class Pipeline:
             if taken.batch:
                 self._in_hand += 1
                 self._free_s = now_s + sum([request.work_s for request in taken.batch])
-            if self._waiting and self._idle and not taken.wait_s:
+            if self._waiting.requests and self._idle and not taken.wait_s:
                 self._bell.put(None)
             return taken
 
     def _rest(self, wait_s: float) -> None:
         self._idle += 1
         try:
-            if wait_s or not (self._waiting or self._closed):
+            if wait_s or not (self._waiting.requests or self._closed):
                 self._bell.get(timeout=wait_s or None)
         except Empty:
             pass

@@ -39,12 +39,22 @@ class Reply(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """Requests of one kind fit into one batch: same shapes beyond the batch axis, same session."""
+    """Requests of one kind fit into one batch: same shapes beyond the batch axis, same session.
+
+    Its hash is computed once: every request looks its kind up, and hashing shapes takes half a microsecond.
+    """
 
     shapes: Hashable
     maps: bool = False
     length: int | None = None
     """The bucket that its sequences fall into: what they are padded to at most. None of a model without sequences."""
+    _hash: int = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_hash", hash((self.shapes, self.maps, self.length)))
+
+    def __hash__(self) -> int:
+        return self._hash
 
 
 @dataclass(slots=True, eq=False)

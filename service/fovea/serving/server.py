@@ -26,6 +26,7 @@ from fovea.serving.extensions import Extensions
 from fovea.serving.grpc_server import GrpcServer, GrpcSettings
 from fovea.serving.kernel_words import kernel_words
 from fovea.serving.logs import set_up_logs
+from fovea.serving.metrics_server import MetricsServer
 from fovea.serving.model_control import ControlSettings, ModelControl
 from fovea.serving.models import Models
 from fovea.serving.picture_queue import PictureQueue
@@ -38,6 +39,9 @@ from fovea.serving.settings import Settings
 from fovea.serving.shared_memory import Regions
 from fovea.serving.status import status_table
 from fovea.serving.telemetry import Telemetry
+from fovea.serving.tls import Tls, read_tls
+from fovea.serving.token import HEADER, Tokens, read_tokens
+from fovea.serving.transport import Transport
 from fovea.serving.version_loader import VersionLoader
 from fovea.wire import SERVICE
 
@@ -56,6 +60,8 @@ class Server:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._tls = read_tls(settings.tls_cert, settings.tls_key, settings.tls_client_ca)
+        self._tokens = read_tokens(settings.token_file)
         self.device = resolve_device(settings.device)
         self._telemetry = Telemetry()
         self._sampler = AttentionSampler(settings.attention_sample_s)
@@ -68,17 +74,21 @@ class Server:
         table = status_table(settings.status_codes)
         parts = (self.models, self._control, pictures, self._telemetry, table)
         self._servicer = Servicer(*parts, _extensions(settings))
-        self.grpc = GrpcServer(_grpc_settings(settings), self._servicer)
-        self.metrics = _listening(
-            "metrics", settings.metrics_port, lambda port: self._telemetry.serve(settings.host, port)
-        )
+        self.grpc = GrpcServer(_grpc_settings(settings, self._tls, self._tokens), self._servicer)
+        self.metrics = _listening("metrics", settings.metrics_port, self._metrics)
         self.rest = _listening("HTTP", settings.http_port, self._rest)
         self.grpc.start()
 
+    def _metrics(self, port: int) -> MetricsServer:
+        return MetricsServer(self._settings.host, port, self._telemetry.registry, self._tls)
+
     def _rest(self, port: int) -> RestServer:
-        return RestServer(
-            _rest_settings(self._settings, port), self._servicer, _everyone, self._telemetry.stray_request
-        )
+        settings = _rest_settings(self._settings, port, self._tls)
+        return RestServer(settings, self._servicer, self._admit, self._telemetry.stray_request)
+
+    def _admit(self, rpc: str, headers: Mapping[str, str]) -> None:
+        if self._tokens is not None:
+            self._tokens.check(rpc, headers.get(HEADER))
 
     def load(self) -> None:
         """Load the models to start with; Misconfigured where the repository cannot be read."""
@@ -228,29 +238,35 @@ def load_settings(settings: Settings, device: Device) -> LoadSettings:
     )
 
 
-def _grpc_settings(settings: Settings) -> GrpcSettings:
+def _grpc_settings(settings: Settings, tls: Tls | None, tokens: Tokens | None) -> GrpcSettings:
+    transport = Transport(
+        settings.max_message_mb * _MB,
+        settings.max_streams,
+        settings.compression,
+        settings.keepalive_s,
+        settings.keepalive_timeout_s,
+        settings.min_ping_s,
+    )
     return GrpcSettings(
         settings.host,
         settings.grpc_port,
-        settings.max_message_mb * _MB,
+        transport,
         settings.handler_threads,
         settings.fast_lane,
-        settings.max_streams,
+        settings.max_infer_streams,
+        tls,
+        tokens,
     )
 
 
-def _rest_settings(settings: Settings, port: int) -> RestSettings:
+def _rest_settings(settings: Settings, port: int, tls: Tls | None) -> RestSettings:
     limits = RestLimits(
         body_bytes=settings.max_message_mb * _MB,
         all_bodies_bytes=settings.max_queue_mb * _MB,
         json_bytes=settings.max_json_mb * _MB,
         connections=settings.max_http_connections,
     )
-    return RestSettings(settings.host, port, limits)
-
-
-def _everyone(_rpc: str, _headers: Mapping[str, str]) -> None:
-    """Who may call: everyone."""
+    return RestSettings(settings.host, port, limits, tls)
 
 
 def _extensions(settings: Settings) -> Extensions:

@@ -38,11 +38,28 @@ class Settings(BaseSettings):
     )
     host: str = Field(
         "127.0.0.1",
-        description="Address to listen on. 0.0.0.0 opens the server to the network: it has no password yet.",
+        description="Address to listen on. 0.0.0.0 opens the server to the network, to everyone unless a token_file or "
+        "a tls_client_ca says whom to let in.",
     )
     grpc_port: int = Field(8001, ge=0, le=65535, description="Port of the gRPC service; 0 picks a free one.")
     http_port: int = Field(8000, ge=0, le=65535, description="Port of the same service over HTTP; 0 picks a free one.")
     metrics_port: int = Field(8002, ge=0, le=65535, description="Port of /metrics for Prometheus; 0 picks a free one.")
+    tls_cert: Path | None = Field(
+        None,
+        description="Certificate (PEM, with its chain), read at start: gRPC, HTTP and /metrics then speak only TLS. "
+        "Each new connection costs about a millisecond.",
+    )
+    tls_key: Path | None = Field(None, description="Key (PEM, without a password) of tls_cert.")
+    tls_client_ca: Path | None = Field(
+        None,
+        description="Mutual TLS: callers of all three ports, probes and Prometheus too, show a certificate that this "
+        "authority (PEM) has signed.",
+    )
+    token_file: Path | None = Field(
+        None,
+        description="File of tokens, one a line: callers bring one as authorization: Bearer <token>. Health checks and "
+        "/metrics need none. Without TLS whoever listens on the network reads it.",
+    )
     device: str = Field(
         "auto",
         pattern=r"^(auto|cpu|cuda(:\d+)?)$",
@@ -90,6 +107,34 @@ class Settings(BaseSettings):
         description="Largest JSON over HTTP. Parsing it holds everybody up, 25 ms a megabyte; larger tensors travel as "
         "binary data.",
     )
+    max_streams: int = Field(
+        4096,
+        ge=1,
+        le=1 << 20,
+        description="Most calls at once on one gRPC connection; further ones wait at the caller, unseen by the queue.",
+    )
+    compression: Literal["none", "gzip", "deflate"] = Field(
+        "none",
+        description="How gRPC answers are compressed where the caller accepts it: for slow networks. Tensors hardly "
+        "shrink, and it costs up to 50 ms a megabyte. Compressed requests are always understood.",
+    )
+    keepalive_s: float = Field(
+        60.0,
+        ge=0,
+        le=86_400,
+        description="Seconds after which a silent gRPC connection is asked whether its peer is still there; 0 never "
+        "asks, and who vanished without a word keeps its connection.",
+    )
+    keepalive_timeout_s: float = Field(
+        20.0, gt=0, le=3600, description="Seconds that the peer has for an answer before its connection is closed."
+    )
+    min_ping_s: float = Field(
+        5.0,
+        ge=0,
+        le=3600,
+        description="Callers that ask the same of the server more often than this are cut off: keep it below their "
+        "keepalive time. Lower lets each connection cost more.",
+    )
     max_pixels: int = Field(
         1 << 24,
         ge=1,
@@ -124,7 +169,7 @@ class Settings(BaseSettings):
     handler_threads: int = Field(
         32, ge=2, le=1024, description="Threads for every other call, and for ModelInfer where the fast lane is off."
     )
-    max_streams: int = Field(
+    max_infer_streams: int = Field(
         64, ge=1, le=1024, description="Most open ModelStreamInfer calls; each holds two threads, idle or not."
     )
     attention_sample_s: float = Field(

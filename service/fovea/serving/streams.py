@@ -103,7 +103,7 @@ class Streams:
         if self._draining:
             return _DRAINING
         if len(self._open) >= self._limits.streams:
-            text = f"{len(self._open)} streams are open, the limit is {self._limits.streams} (--max-streams)"
+            text = f"{len(self._open)} streams are open, the limit is {self._limits.streams} (--max-infer-streams)"
             return grpc.StatusCode.RESOURCE_EXHAUSTED, text
         return None
 

@@ -12,7 +12,6 @@ from prometheus_client import (
     Counter,
     Gauge,
     disable_created_metrics,
-    start_http_server,
 )
 
 from fovea import __version__
@@ -161,24 +160,6 @@ class Telemetry:
                 _remove(self._metrics, model=labels.model, version=labels.version, attention=labels.attention)
             elif newer and newer.labels.facts != labels.facts:
                 self._metrics["fovea_model_info"].remove(*labels.common, *labels.facts)
-
-    def serve(self, host: str, port: int) -> MetricsServer:
-        """Answer /metrics; OSError where the port is taken."""
-        server, _ = start_http_server(port, host, self.registry)
-        return MetricsServer(server)
-
-
-class MetricsServer:
-    """The HTTP server of /metrics."""
-
-    def __init__(self, server: Any) -> None:
-        self._server = server
-        self.port = int(server.server_port)
-
-    def stop(self) -> None:
-        """Stop answering."""
-        self._server.shutdown()
-        self._server.server_close()
 
 
 def _make(name: str, metric: Metric, registry: CollectorRegistry) -> Any:

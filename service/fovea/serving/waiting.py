@@ -16,19 +16,14 @@ class Waiting:
 
     def __init__(self, requests: Iterable[Request] = ()) -> None:
         self._lines: dict[Kind, Line] = {}
-        self._count = 0
+        self.requests = 0
+        """How many."""
         self.bytes = 0
         """Of input, in all."""
         self.work_s = 0.0
         """What all of it costs at best."""
         for request in requests:
             self.add(request)
-
-    def __len__(self) -> int:
-        return self._count
-
-    def __bool__(self) -> bool:
-        return self._count > 0
 
     def __iter__(self) -> Iterator[Request]:
         return (request for line in self._lines.values() for request in line)
@@ -42,7 +37,7 @@ class Waiting:
             line.append(request)
         else:
             line.insert(_place(line, request), request)
-        self._count += 1
+        self.requests += 1
         self.bytes += request.bytes
         self.work_s += request.work_s
 
@@ -59,12 +54,12 @@ class Waiting:
     def account_for(self, requests: Iterable[Request]) -> None:
         """Forget requests that were taken off their lines."""
         for request in requests:
-            self._count -= 1
+            self.requests -= 1
             self.bytes -= request.bytes
             self.work_s -= request.work_s
         for kind in [kind for kind, line in self._lines.items() if not line]:
             del self._lines[kind]
-        if not self._count:
+        if not self.requests:
             self.work_s = 0.0  # sums of floats drift
 
 

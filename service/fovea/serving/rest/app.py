@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -12,22 +11,18 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-from fovea.serving.rest.answers import plain
 from fovea.serving.rest.bodies import BodyReader
 from fovea.serving.rest.bulk import Bulk
 from fovea.serving.rest.calls import RestCall
+from fovea.serving.rest.control_routes import CONTROL_ROUTES, MODEL_PATHS, ControlRoute
 from fovea.serving.rest.inference import Inference
 from fovea.serving.rest.limits import RestLimits
-from fovea.serving.rest.requests import change_request, index_request
 from fovea.serving.rest.responses import HANDLERS, json_response
 from fovea.serving.servicer import Servicer
-from fovea.wire import message
 
 Admit = Callable[[str, Mapping[str, str]], None]
 """From an RPC's name and a request's headers: raises a FoveaError where the caller may not."""
 Handler = Callable[[Request], Awaitable[Response]]
-Shape = Callable[[Any, Mapping[str, str]], Any]
-"""From an answer's message, and the names in the path, to what is said in JSON."""
 
 _CONTROL_THREADS = 8
 _QUICK = ("ServerLive", "ServerReady", "ServerMetadata", "ModelReady")
@@ -51,47 +46,32 @@ class RestApp:
         self.asgi = Starlette(routes=self._routes(), exception_handlers=HANDLERS)
 
     def _routes(self) -> list[Route]:
-        routes = [self._route(path + "/infer", "ModelInfer", self.inference.answer, "POST") for path in _MODEL_PATHS]
-        routes += [self._get(path, rpc, shape) for path, rpc, shape in _FACTS]
-        routes.append(self._route("/v2/repository/index", "RepositoryIndex", self._index, "POST"))
-        for path, rpc in zip(_CHANGE_PATHS, _CHANGES, strict=True):
-            routes.append(self._route(path, rpc, self._change(rpc), "POST"))
-        return routes
+        infer = [self._route("POST", path + "/infer", "ModelInfer", self.inference.answer) for path in MODEL_PATHS]
+        return [*infer, *map(self._control, CONTROL_ROUTES)]
 
-    def _route(self, path: str, rpc: str, handler: Handler, method: str) -> Route:
+    def _route(self, method: str, path: str, rpc: str, handler: Handler) -> Route:
         async def admitted(request: Request) -> Response:
             self._admit(rpc, request.headers)
             return await handler(request)
 
         return Route(path, admitted, methods=[method])
 
-    def _get(self, path: str, rpc: str, shape: Shape) -> Route:
+    def _control(self, route: ControlRoute) -> Route:
         async def answer(request: Request) -> Response:
-            return await self._answered(request, rpc, message(f"{rpc}Request")(**request.path_params), shape)
+            """503 where the answer says that something is not ready."""
+            if route.rpc not in self._servicer.control_rpcs:
+                raise HTTPException(501, f"this server has no {route.rpc}")
+            asked = await self._asked(route, request)
+            facts = route.answer(await self._controlled(route.rpc, asked), request.path_params)
+            return json_response(facts, 503 if "ready" in facts and not facts["ready"] else 200)
 
-        return self._route(path, rpc, answer, "GET")
+        return self._route(route.method, route.path, route.rpc, answer)
 
-    async def _index(self, request: Request) -> Response:
+    async def _asked(self, route: ControlRoute, request: Request) -> bytes:
+        if route.method == "GET":
+            return route.request(request.path_params, b"")
         async with self._bodies.body(request) as body:
-            asked = await self._bulk.do(len(body), index_request, body)
-        return await self._answered(request, "RepositoryIndex", asked, _only("models"))
-
-    def _change(self, rpc: str) -> Handler:
-        async def answer(request: Request) -> Response:
-            async with self._bodies.body(request) as body:
-                model = request.path_params["name"]
-                asked = await self._bulk.do(len(body), change_request, f"{rpc}Request", model, body)
-            return await self._answered(request, rpc, asked, _nothing)
-
-        return answer
-
-    async def _answered(self, request: Request, rpc: str, asked: Any, shape: Shape) -> Response:
-        """The answer of any RPC but ModelInfer; 503 where it says that something is not ready."""
-        if rpc not in self._servicer.control_rpcs:
-            raise HTTPException(501, f"this server has no {rpc}")
-        answered = await self._controlled(rpc, asked.SerializeToString())
-        facts = shape(message(f"{rpc}Response").FromString(answered), request.path_params)
-        return json_response(facts, 503 if "ready" in facts and not facts["ready"] else 200)
+            return await self._bulk.do(len(body), route.request, request.path_params, body)
 
     async def _controlled(self, rpc: str, data: bytes) -> bytes:
         call = RestCall()
@@ -106,37 +86,3 @@ class RestApp:
             return await call.answer
         finally:
             self.changes.discard(call)
-
-
-def _whole(answer: Any, _: Mapping[str, str]) -> Any:
-    return plain(answer)
-
-
-def _nothing(_answer: Any, _: Mapping[str, str]) -> Any:
-    return {}
-
-
-def _only(field: str) -> Shape:
-    return lambda answer, _: plain(answer)[field]
-
-
-def _named(answer: Any, names: Mapping[str, str]) -> Any:
-    return {"name": names["name"], **plain(answer)}
-
-
-_MODEL_PATHS = ("/v2/models/{name}", "/v2/models/{name}/versions/{version}")
-_CHANGE_PATHS = ("/v2/repository/models/{name}/load", "/v2/repository/models/{name}/unload")
-_OF_A_MODEL: tuple[tuple[str, str, Shape], ...] = (
-    ("", "ModelMetadata", _whole),
-    ("/ready", "ModelReady", _named),
-    ("/config", "ModelConfig", _only("config")),
-    ("/stats", "ModelStatistics", _whole),
-)
-_FACTS: tuple[tuple[str, str, Shape], ...] = (
-    ("/v2", "ServerMetadata", _whole),
-    ("/v2/health/live", "ServerLive", _whole),
-    ("/v2/health/ready", "ServerReady", _whole),
-    ("/v2/models/stats", "ModelStatistics", _whole),
-    *((path + end, rpc, shape) for path in _MODEL_PATHS for end, rpc, shape in _OF_A_MODEL),
-)
-"""Path, RPC, and what is said of its answer: all that is asked with GET."""

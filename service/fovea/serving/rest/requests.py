@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from base64 import b64decode
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from fovea.contract.errors import InvalidRequest
 from fovea.serving.rest.json_text import parse_object, take, word
+from fovea.serving.rest.parameters import set_parameters
 from fovea.serving.rest.values import fill
 from fovea.serving.tensors import from_contents, to_raw
 from fovea.wire import message
 
 _BINARY_SIZE = "binary_data_size"
-_PARAMETER_FIELD: dict[type, str] = {
-    bool: "bool_param",
-    int: "int64_param",
-    float: "double_param",
-    str: "string_param",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +34,7 @@ def infer_request(model: str, version: str, body: bytes, json_bytes: int | None)
     request = message("ModelInferRequest")(model_name=model, model_version=version, id=take(facts, "id", str))
     parameters = take(facts, "parameters", dict)
     by_default = _flag(parameters, "binary_data_output")
-    _set_parameters(request.parameters, parameters, "")
+    set_parameters(request.parameters, parameters, "")
     raw = _add_inputs(request, take(facts, "inputs", list), data)
     if any(part is not None for part in raw):
         _make_all_raw(request, raw)
@@ -73,7 +67,7 @@ def _add_input(inputs: Any, facts: dict[str, Any]) -> int | None:
     tensor = inputs.add(name=name, datatype=take(facts, "datatype", str, where), shape=_shape(facts, where))
     parameters = take(facts, "parameters", dict, where)
     size = _binary_size(parameters, where)
-    _set_parameters(tensor.parameters, parameters, where)
+    set_parameters(tensor.parameters, parameters, where)
     if "data" in facts:
         if size is not None:
             raise InvalidRequest(f"{where}data in JSON and binary data together, send one of them")
@@ -116,7 +110,7 @@ def _add_outputs(request: Any, outputs: list[Any]) -> dict[str, bool]:
         parameters = take(facts, "parameters", dict, where)
         if "binary_data" in parameters:
             binary[name] = _flag(parameters, "binary_data", where)
-        _set_parameters(output.parameters, parameters, where)
+        set_parameters(output.parameters, parameters, where)
     return binary
 
 
@@ -131,43 +125,3 @@ def _object(facts: Any, where: str) -> dict[str, Any]:
     if type(facts) is not dict:
         raise InvalidRequest(f"{where} must be an object, received {word(type(facts))}")
     return facts
-
-
-def _set_parameters(target: Any, parameters: dict[str, Any], where: str) -> None:
-    for name, value in parameters.items():
-        field = _PARAMETER_FIELD.get(type(value))
-        if field is None:
-            raise InvalidRequest(
-                f"{where}parameter '{name}' must be true, false, a number or a text, received {word(type(value))}"
-            )
-        if field == "int64_param" and value >= 2**63:
-            field = "uint64_param"
-        try:
-            setattr(target[name], field, value)
-        except ValueError as error:
-            raise InvalidRequest(f"{where}parameter '{name}': {value} does not fit 64 bits") from error
-        except AttributeError as error:  # a repository's parameters have fewer types
-            raise InvalidRequest(f"{where}parameter '{name}' must not be {word(type(value))}") from error
-
-
-def index_request(body: bytes) -> Any:
-    """RepositoryIndexRequest."""
-    return message("RepositoryIndexRequest")(ready=take(parse_object(body), "ready", bool))
-
-
-def change_request(kind: str, model: str, body: bytes) -> Any:
-    """RepositoryModelLoadRequest or …UnloadRequest; files come in Base64, as Triton's clients send them."""
-    request = message(kind)(model_name=model)
-    for name, value in take(parse_object(body), "parameters", dict).items():
-        if name.startswith("file:"):
-            request.parameters[name].bytes_param = _file(name, value)
-        else:
-            _set_parameters(request.parameters, {name: value}, "")
-    return request
-
-
-def _file(name: str, value: Any) -> bytes:
-    try:
-        return b64decode(value, validate=True)
-    except (TypeError, ValueError) as error:
-        raise InvalidRequest(f"parameter '{name}' must be a text in Base64") from error

@@ -9,7 +9,6 @@ import ssl
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import uvicorn
@@ -20,6 +19,7 @@ from fovea.serving.rest.connection import bounded_connection
 from fovea.serving.rest.limits import RestLimits
 from fovea.serving.servicer import Servicer
 from fovea.serving.status import status_of
+from fovea.serving.tls import Tls
 
 if TYPE_CHECKING:
     from fovea.serving.rest.calls import RestCall
@@ -35,9 +35,7 @@ class RestSettings:
     host: str
     port: int
     limits: RestLimits
-    tls_cert: Path | None = None
-    tls_key: Path | None = None
-    tls_client_ca: Path | None = None
+    tls: Tls | None = None
 
 
 class RestServer:
@@ -74,7 +72,7 @@ class RestServer:
 
 
 def _config(app: RestApp, settings: RestSettings) -> uvicorn.Config:
-    limits = settings.limits
+    limits, tls = settings.limits, settings.tls
     return uvicorn.Config(
         app.asgi,
         http=bounded_connection(limits.connections, limits.patience),
@@ -86,8 +84,8 @@ def _config(app: RestApp, settings: RestSettings) -> uvicorn.Config:
         server_header=False,
         proxy_headers=False,
         timeout_keep_alive=limits.patience.idle_s,  # type: ignore[arg-type]  # it may have fractions
-        ssl_certfile=settings.tls_cert,
-        ssl_keyfile=settings.tls_key,
-        ssl_ca_certs=None if settings.tls_client_ca is None else str(settings.tls_client_ca),
-        ssl_cert_reqs=ssl.CERT_NONE if settings.tls_client_ca is None else ssl.CERT_REQUIRED,
+        ssl_certfile=tls.cert if tls else None,
+        ssl_keyfile=tls.key if tls else None,
+        ssl_ca_certs=str(tls.client_ca) if tls and tls.client_ca else None,
+        ssl_cert_reqs=ssl.CERT_REQUIRED if tls and tls.client_ca else ssl.CERT_NONE,
     )

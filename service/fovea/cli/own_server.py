@@ -1,0 +1,56 @@
+"""How the container's probe reaches the server beside it, which has its certificate from the same variables."""
+
+from __future__ import annotations
+
+import os
+import socket
+import ssl
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fovea.client import Access
+from fovea.contract.errors import Misconfigured
+
+_PATIENCE_S = 3.0
+
+
+def own_address() -> str:
+    """Where it listens."""
+    return f"127.0.0.1:{os.environ.get('FOVEA_GRPC_PORT', '8001')}"
+
+
+def own_access(address: str) -> Access:
+    """Nothing where no variable says that the server speaks TLS; else what its own certificate makes possible.
+
+    That certificate is the one that is trusted, by the name that it has, and is shown as the caller's: where callers
+    need one of another authority, flags must name it.
+    """
+    cert, key = os.environ.get("FOVEA_TLS_CERT"), os.environ.get("FOVEA_TLS_KEY")
+    if not cert or not key:
+        return {}
+    return {"tls_ca": cert, "tls_cert": cert, "tls_key": key, "tls_name": _name(address, Path(cert))}
+
+
+def _name(address: str, cert: Path) -> str:
+    """The first name in the certificate that the server shows, as far as it is this one."""
+    host, _, port = address.rpartition(":")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    context.set_alpn_protocols(["h2"])
+    try:
+        context.load_verify_locations(cert)
+        with (
+            socket.create_connection((host.strip("[]"), int(port)), _PATIENCE_S) as plain,
+            context.wrap_socket(plain) as secured,
+        ):
+            shown = secured.getpeercert() or {}
+    except OSError as error:  # an SSLError is one too
+        raise Misconfigured(f"no server with the certificate {cert} answers at {address}: {error}") from error
+    return _first_name(dict(shown)).replace("*", "any")
+
+
+def _first_name(shown: Mapping[str, Any]) -> str:
+    names = [name for kind, name in shown.get("subjectAltName", ()) if kind in ("DNS", "IP Address")]
+    return str(names[0]) if names else "localhost"
