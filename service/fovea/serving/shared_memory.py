@@ -113,7 +113,7 @@ class Regions:
         require_group("shared memory", "shared_memory", self._open_rpcs)
         with self._lock:
             regions = {place.region: self._region(place) for place in places}
-            self._users.update(regions.keys())
+            self._users.update(list(regions))
         return regions
 
     def _region(self, place: Place) -> Region:
@@ -125,7 +125,7 @@ class Regions:
 
     def _give_back(self, regions: Iterable[str]) -> None:
         with self._lock:
-            self._users.subtract(regions)
+            self._users.subtract(list(regions))
 
     def status(self, request: Any) -> Any:
         """SystemSharedMemoryStatusResponse: the region of a name, or all."""
