@@ -122,6 +122,7 @@ class Server:
         """
         self._say_goodbye()
         self._servicer.draining = True
+        self.grpc.drain_streams()
         self._drain(time.monotonic() + self._settings.drain_timeout)
         self.grpc.stop(_LAST_GRACE_S)
         self.rest.stop(_LAST_GRACE_S)
@@ -253,6 +254,7 @@ def _grpc_settings(settings: Settings, tls: Tls | None, tokens: Tokens | None) -
         transport,
         settings.handler_threads,
         settings.fast_lane,
+        settings.max_infer_streams,
         tls,
         tokens,
     )

@@ -169,6 +169,9 @@ class Settings(BaseSettings):
     handler_threads: int = Field(
         32, ge=2, le=1024, description="Threads for every other call, and for ModelInfer where the fast lane is off."
     )
+    max_infer_streams: int = Field(
+        64, ge=1, le=1024, description="Most open ModelStreamInfer calls; each holds two threads, idle or not."
+    )
     attention_sample_s: float = Field(
         30.0,
         ge=0,
