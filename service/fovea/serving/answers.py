@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 from numpy.typing import NDArray
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from fovea.contract.model_card import TensorSpec
 from fovea.serving.classification import best_classes
 from fovea.serving.tensors import to_raw
-from fovea.wire import message
+from fovea.wire import length_mark, message
 
 _InferResponse = message("ModelInferResponse")
 _SHAPES_KEPT = 64
@@ -69,7 +68,7 @@ class AnswerForm:
             parts.append(_InferResponse(id=request_id).SerializeToString())
         for array in arrays:
             raw = to_raw(array)
-            parts += (_mark(len(raw)), raw)
+            parts += (length_mark(_RAW_TAG, len(raw)), raw)
         return b"".join(parts)
 
     def _new_head(self, shapes: tuple[tuple[int, ...], ...]) -> bytes:
@@ -80,14 +79,3 @@ class AnswerForm:
 
 
 _RAW_TAG = bytes(_InferResponse(raw_output_contents=[b""]).SerializeToString()[:-1])
-
-
-@lru_cache(1024)
-def _mark(size: int) -> bytes:
-    """What stands before `size` bytes of raw output: the field's tag, and their count as a varint."""
-    count = bytearray()
-    while size >= 0x80:
-        count.append(size & 0x7F | 0x80)
-        size >>= 7
-    count.append(size)
-    return _RAW_TAG + bytes(count)
