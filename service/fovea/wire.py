@@ -6,7 +6,7 @@ so could not be imported beside them. The descriptors are compiled from `protos/
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 from importlib import resources
 from typing import Any
 
@@ -51,3 +51,14 @@ def enum_name(enum: str, number: int) -> str:
 def path(method: str) -> str:
     """The HTTP/2 path of an RPC."""
     return f"/{SERVICE}/{method}"
+
+
+@lru_cache(1024)
+def length_mark(tag: bytes, size: int) -> bytes:
+    """What stands before `size` bytes of a field in a serialized message: its tag, and the size as a varint."""
+    count = bytearray()
+    while size >= 0x80:
+        count.append(size & 0x7F | 0x80)
+        size >>= 7
+    count.append(size)
+    return tag + bytes(count)

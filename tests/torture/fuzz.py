@@ -25,12 +25,15 @@ from tests.torture.watch import census, gauge, given_back, unforeseen
 _PROCESSES = 2
 _MEMORY_MB = 256.0
 """Models that are loaded and let go, and a picture's or a flood's worth of buffers."""
-_FLAGS = ("--control-mode=explicit", "--load-models=*", "--max-batch-rows=8", "--log-level=warning")
+_FLAGS = (
+    *("--control-mode=explicit", "--load-models=*", "--open-rpcs=model_control,shared_memory,logging,trace"),
+    *("--max-batch-rows=8", "--log-level=warning"),
+)
 
 
 def run(run: Run) -> Report:
     """Send them, with neighbours calling throughout."""
-    with running_server(many_models(run.scratch), *_FLAGS) as server, neighbours(server) as beside:
+    with running_server(many_models(run.scratch), run.lane, *_FLAGS) as server, neighbours(server) as beside:
         before, begun_s = census(server), time.monotonic()
         grpc_tally = _sent(partial(send_share, server.grpc, run.seed), run.effort.fuzzed_messages)
         http_tally = _sent(partial(fuzz_http.send_share, server.http, run.seed), run.effort.fuzzed_http)

@@ -17,11 +17,22 @@ from tests.torture.fuzz_client import ANSWERED_WITHIN_S, Failure, Tally
 from tests.torture.fuzzed import WORDS
 from tests.torture.mutation import Mutator
 
+from fovea.serving.rest.control_routes import CONTROL_ROUTES
+
 HTTP = "HTTP"
-_PATHS = (
-    *("", "/v2", "/v2/health/live", "/v2/health/ready", "/v2/models", "/v2/models/double", "/v2/models/double/config"),
-    *("/v2/models/double/ready", "/v2/models/double/stats", "/v2/models/stats", "/v2/repository/index", "/metrics"),
-    *("/v2/models/double/versions/1", "/v2/models/double/versions/x", "/v2/logging", "/v2/trace/setting"),
+_CONTROL = (
+    *((route.method, route.path) for route in CONTROL_ROUTES),
+    ("GET", ""),
+    ("GET", "/v3"),
+    ("POST", "/metrics"),
+)
+_BODIES: tuple[Any, ...] = (
+    {},
+    {"ready": True},
+    {"parameters": {"config": "{}", "unload_dependents": True}},
+    {"key": "/none", "offset": 0, "byte_size": 64},
+    {"trace_level": ["TIMESTAMPS"], "trace_rate": "1"},
+    {"log_verbose_level": 1, "log_info": True},
 )
 _METHODS = ("GET", "POST", "PUT", "DELETE", "HEAD", "OPTIONS", "BREW")
 _ODD = (None, True, 0, -1, 1.5, 1e400, 2**70, "", "x", [], {}, [[[]]], ["x", 1], {"x": None})
@@ -49,7 +60,7 @@ def fuzzed_request(seed: int, number: int) -> Request:
     """The request of that number."""
     random = Random(f"http/{seed}/{number}")
     if random.random() < 0.15:
-        return Request(random.choice(_METHODS), random.choice(_PATHS), {}, b"{}" if random.random() < 0.5 else b"")
+        return _control(random)
     fields = random.choice([*(case[0] for case in BAD_REQUESTS.values()), *[_RIGHT] * 10])
     body, headers = infer_body(fields)
     return Request("POST", _path(random, fields), *_spoilt(random, body, headers))
@@ -59,6 +70,17 @@ _RIGHT: dict[str, Any] = {
     "model_name": "double",
     "inputs": [{"name": "x", "shape": [1, 4], "datatype": "FP32", "contents": {"fp32_contents": [1, 2, 3, 4]}}],
 }
+
+
+def _control(random: Random) -> Request:
+    """Of any route but …/infer, for any name; one in ten by a method of another."""
+    method, path = random.choice(_CONTROL)
+    path = path.format(name=quote(random.choice(WORDS), safe=""), version=quote(random.choice(WORDS), safe=""))
+    facts = json.loads(json.dumps(random.choice(_BODIES)))
+    if random.random() < 0.5:
+        _spoil(random, facts)
+    method = method if random.random() < 0.9 else random.choice(_METHODS)
+    return Request(method, path, {}, json.dumps(facts).encode() if method == "POST" else b"")
 
 
 def _path(random: Random, fields: Mapping[str, Any]) -> str:

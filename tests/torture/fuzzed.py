@@ -16,6 +16,8 @@ from fovea import wire
 
 _INFER = ("ModelInfer", "ModelStreamInfer")
 _INFER_SHARE = 0.7
+_STREAM_SHARE = 0.2
+"""Of inference."""
 _LOAD_SHARE = 0.01
 """Of the messages that are no inference: a load takes milliseconds, and they come one after another."""
 _LOADS = ("RepositoryModelLoad", "RepositoryModelUnload")
@@ -65,7 +67,7 @@ def fuzzed(seed: int, number: int) -> Fuzzed:
 def _method(random: Random) -> Any:
     infer, loads, others = _methods()
     if random.random() < _INFER_SHARE:
-        return random.choice(infer)
+        return infer[random.random() < _STREAM_SHARE]
     return random.choice(loads if random.random() < _LOAD_SHARE else others)
 
 
@@ -73,8 +75,8 @@ def _method(random: Random) -> Any:
 def _methods() -> tuple[list[Any], list[Any], list[Any]]:
     methods = wire.POOL.FindServiceByName(wire.SERVICE).methods
     others = [method for method in methods if method.name not in _INFER + _LOADS]
-    chosen = [[method for method in methods if method.name in names] for names in (_INFER, _LOADS)]
-    return chosen[0], chosen[1], others
+    infer, loads = ([method for method in methods if method.name in names] for names in (_INFER, _LOADS))
+    return infer, loads, others
 
 
 def _message(method: Any, random: Random, make: Mutator) -> bytes:

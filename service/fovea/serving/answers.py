@@ -4,17 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 from numpy.typing import NDArray
 
 from fovea.contract.model_card import TensorSpec
 from fovea.serving.classification import best_classes
+from fovea.serving.places import Place
+from fovea.serving.shared_memory import Held
 from fovea.serving.tensors import to_raw
-from fovea.wire import message
+from fovea.wire import length_mark, message
 
 _InferResponse = message("ModelInferResponse")
+_OutputTensor = message("ModelInferResponse.InferOutputTensor")
 _SHAPES_KEPT = 64
 
 
@@ -24,6 +26,8 @@ class WantedOutput:
 
     spec: TensorSpec
     top: int = 0
+    place: Place | None = None
+    """Where in shared memory it is to go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +73,24 @@ class AnswerForm:
             parts.append(_InferResponse(id=request_id).SerializeToString())
         for array in arrays:
             raw = to_raw(array)
-            parts += (_mark(len(raw)), raw)
+            parts += (length_mark(_RAW_TAG, len(raw)), raw)
         return b"".join(parts)
+
+    def encode_shared(self, request_id: str, outputs: Mapping[str, NDArray[Any]], held: Held) -> bytes:
+        """The same, with outputs put into shared memory; RegionTooSmall where one does not fit.
+
+        As from Triton, such an output has an entry of no bytes: clients find the others' by counting.
+        """
+        response = _InferResponse(id=request_id)
+        arrays = [self._maker.array(output, outputs) for output in self.wanted]
+        response.MergeFromString(self._maker.head(self.wanted, tuple(array.shape for array in arrays)))
+        for output, array, told in zip(self.wanted, arrays, response.outputs, strict=True):
+            raw = to_raw(array)
+            if output.place is not None:
+                held.write(output.place, raw)
+                told.MergeFrom(_OutputTensor(parameters=output.place.parameters(len(raw))))
+            response.raw_output_contents.append(b"" if output.place else raw)
+        return bytes(response.SerializeToString())
 
     def _new_head(self, shapes: tuple[tuple[int, ...], ...]) -> bytes:
         if len(self._heads) >= _SHAPES_KEPT:
@@ -80,14 +100,3 @@ class AnswerForm:
 
 
 _RAW_TAG = bytes(_InferResponse(raw_output_contents=[b""]).SerializeToString()[:-1])
-
-
-@lru_cache(1024)
-def _mark(size: int) -> bytes:
-    """What stands before `size` bytes of raw output: the field's tag, and their count as a varint."""
-    count = bytearray()
-    while size >= 0x80:
-        count.append(size & 0x7F | 0x80)
-        size >>= 7
-    count.append(size)
-    return _RAW_TAG + bytes(count)

@@ -25,12 +25,14 @@ from fovea.serving import fast_lane, pooled_lane
 from fovea.serving.addresses import address_of
 from fovea.serving.gate import Gate
 from fovea.serving.servicer import Servicer
+from fovea.serving.streams import StreamLimits, Streams
 from fovea.serving.tls import Tls
 from fovea.serving.token import Tokens
 from fovea.serving.transport import Transport
 
 _HEALTH_SERVICE = "grpc.health.v1.Health"
 _INFER = "ModelInfer"
+_STREAM = "ModelStreamInfer"
 _CHANGES = ("RepositoryModelLoad", "RepositoryModelUnload")
 _REFLECTION_STREAMS = 4
 _LAST_WORD_S = 5.0
@@ -62,6 +64,7 @@ class GrpcSettings:
     transport: Transport
     handler_threads: int
     fast_lane: bool
+    max_infer_streams: int
     tls: Tls | None = None
     tokens: Tokens | None = None
 
@@ -92,6 +95,9 @@ class GrpcServer:
         gates = [self._gate] if self._gate else []
         self._server = grpc.server(pool, interceptors=gates, options=settings.transport.options())
         self.health = health.HealthServicer(experimental_non_blocking=True)
+        self._streams = Streams(
+            servicer.infer, StreamLimits(settings.max_infer_streams, bytes=settings.transport.max_message_bytes)
+        )
         self._lane: fast_lane.Lane | pooled_lane.PooledLane = self._register(settings.handler_threads)
         self.port = self._listen(settings)
 
@@ -110,7 +116,8 @@ class GrpcServer:
         handlers = {rpc: lane.handler(accept) for rpc, accept in self._control().items()}
         handlers |= {rpc: lane.handler(self._control()[rpc], self._change_pool) for rpc in _CHANGES}
         handlers[_INFER] = lane.handler(self._servicer.infer, ThreadPoolExecutor(threads, "grpc-infer"))
-        return {rpc: grpc.unary_unary_rpc_method_handler(handler) for rpc, handler in handlers.items()}
+        unary = {rpc: grpc.unary_unary_rpc_method_handler(handler) for rpc, handler in handlers.items()}
+        return {**unary, _STREAM: self._streams.handler()}
 
     def _control(self) -> dict[str, fast_lane.Accept]:
         accepts: dict[str, fast_lane.Accept] = {
@@ -160,7 +167,12 @@ class GrpcServer:
 
     def unanswered(self) -> Sequence[OpenCall]:
         """The calls whose request has been taken in and whose answer has not been sent, but loads and unloads."""
-        return [call for call in self._lane.unanswered() if call not in self._changes]
+        unary = [call for call in self._lane.unanswered() if call not in self._changes]
+        return [*unary, *self._streams.unanswered()]
+
+    def drain_streams(self) -> None:
+        """End every stream once what it has in flight is answered."""
+        self._streams.drain()
 
     def refuse_changes(self) -> None:
         """Answer the loads and unloads that are going on or wait their turn: nobody waits for models any more."""

@@ -15,16 +15,12 @@ from fovea.serving.statistics import BatchTotals, Total, VersionTotals
 from fovea.serving.triton_fields import BACKEND, PLATFORM
 from fovea.wire import enum_number, message
 
-EXTENSIONS = (
-    *("classification", "model_configuration", "binary_tensor_data", "parameters", "statistics"),
-    *("model_repository", "model_repository(unload_dependents)"),
-)
 _STRING_TYPE = {"BYTES": "STRING"}
 
 
-def server_metadata() -> Any:
+def server_metadata(extensions: Iterable[str]) -> Any:
     """ServerMetadataResponse: the extensions are those that work."""
-    return message("ServerMetadataResponse")(name="fovea", version=__version__, extensions=EXTENSIONS)
+    return message("ServerMetadataResponse")(name="fovea", version=__version__, extensions=extensions)
 
 
 def model_metadata(served: ServedVersion, versions: Iterable[str]) -> Any:
@@ -137,7 +133,7 @@ def _fill_statistics(stats: Any, served: ServedVersion, totals: VersionTotals) -
     stats.name, stats.version = served.card.name, served.version
     stats.last_inference = totals.last_inference_ms
     stats.inference_count, stats.execution_count = totals.inference_count, totals.execution_count
-    for name in ("success", "fail", "queue"):
+    for name in ("success", "fail", "queue", "cache_hit", "cache_miss"):
         _fill_total(getattr(stats.inference_stats, name), getattr(totals, name))
     _fill_compute(stats.inference_stats, totals.compute)
     for rows, of_rows in sorted(totals.by_rows.items()):

@@ -24,6 +24,7 @@ from fovea.runtime.loading import LoadSettings
 from fovea.runtime.session import SessionSettings
 from fovea.serving.addresses import address_of
 from fovea.serving.attention_sampler import AttentionSampler
+from fovea.serving.extensions import Extensions
 from fovea.serving.grpc_server import GrpcServer, GrpcSettings
 from fovea.serving.kernel_words import kernel_words
 from fovea.serving.logs import set_up_logs
@@ -37,11 +38,13 @@ from fovea.serving.rest.server import RestServer, RestSettings
 from fovea.serving.served_version import BatchDefaults
 from fovea.serving.servicer import Servicer
 from fovea.serving.settings import Settings
+from fovea.serving.shared_memory import Regions
 from fovea.serving.status import status_table
 from fovea.serving.telemetry import Telemetry
 from fovea.serving.tls import Tls, read_tls
 from fovea.serving.token import HEADER, Tokens, read_tokens
 from fovea.serving.transport import Transport
+from fovea.serving.triton_metrics import TritonMetrics
 from fovea.serving.version_loader import VersionLoader
 from fovea.wire import SERVICE
 
@@ -64,16 +67,18 @@ class Server:
         self._tokens = read_tokens(settings.token_file)
         self.device = resolve_device(settings.device)
         self._telemetry = Telemetry()
+        self.models = Models()
+        if settings.triton_metrics:
+            TritonMetrics(self.models.served, self._telemetry.registry)
         self._sampler = AttentionSampler(settings.attention_sample_s)
         limit = QueueLimit(settings.max_queue, settings.max_queue_mb * _MB)
         defaults = BatchDefaults(settings.queue_delay_ms / 1e3, limit)
-        self.models = Models()
         loader = VersionLoader(load_settings(settings, self.device), defaults, self._telemetry, self._sampler)
         self._control = ModelControl(_control_settings(settings), self.models, loader, self._tell)
         pictures = PictureQueue(defaults.queue, settings.max_pixels)
         table = status_table(settings.status_codes)
         parts = (self.models, self._control, pictures, self._telemetry, table)
-        self._servicer = Servicer(*parts, settings.open_rpcs)
+        self._servicer = Servicer(*parts, _extensions(settings))
         self.grpc = GrpcServer(_grpc_settings(settings, self._tls, self._tokens), self._servicer)
         self.metrics = _listening("metrics", settings.metrics_port, self._metrics)
         self.rest = _listening("HTTP", settings.http_port, self._rest)
@@ -121,6 +126,7 @@ class Server:
         """
         self._say_goodbye()
         self._servicer.draining = True
+        self.grpc.drain_streams()
         self._drain(time.monotonic() + self._settings.drain_timeout)
         self.grpc.stop(_LAST_GRACE_S)
         self.rest.stop(_LAST_GRACE_S)
@@ -252,6 +258,7 @@ def _grpc_settings(settings: Settings, tls: Tls | None, tokens: Tokens | None) -
         transport,
         settings.handler_threads,
         settings.fast_lane,
+        settings.max_infer_streams,
         tls,
         tokens,
     )
@@ -265,6 +272,11 @@ def _rest_settings(settings: Settings, port: int, tls: Tls | None) -> RestSettin
         connections=settings.max_http_connections,
     )
     return RestSettings(settings.host, port, limits, tls)
+
+
+def _extensions(settings: Settings) -> Extensions:
+    regions = Regions(settings.open_rpcs, settings.max_queue_mb * _MB)
+    return Extensions(settings.open_rpcs, settings.control_mode == "explicit", regions)
 
 
 def _control_settings(settings: Settings) -> ControlSettings:

@@ -169,11 +169,19 @@ class Settings(BaseSettings):
     handler_threads: int = Field(
         32, ge=2, le=1024, description="Threads for every other call, and for ModelInfer where the fast lane is off."
     )
+    max_infer_streams: int = Field(
+        64, ge=1, le=1024, description="Most open ModelStreamInfer calls; each holds two threads, idle or not."
+    )
     attention_sample_s: float = Field(
         30.0,
         ge=0,
         description="Seconds between samples of attention time where no kernel tells it; 0 = off. "
         "Each is a session and six batches.",
+    )
+    triton_metrics: bool = Field(
+        False,
+        description="Show Triton's nv_inference_* and nv_cache_* metrics too, for dashboards that use them; two dozen "
+        "series a model version.",
     )
     kernels: Literal["auto", "require", "off"] = Field(
         "auto",
