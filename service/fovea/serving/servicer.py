@@ -122,7 +122,11 @@ class Servicer:
                 raise Draining("the server is shutting down")
             decoded = served.door.decode(message_in, self._extensions.regions)
             rows = decoded.header.rows
-            self._submit(call, data, self._request(call, decoded, arrived_s), decoded, served)
+            request = self._request(call, decoded, arrived_s)
+            if self._extensions.tracer.active:
+                model, version = served.card.name, served.version
+                request.trace = self._extensions.tracer.begin(model, version, decoded.request_id, arrived_s)
+            self._submit(call, data, request, decoded, served)
         except VersionEnded:
             raise
         except FoveaError as error:
@@ -140,6 +144,8 @@ class Servicer:
             self._pictures.submit(Undecoded(request, decoded.header.pictures, onward, again, served))
         except FoveaError:
             decoded.release()
+            if request.trace is not None:
+                request.trace.end(time.monotonic())
             raise
 
     def _again(self, call: Call, data: bytes, decoded: Decoded) -> None:
@@ -194,7 +200,13 @@ class Servicer:
             "RepositoryModelLoad": self._load_model,
             "RepositoryModelUnload": self._unload_model,
             **self._extensions.answers(),
+            "TraceSetting": self._trace_setting,
         }
+
+    def _trace_setting(self, request: Any) -> Any:
+        if request.model_name:
+            self._models.entry(request.model_name, "")
+        return self._extensions.tracer.change(request)
 
     def _served(self, request: Any) -> ServedVersion:
         return self._models.ready(request.name, request.version)
