@@ -22,7 +22,9 @@ from tests.torture.report import Promise, Report, show, write
 
 SCENARIOS: dict[str, Callable[[Run], Report]] = {
     "fuzz": fuzz.run,
+    "fuzz-pooled": lambda run: fuzz.run(run.pooled()),
     "callers": callers.run,
+    "callers-pooled": lambda run: callers.run(run.pooled()),
     "overload": overload.run,
     "hostile": hostile.run,
     "system": system.run,
@@ -55,7 +57,7 @@ def _timed(name: str, arguments: argparse.Namespace) -> Report:
             report = SCENARIOS[name](run)
         except Exception:  # the others still have their turn
             report = Report(name, {}, (Promise("the scenario comes to its end", traceback.format_exc(), False),))
-    return replace(report, seconds=time.monotonic() - begun_s)
+    return replace(report, scenario=name, seconds=time.monotonic() - begun_s)
 
 
 def _arguments() -> argparse.Namespace:

@@ -44,7 +44,7 @@ def run(run: Run) -> Report:
     figures: dict[str, float | str] = {}
     promises: list[Promise] = []
     _own_descriptors(_USUAL_DESCRIPTORS)
-    with running_server(repository, *_FLAGS) as server, neighbours(server) as beside:
+    with running_server(repository, run.lane, *_FLAGS) as server, neighbours(server) as beside:
         _own_descriptors(_hard_limit())
         for step in _steps(run.effort, Random(run.seed)):
             before = census(server)

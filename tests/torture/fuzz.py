@@ -33,7 +33,7 @@ _FLAGS = (
 
 def run(run: Run) -> Report:
     """Send them, with neighbours calling throughout."""
-    with running_server(many_models(run.scratch), *_FLAGS) as server, neighbours(server) as beside:
+    with running_server(many_models(run.scratch), run.lane, *_FLAGS) as server, neighbours(server) as beside:
         before, begun_s = census(server), time.monotonic()
         grpc_tally = _sent(partial(send_share, server.grpc, run.seed), run.effort.fuzzed_messages)
         http_tally = _sent(partial(fuzz_http.send_share, server.http, run.seed), run.effort.fuzzed_http)

@@ -30,7 +30,7 @@ _MINUTE_S = 60.0
 _SHARE = 0.1
 """Of all looks: the first that count, and as many at the end. In ten minutes that is a minute each."""
 _GROWTH = 1.05
-_GROWTH_MB = 8.0
+_GROWTH_MB = 16.0
 """Of a small process five percent are less than what an allocator moves to and fro."""
 _FEW = 8
 _SLOWER = 1.2

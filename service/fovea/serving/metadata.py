@@ -133,7 +133,7 @@ def _fill_statistics(stats: Any, served: ServedVersion, totals: VersionTotals) -
     stats.name, stats.version = served.card.name, served.version
     stats.last_inference = totals.last_inference_ms
     stats.inference_count, stats.execution_count = totals.inference_count, totals.execution_count
-    for name in ("success", "fail", "queue"):
+    for name in ("success", "fail", "queue", "cache_hit", "cache_miss"):
         _fill_total(getattr(stats.inference_stats, name), getattr(totals, name))
     _fill_compute(stats.inference_stats, totals.compute)
     for rows, of_rows in sorted(totals.by_rows.items()):

@@ -42,6 +42,7 @@ from fovea.serving.telemetry import Telemetry
 from fovea.serving.tls import Tls, read_tls
 from fovea.serving.token import HEADER, Tokens, read_tokens
 from fovea.serving.transport import Transport
+from fovea.serving.triton_metrics import TritonMetrics
 from fovea.serving.version_loader import VersionLoader
 from fovea.wire import SERVICE
 
@@ -64,10 +65,12 @@ class Server:
         self._tokens = read_tokens(settings.token_file)
         self.device = resolve_device(settings.device)
         self._telemetry = Telemetry()
+        self.models = Models()
+        if settings.triton_metrics:
+            TritonMetrics(self.models.served, self._telemetry.registry)
         self._sampler = AttentionSampler(settings.attention_sample_s)
         limit = QueueLimit(settings.max_queue, settings.max_queue_mb * _MB)
         defaults = BatchDefaults(settings.queue_delay_ms / 1e3, limit)
-        self.models = Models()
         loader = VersionLoader(load_settings(settings, self.device), defaults, self._telemetry, self._sampler)
         self._control = ModelControl(_control_settings(settings), self.models, loader, self._tell)
         pictures = PictureQueue(defaults.queue, settings.max_pixels)

@@ -178,6 +178,11 @@ class Settings(BaseSettings):
         description="Seconds between samples of attention time where no kernel tells it; 0 = off. "
         "Each is a session and six batches.",
     )
+    triton_metrics: bool = Field(
+        False,
+        description="Show Triton's nv_inference_* and nv_cache_* metrics too, for dashboards that use them; two dozen "
+        "series a model version.",
+    )
     kernels: Literal["auto", "require", "off"] = Field(
         "auto",
         description="Fused attention kernels. auto: where they are right and win a race against the plain bodies. "

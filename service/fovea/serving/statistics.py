@@ -48,7 +48,13 @@ class VersionTotals:
     last_inference_ms: int = 0
     success: Total = field(default_factory=Total)
     fail: Total = field(default_factory=Total)
+    failures: dict[Outcome, int] = field(default_factory=dict)
+    """How often requests failed, by how."""
     queue: Total = field(default_factory=Total)
+    cache_hit: Total = field(default_factory=Total)
+    """Finding answers that were cached."""
+    cache_miss: Total = field(default_factory=Total)
+    """Looking for answers that were not, and keeping them once they were there."""
     compute: BatchTotals = field(default_factory=BatchTotals)
     by_rows: dict[int, BatchTotals] = field(default_factory=dict)
 
@@ -74,8 +80,23 @@ class Statistics:
     def requests(self, outcome: Outcome, duration_s: Sequence[float]) -> None:
         """Requests ended."""
         with self._lock:
-            total = self._totals.success if outcome == "ok" else self._totals.fail
+            totals = self._totals
+            total = totals.success if outcome == "ok" else totals.fail
             total.add(sum(duration_s), len(duration_s))
+            if outcome != "ok":
+                totals.failures[outcome] = totals.failures.get(outcome, 0) + len(duration_s)
+
+    def cache_hit(self, seconds: float) -> None:
+        """An answer came from the cache: its request waited in no queue and was in no batch."""
+        with self._lock:
+            self._totals.cache_hit.add(seconds)
+            self._totals.queue.add(0.0)
+            self._totals.last_inference_ms = time.time_ns() // 1_000_000
+
+    def cache_miss(self, seconds: float) -> None:
+        """One did not, and is there now."""
+        with self._lock:
+            self._totals.cache_miss.add(seconds)
 
     def read(self) -> VersionTotals:
         """A copy of the totals, all of one moment."""
