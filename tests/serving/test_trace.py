@@ -108,9 +108,9 @@ def test_with_a_log_frequency_so_many_traces_go_into_each_file(client: Any) -> N
     client.update_trace_settings(None, {"trace_level": "TIMESTAMPS", "trace_rate": "1", "log_frequency": "2"})
     for _ in range(5):
         infer(client)
-    wait_until(lambda: len(path.with_name(f"{path.name}.2").read_text().splitlines()) == 1)
-    counts = [len(path.with_name(f"{path.name}.{part}").read_text().splitlines()) for part in range(3)]
-    assert counts == [2, 2, 1]
+    parts = [path.with_name(f"{path.name}.{part}") for part in range(3)]
+    wait_until(lambda: parts[2].exists() and parts[2].read_text().endswith("\n"))
+    assert [len(part.read_text().splitlines()) for part in parts] == [2, 2, 1]
 
 
 @pytest.mark.parametrize(

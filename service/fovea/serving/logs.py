@@ -43,7 +43,7 @@ def set_up_logs(level: str) -> None:
 
 
 class LogControl(logging.Filter):
-    """The log's settings, read and changed over the network (LogSettings). It filters what the root's handlers write."""
+    """The log's settings, read and changed over the network (LogSettings); filters what the root's handlers write."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -60,7 +60,7 @@ class LogControl(logging.Filter):
         return self._lets_through[_name_of(record.levelno)]
 
     def change(self, request: Any) -> Any:
-        """LogSettingsResponse: change what the request names, and tell what holds. All of it or, with an error, none."""
+        """LogSettingsResponse: change what the request names, all of it or (with an error) none; tell what holds."""
         asked = {name: _value(name, setting) for name, setting in request.settings.items()}
         self._verbose = asked.get(_VERBOSE, self._verbose)
         self._lets_through |= {name: value for name, value in asked.items() if name in _LEVEL_OF}

@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 from fovea.contract.errors import InvalidRequest
@@ -97,8 +98,8 @@ class _Sampler:
 class Tracer:
     """Everybody's settings and those of single models, and who picks by them. May be used by any thread."""
 
-    def __init__(self, path: str | None = None) -> None:
-        self._file = TraceFile(path or "")
+    def __init__(self, path: Path | None = None) -> None:
+        self._file = TraceFile("" if path is None else str(path))
         self._own: dict[str, dict[str, Any]] = {"": {}}
         """Model, or "" for all -> what was set, by name."""
         self._samplers = {"": _Sampler(TraceSettings(), self._file)}
