@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import TypeVar
@@ -21,6 +22,7 @@ from fovea.runtime.device import Device, resolve_device
 from fovea.runtime.kernel_library import NOT_FOUND, Obstacle, kernels_on_offer
 from fovea.runtime.loading import LoadSettings
 from fovea.runtime.session import SessionSettings
+from fovea.serving.addresses import address_of
 from fovea.serving.attention_sampler import AttentionSampler
 from fovea.serving.extensions import Extensions
 from fovea.serving.grpc_server import GrpcServer, GrpcSettings
@@ -111,10 +113,10 @@ class Server:
         served = self.models.served()
         types = sorted({kind.value for one in served for kind in one.card.attention_types})
         kernels = kernel_words([one.loaded for one in served])
-        host, slow = self._settings.host, self.grpc.slow_reason
+        slow, told = self.grpc.slow_reason, partial(address_of, self._settings.host)
         return (
-            f"fovea {__version__} ready: gRPC {host}:{self.grpc.port}, HTTP {host}:{self.rest.port}, "
-            f"metrics {host}:{self.metrics.port}, device {self.device}, "
+            f"fovea {__version__} ready: gRPC {told(self.grpc.port)}, HTTP {told(self.rest.port)}, "
+            f"metrics {told(self.metrics.port)}, device {self.device}, "
             f"models {', '.join(sorted({one.card.name for one in served})) or 'none'}, "
             f"attention {', '.join(types) or 'none'}, kernels {kernels}" + (f", no fast lane: {slow}" if slow else "")
         )
