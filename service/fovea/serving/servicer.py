@@ -95,6 +95,7 @@ class Servicer:
     ) -> None:
         self._models, self._model_control, self._pictures = models, control, pictures
         self._telemetry, self._table, self._extensions = telemetry, table, extensions
+        self._regions, self._tracer = extensions.regions, extensions.tracer
         self._control = self._control_answers()
         self.ready = False
         """Set by the server: models are loaded and no shutdown has begun."""
@@ -120,12 +121,12 @@ class Servicer:
         try:
             if self.draining:
                 raise Draining("the server is shutting down")
-            decoded = served.door.decode(message_in, self._extensions.regions)
+            decoded = served.door.decode(message_in, self._regions)
             rows = decoded.header.rows
             request = self._request(call, decoded, arrived_s)
-            if self._extensions.tracer.active:
+            if self._tracer.active:
                 model, version = served.card.name, served.version
-                request.trace = self._extensions.tracer.begin(model, version, decoded.request_id, arrived_s)
+                request.trace = self._tracer.begin(model, version, decoded.request_id, arrived_s)
             self._submit(call, data, request, decoded, served)
         except VersionEnded:
             raise
@@ -206,7 +207,7 @@ class Servicer:
     def _trace_setting(self, request: Any) -> Any:
         if request.model_name:
             self._models.entry(request.model_name, "")
-        return self._extensions.tracer.change(request)
+        return self._tracer.change(request)
 
     def _served(self, request: Any) -> ServedVersion:
         return self._models.ready(request.name, request.version)
