@@ -119,7 +119,8 @@ class Servicer:
             rows = decoded.header.rows
             request = self._request(call, decoded, arrived_s)
             if decoded.header.pictures is None:
-                served.pipeline.submit(request)
+                if served.cache is None or not served.cache.answers(request, decoded, call.finish):
+                    served.pipeline.submit(request)
             else:
                 call.watch(lambda: None)
                 again = partial(self.infer, call, data)
