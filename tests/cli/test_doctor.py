@@ -65,6 +65,8 @@ def test_a_broken_model_is_named_with_its_reason(fovea: Fovea, repository: Path)
         (["--repository", "nowhere"], "models: repository: model repository nowhere"),
         (["--device=cuda:7"], "device: chosen: device cuda:7 cannot be used"),
         (["--kernel-library=nowhere.so"], "kernels: library: no kernel library at nowhere.so"),
+        (["--tls-cert=nowhere.pem", "--tls-key=nowhere.pem"], "server: tls: tls_cert nowhere.pem cannot be read"),
+        (["--token-file=nowhere.txt"], "server: token: token file nowhere.txt cannot be read"),
     ],
 )
 def test_settings_that_cannot_be_met_are_wrong(fovea: Fovea, healthy: Path, words: list[str], told: str) -> None:
@@ -95,6 +97,23 @@ def test_a_port_that_another_program_has_is_wrong(fovea: Fovea, healthy: Path, t
     )
     assert status == 1
     assert found["wrong"] == [f"server: http_port: 127.0.0.1:{taken}: Address already in use"]
+
+
+def test_a_port_on_an_ipv6_address_can_be_free(fovea: Fovea, healthy: Path) -> None:
+    status, found = examined(fovea, "--repository", healthy, "--host=::1", *FREE_PORTS)
+    assert (status, found["server"]["grpc_port"]) == (0, "any that is free")
+
+
+def test_a_model_of_which_no_version_is_chosen_is_wrong(fovea: Fovea, tmp_path: Path) -> None:
+    write_version(tmp_path / "old" / "1")
+    (tmp_path / "old" / "model.toml").write_text("versions = [7]")
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "empty" / "config.pbtxt").write_text("nonsense: 1")
+    status, found = examined(fovea, "--repository", tmp_path, *FREE_PORTS)
+    assert status == 1
+    broken, old = found["wrong"]
+    assert broken.startswith("empty: state: no version to serve: config.pbtxt: ")
+    assert old == "old: state: no version to serve: its version policy chooses none of [1]"
 
 
 def test_the_ports_of_a_server_that_runs_are_not_wrong(fovea: Fovea, healthy: Path, server: str) -> None:

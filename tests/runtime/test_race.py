@@ -18,6 +18,7 @@ class Runner:
     """Takes what `cost_s` says by its own clock, now and then ten times that; fails at run number `fails_at`."""
 
     inputs = (TensorSpec(name="x", datatype="FP32", shape=(-1, 2)),)
+    made_input = None
     max_batch_rows = 8
     now = 0.0
 

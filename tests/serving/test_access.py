@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import grpc
@@ -9,15 +10,16 @@ import pytest
 
 from fovea import wire
 from fovea.serving.access import GROUP_OF
+from raw_client import RawClient
 from rest_calls import rest
-from servers import RunningServer
+from servers import RunningServer, running_server
 
 
 def test_the_table_names_calls_that_there_are() -> None:
     assert set(GROUP_OF) <= set(wire.METHODS)
 
 
-@pytest.mark.parametrize("rpc", [rpc for rpc, group in GROUP_OF.items() if group == "model_control"])
+@pytest.mark.parametrize("rpc", [rpc for rpc, group in GROUP_OF.items() if group in ("model_control", "shared_memory")])
 def test_a_closed_call_is_refused_and_the_text_tells_what_opens_it(client: Any, rpc: str) -> None:
     with pytest.raises(grpc.RpcError) as caught:
         client(rpc)
@@ -28,3 +30,30 @@ def test_a_closed_call_is_refused_and_the_text_tells_what_opens_it(client: Any, 
 def test_closed_calls_are_closed_over_http_too(server: RunningServer) -> None:
     status, told, _ = rest(server, "/v2/repository/models/double/unload", {})
     assert (status, "--open-rpcs=model_control" in told["error"]) == (403, True)
+
+
+def test_tensors_in_shared_memory_are_refused_while_it_is_closed(client: Any) -> None:
+    place = {"shared_memory_region": {"string_param": "r"}, "shared_memory_byte_size": {"int64_param": 16}}
+    tensor = {"name": "x", "datatype": "FP32", "shape": [1, 4]}
+    for fields in (
+        {"inputs": [{**tensor, "parameters": place}]},
+        {"inputs": [tensor], "raw_input_contents": [bytes(16)], "outputs": [{"name": "y", "parameters": place}]},
+    ):
+        with pytest.raises(grpc.RpcError, match="--open-rpcs=shared_memory") as caught:
+            client("ModelInfer", model_name="double", **fields)
+        assert caught.value.code() == grpc.StatusCode.PERMISSION_DENIED
+
+
+CLOSED = {"model_repository", "model_repository(unload_dependents)", "system_shared_memory"}
+
+
+def test_the_metadata_names_the_extensions_that_work(client: Any) -> None:
+    extensions = set(client("ServerMetadata").extensions)
+    assert {"classification", "statistics", "binary_tensor_data", "model_configuration"} <= extensions
+    assert not extensions & {*CLOSED, "sequence", "cuda_shared_memory"}
+
+
+def test_the_metadata_names_what_is_opened(repository: Path) -> None:
+    flags = ("--control-mode=explicit", "--open-rpcs=model_control,shared_memory,logging,trace")
+    with running_server(repository, *flags) as server, grpc.insecure_channel(server.grpc) as channel:
+        assert set(RawClient(channel)("ServerMetadata").extensions) >= CLOSED

@@ -64,6 +64,15 @@ def test_a_delay_holds_a_batch_that_has_room_until_its_oldest_has_waited_that_lo
     assert len(take_batch(waiting, 10.5, policy).batch) == 1
 
 
+def test_a_delay_holds_no_request_until_its_time_is_up() -> None:
+    policy = BatchPolicy(max_rows=4, delay_s=0.5, cost=lambda _kind, rows: 0.05 * rows)
+    waiting = Waiting([request(arrived_s=10.0, deadline_s=10.3), request(arrived_s=10.1)])
+    held = take_batch(waiting, 10.05, policy)
+    assert held.batch == []
+    assert 0.0 < held.wait_s <= 10.3 - 10.05 - 0.1
+    assert len(take_batch(waiting, 10.2, policy).batch) == 2
+
+
 def test_a_full_batch_does_not_wait_for_its_delay() -> None:
     waiting = Waiting([request(2, arrived_s=10.0), request(2, arrived_s=10.0)])
     assert len(take_batch(waiting, 10.0, BatchPolicy(max_rows=4, delay_s=5)).batch) == 2

@@ -38,11 +38,11 @@ class Bench:
         self.running.set()
         assert self.open.wait(LONG_S)
 
-    def send(self, *values: float, maps: bool = False, **times: Any) -> FakeReply:
+    def send(self, *values: float, kind: str = "x", maps: bool = False, **times: Any) -> FakeReply:
         reply = FakeReply()
         x = np.array(values, np.float64).reshape(-1, 1)
         self.pipeline.submit(
-            Request({"x": x}, len(x), Kind("x", maps), reply, time.monotonic(), bytes=x.nbytes, **times)
+            Request({"x": x}, len(x), Kind(kind, maps), reply, time.monotonic(), bytes=x.nbytes, **times)
         )
         return reply
 
@@ -199,6 +199,42 @@ def test_work_that_waits_ahead_counts_against_a_deadline() -> None:
         bench.send(1.0, queue_until_s=time.monotonic() + 1.0)
     bench.open.set()
     bench.pipeline.close()
+
+
+def test_a_request_that_rides_in_an_urgent_batch_of_its_kind_is_not_refused_for_what_comes_after_it() -> None:
+    bench = Bench(cost_s=800.0, max_rows=8)  # at best, 100 seconds a row
+    bench.hold_worker()
+    now_s = time.monotonic()
+    bench.send(1.0, deadline_s=now_s + 3_600)
+    others = [bench.send(1.0, kind="other", deadline_s=now_s + 3_700) for _ in range(40)]
+    rider = bench.send(2.0, deadline_s=now_s + 3_720)
+    with pytest.raises(DeadlineExceeded):
+        bench.send(2.0, kind="other", deadline_s=now_s + 3_720)
+    bench.open.set()
+    assert answered(rider) == [4.0]
+    assert [answered(reply) for reply in others] == [[2.0]] * 40
+    bench.pipeline.close()
+
+
+def test_a_request_waits_for_the_first_worker_that_gets_free_not_for_the_last() -> None:
+    free, running = threading.Event(), threading.Semaphore(0)
+
+    def run() -> None:
+        running.release()
+        assert free.wait(LONG_S)
+
+    workshop = Workshop(lambda: FakeSession(run), FakeSession, instances=2)
+    policy = BatchPolicy(1, cost=lambda kind, _rows: 100.0 if kind.shapes == "long" else 0.001)
+    pipeline = Pipeline(workshop, policy, FakeObserver())
+    replies = [FakeReply() for _ in range(3)]
+    for reply, kind in zip(replies, ("short", "long", "short"), strict=True):
+        deadline_s = time.monotonic() + LONG_S if kind == "short" else None
+        pipeline.submit(Request({"x": np.ones((1, 1))}, 1, Kind(kind), reply, time.monotonic(), deadline_s))
+        if reply is not replies[-1]:
+            assert running.acquire(timeout=LONG_S)
+    free.set()
+    assert answered(replies[-1]) == [2.0]
+    pipeline.close()
 
 
 def test_a_run_that_every_caller_has_left_is_terminated_and_the_next_batch_is_answered(bench: Bench) -> None:

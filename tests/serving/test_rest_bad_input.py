@@ -52,6 +52,11 @@ BAD_JSON: dict[str, tuple[bytes, str]] = {
     "half a surrogate pair": (b'{"id": "\\ud800"}', "no UTF-8"),
     "UTF-16": ('{"id": "a"}'.encode("utf-16"), "no UTF-8"),
     "a key twice": (b'{"id": "a", "id": "b"}', "the key 'id' twice"),
+    "one of very many keys twice": (
+        b'{%s"7":0}' % b"".join(b'"%d":0,' % key for key in range(100_000)),
+        "key '7' twice",
+    ),
+    "very many lists": (b'{"inputs": [' + b"[]," * 300_000 + b"[]]}", "more than 200000 '[' and '{'"),
     "deep nesting": (b'{"inputs": ' + b"[" * 100_000, "nested too deeply"),
     "many digits": (b'{"id": ' + b"9" * 10_000 + b"}", "too many digits"),
     "NaN": (ask(data=[1, 2, 3, float("nan")]), 'NaN is no JSON; send it as a text, "NaN"'),

@@ -21,10 +21,13 @@ from fovea.runtime.kernel_library import kernels_on_offer
 from fovea.runtime.loaded_version import LoadedVersion
 from fovea.runtime.loading import LoadSettings, load_version
 from fovea.runtime.processor import this_processor
-from fovea.runtime.repository import ModelFolder, chosen_versions, scan
+from fovea.runtime.repository import ModelFolder, chosen_versions, scan, why_none
 from fovea.serving import fast_lane
+from fovea.serving.addresses import address_of, family_of
 from fovea.serving.server import load_settings
 from fovea.serving.settings import Settings
+from fovea.serving.tls import read_tls
+from fovea.serving.token import read_tokens
 from fovea.serving.triton_config import read_config
 
 PACKAGES = ("fovea", "onnxruntime", "onnxruntime-gpu", "grpcio", "protobuf", "numpy", "pydantic")
@@ -99,19 +102,32 @@ def _kernels(settings: Settings) -> Iterator[Finding]:
 def _server(settings: Settings, serves: Callable[[str], bool]) -> Iterator[Finding]:
     obstacle = fast_lane.obstacle() if settings.fast_lane else "turned off"
     yield Finding("server", "fast_lane", obstacle or "possible")
-    running = settings.grpc_port > 0 and serves(f"{settings.host}:{settings.grpc_port}")
+    yield from _security(settings)
+    running = settings.grpc_port > 0 and serves(address_of(settings.host, settings.grpc_port))
     for name in ("grpc_port", "http_port", "metrics_port"):
         yield _port(settings.host, name, getattr(settings, name), running)
+
+
+def _security(settings: Settings) -> Iterator[Finding]:
+    reads: dict[str, Callable[[], object]] = {
+        "tls": lambda: read_tls(settings.tls_cert, settings.tls_key, settings.tls_client_ca),
+        "token": lambda: read_tokens(settings.token_file),
+    }
+    for name, read in reads.items():
+        try:
+            yield Finding("server", name, "on" if read() else "off")
+        except Misconfigured as error:
+            yield Finding("server", name, str(error), wrong=True)
 
 
 def _port(host: str, name: str, port: int, running: bool) -> Finding:
     """A port that another program has is wrong; that of a server that is running is not."""
     try:
-        with socket.socket() as listener:
+        with socket.socket(family_of(host)) as listener:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             listener.bind((host, port))
     except OSError as error:
-        text = f"{port}: a server is running" if running else f"{host}:{port}: {error.strerror}"
+        text = f"{port}: a server is running" if running else f"{address_of(host, port)}: {error.strerror}"
         return Finding("server", name, text, wrong=not running)
     return Finding("server", name, f"{port}: free" if port else "any that is free")
 
@@ -130,7 +146,10 @@ def _models(settings: Settings) -> Iterator[Finding]:
         yield Finding("models", "tried", f"no: {error}")
         return
     for folder in folders.values():
-        for number in chosen_versions(folder):
+        numbers = chosen_versions(folder)
+        if not numbers:
+            yield Finding(folder.name, "state", f"no version to serve: {why_none(folder)}", wrong=True)
+        for number in numbers:
             yield from _version(folder, number, loading)
 
 

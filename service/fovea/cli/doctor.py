@@ -12,7 +12,9 @@ from fovea.cli import serve
 from fovea.cli.access import PATIENCE_S, add_access, connect
 from fovea.cli.extras import require
 from fovea.cli.findings import Finding, as_json, as_text
-from fovea.client import ONCE
+from fovea.cli.own_server import own_access
+from fovea.client import ONCE, Client
+from fovea.contract.errors import FoveaError
 from fovea.serving.settings import Settings
 
 _NEIGHBOUR_PATIENCE_S = 2.0
@@ -47,9 +49,14 @@ def _findings(arguments: argparse.Namespace) -> Iterable[Finding]:
     require("doctor", ("onnxruntime",), ("cpu", "gpu"))
     from fovea.cli.checkup import checkup
 
-    return checkup(settings, lambda address: _serves(address, arguments))
+    return checkup(settings, lambda address: _serves(address, settings))
 
 
-def _serves(address: str, arguments: argparse.Namespace) -> bool:
-    with connect(address, arguments, _NEIGHBOUR_PATIENCE_S, ONCE) as client:
-        return client.healthy()
+def _serves(address: str, settings: Settings) -> bool:
+    """Whether a server with these settings answers."""
+    try:
+        access = own_access(address, settings.tls_cert, settings.tls_key)
+        with Client(address, _NEIGHBOUR_PATIENCE_S, ONCE, **access) as client:
+            return client.healthy()
+    except FoveaError:  # its certificate cannot be read, or is not the one that is shown
+        return False

@@ -6,7 +6,7 @@ import argparse
 from functools import partial
 
 from fovea.cli.access import add_access, connect
-from fovea.cli.own_server import own_access, own_address
+from fovea.cli.own_server import own_access, own_address, own_certificate
 from fovea.client import ONCE, Access
 
 
@@ -22,7 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print the state; 0 when it serves, 1 when it does not or nobody answers."""
     address = arguments.server or own_address()
-    otherwise = Access if arguments.server else partial(own_access, address)
+    otherwise = Access if arguments.server else partial(own_access, address, *own_certificate())
     with connect(address, arguments, arguments.timeout, ONCE, otherwise) as client:
         healthy = client.healthy(arguments.model)
     print("serving" if healthy else "not serving")

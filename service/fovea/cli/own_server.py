@@ -1,4 +1,4 @@
-"""How the container's probe reaches the server beside it, which has its certificate from the same variables."""
+"""How the container's probe reaches the server beside it, which has its certificate from the same settings."""
 
 from __future__ import annotations
 
@@ -20,16 +20,22 @@ def own_address() -> str:
     return f"127.0.0.1:{os.environ.get('FOVEA_GRPC_PORT', '8001')}"
 
 
-def own_access(address: str) -> Access:
-    """Nothing where no variable says that the server speaks TLS; else what its own certificate makes possible.
+def own_certificate() -> tuple[Path | None, Path | None]:
+    """Its certificate and key, where variables name them."""
+    names = os.environ.get("FOVEA_TLS_CERT"), os.environ.get("FOVEA_TLS_KEY")
+    cert, key = (Path(name) if name else None for name in names)
+    return cert, key
+
+
+def own_access(address: str, cert: Path | None, key: Path | None) -> Access:
+    """Nothing where the server has no certificate, as it speaks no TLS; else what that makes possible.
 
     That certificate is the one that is trusted, by the name that it has, and is shown as the caller's: where callers
     need one of another authority, flags must name it.
     """
-    cert, key = os.environ.get("FOVEA_TLS_CERT"), os.environ.get("FOVEA_TLS_KEY")
-    if not cert or not key:
+    if cert is None or key is None:
         return {}
-    return {"tls_ca": cert, "tls_cert": cert, "tls_key": key, "tls_name": _name(address, Path(cert))}
+    return {"tls_ca": cert, "tls_cert": cert, "tls_key": key, "tls_name": _name(address, cert)}
 
 
 def _name(address: str, cert: Path) -> str:

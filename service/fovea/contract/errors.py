@@ -18,6 +18,7 @@ FoveaError
 ├── ModelBroken             a model file that cannot be loaded, or does not give its golden answers
 ├── ExecutionFailed         the model failed on this request
 │   └── OutOfMemory         it needs more memory than the device has left
+├── RegionTooSmall          a tensor does not fit into its shared memory
 ├── ExportFailed            a module that cannot be exported, or does not agree with its export
 └── Misconfigured           settings that cannot be met (no such device, port taken)
 """
@@ -95,6 +96,10 @@ class ExecutionFailed(FoveaError):
 
 class OutOfMemory(ExecutionFailed):
     """The request needs more memory than the device has left."""
+
+
+class RegionTooSmall(FoveaError):
+    """A tensor does not fit into the shared memory that it was to have."""
 
 
 class ExportFailed(FoveaError):

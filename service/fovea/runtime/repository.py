@@ -168,6 +168,11 @@ def _own_choices(folder: Path) -> Configured | None:
         raise ModelBroken(f"{path.name}: {error}") from error
 
 
+def why_none(folder: ModelFolder) -> str:
+    """The reason why no version of a model is chosen."""
+    return folder.problem or f"its version policy chooses none of {list(folder.versions)}"
+
+
 def chosen_versions(folder: ModelFolder) -> list[int]:
     """The versions to serve, ascending: those asked for that are there."""
     policy = folder.choices.versions

@@ -24,5 +24,11 @@ GROUP_OF: Mapping[str, Group] = {
 def require_open(rpc: str, opened: Collection[str]) -> None:
     """Forbidden where an RPC belongs to a group that is not opened."""
     group = GROUP_OF.get(rpc)
-    if group is not None and group not in opened:
-        raise Forbidden(f"{rpc} is closed on this server; it opens with --open-rpcs={group}")
+    if group is not None:
+        require_group(rpc, group, opened)
+
+
+def require_group(what: str, group: Group, opened: Collection[str]) -> None:
+    """Forbidden where a group is not opened."""
+    if group not in opened:
+        raise Forbidden(f"{what} is closed on this server; it opens with --open-rpcs={group}")

@@ -10,10 +10,13 @@ from numpy.typing import NDArray
 
 from fovea.contract.model_card import TensorSpec
 from fovea.serving.classification import best_classes
+from fovea.serving.places import Place
+from fovea.serving.shared_memory import Held
 from fovea.serving.tensors import to_raw
 from fovea.wire import length_mark, message
 
 _InferResponse = message("ModelInferResponse")
+_OutputTensor = message("ModelInferResponse.InferOutputTensor")
 _SHAPES_KEPT = 64
 
 
@@ -23,6 +26,8 @@ class WantedOutput:
 
     spec: TensorSpec
     top: int = 0
+    place: Place | None = None
+    """Where in shared memory it is to go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +75,22 @@ class AnswerForm:
             raw = to_raw(array)
             parts += (length_mark(_RAW_TAG, len(raw)), raw)
         return b"".join(parts)
+
+    def encode_shared(self, request_id: str, outputs: Mapping[str, NDArray[Any]], held: Held) -> bytes:
+        """The same, with outputs put into shared memory; RegionTooSmall where one does not fit.
+
+        As from Triton, such an output has an entry of no bytes: clients find the others' by counting.
+        """
+        response = _InferResponse(id=request_id)
+        arrays = [self._maker.array(output, outputs) for output in self.wanted]
+        response.MergeFromString(self._maker.head(self.wanted, tuple(array.shape for array in arrays)))
+        for output, array, told in zip(self.wanted, arrays, response.outputs, strict=True):
+            raw = to_raw(array)
+            if output.place is not None:
+                held.write(output.place, raw)
+                told.MergeFrom(_OutputTensor(parameters=output.place.parameters(len(raw))))
+            response.raw_output_contents.append(b"" if output.place else raw)
+        return bytes(response.SerializeToString())
 
     def _new_head(self, shapes: tuple[tuple[int, ...], ...]) -> bytes:
         if len(self._heads) >= _SHAPES_KEPT:

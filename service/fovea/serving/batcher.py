@@ -10,6 +10,10 @@ from math import inf
 from fovea.serving.requests import Kind, Request, is_late
 from fovea.serving.waiting import Line, Waiting, put_back
 
+_SOON_S = 0.001
+"""A batch that is held back for company begins so long before the time of one of its requests is up, besides twice what
+it takes: what wakes the worker, and measures the batch, is no more exact than that."""
+
 Cost = Callable[[Kind, int], float | None]
 """Seconds that a batch of a kind takes, by its rows; None where that was not measured."""
 
@@ -103,7 +107,8 @@ def _take_from(line: Line, now_s: float, policy: BatchPolicy, taken: Taken) -> N
         taken.wait_s = min(taken.wait_s or inf, hold_s)
         return
     count = preferred or len(batch)
-    put_back(line, [*batch[count:], *kept])
+    if kept or count < len(batch):
+        put_back(line, [*batch[count:], *kept])
     taken.batch = batch[:count]
 
 
@@ -144,7 +149,12 @@ def _preferred(batch: Sequence[Request], preferred_rows: tuple[int, ...]) -> int
 
 
 def _hold_s(batch: Sequence[Request], now_s: float, policy: BatchPolicy) -> float:
-    """A batch with room may wait for company, until its oldest request has waited `delay_s`."""
+    """A batch with room may wait for company, until its oldest request has waited `delay_s` or one must begin now."""
     if not policy.delay_s:
         return 0.0
-    return max(0.0, min(request.arrived_s for request in batch) + policy.delay_s - now_s)
+    until_s = min(request.arrived_s for request in batch) + policy.delay_s
+    due_s = min(request.due_s for request in batch)
+    if due_s < inf:
+        rows = sum(request.rows for request in batch)
+        until_s = min(until_s, due_s - 2 * (policy.cost(batch[0].kind, rows) or 0.0) - _SOON_S)
+    return max(0.0, until_s - now_s)

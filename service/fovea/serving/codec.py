@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,8 @@ from numpy.typing import NDArray
 from fovea.contract.errors import InvalidRequest
 from fovea.contract.model_card import ModelCard
 from fovea.serving.headers import Header, HeaderCheck, RequestDefaults
+from fovea.serving.places import Place
+from fovea.serving.shared_memory import Held, Regions
 from fovea.serving.tensors import RawTensor, from_contents
 from fovea.wire import message
 
@@ -26,6 +29,13 @@ class Decoded:
     inputs: dict[str, NDArray[Any]]
     bytes: int
     """Size of the inputs."""
+    held: Held | None = None
+    """The shared memory that its outputs go to, if any does."""
+
+    def release(self) -> None:
+        """The request has ended: let go of what it holds."""
+        if self.held is not None:
+            self.held.release()
 
 
 class Door:
@@ -39,24 +49,27 @@ class Door:
         self._check = HeaderCheck(card, version, max_batch_rows, defaults)
         self._passed: dict[bytes, Header] = {}
 
-    def decode(self, request: Any) -> Decoded:
+    def decode(self, request: Any, regions: Regions) -> Decoded:
         """Arrays from a ModelInferRequest, without copying raw data; InvalidRequest tells expected and received.
 
-        Takes the data and the id out of the message.
+        Takes the data and the id out of the message. What it returns must be released once the request has ended.
         """
         raw = list(request.raw_input_contents)
-        if not raw:
-            return self._decode_typed(request)
+        if not raw and not any(tensor.parameters for tensor in request.inputs):
+            return self._decode_typed(request, regions)
         request_id = request.id
         request.ClearField("raw_input_contents")
         request.ClearField("id")
         header = self._header(request)
-        if len(raw) != len(header.inputs):
+        if len(raw) != header.raw_count:
             raise InvalidRequest(
-                f"expected one raw_input_contents entry for each of {len(header.inputs)} inputs, received {len(raw)}"
+                f"expected one raw_input_contents entry for each of {header.raw_count} inputs, received {len(raw)}"
             )
+        if header.raw_count != len(header.inputs):
+            raw = _with_shared(header.inputs, raw, regions)
         arrays = {tensor.name: tensor.array(data) for tensor, data in zip(header.inputs, raw, strict=True)}
-        return Decoded(request_id, header, arrays, sum(map(len, raw)))
+        held = regions.hold(header.output_places) if header.output_places else None
+        return Decoded(request_id, header, arrays, sum(map(len, raw)), held)
 
     def _header(self, request: Any) -> Header:
         key = request.SerializeToString()
@@ -75,11 +88,23 @@ class Door:
             self._passed.clear()
         self._passed[key] = header
 
-    def _decode_typed(self, request: Any) -> Decoded:
+    def _decode_typed(self, request: Any, regions: Regions) -> Decoded:
         header = self._check.check(request)
         pairs = zip(header.inputs, request.inputs, strict=True)
         arrays = {tensor.name: _typed(tensor, received) for tensor, received in pairs}
-        return Decoded(request.id, header, arrays, sum(array.nbytes for array in arrays.values()))
+        held = regions.hold(header.output_places) if header.output_places else None
+        return Decoded(request.id, header, arrays, sum(array.nbytes for array in arrays.values()), held)
+
+
+def _with_shared(inputs: Sequence[RawTensor], raw: Sequence[bytes], regions: Regions) -> list[bytes]:
+    """The data of every input: what came with the message, and what is in shared memory."""
+    sent = iter(raw)
+    return [next(sent) if tensor.place is None else _shared(tensor, tensor.place, regions) for tensor in inputs]
+
+
+def _shared(tensor: RawTensor, place: Place, regions: Regions) -> bytes:
+    tensor.check_size(place.byte_size)  # first: nothing is read in vain
+    return regions.read(place)
 
 
 def _typed(tensor: RawTensor, received: Any) -> NDArray[Any]:

@@ -22,6 +22,7 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_g
 from fovea import wire
 from fovea.contract.errors import Misconfigured
 from fovea.serving import fast_lane, pooled_lane
+from fovea.serving.addresses import address_of
 from fovea.serving.gate import Gate
 from fovea.serving.servicer import Servicer
 from fovea.serving.streams import StreamLimits, Streams
@@ -137,8 +138,7 @@ class GrpcServer:
         return change
 
     def _listen(self, settings: GrpcSettings) -> int:
-        host = f"[{settings.host}]" if ":" in settings.host else settings.host
-        address = f"{host}:{settings.port}"
+        address = address_of(settings.host, settings.port)
         try:
             if settings.tls is not None:
                 return int(self._server.add_secure_port(address, _credentials(settings.tls)))

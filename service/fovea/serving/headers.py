@@ -11,6 +11,7 @@ from fovea.contract.model_card import MAP_PREFIX, ModelCard, TensorSpec
 from fovea.serving.answers import AnswerForm, AnswerMaker, WantedOutput
 from fovea.serving.kinds import KindOfRequest
 from fovea.serving.picture_input import PictureInput, picture_input
+from fovea.serving.places import PLACE_PARAMETERS, Place, place_of
 from fovea.serving.requests import Kind
 from fovea.serving.tensors import RawTensor
 
@@ -32,6 +33,10 @@ class Header:
     """Lower goes first."""
     pictures: PictureInput | None = None
     """The input that came as pictures, if one did."""
+    raw_count: int = 0
+    """Inputs whose data comes with the message; that of the others is in shared memory."""
+    output_places: tuple[Place, ...] = ()
+    """Where in shared memory outputs are to go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +83,10 @@ class HeaderCheck:
         maps = any(output.spec.name in self._maps for output in answer.wanted)
         timeout_s = asked["timeout"] / 1e6 if asked["timeout"] else self._defaults.timeout_s
         priority = self._defaults.level(asked["priority"])
-        return Header(inputs, rows, self._kinds.of(shapes, maps=maps), answer, timeout_s, priority, pictures)
+        kind = self._kinds.of(shapes, maps=maps)
+        places = tuple(output.place for output in answer.wanted if output.place)
+        raw_count = sum(tensor.place is None for tensor in inputs)
+        return Header(inputs, rows, kind, answer, timeout_s, priority, pictures, raw_count, places)
 
     def _tensors(self, received: Any) -> tuple[RawTensor, ...]:
         tensors: dict[str, RawTensor] = {}
@@ -93,11 +101,15 @@ class HeaderCheck:
 
     def _tensor(self, tensor: Any) -> RawTensor:
         spec = self._spec(tensor)
-        if tensor.parameters:
-            raise InvalidRequest(f"input '{spec.name}': parameter {sorted(tensor.parameters)[0]!r} is not supported")
+        unknown = sorted(set(tensor.parameters) - PLACE_PARAMETERS)
+        if unknown:
+            raise InvalidRequest(f"input '{spec.name}': parameter {unknown[0]!r} is not supported")
+        place = place_of(spec.name, tensor.parameters)
+        if place is not None and tensor.HasField("contents"):
+            raise InvalidRequest(f"input '{spec.name}': contents and shared memory together, send one of them")
         shape = tuple(tensor.shape)
         self._check_shape(spec, shape)
-        return RawTensor(spec.name, spec.datatype, shape)
+        return RawTensor(spec.name, spec.datatype, shape, place)
 
     def _spec(self, tensor: Any) -> TensorSpec:
         """What the tensor is held against."""
@@ -152,14 +164,16 @@ class HeaderCheck:
             raise InvalidRequest(f"unknown output '{output.name}': the model has {list(self._outputs)}{has_maps}")
         top = 0
         for name, parameter in output.parameters.items():
-            if name == "binary_data":  # a REST notion that Triton's clients carry along
+            if (
+                name in PLACE_PARAMETERS or name == "binary_data"
+            ):  # the latter is a REST notion that Triton's clients carry along
                 continue
             if name != "classification":
                 raise InvalidRequest(f"output '{spec.name}': parameter '{name}' is not supported")
             top = _integer(f"output '{spec.name}': classification", parameter, 1, _CLASSIFICATION_MAX)
         if top and (spec.datatype == "BYTES" or spec.datatype == "BOOL"):
             raise InvalidRequest(f"output '{spec.name}': classification needs numbers, it is {spec.datatype}")
-        return WantedOutput(spec, top)
+        return WantedOutput(spec, top, place_of(spec.name, output.parameters))
 
 
 _NUMBERS = {"timeout": 2**63 - 1, "priority": 2**64 - 1}

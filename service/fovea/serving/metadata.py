@@ -15,16 +15,12 @@ from fovea.serving.statistics import BatchTotals, Total, VersionTotals
 from fovea.serving.triton_fields import BACKEND, PLATFORM
 from fovea.wire import enum_number, message
 
-EXTENSIONS = (
-    *("classification", "model_configuration", "binary_tensor_data", "parameters", "statistics"),
-    *("model_repository", "model_repository(unload_dependents)"),
-)
 _STRING_TYPE = {"BYTES": "STRING"}
 
 
-def server_metadata() -> Any:
+def server_metadata(extensions: Iterable[str]) -> Any:
     """ServerMetadataResponse: the extensions are those that work."""
-    return message("ServerMetadataResponse")(name="fovea", version=__version__, extensions=EXTENSIONS)
+    return message("ServerMetadataResponse")(name="fovea", version=__version__, extensions=extensions)
 
 
 def model_metadata(served: ServedVersion, versions: Iterable[str]) -> Any:

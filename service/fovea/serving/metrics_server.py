@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import socket
 import threading
 from http.server import ThreadingHTTPServer
 
 from prometheus_client import CollectorRegistry, MetricsHandler
 
+from fovea.serving.addresses import family_of
 from fovea.serving.tls import Tls
 
 _PATIENCE_S = 10.0
@@ -16,7 +16,7 @@ _PATIENCE_S = 10.0
 
 class _Server(ThreadingHTTPServer):
     def __init__(self, host: str, port: int, registry: CollectorRegistry, tls: Tls | None) -> None:
-        self.address_family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        self.address_family = family_of(host)
         handler = MetricsHandler.factory(registry)
         handler.timeout = _PATIENCE_S  # type: ignore[attr-defined]
         super().__init__((host, port), handler)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from fovea.contract.errors import Draining, InvalidRequest, Misconfigured, ModelBroken, NotFound, Unsupported
-from fovea.runtime.repository import ModelFolder, chosen_versions, model_folder, scan
+from fovea.runtime.repository import ModelFolder, chosen_versions, model_folder, scan, why_none
 from fovea.serving.model_order import ModelOrder
 from fovea.serving.model_swap import ModelSwap
 from fovea.serving.models import ModelEntry, Models, VersionEntry, VersionState
@@ -127,8 +127,7 @@ class ModelControl:
     def _require_loaded(self, folder: ModelFolder) -> None:
         entry = self._models.entries.get(folder.name)
         if entry is None or not entry.versions:
-            text = f"its version policy chooses none of {list(folder.versions)}"
-            raise InvalidRequest(f"load failed for model '{folder.name}': {text}")
+            raise InvalidRequest(f"load failed for model '{folder.name}': {why_none(folder)}")
         problems = [f"version {version}: {held.reason}" for version, held in entry.versions.items() if held.reason]
         if problems:
             raise InvalidRequest(f"load failed for model '{folder.name}': {'; '.join(problems)}")

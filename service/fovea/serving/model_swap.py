@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import partial
 
 from fovea.contract.errors import ModelBroken
-from fovea.runtime.repository import ModelFolder, chosen_versions
+from fovea.runtime.repository import ModelFolder, chosen_versions, why_none
 from fovea.serving.models import Models, VersionEntry, VersionState
 from fovea.serving.reload_plan import Source, sources_of, to_let_go, to_load
 from fovea.serving.served_version import ServedVersion
@@ -44,6 +44,8 @@ class ModelSwap:
         """
         name, wanted = folder.name, sources_of(folder)
         self._models.put(folder)
+        if not wanted:
+            log.warning("%s has no version to serve: %s", name, why_none(folder))
         for version in to_load(wanted, self._versions(name), again=again):
             self._load(folder, version, wanted[version])
         there = [str(version) for version in folder.versions]

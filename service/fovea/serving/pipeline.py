@@ -40,11 +40,10 @@ class Pipeline:
         """What a row of a kind costs at best, and the most rows in a batch of it."""
         self._bell: SimpleQueue[None] = SimpleQueue()
         self._idle = 0
-        self._in_hand = 0
         self._batch_s = inf
         """What the last batch took; the first one may take long."""
-        self._free_s = 0.0
-        """When the batch that was taken last should end."""
+        self._busy_until_s: dict[Worker, float] = {}
+        """Of each worker that has a batch in hand: when it should be done with it."""
         self._lock = threading.Lock()
         self._closed = False
         self._workers = [Worker(workshop, observer) for _ in range(workshop.instances)]
@@ -63,7 +62,7 @@ class Pipeline:
     def quiet(self) -> bool:
         """True while nothing waits and nothing runs."""
         with self._lock:
-            return not self._waiting.requests and not self._in_hand
+            return not self._waiting.requests and not self._busy_until_s
 
     def submit(self, request: Request) -> None:
         """Admit a request; QueueFull, VersionEnded, DeadlineExceeded or QueueTimeout where it cannot be."""
@@ -123,12 +122,17 @@ class Pipeline:
         if alone_s is None:
             return None
         now_s, workers = time.monotonic(), len(self._workers)
-        running_s = max(0.0, self._free_s - now_s) if self._in_hand == workers else 0.0
-        own_s = running_s + (alone_s if request.due_s == request.deadline_s else 0.0)
+        own_s = self._first_free_s(now_s) + (alone_s if request.due_s == request.deadline_s else 0.0)
         if refusal(request, own_s + self._waiting.work_s / workers, now_s) is None:
             return None
-        ahead_s = self._waiting.ahead_s(request.urgency)  # the exact one takes a look at every request that waits
+        most = self._policy.rows_of(request.kind)
+        ahead_s = self._waiting.ahead_s(request, most)  # the exact one takes a look at every request that waits
         return refusal(request, own_s + ahead_s / workers, now_s)
+
+    def _first_free_s(self, now_s: float) -> float:
+        """How long until a worker takes the next batch."""
+        busy = self._busy_until_s.values()
+        return max(0.0, min(busy) - now_s) if len(busy) == len(self._workers) else 0.0
 
     def _caller_left(self) -> None:
         for worker in self._workers:
@@ -148,25 +152,24 @@ class Pipeline:
             if not self._waiting.requests:
                 self._rest(0.0)
                 continue
-            taken = self._take()
+            taken = self._take(worker)
             self._refuse(taken)
             if taken.batch:
                 start_s = time.monotonic()
                 worker.execute(taken.batch)
                 self._batch_s = time.monotonic() - start_s
                 with self._lock:
-                    self._in_hand -= 1
+                    del self._busy_until_s[worker]
             elif taken.wait_s:
                 self._rest(taken.wait_s)
 
-    def _take(self) -> Taken:
+    def _take(self, worker: Worker) -> Taken:
         with self._lock:
             now_s = time.monotonic()
             policy = replace(self._policy, delay_s=0.0) if self._closed else self._policy
             taken = take_batch(self._waiting, now_s, policy)
             if taken.batch:
-                self._in_hand += 1
-                self._free_s = now_s + sum([request.work_s for request in taken.batch])
+                self._busy_until_s[worker] = now_s + sum([request.work_s for request in taken.batch])
             if self._waiting.requests and self._idle and not taken.wait_s:
                 self._bell.put(None)
             return taken

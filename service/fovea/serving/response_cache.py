@@ -96,8 +96,11 @@ class VersionCache:
         self._version = next(self._numbers)
 
     def answers(self, request: Request, decoded: Decoded, send: Callable[[bytes], None]) -> bool:
-        """Whether an answer was there, and is sent; if not, the one that the request gets will be kept."""
-        if decoded.bytes > MOST_INPUT_BYTES:
+        """Whether an answer was there, and is sent; if not, the one that the request gets will be kept.
+
+        Large requests, and those whose answer goes to shared memory, are left alone.
+        """
+        if decoded.bytes > MOST_INPUT_BYTES or decoded.held is not None:
             return False
         start_s = time.monotonic()
         key = (self._version, _digest(decoded))

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import TypeVar
@@ -21,7 +22,9 @@ from fovea.runtime.device import Device, resolve_device
 from fovea.runtime.kernel_library import NOT_FOUND, Obstacle, kernels_on_offer
 from fovea.runtime.loading import LoadSettings
 from fovea.runtime.session import SessionSettings
+from fovea.serving.addresses import address_of
 from fovea.serving.attention_sampler import AttentionSampler
+from fovea.serving.extensions import Extensions
 from fovea.serving.grpc_server import GrpcServer, GrpcSettings
 from fovea.serving.kernel_words import kernel_words
 from fovea.serving.logs import set_up_logs
@@ -36,6 +39,7 @@ from fovea.serving.rest.server import RestServer, RestSettings
 from fovea.serving.served_version import BatchDefaults
 from fovea.serving.servicer import Servicer
 from fovea.serving.settings import Settings
+from fovea.serving.shared_memory import Regions
 from fovea.serving.status import status_table
 from fovea.serving.telemetry import Telemetry
 from fovea.serving.tls import Tls, read_tls
@@ -78,7 +82,7 @@ class Server:
         pictures = PictureQueue(defaults.queue, settings.max_pixels)
         table = status_table(settings.status_codes)
         parts = (self.models, self._control, pictures, self._telemetry, table)
-        self._servicer = Servicer(*parts, settings.open_rpcs)
+        self._servicer = Servicer(*parts, _extensions(settings))
         self.grpc = GrpcServer(_grpc_settings(settings, self._tls, self._tokens), self._servicer)
         self.metrics = _listening("metrics", settings.metrics_port, self._metrics)
         self.rest = _listening("HTTP", settings.http_port, self._rest)
@@ -111,10 +115,10 @@ class Server:
         served = self.models.served()
         types = sorted({kind.value for one in served for kind in one.card.attention_types})
         kernels = kernel_words([one.loaded for one in served])
-        host, slow = self._settings.host, self.grpc.slow_reason
+        slow, told = self.grpc.slow_reason, partial(address_of, self._settings.host)
         return (
-            f"fovea {__version__} ready: gRPC {host}:{self.grpc.port}, HTTP {host}:{self.rest.port}, "
-            f"metrics {host}:{self.metrics.port}, device {self.device}, "
+            f"fovea {__version__} ready: gRPC {told(self.grpc.port)}, HTTP {told(self.rest.port)}, "
+            f"metrics {told(self.metrics.port)}, device {self.device}, "
             f"models {', '.join(sorted({one.card.name for one in served})) or 'none'}, "
             f"attention {', '.join(types) or 'none'}, kernels {kernels}" + (f", no fast lane: {slow}" if slow else "")
         )
@@ -272,6 +276,11 @@ def _rest_settings(settings: Settings, port: int, tls: Tls | None) -> RestSettin
         connections=settings.max_http_connections,
     )
     return RestSettings(settings.host, port, limits, tls)
+
+
+def _extensions(settings: Settings) -> Extensions:
+    regions = Regions(settings.open_rpcs, settings.max_queue_mb * _MB)
+    return Extensions(settings.open_rpcs, settings.control_mode == "explicit", regions)
 
 
 def _control_settings(settings: Settings) -> ControlSettings:

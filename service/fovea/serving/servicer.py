@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Protocol
 
@@ -15,6 +15,7 @@ from fovea.contract.model_card import ModelCard
 from fovea.serving import metadata
 from fovea.serving.access import require_open
 from fovea.serving.codec import Decoded, parse
+from fovea.serving.extensions import Answer, Extensions
 from fovea.serving.model_control import ModelControl
 from fovea.serving.model_order import load_order, name_to_unload
 from fovea.serving.models import Models
@@ -27,9 +28,6 @@ from fovea.serving.worker import outcome_of
 from fovea.wire import message
 
 log = logging.getLogger(__name__)
-
-Answer = Callable[[Any], Any]
-"""From a request message to its answer's message; raises what it refuses."""
 
 
 class Call(Protocol):
@@ -67,9 +65,16 @@ class _Reply:
 
     def answer(self, outputs: Tensors) -> None:
         decoded = self._decoded
-        self._call.finish(decoded.header.answer.encode(decoded.request_id, outputs))
+        form = decoded.header.answer
+        if decoded.held is None:
+            body = form.encode(decoded.request_id, outputs)
+        else:
+            body = form.encode_shared(decoded.request_id, outputs, decoded.held)
+            decoded.release()
+        self._call.finish(body)
 
     def fail(self, error: FoveaError) -> None:
+        self._decoded.release()
         self._call.refuse(*status_of(error, self._table))
 
 
@@ -86,10 +91,10 @@ class Servicer:
         pictures: PictureQueue,
         telemetry: Telemetry,
         table: StatusTable,
-        open_rpcs: Collection[str] = (),
+        extensions: Extensions,
     ) -> None:
         self._models, self._model_control, self._pictures = models, control, pictures
-        self._telemetry, self._table, self._open_rpcs = telemetry, table, open_rpcs
+        self._telemetry, self._table, self._extensions = telemetry, table, extensions
         self._control = self._control_answers()
         self.ready = False
         """Set by the server: models are loaded and no shutdown has begun."""
@@ -115,22 +120,32 @@ class Servicer:
         try:
             if self.draining:
                 raise Draining("the server is shutting down")
-            decoded = served.door.decode(message_in)
+            decoded = served.door.decode(message_in, self._extensions.regions)
             rows = decoded.header.rows
-            request = self._request(call, decoded, arrived_s)
-            if decoded.header.pictures is None:
-                if served.cache is None or not served.cache.answers(request, decoded, call.finish):
-                    served.pipeline.submit(request)
-            else:
-                call.watch(lambda: None)
-                again = partial(self.infer, call, data)
-                onward = served.pipeline.submit
-                self._pictures.submit(Undecoded(request, decoded.header.pictures, onward, again, served))
+            self._submit(call, data, self._request(call, decoded, arrived_s), decoded, served)
         except VersionEnded:
             raise
         except FoveaError as error:
             served.requests(outcome_of(error), [time.monotonic() - arrived_s], rows)
             raise
+
+    def _submit(self, call: Call, data: bytes, request: Request, decoded: Decoded, served: ServedVersion) -> None:
+        try:
+            if decoded.header.pictures is None:
+                if served.cache is None or not served.cache.answers(request, decoded, call.finish):
+                    served.pipeline.submit(request)
+                return
+            call.watch(lambda: None)
+            again = partial(self._again, call, data, decoded)
+            onward = served.pipeline.submit
+            self._pictures.submit(Undecoded(request, decoded.header.pictures, onward, again, served))
+        except FoveaError:
+            decoded.release()
+            raise
+
+    def _again(self, call: Call, data: bytes, decoded: Decoded) -> None:
+        decoded.release()
+        self.infer(call, data)
 
     def _addressed(self, data: bytes) -> tuple[Any, ServedVersion]:
         """The message, and the version it is for."""
@@ -155,7 +170,7 @@ class Servicer:
     def control(self, rpc: str, call: Call, data: bytes) -> None:
         """Any RPC but ModelInfer: answer it or refuse it; never raises."""
         try:
-            require_open(rpc, self._open_rpcs)
+            require_open(rpc, self._extensions.open_rpcs)
             answer = self._control[rpc](parse(f"{rpc}Request", data))
             call.finish(answer.SerializeToString())
         except Exception as error:
@@ -171,7 +186,7 @@ class Servicer:
         return {
             "ServerLive": lambda _: message("ServerLiveResponse")(live=True),
             "ServerReady": lambda _: message("ServerReadyResponse")(ready=self.ready),
-            "ServerMetadata": lambda _: metadata.server_metadata(),
+            "ServerMetadata": lambda _: metadata.server_metadata(self._extensions.names()),
             "ModelReady": self._model_ready,
             "ModelMetadata": self._model_metadata,
             "ModelConfig": lambda request: metadata.model_config(self._served(request)),
@@ -179,6 +194,7 @@ class Servicer:
             "RepositoryIndex": self._repository_index,
             "RepositoryModelLoad": self._load_model,
             "RepositoryModelUnload": self._unload_model,
+            **self._extensions.answers(),
         }
 
     def _served(self, request: Any) -> ServedVersion:

@@ -22,6 +22,7 @@ from fovea.contract.errors import (
     OutOfMemory,
     QueueFull,
     QueueTimeout,
+    RegionTooSmall,
     Unauthenticated,
     Unavailable,
     Unsupported,
@@ -46,6 +47,7 @@ STATUS: dict[type[FoveaError], grpc.StatusCode] = {
     ModelBroken: grpc.StatusCode.UNAVAILABLE,
     ExecutionFailed: grpc.StatusCode.INTERNAL,
     OutOfMemory: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    RegionTooSmall: grpc.StatusCode.INTERNAL,
     ExportFailed: grpc.StatusCode.INTERNAL,
     Misconfigured: grpc.StatusCode.INTERNAL,
 }

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from fovea.contract.errors import InvalidRequest
 from fovea.runtime.datatypes import NUMPY_DTYPE
+from fovea.serving.places import Place
 
 CONTENTS_FIELD: dict[str, str] = {
     "BOOL": "bool_contents",
@@ -34,10 +35,10 @@ _LENGTH = struct.Struct("<I")
 class RawTensor:
     """One input as a request declares it: `array` turns its raw bytes into an array."""
 
-    __slots__ = ("_dtype", "_size", "datatype", "name", "shape")
+    __slots__ = ("_dtype", "_size", "datatype", "name", "place", "shape")
 
-    def __init__(self, name: str, datatype: str, shape: tuple[int, ...]) -> None:
-        self.name, self.datatype, self.shape = name, datatype, shape
+    def __init__(self, name: str, datatype: str, shape: tuple[int, ...], place: Place | None = None) -> None:
+        self.name, self.datatype, self.shape, self.place = name, datatype, shape, place
         self._dtype = NUMPY_DTYPE[datatype]
         self._size = prod(shape) * self._dtype.itemsize
 
@@ -45,17 +46,21 @@ class RawTensor:
         """A read-only view of raw bytes (a copy for BYTES); InvalidRequest where the byte count does not fit."""
         if self.datatype == "BYTES":
             return _elements(split_bytes(self.name, raw, prod(self.shape)), self.shape)
-        if len(raw) != self._size:
-            raise InvalidRequest(
-                f"input '{self.name}': expected {self._size} bytes for {self.datatype} {list(self.shape)}, "
-                f"received {len(raw)}"
-            )
+        self.check_size(len(raw))
         if self.datatype == "BOOL" and raw.strip(b"\0\1"):
             raise InvalidRequest(f"input '{self.name}': a BOOL is a byte of 0 or 1")
         try:
             return np.ndarray(self.shape, self._dtype, raw)
         except ValueError as error:  # an empty tensor with sizes beyond what can be counted
             raise InvalidRequest(f"input '{self.name}': shape {list(self.shape)} is too large") from error
+
+    def check_size(self, size: int) -> None:
+        """InvalidRequest where a byte count does not fit."""
+        if size != self._size and self.datatype != "BYTES":
+            raise InvalidRequest(
+                f"input '{self.name}': expected {self._size} bytes for {self.datatype} {list(self.shape)}, "
+                f"received {size}"
+            )
 
 
 def from_contents(name: str, datatype: str, shape: tuple[int, ...], contents: Any) -> NDArray[Any]:

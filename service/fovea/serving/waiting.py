@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable, Iterator
 from operator import attrgetter
@@ -9,6 +10,7 @@ from operator import attrgetter
 from fovea.serving.requests import Kind, Request
 
 Line = deque[Request]
+_URGENCY = attrgetter("urgency")
 
 
 class Waiting:
@@ -36,7 +38,7 @@ class Waiting:
         if not line or line[-1].urgency <= request.urgency:
             line.append(request)
         else:
-            line.insert(_place(line, request), request)
+            line.insert(bisect_right(line, request.urgency, key=_URGENCY), request)
         self.requests += 1
         self.bytes += request.bytes
         self.work_s += request.work_s
@@ -47,9 +49,13 @@ class Waiting:
             return list(self._lines.values())
         return sorted(self._lines.values(), key=lambda line: line[0].urgency)
 
-    def ahead_s(self, urgency: tuple[int, float]) -> float:
-        """What the requests cost at best that go before, or with, one of this urgency."""
-        return sum(request.work_s for request in self if request.urgency <= urgency)
+    def ahead_s(self, newcomer: Request, most_rows: int) -> float:
+        """What the requests cost at best that go before, or with, a newcomer whose kind's batches have `most_rows`."""
+        line = self._lines.get(newcomer.kind, ())
+        company = [request for request in line if request.urgency <= newcomer.urgency]
+        first = _first_of_its_batch([*company, newcomer], most_rows)
+        others = (request for request in self if request.kind != newcomer.kind and request.urgency <= first.urgency)
+        return sum(request.work_s for request in (*company, *others))
 
     def account_for(self, requests: Iterable[Request]) -> None:
         """Forget requests that were taken off their lines."""
@@ -65,12 +71,14 @@ class Waiting:
 
 def put_back(line: Line, requests: Iterable[Request]) -> None:
     """Return requests to the front of the line that they were taken off."""
-    line.extendleft(sorted(requests, key=attrgetter("urgency"), reverse=True))
+    line.extendleft(sorted(requests, key=_URGENCY, reverse=True))
 
 
-def _place(line: Line, request: Request) -> int:
-    """Behind the last that is as urgent; from the end, since most requests belong near it."""
-    place = len(line)
-    while place and line[place - 1].urgency > request.urgency:
-        place -= 1
-    return place
+def _first_of_its_batch(line: list[Request], most_rows: int) -> Request:
+    """Of the batch that the last of a line runs in, the first request: the whole batch goes when its turn comes."""
+    first, rows = line[0], 0
+    for request in line:
+        rows += request.rows
+        if rows > most_rows:
+            first, rows = request, request.rows
+    return first

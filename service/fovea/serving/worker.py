@@ -202,9 +202,14 @@ class Worker:
 
     def _answer(self, request: Request, outputs: Tensors) -> Outcome:
         if request.reply.gone:
-            return outcome_of(why_gone(request, time.monotonic()))
+            error = why_gone(request, time.monotonic())
+            request.reply.fail(error)
+            return outcome_of(error)
         try:
             request.reply.answer(outputs)
+        except FoveaError as error:
+            request.reply.fail(error)
+            return outcome_of(error)
         except Exception:
             log.exception("an answer could not be sent")
             request.reply.fail(ExecutionFailed("the answer could not be made"))

@@ -36,7 +36,8 @@ def infer_answer(data: bytes, style: AnswerStyle, most_json_bytes: int) -> Body:
 def _output(output: Any, raw: Iterator[bytes], style: AnswerStyle, binary: list[bytes], most_json_bytes: int) -> bytes:
     facts: dict[str, Any] = {"name": output.name, "datatype": output.datatype, "shape": list(output.shape)}
     parameters = plain_map(output.parameters)
-    data = None if "shared_memory_region" in parameters else next(raw)
+    sent = next(raw)
+    data = None if "shared_memory_region" in parameters else sent
     if data is not None and style.is_binary(output.name):
         parameters["binary_data_size"] = len(data)
         binary.append(data)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import uvicorn
 
 from fovea.contract.errors import Draining
+from fovea.serving.addresses import family_of
 from fovea.serving.rest.app import Admit, RestApp
 from fovea.serving.rest.connection import bounded_connection
 from fovea.serving.rest.limits import RestLimits
@@ -44,8 +45,8 @@ class RestServer:
     def __init__(self, settings: RestSettings, servicer: Servicer, admit: Admit, stray: Callable[[], None]) -> None:
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # what callers do wrong is told to them
         self._app = RestApp(servicer, settings.limits, admit, stray)
-        family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-        self._socket = socket.create_server((settings.host, settings.port), family=family, backlog=_BACKLOG)
+        address, family = (settings.host, settings.port), family_of(settings.host)
+        self._socket = socket.create_server(address, family=family, backlog=_BACKLOG)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else an answer's body may wait 40 ms
         self.port = int(self._socket.getsockname()[1])
         self._server = uvicorn.Server(_config(self._app, settings))

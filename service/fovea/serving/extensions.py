@@ -1,0 +1,54 @@
+"""What the server offers beyond inference, as far as its settings open it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from fovea.contract.errors import Unsupported
+from fovea.serving.access import Group
+from fovea.serving.shared_memory import Regions
+
+Answer = Callable[[Any], Any]
+"""From a request message to its answer's message; raises what it refuses."""
+
+_ALWAYS = (
+    *("classification", "schedule_policy", "model_configuration"),
+    *("binary_tensor_data", "parameters", "statistics"),
+)
+_OF_GROUP: dict[Group, tuple[str, ...]] = {
+    "model_control": ("model_repository", "model_repository(unload_dependents)"),
+    "shared_memory": ("system_shared_memory",),
+}
+
+
+@dataclass(frozen=True)
+class Extensions:
+    """The extensions, and the RPCs that belong to them alone."""
+
+    open_rpcs: frozenset[Group] = frozenset()
+    explicit: bool = False
+    """Models are loaded and unloaded on request."""
+    regions: Regions = field(default_factory=Regions)
+
+    def names(self) -> list[str]:
+        """As ServerMetadata lists them: exactly those that work with these settings."""
+        working = {group: group in self.open_rpcs for group in _OF_GROUP}
+        working["model_control"] &= self.explicit
+        return [*_ALWAYS, *(name for group, names in _OF_GROUP.items() if working[group] for name in names)]
+
+    def answers(self) -> dict[str, Answer]:
+        """RPC -> what answers it."""
+        return {
+            "SystemSharedMemoryStatus": self.regions.status,
+            "SystemSharedMemoryRegister": self.regions.register,
+            "SystemSharedMemoryUnregister": self.regions.unregister,
+            "CudaSharedMemoryStatus": _no_cuda,
+            "CudaSharedMemoryRegister": _no_cuda,
+            "CudaSharedMemoryUnregister": _no_cuda,
+        }
+
+
+def _no_cuda(_request: Any) -> Any:
+    raise Unsupported("this server takes no CUDA shared memory; system shared memory can be opened")
