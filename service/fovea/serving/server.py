@@ -33,6 +33,7 @@ from fovea.serving.model_control import ControlSettings, ModelControl
 from fovea.serving.models import Models
 from fovea.serving.picture_queue import PictureQueue
 from fovea.serving.pipeline import QueueLimit
+from fovea.serving.response_cache import ResponseCache
 from fovea.serving.rest.limits import RestLimits
 from fovea.serving.rest.server import RestServer, RestSettings
 from fovea.serving.served_version import BatchDefaults
@@ -43,6 +44,7 @@ from fovea.serving.status import status_table
 from fovea.serving.telemetry import Telemetry
 from fovea.serving.tls import Tls, read_tls
 from fovea.serving.token import HEADER, Tokens, read_tokens
+from fovea.serving.trace import Tracer
 from fovea.serving.transport import Transport
 from fovea.serving.triton_metrics import TritonMetrics
 from fovea.serving.version_loader import VersionLoader
@@ -72,13 +74,17 @@ class Server:
             TritonMetrics(self.models.served, self._telemetry.registry)
         self._sampler = AttentionSampler(settings.attention_sample_s)
         limit = QueueLimit(settings.max_queue, settings.max_queue_mb * _MB)
-        defaults = BatchDefaults(settings.queue_delay_ms / 1e3, limit)
+        cache = ResponseCache(settings.cache_mb * _MB) if settings.cache_mb else None
+        if cache is not None:
+            self._telemetry.cache_bytes(lambda: cache.bytes)
+        defaults = BatchDefaults(settings.queue_delay_ms / 1e3, limit, cache)
         loader = VersionLoader(load_settings(settings, self.device), defaults, self._telemetry, self._sampler)
         self._control = ModelControl(_control_settings(settings), self.models, loader, self._tell)
         pictures = PictureQueue(defaults.queue, settings.max_pixels)
         table = status_table(settings.status_codes)
         parts = (self.models, self._control, pictures, self._telemetry, table)
-        self._servicer = Servicer(*parts, _extensions(settings))
+        self._tracer = Tracer(settings.trace_file)
+        self._servicer = Servicer(*parts, _extensions(settings, self._tracer))
         self.grpc = GrpcServer(_grpc_settings(settings, self._tls, self._tokens), self._servicer)
         self.metrics = _listening("metrics", settings.metrics_port, self._metrics)
         self.rest = _listening("HTTP", settings.http_port, self._rest)
@@ -135,6 +141,7 @@ class Server:
         if quiet:
             self.models.close()
         self._control.close()
+        self._tracer.close()
         return self._sampler.close(_SAMPLE_PATIENCE_S) and quiet
 
     def _say_goodbye(self) -> None:
@@ -274,9 +281,9 @@ def _rest_settings(settings: Settings, port: int, tls: Tls | None) -> RestSettin
     return RestSettings(settings.host, port, limits, tls)
 
 
-def _extensions(settings: Settings) -> Extensions:
+def _extensions(settings: Settings, tracer: Tracer) -> Extensions:
     regions = Regions(settings.open_rpcs, settings.max_queue_mb * _MB)
-    return Extensions(settings.open_rpcs, settings.control_mode == "explicit", regions)
+    return Extensions(settings.open_rpcs, settings.control_mode == "explicit", regions, tracer)
 
 
 def _control_settings(settings: Settings) -> ControlSettings:

@@ -94,6 +94,14 @@ class Settings(BaseSettings):
     max_queue_mb: int = Field(
         1024, ge=1, description="Most megabytes of input waiting per model version; what one flood can take of memory."
     )
+    cache_mb: int = Field(
+        0,
+        ge=0,
+        le=1 << 20,
+        description="Megabytes of answers to keep, for models whose model.toml says cache = true; 0 = none. The same "
+        "request is then answered without a run; a new one of up to 1 MB takes a digest longer, larger ones are not "
+        "looked for. How quick an answer is tells one caller that another has asked the same.",
+    )
     max_message_mb: int = Field(
         64,
         ge=1,
@@ -195,6 +203,12 @@ class Settings(BaseSettings):
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least important log line that is written. debug names every refused request."
+    )
+
+    trace_file: Path | None = Field(
+        None,
+        description="Where traces of single requests go, a line of JSON each. Which requests, callers say while the "
+        "server runs (TraceSetting), once open_rpcs has trace.",
     )
 
     @field_validator("load_models", "open_rpcs", mode="before")
