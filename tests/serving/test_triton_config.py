@@ -230,6 +230,11 @@ def test_version_policies_are_the_same(text: str, versions: object) -> None:
             "max_batch_size: 4 dynamic_batching { max_queue_delay_microseconds: 500 }",
             ServingChoices(max_batch_rows=4, max_queue_delay_s=0.0005),
         ),
+        (
+            "max_batch_size: 4 dynamic_batching { preferred_batch_size: [ 2, 4 ] }",
+            ServingChoices(max_batch_rows=4, preferred_batch_rows=(2, 4)),
+        ),
+        ("response_cache { enable: true }", ServingChoices(cache=True)),
         ("model_transaction_policy { decoupled: false }", ServingChoices()),
     ],
 )
@@ -240,13 +245,6 @@ def test_choices_are_the_same_in_our_words(text: str, choices: ServingChoices) -
 def test_a_default_priority_that_is_no_level_is_told() -> None:
     with pytest.raises(ModelBroken, match=r"config\.pbtxt: dynamic_batching: .*default_priority 5 is above"):
         choices_of(parse("max_batch_size: 4 dynamic_batching { default_priority_level: 5 }"))
-
-
-@pytest.mark.parametrize(
-    "text", ["max_batch_size: 4 dynamic_batching { preferred_batch_size: [ 2, 4 ] }", "response_cache { enable: true }"]
-)
-def test_what_would_only_make_a_model_quicker_keeps_none_from_being_served(tmp_path: Path, text: str) -> None:
-    assert problem_of(tmp_path, text) is None
 
 
 def test_every_field_that_is_listed_is_one_of_tritons() -> None:

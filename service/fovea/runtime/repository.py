@@ -63,6 +63,8 @@ class ServingChoices(_Choices):
     """1 goes first; 0: the priorities that requests ask for mean nothing."""
     default_priority: int = Field(default=0, ge=0)
     """Level of a request that asks for none, or for one that there is not; 0: the last one."""
+    cache: bool = False
+    """Keep answers, where the server has room for them: same request, same answer, without a run."""
     instances: int = Field(default=1, gt=0, le=64)
     """Sessions, each with its own worker, per version."""
 

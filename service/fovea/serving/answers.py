@@ -99,4 +99,9 @@ class AnswerForm:
         return head
 
 
+def with_id(body: bytes, request_id: str) -> bytes:
+    """An answer that was made without an id, with one."""
+    return body + _InferResponse(id=request_id).SerializeToString() if request_id else body
+
+
 _RAW_TAG = bytes(_InferResponse(raw_output_contents=[b""]).SerializeToString()[:-1])

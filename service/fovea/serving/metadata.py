@@ -87,6 +87,7 @@ def model_config(served: ServedVersion) -> Any:
     config.instance_group.add(
         name=card.name, kind=_instance_kind(served.loaded.provider), count=served.folder.choices.instances
     )
+    config.response_cache.enable = served.cache is not None
     _set_version_policy(config, served)
     facts = properties(served)
     for name in ("attention", "kernels", "batch_cost"):

@@ -13,6 +13,7 @@ from fovea.serving.codec import Door
 from fovea.serving.headers import RequestDefaults
 from fovea.serving.pipeline import Pipeline, QueueLimit
 from fovea.serving.requests import Kind, Request
+from fovea.serving.response_cache import ResponseCache, VersionCache
 from fovea.serving.statistics import Statistics
 from fovea.serving.telemetry import ModelLabels, Recorder, Telemetry
 from fovea.serving.worker import BatchRecord, Outcome, Workshop
@@ -24,6 +25,8 @@ class BatchDefaults:
 
     delay_s: float
     queue: QueueLimit
+    cache: ResponseCache | None = None
+    """Where answers of models that ask for it are kept."""
 
 
 class ServedVersion:
@@ -51,6 +54,7 @@ class ServedVersion:
         self.recorder: Recorder = telemetry.recorder(_labels(loaded), lambda: self.pipeline.waiting)
         self.recorder.batch_cost(loaded.cost.points())
         workshop = Workshop(self._sessions.pop, loaded.open_maps, choices.instances)
+        self.cache = VersionCache(defaults.cache, self) if defaults.cache and choices.cache else None
         self.pipeline = Pipeline(workshop, self.policy, self, limit=self.limit)
 
     @property
@@ -90,9 +94,22 @@ class ServedVersion:
         if not batch[0].kind.maps:
             self._sampler.offer(self, [request.inputs for request in batch])
 
+    def cache_hit(self, lookup_s: float, duration_s: float, rows: int) -> None:
+        """A request was answered from the cache."""
+        self.statistics.cache_hit(lookup_s)
+        self.recorder.cache_lookup("hit")
+        self.requests("ok", [duration_s], rows)
+
+    def cache_miss(self, seconds: float) -> None:
+        """A request was not, and its answer is there now."""
+        self.statistics.cache_miss(seconds)
+        self.recorder.cache_lookup("miss")
+
     def close(self) -> None:
-        """Finish what was admitted, then let go of everything: workers, sessions, series."""
+        """Finish what was admitted, then let go of everything: workers, sessions, answers, series."""
         self.pipeline.close()
+        if self.cache is not None:
+            self.cache.close()
         self._sessions.clear()  # those that no worker came to open
         self._telemetry.retire(self.recorder)
         self.loaded.close()

@@ -33,6 +33,7 @@ from fovea.serving.model_control import ControlSettings, ModelControl
 from fovea.serving.models import Models
 from fovea.serving.picture_queue import PictureQueue
 from fovea.serving.pipeline import QueueLimit
+from fovea.serving.response_cache import ResponseCache
 from fovea.serving.rest.limits import RestLimits
 from fovea.serving.rest.server import RestServer, RestSettings
 from fovea.serving.served_version import BatchDefaults
@@ -72,7 +73,10 @@ class Server:
             TritonMetrics(self.models.served, self._telemetry.registry)
         self._sampler = AttentionSampler(settings.attention_sample_s)
         limit = QueueLimit(settings.max_queue, settings.max_queue_mb * _MB)
-        defaults = BatchDefaults(settings.queue_delay_ms / 1e3, limit)
+        cache = ResponseCache(settings.cache_mb * _MB) if settings.cache_mb else None
+        if cache is not None:
+            self._telemetry.cache_bytes(lambda: cache.bytes)
+        defaults = BatchDefaults(settings.queue_delay_ms / 1e3, limit, cache)
         loader = VersionLoader(load_settings(settings, self.device), defaults, self._telemetry, self._sampler)
         self._control = ModelControl(_control_settings(settings), self.models, loader, self._tell)
         pictures = PictureQueue(defaults.queue, settings.max_pixels)

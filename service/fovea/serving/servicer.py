@@ -132,7 +132,8 @@ class Servicer:
     def _submit(self, call: Call, data: bytes, request: Request, decoded: Decoded, served: ServedVersion) -> None:
         try:
             if decoded.header.pictures is None:
-                served.pipeline.submit(request)
+                if served.cache is None or not served.cache.answers(request, decoded, call.finish):
+                    served.pipeline.submit(request)
                 return
             call.watch(lambda: None)
             again = partial(self._again, call, data, decoded)

@@ -94,6 +94,14 @@ class Settings(BaseSettings):
     max_queue_mb: int = Field(
         1024, ge=1, description="Most megabytes of input waiting per model version; what one flood can take of memory."
     )
+    cache_mb: int = Field(
+        0,
+        ge=0,
+        le=1 << 20,
+        description="Megabytes of answers to keep, for models whose model.toml says cache = true; 0 = none. The same "
+        "request is then answered without a run; a new one of up to 1 MB takes a digest longer, larger ones are not "
+        "looked for. How quick an answer is tells one caller that another has asked the same.",
+    )
     max_message_mb: int = Field(
         64,
         ge=1,

@@ -68,6 +68,12 @@ METRICS: dict[str, Metric] = {
     "fovea_unwarmed_batches_total": Metric(
         "counter", "Batches of a shape, or larger than a size, that warm-up did not run.", _MODEL
     ),
+    "fovea_cache_lookups_total": Metric(
+        "counter",
+        "Requests whose answer was looked for in the response cache, of models that have one.",
+        (*_MODEL, "result"),
+    ),
+    "fovea_cache_bytes": Metric("gauge", "What the response cache holds, over all models."),
     "fovea_waiting_requests": Metric("gauge", "Requests in the queue now.", _MODEL),
     "fovea_model_ready": Metric("gauge", "1 while the version answers requests, else 0.", _MODEL),
     "fovea_model_info": Metric(
@@ -118,6 +124,10 @@ class Telemetry:
         """(model, version) -> who writes its series."""
         self._lock = threading.Lock()
         self._stray = self._metrics["fovea_requests_total"].labels(*UNKNOWN_MODEL, "invalid")
+
+    def cache_bytes(self, held: Callable[[], int]) -> None:
+        """Ask for what the response cache holds at every scrape."""
+        self._metrics["fovea_cache_bytes"].set_function(held)
 
     def stray_request(self) -> None:
         """A request for a model or version that is not there."""
@@ -191,6 +201,7 @@ class Recorder:
         metrics["fovea_waiting_requests"].labels(*common).set_function(waiting)
         metrics["fovea_model_ready"].labels(*common).set(1)
         metrics["fovea_model_info"].labels(*common, *labels.facts).set(1)
+        self._lookups = {r: metrics["fovea_cache_lookups_total"].labels(*common, r) for r in ("hit", "miss")}
         self._ops: dict[tuple[str, str], Any] = {}
 
     def batch_cost(self, points: Iterable[tuple[int | None, int, float]]) -> None:
@@ -225,6 +236,10 @@ class Recorder:
         self._duration[outcome].observe_all(duration_s)
         self._requests[outcome].inc(len(duration_s))
         self._rows[outcome].inc(rows)
+
+    def cache_lookup(self, result: Literal["hit", "miss"]) -> None:
+        """An answer was looked for in the response cache."""
+        self._lookups[result].inc()
 
     def attention_op(self, op: str, kernels: Literal["fused", "body"], seconds: float) -> None:
         """Time inside one operator in one batch."""

@@ -50,8 +50,7 @@ def choices_of(config: Any) -> ServingChoices:
     """How a ModelConfig asks to be served; ModelBroken names everything in it that this server does not do."""
     if found := list(problems(config)):
         raise ModelBroken(f"{CONFIG_FILE}: {'; '.join(found)}")
-    known = ServingChoices.model_fields
-    wanted = {name: value for name, (_, read) in CHOICES.items() if name in known and (value := read(config))}
+    wanted = {name: value for name, (_, read) in CHOICES.items() if (value := read(config))}
     if config.HasField("version_policy"):
         wanted["versions"] = _versions(config.version_policy)
     try:

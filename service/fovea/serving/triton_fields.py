@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from fovea.contract.model_card import MODEL_FILE
-from fovea.runtime.repository import ServingChoices
 
 PLATFORM, BACKEND = "onnxruntime_onnx", "onnxruntime"
 """What an ONNX model is called in a configuration, the older way and the newer one."""
@@ -71,9 +70,6 @@ CHOICES: dict[str, tuple[str, Callable[[Any], Any]]] = {
 }
 """Serving choice -> the field that makes it, and its value; what is 0, empty or false leaves it to the server."""
 
-_ONLY_QUICKER = {"preferred_batch_rows", "cache"}
-"""Choices that change neither an answer nor a promise: where this server does not have one, it goes without."""
-
 
 def fields_set(config: Any) -> list[str]:
     """The paths of the fields that are set, as deep as they are told apart here."""
@@ -93,8 +89,7 @@ def _paths(prefix: str, part: Any) -> Iterator[str]:
 def problems(config: Any) -> Iterator[str]:
     """In words, whatever cannot be served as it is asked for."""
     strange = [path for path in fields_set(config) if path not in HEEDED | HINTS and not _is_default(config, path)]
-    unknown = [path for name, path in _unknown_choices(config) if name not in _ONLY_QUICKER]
-    for path in dict.fromkeys(strange + unknown):
+    for path in dict.fromkeys(strange):
         yield f"{path} is not supported"
     for name, values in _REQUIRED.items():
         if (value := getattr(config, name)) not in values:
@@ -105,12 +100,6 @@ def problems(config: Any) -> Iterator[str]:
         yield "output.label_filename: labels that differ from output to output are not supported"
 
 
-def _unknown_choices(config: Any) -> list[tuple[str, str]]:
-    """Choices that are made and that models here do not have, with their fields."""
-    made = [(name, path) for name, (path, read) in CHOICES.items() if read(config)]
-    return [(name, path) for name, path in made if name not in ServingChoices.model_fields]
-
-
 def _is_default(config: Any, path: str) -> bool:
     """Whether a field is there and asks for nothing: `model_transaction_policy { decoupled: false }`."""
     return path == "model_transaction_policy" and not config.model_transaction_policy.decoupled
@@ -119,5 +108,4 @@ def _is_default(config: Any, path: str) -> bool:
 def remark(config: Any) -> str:
     """What is set and does nothing here, for the log; empty where there is no such thing."""
     hints = [path for path in fields_set(config) if path in HINTS]
-    hints += [path for name, path in _unknown_choices(config) if name in _ONLY_QUICKER]
     return f"without effect here: {', '.join(dict.fromkeys(hints))}" if hints else ""
