@@ -115,6 +115,19 @@ BAD_REQUESTS: dict[str, tuple[dict[str, Any], grpc.StatusCode, list[str]]] = {
     "parameter type": (infer(parameters={"timeout": {"string_param": "soon"}}), INVALID, ["timeout", "string_param"]),
     "reserved parameter": (infer(parameters={"triton_x": {"int64_param": 1}}), INVALID, ["triton_x", "reserved"]),
     "sequence": (infer(parameters={"sequence_id": {"int64_param": 5}}), INVALID, ["sequence_id", "state"]),
+    "sequence by name": (infer(parameters={"sequence_id": {"string_param": "a"}}), INVALID, ["sequence_id", "state"]),
+    "sequence start": (
+        infer(parameters={"sequence_start": {"bool_param": True}}),
+        INVALID,
+        ["sequence_start", "state"],
+    ),
+    "priority type": (infer(parameters={"priority": {"bool_param": True}}), INVALID, ["priority", "bool_param"]),
+    "negative timeout": (infer(parameters={"timeout": {"int64_param": -1}}), INVALID, ["timeout", "-1"]),
+    "empty last answer": (
+        infer(parameters={"triton_enable_empty_final_response": {"int64_param": 1}}),
+        INVALID,
+        ["triton_enable_empty_final_response", "bool_param"],
+    ),
     "classification of 0": (
         infer(outputs=[{"name": "y", "parameters": {"classification": {"int64_param": 0}}}]),
         INVALID,
@@ -123,6 +136,16 @@ BAD_REQUESTS: dict[str, tuple[dict[str, Any], grpc.StatusCode, list[str]]] = {
     "shared memory": (
         infer(inputs=[tensor(parameters={"shared_memory_region": {"string_param": "r"}})]),
         INVALID,
-        ["shared_memory_region"],
+        ["shared_memory_region", "without 'shared_memory_byte_size'"],
+    ),
+    "unknown parameter of an input": (
+        infer(inputs=[tensor(parameters={"colour": {"string_param": "red"}})]),
+        INVALID,
+        ["'x'", "colour"],
+    ),
+    "unknown parameter of an output": (
+        infer(outputs=[{"name": "y", "parameters": {"colour": {"string_param": "red"}}}]),
+        INVALID,
+        ["'y'", "colour"],
     ),
 }

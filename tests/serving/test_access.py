@@ -19,7 +19,7 @@ def test_the_table_names_calls_that_there_are() -> None:
     assert set(GROUP_OF) <= set(wire.METHODS)
 
 
-@pytest.mark.parametrize("rpc", [rpc for rpc, group in GROUP_OF.items() if group in ("model_control", "shared_memory")])
+@pytest.mark.parametrize("rpc", GROUP_OF)
 def test_a_closed_call_is_refused_and_the_text_tells_what_opens_it(client: Any, rpc: str) -> None:
     with pytest.raises(grpc.RpcError) as caught:
         client(rpc)
@@ -44,7 +44,7 @@ def test_tensors_in_shared_memory_are_refused_while_it_is_closed(client: Any) ->
         assert caught.value.code() == grpc.StatusCode.PERMISSION_DENIED
 
 
-CLOSED = {"model_repository", "model_repository(unload_dependents)", "system_shared_memory"}
+CLOSED = {"model_repository", "model_repository(unload_dependents)", "system_shared_memory", "trace", "logging"}
 
 
 def test_the_metadata_names_the_extensions_that_work(client: Any) -> None:

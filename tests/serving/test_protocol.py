@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import concurrent.futures
 import threading
+import time
 from typing import Any
 
 import grpc
@@ -174,6 +175,38 @@ def test_statistics_count_rows_and_batches(triton_client: Any) -> None:
     assert after.inference_stats.success.count - before.inference_stats.success.count == 1
     assert after.inference_stats.compute_infer.ns > before.inference_stats.compute_infer.ns
     assert 3 in [batch.batch_size for batch in after.batch_stats]
+
+
+def test_statistics_are_of_a_version_of_a_model_or_of_all(triton_client: Any, client: Any) -> None:
+    def named(*name: str) -> set[tuple[str, str]]:
+        return {(one.name, one.version) for one in triton_client.get_inference_statistics(*name).model_stats}
+
+    assert named("pair") == named("pair", "1") == {("pair", "1")}
+    assert {("pair", "1"), ("double", "1")} < named()
+    for fields, code in (
+        ({"version": "1"}, grpc.StatusCode.INVALID_ARGUMENT),
+        ({"name": "pair", "version": "2"}, grpc.StatusCode.NOT_FOUND),
+    ):
+        with pytest.raises(grpc.RpcError) as caught:
+            client("ModelStatistics", **fields)
+        assert caught.value.code() == code
+
+
+def test_statistics_of_durations_count_requests_and_those_of_batches_count_batches(triton_client: Any) -> None:
+    before = triton_client.get_inference_statistics("single").model_stats[0]
+    for _ in range(3):
+        triton_client.infer("single", [triton_input("x", np.ones(3, np.float32), "FP32")])
+        after = wait_for(lambda: triton_client.get_inference_statistics("single").model_stats[0], before)
+        gained = {
+            name: getattr(after.inference_stats, name).count - getattr(before.inference_stats, name).count
+            for name in ("success", "fail", "queue", "compute_input", "compute_infer", "compute_output")
+        }
+        assert gained == {"fail": 0} | dict.fromkeys(set(gained) - {"fail"}, 1)
+        assert after.last_inference > before.last_inference
+        before = after
+    assert [batch.batch_size for batch in before.batch_stats] == [1]
+    assert before.batch_stats[0].compute_infer.count == before.execution_count
+    assert abs(before.last_inference / 1e3 - time.time()) < 60
 
 
 def wait_for(read: Any, before: Any) -> Any:

@@ -20,6 +20,7 @@ from tests.torture.fuzzed import fuzzed
 from tests.torture.models import many_models
 from tests.torture.neighbours import answers_right, neighbours
 from tests.torture.report import Promise, Report, none_of
+from tests.torture.right_requests import shared_region
 from tests.torture.watch import census, gauge, given_back, unforeseen
 
 _PROCESSES = 2
@@ -33,7 +34,8 @@ _FLAGS = (
 
 def run(run: Run) -> Report:
     """Send them, with neighbours calling throughout."""
-    with running_server(many_models(run.scratch), run.lane, *_FLAGS) as server, neighbours(server) as beside:
+    repository = many_models(run.scratch)
+    with shared_region(), running_server(repository, run.lane, *_FLAGS) as server, neighbours(server) as beside:
         before, begun_s = census(server), time.monotonic()
         grpc_tally = _sent(partial(send_share, server.grpc, run.seed), run.effort.fuzzed_messages)
         http_tally = _sent(partial(fuzz_http.send_share, server.http, run.seed), run.effort.fuzzed_http)

@@ -8,7 +8,9 @@ from typing import Any
 
 from fovea.contract.errors import Unsupported
 from fovea.serving.access import Group
+from fovea.serving.logs import LogControl
 from fovea.serving.shared_memory import Regions
+from fovea.serving.trace import Tracer
 
 Answer = Callable[[Any], Any]
 """From a request message to its answer's message; raises what it refuses."""
@@ -20,6 +22,8 @@ _ALWAYS = (
 _OF_GROUP: dict[Group, tuple[str, ...]] = {
     "model_control": ("model_repository", "model_repository(unload_dependents)"),
     "shared_memory": ("system_shared_memory",),
+    "trace": ("trace",),
+    "logging": ("logging",),
 }
 
 
@@ -31,6 +35,8 @@ class Extensions:
     explicit: bool = False
     """Models are loaded and unloaded on request."""
     regions: Regions = field(default_factory=Regions)
+    tracer: Tracer = field(default_factory=Tracer)
+    logs: LogControl = field(default_factory=LogControl)
 
     def names(self) -> list[str]:
         """As ServerMetadata lists them: exactly those that work with these settings."""
@@ -44,6 +50,7 @@ class Extensions:
             "SystemSharedMemoryStatus": self.regions.status,
             "SystemSharedMemoryRegister": self.regions.register,
             "SystemSharedMemoryUnregister": self.regions.unregister,
+            "LogSettings": self.logs.change,
             "CudaSharedMemoryStatus": _no_cuda,
             "CudaSharedMemoryRegister": _no_cuda,
             "CudaSharedMemoryUnregister": _no_cuda,

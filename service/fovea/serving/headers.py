@@ -180,6 +180,10 @@ _NUMBERS = {"timeout": 2**63 - 1, "priority": 2**64 - 1}
 """Parameter -> the largest value; 0 is the same as nothing. `timeout` is in microseconds."""
 
 
+_EMPTY_FINAL = "triton_enable_empty_final_response"
+"""Asks for an empty last answer where no other could say that it is the last; here each answer is."""
+
+
 def _checked(parameters: Any) -> dict[str, int]:
     """The number parameters; InvalidRequest for parameters that are not known or of another type."""
     numbers = dict.fromkeys(_NUMBERS, 0)
@@ -188,7 +192,9 @@ def _checked(parameters: Any) -> dict[str, int]:
             numbers[name] = _integer(f"parameter '{name}'", parameter, 0, _NUMBERS[name])
         elif name in ("sequence_id", "sequence_start", "sequence_end"):
             _check_stateless(name, parameter)
-        elif name.startswith("triton_") and name != "triton_enable_empty_final_response":
+        elif name == _EMPTY_FINAL and parameter.WhichOneof("parameter_choice") != "bool_param":
+            raise InvalidRequest(f"parameter '{name}': expected a bool_param, received {parameter}")
+        elif name.startswith("triton_") and name != _EMPTY_FINAL:
             raise InvalidRequest(f"parameter '{name}': names that begin with triton_ are reserved")
     return numbers
 

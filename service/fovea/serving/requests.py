@@ -37,6 +37,16 @@ class Reply(Protocol):
         """Send an error."""
 
 
+class Trace(Protocol):
+    """Notes when one request was where. Times are seconds of the monotonic clock."""
+
+    def ran(self, start_s: float, gathered_s: float, ran_s: float, end_s: float) -> None:
+        """Its batch has run, and it is answered."""
+
+    def end(self, end_s: float) -> None:
+        """It has got an error."""
+
+
 @dataclass(frozen=True, slots=True)
 class Kind:
     """Requests of one kind fit into one batch: same shapes beyond the batch axis, same session.
@@ -74,6 +84,8 @@ class Request:
     """Size of its inputs."""
     priority: int = 0
     """Lower goes first."""
+    trace: Trace | None = None
+    """Of the few that are traced."""
     due_s: float = field(init=False)
     """When waiting becomes pointless: the earlier of both times, infinity where there is neither."""
     urgency: tuple[int, float] = field(init=False)

@@ -44,6 +44,7 @@ from fovea.serving.status import status_table
 from fovea.serving.telemetry import Telemetry
 from fovea.serving.tls import Tls, read_tls
 from fovea.serving.token import HEADER, Tokens, read_tokens
+from fovea.serving.trace import Tracer
 from fovea.serving.transport import Transport
 from fovea.serving.triton_metrics import TritonMetrics
 from fovea.serving.version_loader import VersionLoader
@@ -82,7 +83,8 @@ class Server:
         pictures = PictureQueue(defaults.queue, settings.max_pixels)
         table = status_table(settings.status_codes)
         parts = (self.models, self._control, pictures, self._telemetry, table)
-        self._servicer = Servicer(*parts, _extensions(settings))
+        self._tracer = Tracer(settings.trace_file)
+        self._servicer = Servicer(*parts, _extensions(settings, self._tracer))
         self.grpc = GrpcServer(_grpc_settings(settings, self._tls, self._tokens), self._servicer)
         self.metrics = _listening("metrics", settings.metrics_port, self._metrics)
         self.rest = _listening("HTTP", settings.http_port, self._rest)
@@ -139,6 +141,7 @@ class Server:
         if quiet:
             self.models.close()
         self._control.close()
+        self._tracer.close()
         return self._sampler.close(_SAMPLE_PATIENCE_S) and quiet
 
     def _say_goodbye(self) -> None:
@@ -278,9 +281,9 @@ def _rest_settings(settings: Settings, port: int, tls: Tls | None) -> RestSettin
     return RestSettings(settings.host, port, limits, tls)
 
 
-def _extensions(settings: Settings) -> Extensions:
+def _extensions(settings: Settings, tracer: Tracer) -> Extensions:
     regions = Regions(settings.open_rpcs, settings.max_queue_mb * _MB)
-    return Extensions(settings.open_rpcs, settings.control_mode == "explicit", regions)
+    return Extensions(settings.open_rpcs, settings.control_mode == "explicit", regions, tracer)
 
 
 def _control_settings(settings: Settings) -> ControlSettings:

@@ -95,6 +95,7 @@ class Servicer:
     ) -> None:
         self._models, self._model_control, self._pictures = models, control, pictures
         self._telemetry, self._table, self._extensions = telemetry, table, extensions
+        self._regions, self._tracer = extensions.regions, extensions.tracer
         self._control = self._control_answers()
         self.ready = False
         """Set by the server: models are loaded and no shutdown has begun."""
@@ -120,9 +121,13 @@ class Servicer:
         try:
             if self.draining:
                 raise Draining("the server is shutting down")
-            decoded = served.door.decode(message_in, self._extensions.regions)
+            decoded = served.door.decode(message_in, self._regions)
             rows = decoded.header.rows
-            self._submit(call, data, self._request(call, decoded, arrived_s), decoded, served)
+            request = self._request(call, decoded, arrived_s)
+            if self._tracer.active:
+                model, version = served.card.name, served.version
+                request.trace = self._tracer.begin(model, version, decoded.request_id, arrived_s)
+            self._submit(call, data, request, decoded, served)
         except VersionEnded:
             raise
         except FoveaError as error:
@@ -141,6 +146,8 @@ class Servicer:
             self._pictures.submit(Undecoded(request, decoded.header.pictures, onward, again, served))
         except FoveaError:
             decoded.release()
+            if request.trace is not None:
+                request.trace.end(time.monotonic())
             raise
 
     def _again(self, call: Call, data: bytes, decoded: Decoded) -> None:
@@ -195,7 +202,13 @@ class Servicer:
             "RepositoryModelLoad": self._load_model,
             "RepositoryModelUnload": self._unload_model,
             **self._extensions.answers(),
+            "TraceSetting": self._trace_setting,
         }
+
+    def _trace_setting(self, request: Any) -> Any:
+        if request.model_name:
+            self._models.entry(request.model_name, "")
+        return self._tracer.change(request)
 
     def _served(self, request: Any) -> ServedVersion:
         return self._models.ready(request.name, request.version)

@@ -205,6 +205,12 @@ class Settings(BaseSettings):
         "info", description="Least important log line that is written. debug names every refused request."
     )
 
+    trace_file: Path | None = Field(
+        None,
+        description="Where traces of single requests go, a line of JSON each. Which requests, callers say while the "
+        "server runs (TraceSetting), once open_rpcs has trace.",
+    )
+
     @field_validator("load_models", "open_rpcs", mode="before")
     @classmethod
     def _split_at_commas(cls, value: Any) -> Any:

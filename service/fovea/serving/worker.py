@@ -192,6 +192,9 @@ class Worker:
         record = BatchRecord(len(batch), sum(rows), *stages_s, *facts)
         tell(self._observer.batch, record, [start_s - request.arrived_s for request in batch])
         self._tell_ends(batch, outcomes, end_s)
+        for request in batch:
+            if request.trace is not None:
+                request.trace.ran(start_s, gathered_s, ran_s, end_s)
         tell(self._observer.sample, batch)
 
     def _left_behind(self, batch: list[Request]) -> None:
@@ -241,6 +244,8 @@ class Worker:
 def fail(request: Request, error: FoveaError, observer: Observer) -> None:
     """Send an error and tell the observer."""
     request.reply.fail(error)
+    if request.trace is not None:
+        request.trace.end(time.monotonic())
     tell(observer.requests, outcome_of(error), [time.monotonic() - request.arrived_s], request.rows)
 
 
