@@ -19,6 +19,7 @@ import grpc
 import numpy as np
 import pytest
 import tritonclient.grpc as triton
+import tritonclient.http as triton_http
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
@@ -200,6 +201,17 @@ def test_tritons_client_speaks_tls(secured: Secured) -> None:
         for _ in range(20):
             np.testing.assert_array_equal(client.infer("double", [x]).as_numpy("y"), ROW * 2)
         assert client.is_server_ready()
+
+
+def test_tritons_http_client_speaks_tls(secured: Secured) -> None:
+    files = {"certfile": str(secured.caller.cert), "keyfile": str(secured.caller.key)} if secured.caller else {}
+    address = secured.address("http").removeprefix("https://")
+    with triton_http.InferenceServerClient(
+        address, ssl=True, ssl_options={"ca_certs": str(secured.ca.cert), **files}
+    ) as client:
+        x = triton_http.InferInput("x", [1, 4], "FP32")
+        x.set_data_from_numpy(ROW)
+        np.testing.assert_array_equal(client.infer("double", [x]).as_numpy("y"), ROW * 2)
 
 
 @pytest.mark.parametrize(("of", "path", "data"), [("http", INFER, JSON_ROW), ("metrics", "", None)])
