@@ -111,6 +111,16 @@ def test_reflection_asks_for_the_token_too(guarded: RunningServer) -> None:
         assert next(ask(iter([question]), metadata=bearer(RIGHT), timeout=20)).list_services_response.service
 
 
+def test_streams_of_requests_ask_for_the_token_too(guarded: RunningServer) -> None:
+    with grpc.insecure_channel(guarded.grpc) as channel:
+        stream = channel.stream_stream(wire.path("ModelStreamInfer"))
+        with pytest.raises(grpc.RpcError) as caught:
+            next(stream(iter([infer_request("double", ROW)]), timeout=20))
+        assert caught.value.code() == grpc.StatusCode.UNAUTHENTICATED
+        answer = next(stream(iter([infer_request("double", ROW)]), metadata=bearer(RIGHT), timeout=20))
+        assert wire.message("ModelStreamInferResponse").FromString(answer).infer_response.model_name == "double"
+
+
 def test_probes_need_no_token(guarded: RunningServer) -> None:
     with grpc.insecure_channel(guarded.grpc) as channel:
         answer = health_pb2.HealthCheckResponse.FromString(channel.unary_unary(HEALTH)(b"", timeout=20))
