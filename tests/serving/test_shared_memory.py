@@ -263,6 +263,14 @@ def _unregistered(client: Any, region: Any) -> bool:
     return True
 
 
+def test_regions_are_limited(client: Any, region: Any) -> None:
+    for index in range(256):
+        client.register_system_shared_memory(str(index), key(region), 16)
+    with pytest.raises(InferenceServerException, match="256") as caught:
+        client.register_system_shared_memory("one more", key(region), 16)
+    assert caught.value.status() == "StatusCode.UNAVAILABLE"
+
+
 def test_it_works_over_http_too(client: Any, region: Any, server: RunningServer) -> None:
     client.register_system_shared_memory("r", key(region), 8192)
     shared_memory.set_shared_memory_region(region, [X])
