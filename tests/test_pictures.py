@@ -57,9 +57,21 @@ def claiming(width: int, height: int) -> io.BytesIO:
     return io.BytesIO(b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(bytes(100))) + chunk(b"IEND", b""))
 
 
+def scanned(times: int) -> io.BytesIO:
+    """A JPEG whose last scan comes so often."""
+    data = encoded(Image.effect_noise((40, 40), 50), "JPEG", progressive=True).read()
+    last = data[data.rindex(b"\xff\xda") : -2]
+    return io.BytesIO(data[:-2] + last * (times - 1) + data[-2:])
+
+
+def test_a_jpeg_of_several_scans_is_a_picture() -> None:
+    assert open_picture(scanned(50), ("PNG", "JPEG")).size == (40, 40)
+
+
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
+        (scanned(101), "too many scans: 106 is above the limit of 100"),
         (claiming(50, 41), "too many pixels: 50 x 41 is above the limit of 2000"),
         (claiming(100_000, 100_000), "too many pixels"),
         (claiming(40, 40), "truncated"),

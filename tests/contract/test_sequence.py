@@ -12,6 +12,7 @@ TOKENS = TensorSpec(name="tokens", datatype="INT64", shape=(-1, -1))
 FIXED = TensorSpec(name="fixed", datatype="FP32", shape=(-1, 16))
 TEXT = TensorSpec(name="text", datatype="BYTES", shape=(-1, -1))
 SMALL = TensorSpec(name="small", datatype="UINT8", shape=(-1, -1))
+HALF = TensorSpec(name="half", datatype="FP16", shape=(-1, -1))
 MASK = TensorSpec(name="mask", datatype="BOOL", shape=(-1, -1))
 HIDDEN = TensorSpec(name="hidden", datatype="FP32", shape=(-1, -1, 16))
 POOLED = TensorSpec(name="pooled", datatype="FP32", shape=(-1, 16))
@@ -20,7 +21,7 @@ FITTING = {"inputs": {"tokens": 1}, "mask": "mask", "outputs": {"hidden": [1]}}
 
 def problem(**changes) -> str | None:
     sequence = SequenceSpec.model_validate(FITTING | changes)
-    return problem_of(sequence, [TOKENS, FIXED, TEXT, SMALL, MASK], [HIDDEN, POOLED], [])
+    return problem_of(sequence, [TOKENS, FIXED, TEXT, SMALL, HALF, MASK], [HIDDEN, POOLED], [])
 
 
 def test_sequence_that_fits_has_no_problem():
@@ -41,6 +42,7 @@ def test_sequence_that_fits_has_no_problem():
         ({"padding": {"small": 1}}, "'small' is none of the sequence's inputs, ['tokens']"),
         ({"padding": {"tokens": 0.5}}, "0.5 does not fit 'tokens', which is INT64"),
         ({"inputs": {"small": 1}, "padding": {"small": 256}}, "256 does not fit 'small', which is UINT8 (0 to 255)"),
+        ({"inputs": {"half": 1}, "padding": {"half": -1e9}}, "-1e+09 does not fit 'half', which is FP16 (-65504.0 to"),
         ({"outputs": {"hiden": [1]}}, "unknown output or map 'hiden'"),
         ({"outputs": {"hidden": [2]}}, "axis 2 must be dynamic"),
         ({"outputs": {}}, "say which axes of 'hidden', shape [-1, -1, 16], are lengths"),

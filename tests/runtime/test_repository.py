@@ -92,6 +92,17 @@ def test_broken_choices_are_told_and_hide_no_other_model(folder_of, toml, reason
     assert models["good"].problem is None
 
 
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+def test_a_folder_that_may_not_be_read_is_told_without_its_path_and_hides_no_other_model(folder_of):
+    folder_of("good", "1")
+    root = folder_of("closed", "1")
+    (root / "closed").chmod(0)
+    models = scan(root)
+    (root / "closed").chmod(0o700)
+    assert models["closed"].problem == "model.toml cannot be read: Permission denied"
+    assert models["good"].problem is None
+
+
 def test_choices_that_are_a_pipe_or_lie_elsewhere_are_not_read(folder_of):
     root = folder_of("endless", "1")
     folder_of("pipe", "1")

@@ -6,6 +6,7 @@ import gzip
 import json
 import zlib
 from collections.abc import Iterator
+from http.client import HTTPConnection
 from typing import Any
 
 import numpy as np
@@ -137,12 +138,26 @@ def test_json_and_binary_inputs_may_be_mixed(server: RunningServer) -> None:
 
 
 def test_a_request_in_chunks_is_answered(server: RunningServer) -> None:
-    from http.client import HTTPConnection
-
     connection = HTTPConnection(server.http.removeprefix("http://"), timeout=20)
     body = json.dumps(ask([1, 2, 3, 4], [1, 4])).encode()
     connection.request("POST", "/v2/models/double/infer", iter([body[:9], body[9:]]), encode_chunked=True)
     assert json.load(connection.getresponse())["outputs"][0]["data"] == [2, 4, 6, 8]
+    connection.close()
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_an_offer_to_speak_http_2_is_passed_over_and_the_body_is_read(server: RunningServer, chunked: bool) -> None:
+    """As Java's HttpClient makes it, and `curl --http2`."""
+    offer = {"Connection": "Upgrade, HTTP2-Settings", "Upgrade": "h2c", "HTTP2-Settings": "AAMAAABkAAQCAAAA"}
+    connection = HTTPConnection(server.http.removeprefix("http://"), timeout=20)
+    for _ in range(2):
+        for data in ([1, 2, 3, 4], [5, 6, 7, 8]):
+            body = json.dumps(ask(data, [1, 4])).encode()
+            sent = iter([body[:9], body[9:]]) if chunked else body
+            connection.request("POST", "/v2/models/double/infer", sent, offer, encode_chunked=chunked)
+            assert json.load(connection.getresponse())["outputs"][0]["data"] == [2 * value for value in data]
+        connection.request("GET", "/v2/health/live", headers=offer)
+        assert json.load(connection.getresponse()) == {"live": True}
     connection.close()
 
 

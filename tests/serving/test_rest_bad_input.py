@@ -20,6 +20,7 @@ from servers import RunningServer, running_server
 GRPC_ONLY = {"raw and typed", "surplus raw", "typed of the wrong type", "typed FP16"}
 """Mistakes that cannot be made in JSON, or have a form of their own there: see below."""
 PATH = "/v2/models/double/infer"
+OFFER = b"POST /v2 HTTP/1.1\r\nconnection: upgrade\r\nupgrade: h2c\r\n"
 
 
 def is_answered(server: RunningServer) -> bool:
@@ -195,6 +196,8 @@ def send(server: RunningServer, data: bytes) -> bytes:
         (b"GET /" + b"x" * 20_000 + b" HTTP/1.1\r\n\r\n", b"431"),
         (b"POST " + PATH.encode() + b" HTTP/1.1\r\ncontent-length: -5\r\n\r\n", b"400"),
         (b"POST " + PATH.encode() + b" HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n", b"400"),
+        (OFFER + b"content-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n", b"400"),
+        (OFFER + b"transfer-encoding: chunked\r\n\r\nzz\r\n", b"400"),
     ],
 )
 def test_what_is_no_http_request_is_refused(server: RunningServer, data: bytes, status: bytes) -> None:

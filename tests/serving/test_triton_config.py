@@ -12,6 +12,7 @@ import tritonclient.grpc as triton
 from onnx import helper
 from tritonclient.utils import InferenceServerException
 
+from fovea.contract.errors import ModelBroken
 from fovea.runtime.repository import Latest, ServingChoices, scan
 from fovea.serving.triton_config import choices_of, parse, read_config
 from fovea.serving.triton_fields import CHOICES, HEEDED, HINTS, PARTS
@@ -239,6 +240,11 @@ def test_version_policies_are_the_same(text: str, versions: object) -> None:
 )
 def test_choices_are_the_same_in_our_words(text: str, choices: ServingChoices) -> None:
     assert choices_of(parse(text)) == choices
+
+
+def test_a_default_priority_that_is_no_level_is_told() -> None:
+    with pytest.raises(ModelBroken, match=r"config\.pbtxt: dynamic_batching: .*default_priority 5 is above"):
+        choices_of(parse("max_batch_size: 4 dynamic_batching { default_priority_level: 5 }"))
 
 
 def test_every_field_that_is_listed_is_one_of_tritons() -> None:

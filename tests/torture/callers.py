@@ -10,7 +10,7 @@ from random import Random
 
 from tests.servers import RunningServer, running_server
 from tests.torture.callers_holding import idle_connections, slow_readers
-from tests.torture.callers_leaving import cancelling, killed, vanishing
+from tests.torture.callers_leaving import cancelling, killed, resetting, vanishing
 from tests.torture.callers_talking import at_the_limits, header_bombs
 from tests.torture.effort import Effort, Run
 from tests.torture.models import heavy_model, steady_model, sum_model, wide_model
@@ -23,6 +23,7 @@ _MEMORY_MB = 128.0
 _LIMIT_MB = 1
 _FLAGS = (f"--max-message-mb={_LIMIT_MB}", "--log-level=warning")
 _CONVOLUTIONS = 1
+_RESETS = 20_000
 _USUAL_DESCRIPTORS = 1024
 """Where a server begins on most systems: it has to see to more by itself."""
 
@@ -65,6 +66,7 @@ def _steps(effort: Effort, random: Random) -> list[Step]:
         Step("callers that cancel", partial(cancelling, count=6 * tenth, random=random)),
         Step("callers that vanish", partial(vanishing, count=3 * tenth, random=random)),
         Step("callers that are killed", partial(killed, count=tenth)),
+        Step("rapid resets", partial(resetting, count=_RESETS)),
         Step("slow readers", slow_readers),
         Step("slow readers once more", slow_readers),
         Step("idle connections", partial(idle_connections, count=effort.idle_connections)),

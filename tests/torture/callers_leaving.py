@@ -7,6 +7,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Mapping
+from contextlib import suppress
 from random import Random
 from typing import Any
 
@@ -67,6 +68,18 @@ def vanishing(server: RunningServer, count: int, random: Random) -> tuple[Mappin
         http2.vanish(connection) if random.random() < 0.5 else connection.close()
         whole += upto == len(sent)
     return {"vanished": count, "vanished after a whole request": whole}, []
+
+
+def resetting(server: RunningServer, count: int) -> tuple[Mapping[str, float | str], list[str]]:
+    """One connection that takes back each call as soon as it is made: HTTP/2's rapid reset."""
+    sent = 0
+    with http2.connect(server.grpc) as connection, suppress(OSError):  # the server may well end it
+        connection.sendall(http2.OPENING)
+        for stream in range(1, 2 * count, 2):
+            call = http2.call(wire.path("ModelInfer"), REQUESTS[1], stream)
+            connection.sendall(call + http2.reset(stream))
+            sent += 1
+    return {"calls taken back at once": sent}, []
 
 
 def killed(server: RunningServer, count: int) -> tuple[Mapping[str, float | str], list[str]]:

@@ -7,7 +7,8 @@ import struct
 from contextlib import suppress
 
 _PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
-_DATA, _HEADERS, _SETTINGS, _CONTINUATION = 0, 1, 4, 9
+_DATA, _HEADERS, _RESET, _SETTINGS, _CONTINUATION = 0, 1, 3, 4, 9
+_CANCEL = 8
 _END_STREAM, _END_HEADERS = 1, 4
 _INITIAL_WINDOW = 4
 OPENING = _PREFACE + b"\0\0\0\4\0\0\0\0\0"
@@ -31,6 +32,11 @@ def call(path: str, message: bytes, stream: int = STREAM) -> bytes:
     chunks = [body[at : at + 16384] for at in range(0, len(body), 16384)]
     frames = [frame(_DATA, _END_STREAM if chunk is chunks[-1] else 0, chunk, stream) for chunk in chunks]
     return frame(_HEADERS, _END_HEADERS, header_block(path), stream) + b"".join(frames)
+
+
+def reset(stream: int) -> bytes:
+    """The end of a call, by its caller."""
+    return frame(_RESET, 0, struct.pack(">I", _CANCEL), stream)
 
 
 def header_block(path: str) -> bytes:

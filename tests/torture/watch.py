@@ -19,8 +19,8 @@ _LOOK_S = 0.1
 _PEAK_LOOK_S = 0.02
 _FEW_DESCRIPTORS = 16
 """Scrapes and connections that are kept for a while."""
-_POOLED_THREADS = 80
-"""Pools of 32 threads fill as they are used and keep what they have."""
+_POOLED_THREADS = 192
+"""Six pools of 32 threads fill as they are used and keep what they have; callers come by the thousand."""
 
 
 @dataclass(frozen=True)

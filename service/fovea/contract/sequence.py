@@ -6,6 +6,7 @@ the filling is cut off the answers again.
 
 from __future__ import annotations
 
+import sys
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from itertools import chain, pairwise
@@ -18,6 +19,7 @@ DEFAULT_BUCKETS = (8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 shortest of a bucket differ by a third."""
 MOST_BUCKETS = 64
 """Each is run at warm-up."""
+_LARGEST = {"FP16": 65504.0, "FP32": 3.4028234663852886e38, "FP64": sys.float_info.max}
 
 Axis = Annotated[int, Field(gt=0)]
 Length = Annotated[int, Field(gt=0, le=1 << 20)]
@@ -107,16 +109,15 @@ def _padding_problem(name: str, value: float, sequence: SequenceSpec, inputs: Ma
     if name not in sequence.inputs:
         return f"padding: '{name}' is none of the sequence's inputs, {list(sequence.inputs)}"
     datatype = inputs[name].datatype
-    if datatype.startswith("FP"):
-        return None
     least, most = _range(datatype)
-    if least <= value <= most and value == int(value):
+    if least <= value <= most and (datatype in _LARGEST or value == int(value)):
         return None
     return f"padding: {value:g} does not fit '{name}', which is {datatype} ({least} to {most})"
 
 
-def _range(datatype: str) -> tuple[int, int]:
-    """Of BOOL and the whole numbers."""
+def _range(datatype: str) -> tuple[float, float]:
+    if datatype in _LARGEST:
+        return -_LARGEST[datatype], _LARGEST[datatype]
     if datatype == "BOOL":
         return 0, 1
     bits = int(datatype.removeprefix("U").removeprefix("INT"))

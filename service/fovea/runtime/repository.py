@@ -117,7 +117,7 @@ def scan(root: Path, read_foreign: ReadForeign = lambda _: None) -> dict[str, Mo
 
 
 def _is_configured(folder: ModelFolder) -> bool:
-    return (folder.path / CHOICES_FILE).exists() or bool(folder.stated or folder.problem)
+    return bool(folder.stated or folder.problem) or (folder.path / CHOICES_FILE).exists()
 
 
 def model_paths(root: Path) -> list[Path]:
@@ -155,16 +155,18 @@ def _versions(path: Path) -> tuple[int, ...]:
 def _own_choices(folder: Path) -> Configured | None:
     """What model.toml says; None where there is none, ModelBroken where it cannot be understood."""
     path = folder / CHOICES_FILE
-    if not (path.exists() or path.is_symlink()):
-        return None
-    require_small(folder, CHOICES_FILE)
     try:
+        if not (path.exists() or path.is_symlink()):
+            return None
+        require_small(folder, CHOICES_FILE)
         return Configured(ServingChoices.model_validate(tomllib.loads(path.read_text("utf-8"))))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise ModelBroken(f"{path.name}: {where}: {first['msg']}") from error
-    except (OSError, ValueError, RecursionError) as error:
+    except OSError as error:  # its own words would tell the whole path
+        raise ModelBroken(f"{path.name} cannot be read: {error.strerror}") from error
+    except (ValueError, RecursionError) as error:
         raise ModelBroken(f"{path.name}: {error}") from error
 
 

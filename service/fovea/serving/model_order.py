@@ -82,5 +82,5 @@ def _file_name(parameter: str) -> str:
 def _config(text: str) -> Any:
     try:
         return json_format.ParseDict(json.loads(text), message("ModelConfig")())
-    except (ValueError, RecursionError, json_format.ParseError) as error:
+    except (TypeError, ValueError, RecursionError, json_format.ParseError) as error:
         raise InvalidRequest(f"parameter 'config': expected the JSON of a ModelConfig: {error}") from error

@@ -28,9 +28,9 @@ class RepositoryWatch:
         now = {path.name: model_stamp(path) for path in model_paths(self._root)}
         resting = [name for name in {**self._told, **now} if now.get(name) == self._seen.get(name)]
         news = [name for name in resting if now.get(name) != self._told.get(name)]
+        folders = scan(self._root, read_config) if news else {}  # should it fail, the next look has the same news
         self._seen = now
         for name in news:
             self._told.pop(name, None)
         self._told |= {name: now[name] for name in news if name in now}
-        folders = scan(self._root, read_config) if news else {}
         return {name: folders.get(name) for name in news}

@@ -6,6 +6,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+from fovea.contract.errors import InvalidRequest
 from fovea.serving.model_order import ModelOrder
 
 
@@ -16,13 +17,17 @@ class SentFiles:
         self._root: Path | None = None
 
     def write(self, order: ModelOrder) -> Path:
-        """Write an order's files; the model's folder."""
+        """Write an order's files; the model's folder. InvalidRequest tells why they cannot be kept."""
         self._root = self._root or Path(tempfile.mkdtemp(prefix="fovea-sent-"))
         model = Path(tempfile.mkdtemp(dir=self._root)) / order.name
-        for name, content in order.files.items():
-            path = model / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(content)
+        try:
+            for name, content in order.files.items():
+                path = model / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content)
+        except OSError as error:  # a full disk, or two names for one file
+            self.discard(model)
+            raise InvalidRequest(f"the files of model '{order.name}' cannot be kept: {error.strerror}") from error
         return model
 
     def discard(self, model: Path) -> None:

@@ -207,6 +207,8 @@ class Recorder:
     def batch_cost(self, points: Iterable[tuple[int | None, int, float]]) -> None:
         """What batches cost at warm-up: length, rows, seconds."""
         metric = self._metrics["fovea_batch_cost_seconds"]
+        model, version, _ = self.labels.common
+        metric.remove_by_labels({"model": model, "version": version})  # of other files, where these replace some
         for length, rows, seconds in points:
             metric.labels(*self.labels.common, str(rows), "" if length is None else str(length)).set(seconds)
 

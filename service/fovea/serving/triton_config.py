@@ -57,8 +57,8 @@ def choices_of(config: Any) -> ServingChoices:
         return ServingChoices.model_validate(wanted)
     except ValidationError as error:
         first = error.errors()[0]
-        name = str(first["loc"][0])
-        raise ModelBroken(f"{CONFIG_FILE}: {CHOICES.get(name, ('version_policy',))[0]}: {first['msg']}") from error
+        where = CHOICES.get(str(first["loc"][0]), ("version_policy",))[0] if first["loc"] else "dynamic_batching"
+        raise ModelBroken(f"{CONFIG_FILE}: {where}: {first['msg']}") from error
 
 
 def _versions(policy: Any) -> Any:
@@ -98,5 +98,7 @@ def _text(folder: Path, name: str) -> str:
     try:
         require_small(folder, name)
         return (folder / name).read_text("utf-8")
-    except (OSError, ValueError) as error:
+    except OSError as error:  # its own words would tell the whole path
+        raise ModelBroken(f"{name} cannot be read: {error.strerror}") from error
+    except ValueError as error:
         raise ModelBroken(f"{name}: {error}") from error

@@ -11,6 +11,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from fovea.serving.rest.limits import Patience
+from fovea.serving.rest.parser import Parser
 
 HEAD_MAX_BYTES = 16 * 1024
 HEADER_EXTRA_BYTES = 4
@@ -39,6 +40,7 @@ class Connection(HttpToolsProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
+        self.parser = Parser(self)  # type: ignore[assignment]  # it has all that is used of httptools' own
         self._in_head = True
         self._head_bytes = 0
         self._head_timer: TimerHandle | None = None
