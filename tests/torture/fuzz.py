@@ -28,14 +28,16 @@ _MEMORY_MB = 256.0
 """Models that are loaded and let go, and a picture's or a flood's worth of buffers."""
 _FLAGS = (
     *("--control-mode=explicit", "--load-models=*", "--open-rpcs=model_control,shared_memory,logging,trace"),
-    *("--max-batch-rows=8", "--log-level=warning"),
+    *("--max-batch-rows=8", "--cache-mb=16", "--log-level=warning"),
 )
 
 
 def run(run: Run) -> Report:
     """Send them, with neighbours calling throughout."""
-    repository = many_models(run.scratch)
-    with shared_region(), running_server(repository, run.lane, *_FLAGS) as server, neighbours(server) as beside:
+    repository = many_models(run.scratch / "repository")
+    (repository / "double" / "model.toml").write_text("cache = true\n")
+    flags = (run.lane, *_FLAGS, f"--trace-file={run.scratch / 'traces'}")
+    with shared_region(), running_server(repository, *flags) as server, neighbours(server) as beside:
         before, begun_s = census(server), time.monotonic()
         grpc_tally = _sent(partial(send_share, server.grpc, run.seed), run.effort.fuzzed_messages)
         http_tally = _sent(partial(fuzz_http.send_share, server.http, run.seed), run.effort.fuzzed_http)
