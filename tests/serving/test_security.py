@@ -19,6 +19,7 @@ import grpc
 import numpy as np
 import pytest
 import tritonclient.grpc as triton
+import tritonclient.http as triton_http
 from grpc_health.v1 import health_pb2
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
@@ -108,6 +109,16 @@ def test_reflection_asks_for_the_token_too(guarded: RunningServer) -> None:
             next(ask(iter([question]), timeout=20))
         assert caught.value.code() == grpc.StatusCode.UNAUTHENTICATED
         assert next(ask(iter([question]), metadata=bearer(RIGHT), timeout=20)).list_services_response.service
+
+
+def test_streams_of_requests_ask_for_the_token_too(guarded: RunningServer) -> None:
+    with grpc.insecure_channel(guarded.grpc) as channel:
+        stream = channel.stream_stream(wire.path("ModelStreamInfer"))
+        with pytest.raises(grpc.RpcError) as caught:
+            next(stream(iter([infer_request("double", ROW)]), timeout=20))
+        assert caught.value.code() == grpc.StatusCode.UNAUTHENTICATED
+        answer = next(stream(iter([infer_request("double", ROW)]), metadata=bearer(RIGHT), timeout=20))
+        assert wire.message("ModelStreamInferResponse").FromString(answer).infer_response.model_name == "double"
 
 
 def test_probes_need_no_token(guarded: RunningServer) -> None:
@@ -200,6 +211,17 @@ def test_tritons_client_speaks_tls(secured: Secured) -> None:
         for _ in range(20):
             np.testing.assert_array_equal(client.infer("double", [x]).as_numpy("y"), ROW * 2)
         assert client.is_server_ready()
+
+
+def test_tritons_http_client_speaks_tls(secured: Secured) -> None:
+    files = {"certfile": str(secured.caller.cert), "keyfile": str(secured.caller.key)} if secured.caller else {}
+    address = secured.address("http").removeprefix("https://")
+    with triton_http.InferenceServerClient(
+        address, ssl=True, ssl_options={"ca_certs": str(secured.ca.cert), **files}
+    ) as client:
+        x = triton_http.InferInput("x", [1, 4], "FP32")
+        x.set_data_from_numpy(ROW)
+        np.testing.assert_array_equal(client.infer("double", [x]).as_numpy("y"), ROW * 2)
 
 
 @pytest.mark.parametrize(("of", "path", "data"), [("http", INFER, JSON_ROW), ("metrics", "", None)])
