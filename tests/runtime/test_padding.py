@@ -11,7 +11,7 @@ import onnxruntime
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from onnx import helper
+from onnx import TensorProto, helper
 
 from encoder_model import VOCABULARY, write_encoder
 from fovea.contract.errors import ExecutionFailed, ModelBroken
@@ -103,6 +103,24 @@ def test_filling_leaves_an_input_without_a_length_alone(save_model, tensor, tmp_
     first, second = runner.split([1, 1])
     assert first["y"].tolist() == [[2, 4, 6]]
     assert second["y"].tolist() == [[40]]
+
+
+@pytest.mark.parametrize("mask_type", [TensorProto.INT64, TensorProto.INT32, TensorProto.BOOL, TensorProto.FLOAT16])
+def test_half_floats_are_filled_up_and_any_kind_of_mask_is_made(save_model, tensor, tmp_path, mask_type):
+    nodes = [helper.make_node("Cast", ["mask"], ["half"], to=TensorProto.FLOAT16)]
+    nodes.append(helper.make_node("Mul", ["x", "half"], ["seen"]))
+    nodes.append(helper.make_node("Constant", [], ["along"], value_ints=[1]))
+    nodes.append(helper.make_node("ReduceMax", ["x", "along"], ["most"]))
+    x, mask = tensor("x", ["n", "t"], TensorProto.FLOAT16), tensor("mask", ["n", "t"], mask_type)
+    outputs = [tensor("seen", ["n", "t"], TensorProto.FLOAT16), tensor("most", ["n", 1], TensorProto.FLOAT16)]
+    model = save_model(tmp_path / "model.onnx", nodes, [x, mask], outputs)
+    sequence = SequenceSpec(inputs={"x": 1}, mask="mask", padding={"x": 9}, outputs={"seen": (1,)}, buckets=(4, 8))
+    runner = padded_runner(model, sequence, to_buckets=False)
+    runner.gather([{"x": np.array([[1, 2, 3, 4]], np.float16)}, {"x": np.array([[5, 6], [7, 8]], np.float16)}])
+    runner.run()
+    long, short = runner.split([1, 2])
+    assert (long["seen"].tolist(), short["seen"].tolist()) == ([[1, 2, 3, 4]], [[5, 6], [7, 8]])
+    assert (long["most"].tolist(), short["most"].tolist()) == ([[4]], [[9], [9]])
 
 
 def _scaled(row: list[float], scale: float) -> dict[str, np.ndarray]:

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from fovea.contract.errors import ExecutionFailed, ModelBroken
-from fovea.runtime.warm_up import batch_sizes, measure_batch_cost, measure_cost
+from fovea.runtime.cost import BatchCost
+from fovea.runtime.warm_up import batch_sizes, measure_batch_cost, measure_cost, run_measured_sizes
 
 
 @pytest.mark.parametrize(("most", "expected"), [(1, [1]), (2, [1, 2]), (7, [1, 2, 4, 7]), (8, [1, 2, 4, 8])])
@@ -71,6 +72,18 @@ class ColdSession(SlowSession):
     def run(self) -> None:
         self.now += 0.001 if self.rows in self.seen else 1.0
         self.seen.add(self.rows)
+
+
+def test_another_session_runs_every_size_that_was_measured_and_does_without_those_it_cannot():
+    class SmallSession(ColdSession):
+        def run(self) -> None:
+            if self.rows == 8:
+                raise ExecutionFailed("out of memory")
+            super().run()
+
+    session = SmallSession()
+    run_measured_sizes(session, {None: {"x": np.zeros((1, 2))}}, BatchCost({None: {1: 0.1, 8: 0.2, 16: 0.3}}))
+    assert session.seen == {1, 16}
 
 
 def test_cold_first_run_does_not_end_the_warm_up():

@@ -91,6 +91,16 @@ def test_some_inputs_may_be_shared_and_others_sent(client: Any, region: Any) -> 
     np.testing.assert_array_equal(answer.as_numpy("y"), X - 1)
 
 
+def test_typed_contents_may_come_beside_shared_memory(client: Any, raw: RawClient, region: Any) -> None:
+    client.register_system_shared_memory("r", key(region), 8192)
+    shared_memory.set_shared_memory_region(region, [X])
+    place = {"shared_memory_region": {"string_param": "r"}, "shared_memory_byte_size": {"int64_param": X.nbytes}}
+    typed = {"name": "b", "datatype": "FP32", "shape": X.shape, "contents": {"fp32_contents": np.ones(12)}}
+    x = {"name": "x", "datatype": "FP32", "shape": X.shape, "parameters": place}
+    (answer,) = raw("ModelInfer", model_name="pair", inputs=[x, typed]).raw_output_contents
+    np.testing.assert_array_equal(np.frombuffer(answer, np.float32), (X - 1).ravel())
+
+
 def test_texts_travel_in_shared_memory(client: Any, region: Any) -> None:
     client.register_system_shared_memory("r", key(region), 8192)
     data = b"\1\0\0\0a\2\0\0\0bc"
@@ -261,6 +271,14 @@ def _unregistered(client: Any, region: Any) -> bool:
         return False
     client.register_system_shared_memory("r", key(region), 8192)
     return True
+
+
+def test_regions_are_limited(client: Any, region: Any) -> None:
+    for index in range(256):
+        client.register_system_shared_memory(str(index), key(region), 16)
+    with pytest.raises(InferenceServerException, match="256") as caught:
+        client.register_system_shared_memory("one more", key(region), 16)
+    assert caught.value.status() == "StatusCode.UNAVAILABLE"
 
 
 def test_it_works_over_http_too(client: Any, region: Any, server: RunningServer) -> None:

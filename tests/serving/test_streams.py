@@ -159,7 +159,9 @@ def _opens(channel: grpc.Channel) -> bool:
 
 @pytest.fixture(scope="module", params=LANES)
 def slow_server(request: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    with running_server(slow_model(tmp_path_factory.mktemp("slow")), f"--{request.param}", "--threads=1") as server:
+    repository = slow_model(tmp_path_factory.mktemp("slow"))
+    (repository / "slow" / "model.toml").write_text("batch_rows = 8\n")  # whether it pays or not
+    with running_server(repository, f"--{request.param}", "--threads=1") as server:
         yield server
 
 

@@ -133,6 +133,19 @@ def test_settings_that_cannot_be_are_told_and_change_nothing(client: Any, model:
     assert settings(client.get_trace_settings()) == before
 
 
+def test_a_request_that_the_cache_answers_is_traced_too(tmp_path: Path) -> None:
+    repository = plain_models(tmp_path / "repository")
+    (repository / "double" / "model.toml").write_text("cache = true\n")
+    flags = ("--open-rpcs=trace", f"--trace-file={tmp_path / 'traces'}", "--cache-mb=1")
+    with running_server(repository, *flags) as server, triton.InferenceServerClient(server.grpc) as client:
+        client.update_trace_settings(None, {"trace_level": "TIMESTAMPS", "trace_rate": "1"})
+        for _ in range(2):
+            infer(client)
+        wait_until(lambda: len(lines(client)) == 2)
+        (ran, cached) = ([stamp["name"] for stamp in line["timestamps"]] for line in lines(client))
+        assert (ran, cached) == (STAMPS, ["REQUEST_START", "QUEUE_START", "REQUEST_END"])
+
+
 def test_a_full_disk_loses_traces_and_no_requests(tmp_path: Path) -> None:
     flags = ("--open-rpcs=trace", "--trace-file=/dev/full")
     with (

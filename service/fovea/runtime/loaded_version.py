@@ -21,7 +21,7 @@ from fovea.runtime.kernel_library import NOT_FOUND
 from fovea.runtime.opening import open_model
 from fovea.runtime.reasons import tellable
 from fovea.runtime.session import ModelSession, SessionSettings
-from fovea.runtime.warm_up import measure_cost, warm_up_rows
+from fovea.runtime.warm_up import measure_cost, run_measured_sizes, warm_up_rows
 
 logger = logging.getLogger(__name__)
 
@@ -75,8 +75,11 @@ class LoadedVersion:
         return {name: np.concatenate([request[name] for request in requests]) for name in requests[0]}
 
     def open_instance(self) -> ModelSession:
-        """Another session of the same model, for a second worker."""
-        return open_model(self.path / MODEL_FILE, self.card, self.card.outputs, self.max_batch_rows, self.settings)
+        """Another session of the same model, warm, for a second worker."""
+        outputs, settings = self.card.outputs, self.settings
+        session = open_model(self.path / MODEL_FILE, self.card, outputs, self.max_batch_rows, settings)
+        run_measured_sizes(session, warm_up_rows(self.card, golden_of(self.path, self.card)), self.cost)
+        return session
 
     def open_maps(self) -> ModelSession:
         """A session of `maps.onnx`: the model's outputs, then the attention maps. NotFound where there are none.

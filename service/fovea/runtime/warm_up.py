@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -57,6 +58,17 @@ def measure_cost(session: ModelSession, rows: Mapping[int | None, Arrays], clock
         if clock() < end:
             _measure_again(session, rows[length], clock, curve)
     return BatchCost(curves)
+
+
+def run_measured_sizes(session: ModelSession, rows: Mapping[int | None, Arrays], cost: BatchCost) -> None:
+    """Run, in another session of a model, every batch that was measured: its first run of a size takes long as well.
+
+    A size that cannot be run beside the first session is left out: such a batch is halved when it comes.
+    """
+    for length, most, _ in cost.points():
+        with suppress(ExecutionFailed):
+            session.gather([rows[length]] * most)
+            session.run()
 
 
 def _measure_again(session: ModelSession, row: Arrays, clock: Callable[[], float], curve: dict[int, float]) -> None:

@@ -55,7 +55,7 @@ class Door:
         Takes the data and the id out of the message. What it returns must be released once the request has ended.
         """
         raw = list(request.raw_input_contents)
-        if not raw and not any(tensor.parameters for tensor in request.inputs):
+        if not raw and not all(tensor.parameters for tensor in request.inputs):  # those that are all in shared memory
             return self._decode_typed(request, regions)
         request_id = request.id
         request.ClearField("raw_input_contents")
@@ -91,7 +91,7 @@ class Door:
     def _decode_typed(self, request: Any, regions: Regions) -> Decoded:
         header = self._check.check(request)
         pairs = zip(header.inputs, request.inputs, strict=True)
-        arrays = {tensor.name: _typed(tensor, received) for tensor, received in pairs}
+        arrays = {tensor.name: _typed(tensor, received, regions) for tensor, received in pairs}
         held = regions.hold(header.output_places) if header.output_places else None
         return Decoded(request.id, header, arrays, sum(array.nbytes for array in arrays.values()), held)
 
@@ -107,7 +107,9 @@ def _shared(tensor: RawTensor, place: Place, regions: Regions) -> bytes:
     return regions.read(place)
 
 
-def _typed(tensor: RawTensor, received: Any) -> NDArray[Any]:
+def _typed(tensor: RawTensor, received: Any, regions: Regions) -> NDArray[Any]:
+    if tensor.place is not None:
+        return tensor.array(_shared(tensor, tensor.place, regions))
     if received.HasField("contents"):
         return from_contents(tensor.name, tensor.datatype, tensor.shape, received.contents)
     if 0 not in tensor.shape:

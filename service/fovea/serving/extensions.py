@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from fovea.contract.errors import Unsupported
@@ -31,12 +31,12 @@ _OF_GROUP: dict[Group, tuple[str, ...]] = {
 class Extensions:
     """The extensions, and the RPCs that belong to them alone."""
 
-    open_rpcs: frozenset[Group] = frozenset()
-    explicit: bool = False
+    open_rpcs: frozenset[Group]
+    explicit: bool
     """Models are loaded and unloaded on request."""
-    regions: Regions = field(default_factory=Regions)
-    tracer: Tracer = field(default_factory=Tracer)
-    logs: LogControl = field(default_factory=LogControl)
+    regions: Regions
+    tracer: Tracer
+    logs: LogControl
 
     def names(self) -> list[str]:
         """As ServerMetadata lists them: exactly those that work with these settings."""

@@ -25,7 +25,8 @@ from fovea.serving import fast_lane, pooled_lane
 from fovea.serving.addresses import address_of
 from fovea.serving.gate import Gate
 from fovea.serving.servicer import Servicer
-from fovea.serving.streams import StreamLimits, Streams
+from fovea.serving.stream import StreamLimits
+from fovea.serving.streams import Streams
 from fovea.serving.tls import Tls
 from fovea.serving.token import Tokens
 from fovea.serving.transport import Transport

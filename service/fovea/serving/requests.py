@@ -44,7 +44,7 @@ class Trace(Protocol):
         """Its batch has run, and it is answered."""
 
     def end(self, end_s: float) -> None:
-        """It has got an error."""
+        """It has got an error, or an answer without a run."""
 
 
 @dataclass(frozen=True, slots=True)

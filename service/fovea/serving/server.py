@@ -27,7 +27,7 @@ from fovea.serving.attention_sampler import AttentionSampler
 from fovea.serving.extensions import Extensions
 from fovea.serving.grpc_server import GrpcServer, GrpcSettings
 from fovea.serving.kernel_words import kernel_words
-from fovea.serving.logs import set_up_logs
+from fovea.serving.logs import LogControl, set_up_logs
 from fovea.serving.metrics_server import MetricsServer
 from fovea.serving.model_control import ControlSettings, ModelControl
 from fovea.serving.models import Models
@@ -283,7 +283,7 @@ def _rest_settings(settings: Settings, port: int, tls: Tls | None) -> RestSettin
 
 def _extensions(settings: Settings, tracer: Tracer) -> Extensions:
     regions = Regions(settings.open_rpcs, settings.max_queue_mb * _MB)
-    return Extensions(settings.open_rpcs, settings.control_mode == "explicit", regions, tracer)
+    return Extensions(settings.open_rpcs, settings.control_mode == "explicit", regions, tracer, LogControl())
 
 
 def _control_settings(settings: Settings) -> ControlSettings:

@@ -139,6 +139,8 @@ class Servicer:
             if decoded.header.pictures is None:
                 if served.cache is None or not served.cache.answers(request, decoded, call.finish):
                     served.pipeline.submit(request)
+                elif request.trace is not None:
+                    request.trace.end(time.monotonic())
                 return
             call.watch(lambda: None)
             again = partial(self._again, call, data, decoded)

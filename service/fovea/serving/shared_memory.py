@@ -12,7 +12,7 @@ import re
 import stat
 import threading
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,7 +67,7 @@ class Region:
 class Held:
     """The regions that a request's outputs go to: they cannot be unregistered until it has ended."""
 
-    def __init__(self, regions: Mapping[str, Region], release: Any) -> None:
+    def __init__(self, regions: Mapping[str, Region], release: Callable[[], None]) -> None:
         self._regions, self._release = regions, [release]
 
     def write(self, place: Place, data: bytes) -> None:
