@@ -38,16 +38,16 @@ class Step:
     tried: Callable[[RunningServer], tuple[Figures, list[str]]]
 
 
-def run(run: Run) -> Report:
+def run(given: Run) -> Report:
     """One kind after another, neighbours calling throughout."""
-    repository = heavy_model(steady_model(run.scratch), _CONVOLUTIONS)
+    repository = heavy_model(steady_model(given.scratch), _CONVOLUTIONS)
     wide_model(sum_model(repository))
     figures: dict[str, float | str] = {}
     promises: list[Promise] = []
     _own_descriptors(_USUAL_DESCRIPTORS)
-    with running_server(repository, run.lane, *_FLAGS) as server, neighbours(server) as beside:
+    with running_server(repository, given.lane, *_FLAGS) as server, neighbours(server) as beside:
         _own_descriptors(_hard_limit())
-        for step in _steps(run.effort, Random(run.seed)):
+        for step in _steps(given.effort, Random(given.seed)):
             before = census(server)
             found, complaints = step.tried(server)
             figures |= found

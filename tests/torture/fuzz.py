@@ -8,11 +8,14 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tests.servers import running_server
+import grpc
+from tests.raw_client import RawClient
+from tests.servers import RunningServer, running_server
 from tests.torture import fuzz_http
 from tests.torture.effort import Run
 from tests.torture.fuzz_client import SHARE, Failure, Tally, send_share
@@ -32,20 +35,21 @@ _FLAGS = (
 )
 
 
-def run(run: Run) -> Report:
+def run(given: Run) -> Report:
     """Send them, with neighbours calling throughout."""
-    repository = many_models(run.scratch / "repository")
+    repository = many_models(given.scratch / "repository")
     (repository / "double" / "model.toml").write_text("cache = true\n")
-    flags = (run.lane, *_FLAGS, f"--trace-file={run.scratch / 'traces'}")
+    flags = (given.lane, *_FLAGS, f"--trace-file={given.scratch / 'traces'}")
     with shared_region(), running_server(repository, *flags) as server, neighbours(server) as beside:
         before, begun_s = census(server), time.monotonic()
-        grpc_tally = _sent(partial(send_share, server.grpc, run.seed), run.effort.fuzzed_messages)
-        http_tally = _sent(partial(fuzz_http.send_share, server.http, run.seed), run.effort.fuzzed_http)
+        restock = partial(_load_what_was_unloaded, server)
+        grpc_tally = _sent(partial(send_share, server.grpc, given.seed), given.effort.fuzzed_messages, restock)
+        http_tally = _sent(partial(fuzz_http.send_share, server.http, given.seed), given.effort.fuzzed_http, restock)
         seconds = time.monotonic() - begun_s
         promises = [
             Promise("the server lives on", f"status {server.process.poll()}", server.process.poll() is None),
-            none_of("no message gets INTERNAL, or no answer in time", _told(run, grpc_tally.failures)),
-            none_of("no HTTP request gets 500, or no answer in time", _told(run, http_tally.failures)),
+            none_of("no message gets INTERNAL, or no answer in time", _told(given, grpc_tally.failures)),
+            none_of("no HTTP request gets 500, or no answer in time", _told(given, http_tally.failures)),
             none_of("nothing unforeseen is logged", unforeseen(server)),
             answers_right(server, "the fuzz"),
             given_back(server, before, _MEMORY_MB, "the fuzz"),
@@ -56,7 +60,7 @@ def run(run: Run) -> Report:
     return Report("fuzz", figures, (*promises, beside.promise()))
 
 
-def _sent(send: Callable[[range], Tally], messages: int) -> Tally:
+def _sent(send: Callable[[range], Tally], messages: int, between: Callable[[], None]) -> Tally:
     """Shares by turns in several processes, until so many messages are sent."""
     tally, first = Tally(), 0
     with ProcessPoolExecutor(_PROCESSES, multiprocessing.get_context("spawn")) as processes:
@@ -65,7 +69,18 @@ def _sent(send: Callable[[range], Tally], messages: int) -> Tally:
             for done in processes.map(send, [range(first + i * SHARE, first + (i + 1) * SHARE) for i in range(shares)]):
                 tally.add(done)
             first += shares * SHARE
+            between()
     return tally
+
+
+def _load_what_was_unloaded(server: RunningServer) -> None:
+    """Some messages unload models, and the later ones are to find them."""
+    with grpc.insecure_channel(server.grpc) as channel:
+        client = RawClient(channel)
+        for entry in client("RepositoryIndex").models:
+            if entry.state != "READY":
+                with suppress(grpc.RpcError):  # one is damaged
+                    client("RepositoryModelLoad", model_name=entry.name, timeout=60)
 
 
 def _told(run: Run, failures: list[Failure]) -> list[str]:

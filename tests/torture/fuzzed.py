@@ -86,5 +86,5 @@ def _message(method: Any, random: Random, make: Mutator) -> bytes:
         make.fill(message)
     if random.random() < 0.7:
         make.spoil(message)
-    data = bytes(message.SerializeToString())
+    data = bytes(message.SerializeToString(deterministic=True))  # maps have an order of their own in each process
     return make.spoil_bytes(data) if random.random() < 0.3 else data

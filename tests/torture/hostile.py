@@ -24,11 +24,11 @@ _WITHIN_S = 240.0
 _GOOD = "whole"
 
 
-def run(run: Run) -> Report:
+def run(given: Run) -> Report:
     """Drop them in one after another, then mend one; neighbours call throughout."""
-    repository, outside = steady_model(run.scratch / "repository"), run.scratch / "outside"
+    repository, outside = steady_model(given.scratch / "repository"), given.scratch / "outside"
     secrets = outside_folder(outside)
-    ready = _written(run.scratch / "elsewhere", outside)
+    ready = _written(given.scratch / "elsewhere", outside)
     flags = ("--control-mode=poll", "--poll-s=0.2", "--log-level=warning")
     with running_server(repository, *flags) as server, neighbours(server) as beside:
         before = census(server)

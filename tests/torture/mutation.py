@@ -150,7 +150,8 @@ def _messages_in(message: Message) -> list[Message]:
         if field.message_type is None:
             continue
         if is_map(field):
-            inner = list(value.values()) if field.message_type.fields_by_name["value"].message_type else []
+            holds_messages = field.message_type.fields_by_name["value"].message_type
+            inner = [value[key] for key in sorted(value)] if holds_messages else []
         else:
             inner = list(value) if field.is_repeated else [value]
         for each in inner:

@@ -26,18 +26,18 @@ _MEASURED_S = 5.0
 _LOOK_S = 0.25
 
 
-def run(run: Run) -> Report:
+def run(given: Run) -> Report:
     """Measure what it can do, offer five times that, and see what becomes of it."""
-    repository = heavy_model(steady_model(run.scratch), _CONVOLUTIONS)
+    repository = heavy_model(steady_model(given.scratch), _CONVOLUTIONS)
     flags = ("--threads=1", f"--max-queue={_QUEUE}", "--log-level=warning")
     with running_server(repository, *flags) as server:
         best = in_a_process(capacity, server.grpc, _MEASURED_S)
         before = census(server)
-        schedule = poisson(_TIMES * best, run.effort.overload_s, Random(run.seed))
+        schedule = poisson(_TIMES * best, given.effort.overload_s, Random(given.seed))
         with peak_memory(server) as peak:
             offered, longest_queue = _offered(server, schedule)
-        judged = run.effort.judged_by_time
-        answered = len(offered.took_s("OK")) / run.effort.overload_s
+        judged = given.effort.judged_by_time
+        answered = len(offered.took_s("OK")) / given.effort.overload_s
         refused_ms = 1000 * np.array(offered.took_s("UNAVAILABLE") or [0.0])
         promises = (
             at_least("the model takes", 1000 / best, _LEAST_MS, "ms a row"),
@@ -54,7 +54,7 @@ def run(run: Run) -> Report:
         )
     figures: dict[str, float | str] = {
         "best, rows/s": best,
-        "offered, requests/s": len(schedule) / run.effort.overload_s,
+        "offered, requests/s": len(schedule) / given.effort.overload_s,
         "answered, rows/s": answered,
         "answered": offered.statuses()["OK"],
         "refused": offered.statuses()["UNAVAILABLE"],

@@ -37,19 +37,19 @@ _SLOWER = 1.2
 _PAUSE_S = 0.1
 
 
-def run(run: Run) -> Report:
+def run(given: Run) -> Report:
     """Load from a process of its own; ten times a second one odd caller, and a look at the server."""
-    repository = heavy_model(steady_model(run.scratch), _CONVOLUTIONS)
+    repository = heavy_model(steady_model(given.scratch), _CONVOLUTIONS)
     with running_server(repository, "--threads=1", "--log-level=warning") as server:
         best = in_a_process(capacity, server.grpc, _MEASURED_S)
-        schedule = _alike_minutes(_LOAD * best, run.effort.soak_s, run.seed)
+        schedule = _alike_minutes(_LOAD * best, given.effort.soak_s, given.seed)
         with neighbours(server) as beside, ThreadPoolExecutor(1) as aside:
             offering = aside.submit(in_a_process, offer, server.grpc, schedule)
             looks = _looks(server, offering)
             offered = offering.result()
         promises = (
             *_nothing_grows(looks),
-            _no_slower(offered, run.effort.soak_s, run.effort.judged_by_time),
+            _no_slower(offered, given.effort.soak_s, given.effort.judged_by_time),
             none_of("every request is answered", _unanswered(offered, len(schedule))),
             none_of("answers are right", offered.wrong()),
             none_of("nothing unforeseen is logged", unforeseen(server)),
@@ -58,7 +58,7 @@ def run(run: Run) -> Report:
         )
     figures: dict[str, float | str] = {
         "best, rows/s": best,
-        "offered, requests/s": len(schedule) / run.effort.soak_s,
+        "offered, requests/s": len(schedule) / given.effort.soak_s,
         "requests": len(schedule),
         "odd callers beside": len(looks),
         "p50, ms": 1000 * statistics.median(offered.took_s("OK")),

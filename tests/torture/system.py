@@ -27,13 +27,13 @@ _DEADLINE_S = 20.0
 _KERNELS_MODEL = "fashion-simam"
 
 
-def run(run: Run) -> Report:
+def run(given: Run) -> Report:
     """One after the other, each on a server of its own."""
     figures: dict[str, float | str] = {}
     promises: list[Promise] = []
     for tried in (_full_log_disk, _reader_of_logs_gone, _clock_jumps, _crashing_kernels):
-        promises += tried(run)
-    restarted, kept = restarts(run)
+        promises += tried(given)
+    restarted, kept = restarts(given)
     return Report("system", figures | restarted, (*promises, *kept))
 
 
