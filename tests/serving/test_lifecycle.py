@@ -21,7 +21,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from fovea import wire
 from raw_client import RawClient
-from servers import RunningServer, infer_request, running_server, samples, slow_model, wait_until
+from servers import RunningServer, endless_model, infer_request, running_server, samples, slow_model, wait_until
 
 
 def taken_in(server: RunningServer) -> float:
@@ -171,24 +171,25 @@ def test_a_full_queue_and_a_time_out_in_it_have_the_codes_of_the_setting(
 
 @pytest.mark.parametrize("lane", ["fast-lane", "no-fast-lane"])
 def test_a_deadline_that_passes_in_the_queue_is_deadline_exceeded_and_counted_as_one(tmp_path: Path, lane: str) -> None:
-    x = np.ones((1, 256), np.float32)
+    forever, short = (infer_request("endless", np.full((1, 4), turns, np.float32)) for turns in (1e9, 1))
     with (
-        running_server(slow_model(tmp_path), "--max-batch-rows=1", f"--{lane}") as server,
+        running_server(endless_model(tmp_path), f"--{lane}") as server,
         grpc.insecure_channel(server.grpc) as channel,
     ):
         call = channel.unary_unary(wire.path("ModelInfer"))
-        call(infer_request("slow", x), timeout=20)
-        held = [call.future(infer_request("slow", x), timeout=60) for _ in range(40)]
+        busy_s = server.cpu_s + 0.3
+        held = call.future(forever, timeout=60)
+        wait_until(lambda: server.cpu_s > busy_s)
         with pytest.raises(grpc.RpcError) as caught:
-            call(infer_request("slow", x), timeout=0.2)  # long enough to be taken in, shorter than the queue
+            call(short, timeout=0.5)  # long enough to be taken in, shorter than the run in progress
         assert caught.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
-        assert all(future.result() for future in held)
-        call(infer_request("slow", x), timeout=20)
+        held.cancel()
+        call(short, timeout=60)
         with urllib.request.urlopen(server.metrics, timeout=20) as answer:
             found = samples(answer.read().decode())
     own = [(dict(labels), n) for (name, labels), n in found.items() if name == "fovea_requests_total"]
-    counts = {labels["outcome"]: n for labels, n in own if labels["model"] == "slow"}
-    assert (counts["deadline"], counts["cancelled"]) == (1, 0)
+    counts = {labels["outcome"]: n for labels, n in own if labels["model"] == "endless"}
+    assert (counts["deadline"], counts["cancelled"], counts["ok"]) == (1, 1, 1)
 
 
 def test_callers_that_cancel_free_their_places_in_the_queue(tmp_path: Path) -> None:

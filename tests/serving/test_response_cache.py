@@ -172,6 +172,7 @@ def test_without_room_for_it_no_model_is_cached(caching: Path) -> None:
             asked(client, "double", ROW)
         wait_until(lambda: told(client, "double")["batches"] == 2)
         assert not client("ModelConfig", name="double").config.response_cache.enable
+        assert [line for line in server.errors if "double asks for a response cache" in line]
 
 
 def test_the_answers_that_were_not_used_the_longest_go_first() -> None:

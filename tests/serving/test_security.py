@@ -140,6 +140,7 @@ def test_http_asks_for_the_same_token(guarded: RunningServer, path: str, data: b
         with pytest.raises(HTTPError) as caught:
             urlopen(Request(guarded.http + path, data, headers), timeout=20)
         with caught.value as answer:
+            assert answer.headers["WWW-Authenticate"] == "Bearer"
             assert (answer.code, json.load(answer)) == (401, {"error": "this server asks for a token"})
     with urlopen(Request(guarded.http + path, data, {"Authorization": f"Bearer {RIGHT}"}), timeout=20) as page:
         assert page.status == 200

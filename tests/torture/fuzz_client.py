@@ -94,7 +94,7 @@ def _count(tally: Tally, number: int, call: Fuzzed, answer: Any, begun_s: float)
     tally.messages += len(call.messages)
     tally.statuses[call.rpc, status] += 1
     tally.slowest_s = max(tally.slowest_s, time.monotonic() - begun_s)
-    ours = status in OUR_FAULT and not (status == "INTERNAL" and text.startswith(AS_THE_TABLE_SAYS))
+    ours = status in OUR_FAULT and not (status == "INTERNAL" and AS_THE_TABLE_SAYS in text)
     if ours or any(lost in text for lost in _LOST):
         tally.failures.append(Failure(number, call.rpc, status, text))
 

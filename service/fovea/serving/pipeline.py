@@ -162,6 +162,7 @@ class Pipeline:
                     del self._busy_until_s[worker]
             elif taken.wait_s:
                 self._rest(taken.wait_s)
+        worker.close()
 
     def _take(self, worker: Worker) -> Taken:
         with self._lock:

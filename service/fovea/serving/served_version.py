@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -17,6 +18,8 @@ from fovea.serving.response_cache import ResponseCache, VersionCache
 from fovea.serving.statistics import Statistics
 from fovea.serving.telemetry import ModelLabels, Recorder, Telemetry
 from fovea.serving.worker import BatchRecord, Outcome, Workshop
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -55,6 +58,8 @@ class ServedVersion:
         self.recorder.batch_cost(loaded.cost.points())
         workshop = Workshop(self._sessions.pop, loaded.open_maps, choices.instances)
         self.cache = VersionCache(defaults.cache, self) if defaults.cache and choices.cache else None
+        if choices.cache and self.cache is None:
+            log.warning("%s asks for a response cache, and there is no room for one: cache_mb is 0", self.card.name)
         self.pipeline = Pipeline(workshop, self.policy, self, limit=self.limit)
 
     @property

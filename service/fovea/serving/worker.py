@@ -146,6 +146,10 @@ class Worker:
             tell(self._observer.batch_failed)
             self._left_behind(batch) if run.terminated else self._retry(batch, error)
 
+    def close(self) -> None:
+        """Let go of the sessions."""
+        self._sessions.clear()
+
     def caller_left(self) -> None:
         """A caller that was watched is gone: a run that nobody waits for any more is ended."""
         with self._lock:

@@ -46,7 +46,8 @@ def _refused(_: Request, error: Exception) -> Response:
 
 def _failed(_: Request, error: Exception) -> Response:
     code, text = status_of(error)
-    return json_response({"error": text}, HTTP_STATUS[code])
+    wanted = {"WWW-Authenticate": "Bearer"} if code is grpc.StatusCode.UNAUTHENTICATED else None
+    return json_response({"error": text}, HTTP_STATUS[code], wanted)
 
 
 def _gone(_request: Request, _error: Exception) -> Response:
