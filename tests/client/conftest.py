@@ -12,7 +12,7 @@ import pytest
 from onnx import helper
 
 from fovea.client import AsyncClient, Client
-from servers import RunningServer, plain_models, running_server, save_model, slow_model, tensor
+from servers import RunningServer, endless_model, plain_models, running_server, save_model, slow_model, tensor
 from simam_version import write_card, write_version
 
 LABELS = ("top left", "second")
@@ -22,7 +22,7 @@ Connect = Callable[..., Any]
 
 @pytest.fixture(scope="session")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = slow_model(plain_models(tmp_path_factory.mktemp("repository")))
+    root = endless_model(slow_model(plain_models(tmp_path_factory.mktemp("repository"))))
     write_version(root / "simam" / "1")
     write_card(root / "simam" / "1", labels=LABELS)
     return root
