@@ -194,7 +194,7 @@ def test_a_load_that_fails_tells_why_and_leaves_what_serves(
         ({"model_name": MODEL, "parameters": {"config": {"int64_param": 1}}}, "INVALID_ARGUMENT", "string_param"),
         *(
             ({"model_name": MODEL, "parameters": {"config": {"string_param": text}}}, "INVALID_ARGUMENT", "JSON")
-            for text in ("{", "null", "1", '"a"', '{"input": [7]}')
+            for text in ("{", "null", "1", '"a"', '""', "[]", '{"input": [7]}')
         ),
         (
             {"model_name": MODEL, "parameters": {"config": {"string_param": '{"ensemble_scheduling": {}}'}}},

@@ -200,6 +200,7 @@ def test_statistics_count_the_requests_of_both_fronts(triton: Any) -> None:
         ("/v2/models/damaged", 503, "UNAVAILABLE"),
         ("/v2/models/damaged/ready", 503, None),
         ("/v3", 404, "no such path: /v3"),
+        ("/v2/health/live/", 404, "no such path: /v2/health/live/"),
         ("/v2/models/double/infer", 405, "Method Not Allowed"),
     ],
 )

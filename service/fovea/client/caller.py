@@ -14,8 +14,8 @@ from fovea.client.retry import ONCE, Attempts, Retry
 class Caller:
     """A channel to one server, and how patiently it is used.
 
-    `timeout_s` is the longest wait for any answer, retries included. Calls that find nobody, or a full queue, are tried
-    again as `retry` says. `access` is what a secured server wants to see.
+    `timeout_s` is the longest wait for any answer, retries included. Calls that are UNAVAILABLE, as nobody is there or
+    a queue is full, are tried again as `retry` says. `access` is what a secured server wants to see.
     """
 
     _grpc: ClassVar[Any]

@@ -81,6 +81,9 @@ def _file_name(parameter: str) -> str:
 
 def _config(text: str) -> Any:
     try:
-        return json_format.ParseDict(json.loads(text), message("ModelConfig")())
+        facts = json.loads(text)
+        if not isinstance(facts, dict):
+            raise TypeError("received no object")
+        return json_format.ParseDict(facts, message("ModelConfig")())
     except (TypeError, ValueError, RecursionError, json_format.ParseError) as error:
         raise InvalidRequest(f"parameter 'config': expected the JSON of a ModelConfig: {error}") from error

@@ -44,6 +44,7 @@ class RestApp:
         """The calls that ask for them."""
         self.inference = Inference(servicer, self._bodies, self._bulk, limits, stray)
         self.asgi = Starlette(routes=self._routes(), exception_handlers=HANDLERS)
+        self.asgi.router.redirect_slashes = False  # to an address out of the caller's own Host header
 
     def _routes(self) -> list[Route]:
         infer = [self._route("POST", path + "/infer", "ModelInfer", self.inference.answer) for path in MODEL_PATHS]
