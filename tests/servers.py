@@ -9,11 +9,13 @@ import subprocess
 import sys
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.request import urlopen
 
 import numpy as np
 import onnx
@@ -94,6 +96,17 @@ def samples(text: str) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
     """Parsed /metrics text: (name, labels) -> value."""
     families = text_string_to_metric_families(text)
     return {(s.name, frozenset(s.labels.items())): s.value for family in families for s in family.samples}
+
+
+def requests_by_outcome(server: RunningServer) -> Counter[str]:
+    """`fovea_requests_total` of all models; outcomes that nobody had are left out."""
+    with urlopen(server.metrics, timeout=20) as answer:
+        found = samples(answer.read().decode())
+    counts = Counter[str]()
+    for (name, labels), value in found.items():
+        if name == "fovea_requests_total" and value:
+            counts[dict(labels)["outcome"]] += int(value)
+    return counts
 
 
 def wait_until(found: Callable[[], bool]) -> None:

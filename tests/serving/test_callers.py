@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import time
-from collections import Counter
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -19,11 +18,10 @@ from onnx import helper
 
 from fovea import wire
 from servers import (
-    RunningServer,
     endless_model,
     infer_request,
+    requests_by_outcome,
     running_server,
-    samples,
     save_model,
     slow_model,
     tensor,
@@ -45,16 +43,6 @@ def end() -> Iterator[threading.Event]:
 def silence(end: threading.Event) -> Iterator[bytes]:
     end.wait(LONG_S)
     yield from ()
-
-
-def requests_by_outcome(server: RunningServer) -> Counter[str]:
-    with urlopen(server.metrics, timeout=20) as answer:
-        found = samples(answer.read().decode())
-    counts = Counter[str]()
-    for (name, labels), value in found.items():
-        if name == "fovea_requests_total" and value:
-            counts[dict(labels)["outcome"]] += int(value)
-    return counts
 
 
 def test_calls_that_are_opened_and_send_nothing_hold_no_thread(repository: Path, end: threading.Event) -> None:

@@ -21,7 +21,16 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from fovea import wire
 from raw_client import RawClient
-from servers import RunningServer, endless_model, infer_request, running_server, samples, slow_model, wait_until
+from servers import (
+    RunningServer,
+    endless_model,
+    infer_request,
+    requests_by_outcome,
+    running_server,
+    samples,
+    slow_model,
+    wait_until,
+)
 
 
 def taken_in(server: RunningServer) -> float:
@@ -185,11 +194,7 @@ def test_a_deadline_that_passes_in_the_queue_is_deadline_exceeded_and_counted_as
         assert caught.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
         held.cancel()
         call(short, timeout=60)
-        with urllib.request.urlopen(server.metrics, timeout=20) as answer:
-            found = samples(answer.read().decode())
-    own = [(dict(labels), n) for (name, labels), n in found.items() if name == "fovea_requests_total"]
-    counts = {labels["outcome"]: n for labels, n in own if labels["model"] == "endless"}
-    assert (counts["deadline"], counts["cancelled"], counts["ok"]) == (1, 1, 1)
+        wait_until(lambda: requests_by_outcome(server) == {"deadline": 1, "cancelled": 1, "ok": 1})
 
 
 def test_callers_that_cancel_free_their_places_in_the_queue(tmp_path: Path) -> None:

@@ -24,7 +24,7 @@ from fovea.runtime.processor import this_processor
 from fovea.runtime.repository import ModelFolder, chosen_versions, scan, why_none
 from fovea.serving import fast_lane
 from fovea.serving.addresses import address_of, family_of
-from fovea.serving.server import load_settings
+from fovea.serving.part_settings import load_settings
 from fovea.serving.settings import Settings
 from fovea.serving.tls import read_tls
 from fovea.serving.token import read_tokens

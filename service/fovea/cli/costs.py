@@ -18,7 +18,7 @@ from fovea.contract.errors import FoveaError, ModelBroken
 from fovea.runtime.device import resolve_device
 from fovea.runtime.loading import LoadSettings, load_version
 from fovea.runtime.repository import ModelFolder, chosen_versions, scan
-from fovea.serving.server import load_settings
+from fovea.serving.part_settings import load_settings
 from fovea.serving.settings import Settings
 from fovea.serving.triton_config import read_config
 

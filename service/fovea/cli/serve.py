@@ -50,7 +50,7 @@ def run(arguments: argparse.Namespace) -> int:
     settings = settings_of(arguments)
     require("serve", ("onnxruntime",), ("cpu", "gpu"))
     let_batches_run()
-    from fovea.serving.server import serve
+    from fovea.serving.process import serve
 
     return serve(settings)
 

@@ -1,0 +1,97 @@
+"""What each part of the server gets of the settings."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from fovea.runtime.device import Device
+from fovea.runtime.kernel_library import NOT_FOUND, Obstacle, kernels_on_offer
+from fovea.runtime.loading import LoadSettings
+from fovea.runtime.session import SessionSettings
+from fovea.serving.extensions import Extensions
+from fovea.serving.grpc_server import GrpcSettings
+from fovea.serving.logs import LogControl
+from fovea.serving.model_control import ControlSettings
+from fovea.serving.pipeline import QueueLimit
+from fovea.serving.response_cache import ResponseCache
+from fovea.serving.rest.limits import RestLimits
+from fovea.serving.rest.server import RestSettings
+from fovea.serving.served_version import BatchDefaults
+from fovea.serving.settings import Settings
+from fovea.serving.shared_memory import Regions
+from fovea.serving.tls import Tls
+from fovea.serving.token import Tokens
+from fovea.serving.trace import Tracer
+from fovea.serving.transport import Transport
+
+_MB = 1024 * 1024
+
+
+def batch_defaults(settings: Settings, cache: ResponseCache | None) -> BatchDefaults:
+    """How requests are batched, where a model does not choose for itself."""
+    limit = QueueLimit(settings.max_queue, settings.max_queue_mb * _MB)
+    return BatchDefaults(settings.queue_delay_ms / 1e3, limit, cache)
+
+
+def load_settings(settings: Settings, device: Device) -> LoadSettings:
+    """How versions are loaded, where a model.toml says nothing else."""
+    offer = kernels_on_offer(settings.kernels, settings.kernel_library)
+    session = SessionSettings(
+        device=device,
+        intra_op_threads=settings.threads or len(os.sched_getaffinity(0)),
+        memory_limit_bytes=settings.gpu_memory_limit_mb * _MB or None,
+        kernel_library=offer if isinstance(offer, Path) else None,
+    )
+    return LoadSettings(
+        session=session,
+        max_batch_rows=settings.max_batch_rows,
+        no_library=offer if isinstance(offer, Obstacle) else NOT_FOUND,
+        kernels_required=settings.kernels == "require",
+    )
+
+
+def grpc_settings(settings: Settings, tls: Tls | None, tokens: Tokens | None) -> GrpcSettings:
+    """Where and how gRPC listens."""
+    transport = Transport(
+        settings.max_message_mb * _MB,
+        settings.max_streams,
+        settings.compression,
+        settings.keepalive_s,
+        settings.keepalive_timeout_s,
+        settings.min_ping_s,
+    )
+    return GrpcSettings(
+        settings.host,
+        settings.grpc_port,
+        transport,
+        settings.handler_threads,
+        settings.fast_lane,
+        settings.max_infer_streams,
+        tls,
+        tokens,
+    )
+
+
+def rest_settings(settings: Settings, port: int, tls: Tls | None) -> RestSettings:
+    """Where and how HTTP listens."""
+    limits = RestLimits(
+        body_bytes=settings.max_message_mb * _MB,
+        all_bodies_bytes=settings.max_queue_mb * _MB,
+        json_bytes=settings.max_json_mb * _MB,
+        connections=settings.max_http_connections,
+    )
+    return RestSettings(settings.host, port, limits, tls)
+
+
+def extensions(settings: Settings, tracer: Tracer) -> Extensions:
+    """What there is beside inference, and who may use it."""
+    regions = Regions(settings.open_rpcs, settings.max_queue_mb * _MB)
+    return Extensions(settings.open_rpcs, settings.control_mode == "explicit", regions, tracer, LogControl())
+
+
+def control_settings(settings: Settings) -> ControlSettings:
+    """Which models are served, and how they come and go."""
+    return ControlSettings(
+        settings.repository, settings.control_mode, settings.poll_s, settings.load_models, settings.drain_timeout
+    )

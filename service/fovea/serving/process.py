@@ -1,0 +1,88 @@
+"""The process of `fovea serve`: from its start to its end, by signals."""
+
+from __future__ import annotations
+
+import logging
+import os
+import resource
+import signal
+import socket
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from types import FrameType
+
+from fovea.serving.logs import set_up_logs
+from fovea.serving.server import Server
+from fovea.serving.settings import Settings
+
+log = logging.getLogger(__name__)
+_LOADED = b"\0"
+"""No signal has this number."""
+
+
+def serve(settings: Settings) -> int:
+    """Serve until SIGTERM or SIGINT; the process's exit status. Misconfigured where it cannot start."""
+    set_up_logs(settings.log_level)
+    _allow_many_connections()
+    signals, wake = _signals()
+    server = Server(settings)
+    loaded = _begin(server.load)
+    loaded.add_done_callback(lambda _: wake.send(_LOADED))
+    try:
+        if signals.recv(1) == _LOADED:
+            loaded.result()
+            print(server.ready_line(), flush=True)
+            signals.recv(1)
+        log.info("draining")
+    finally:
+        clean = server.stop()
+    log.info("stopped" if clean else "stopped; a run that did not end was left behind")
+    if not clean:  # its thread would be cut down in the middle of native code, which aborts the process
+        logging.shutdown()
+        os._exit(0)
+    return 0
+
+
+def _allow_many_connections() -> None:
+    """Each connection takes a descriptor, and most systems begin with 1,024: take what may be had without asking."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _begin(work: Callable[[], None]) -> Future[None]:
+    """Run on a thread that nobody has to wait for."""
+    done: Future[None] = Future()
+
+    def run() -> None:
+        try:
+            work()
+        except BaseException as error:
+            done.set_exception(error)
+        else:
+            done.set_result(None)
+
+    threading.Thread(target=run, daemon=True, name="start").start()
+    return done
+
+
+def _signals() -> tuple[socket.socket, socket.socket]:
+    """A socket that gets a byte for each SIGTERM and SIGINT, and its other end; asked twice, the process ends at once.
+
+    The interpreter writes the byte in the signal handler itself. A lock or a queue, waited for here, could miss a
+    signal that arrives between the interpreter's last look and the wait.
+    """
+    read, write = socket.socketpair()
+    write.setblocking(False)
+    signal.set_wakeup_fd(write.fileno())
+    asked: list[int] = []
+
+    def end(number: int, _frame: FrameType | None) -> None:
+        if asked:
+            os._exit(1)
+        asked.append(number)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, end)
+    return read, write
