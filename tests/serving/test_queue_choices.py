@@ -23,7 +23,9 @@ ROWS = 256
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     repository = slow_model(tmp_path_factory.mktemp("choices"))
-    shutil.copytree(repository / "slow", repository / "hasty")
+    for name in ("hasty", "fours"):
+        shutil.copytree(repository / "slow", repository / name)
+    choose(repository, "fours", "preferred_batch_rows = [4]")
     choose(repository, "slow", "batch_rows = 1\nmax_queue = 4\npriority_levels = 2")
     choose(repository, "hasty", "batch_rows = 1\ndefault_timeout_s = 0.1")
     with running_server(repository, f"--max-batch-rows={ROWS}") as server:
@@ -93,3 +95,18 @@ def test_who_says_nothing_waits_no_longer_than_the_model_lets_it(caller: Caller)
     codes = {call.code(): call.details() for _, call in (caller.ended.get(timeout=60) for _ in range(2))}
     assert codes.keys() == {grpc.StatusCode.OK, grpc.StatusCode.UNAVAILABLE}
     assert "in the queue" in codes[grpc.StatusCode.UNAVAILABLE]
+
+
+def test_preferred_sizes_are_made_whatever_was_measured_to_pay(server: RunningServer, caller: Caller) -> None:
+    caller.send("busy", "fours", rows=ROWS)
+    for _ in range(8):
+        caller.send("one of eight", "fours")
+    calls = [caller.ended.get(timeout=60)[1] for _ in range(9)]
+    assert {call.code() for call in calls} == {grpc.StatusCode.OK}
+    with grpc.insecure_channel(server.grpc) as channel:
+        asked = wire.message("ModelStatisticsRequest")(name="fours").SerializeToString()
+        answer = channel.unary_unary(wire.path("ModelStatistics"))(asked, timeout=20)
+    statistics = wire.message("ModelStatisticsResponse").FromString(answer).model_stats[0]
+    sizes = {batch.batch_size: batch.compute_infer.count for batch in statistics.batch_stats}
+    assert sizes[ROWS] == 1
+    assert max(rows for rows in sizes if rows != ROWS) == 4

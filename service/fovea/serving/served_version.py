@@ -122,8 +122,9 @@ class ServedVersion:
 
 def _policy(loaded: LoadedVersion, choices: ServingChoices, defaults: BatchDefaults) -> BatchPolicy:
     """As model.toml says, else as was measured; sequences beyond the last bucket are batched like those in it."""
-    rows = {} if choices.batch_rows else loaded.rows_by_length
-    most = choices.batch_rows or next(reversed(rows.values()), loaded.max_batch_rows)
+    chosen_rows = choices.batch_rows or max(choices.preferred_batch_rows, default=0)
+    rows = {} if chosen_rows else loaded.rows_by_length
+    most = chosen_rows or next(reversed(rows.values()), loaded.max_batch_rows)
     delay_s = choices.max_queue_delay_s
     if delay_s is None:
         delay_s = min(defaults.delay_s, loaded.cost.worthwhile_delay_s())
