@@ -6,8 +6,8 @@ import grpc
 import pytest
 
 from fovea.contract.errors import FoveaError, QueueFull, QueueTimeout
+from fovea.serving.outcomes import EVERY_OUTCOME, outcome_of
 from fovea.serving.status import HTTP_STATUS, status_of, status_table
-from fovea.serving.worker import EVERY_OUTCOME, outcome_of
 
 
 def every(kind: type[FoveaError]) -> list[type[FoveaError]]:

@@ -11,8 +11,8 @@ import grpc
 import numpy as np
 import pytest
 
+from fovea.serving.outcomes import EVERY_OUTCOME
 from fovea.serving.triton_metrics import FAILURE_REASONS, TRITON_METRICS
-from fovea.serving.worker import EVERY_OUTCOME
 from raw_client import RawClient
 from servers import RunningServer, infer_request, running_server, samples, wait_until
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from fovea.contract.errors import ExecutionFailed, FoveaError, QueueFull, VersionEnded
+from fovea.serving.observer import Observer, fail
 from fovea.serving.picture_input import PictureInput
 from fovea.serving.pipeline import QueueLimit
 from fovea.serving.requests import Request, is_late
-from fovea.serving.worker import Observer, fail
 
 log = logging.getLogger(__name__)
 _THREADS = 2

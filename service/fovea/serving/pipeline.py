@@ -11,9 +11,10 @@ from queue import Empty, SimpleQueue
 from fovea.contract.errors import DeadlineExceeded, FoveaError, QueueFull, QueueTimeout, VersionEnded
 from fovea.serving.batcher import BatchPolicy, Taken, drop_dead, take_batch
 from fovea.serving.forecast import refusal
+from fovea.serving.observer import Observer, fail
 from fovea.serving.requests import Kind, Request, why_gone
 from fovea.serving.waiting import Waiting
-from fovea.serving.worker import Observer, Worker, Workshop, fail
+from fovea.serving.worker import Worker, Workshop
 
 _MB = 1024 * 1024
 _LONG_WAIT_S = 0.02

@@ -12,12 +12,14 @@ from fovea.serving.attention_sampler import AttentionSampler
 from fovea.serving.batcher import BatchPolicy
 from fovea.serving.codec import Door
 from fovea.serving.headers import RequestDefaults
+from fovea.serving.observer import BatchRecord
+from fovea.serving.outcomes import Outcome
 from fovea.serving.pipeline import Pipeline, QueueLimit
 from fovea.serving.requests import Kind, Request
 from fovea.serving.response_cache import ResponseCache, VersionCache
 from fovea.serving.statistics import Statistics
 from fovea.serving.telemetry import ModelLabels, Recorder, Telemetry
-from fovea.serving.worker import BatchRecord, Outcome, Workshop
+from fovea.serving.worker import Workshop
 
 log = logging.getLogger(__name__)
 

@@ -4,81 +4,28 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping
 from functools import partial
-from typing import Any, Protocol
-
-import grpc
+from typing import Any
 
 from fovea.contract.errors import Draining, FoveaError, InvalidRequest, NotFound, NotReady, Unsupported, VersionEnded
 from fovea.contract.model_card import ModelCard
 from fovea.serving import metadata
 from fovea.serving.access import require_open
+from fovea.serving.calls import Call, CallReply, StatusTable
 from fovea.serving.codec import Decoded, parse
 from fovea.serving.extensions import Answer, Extensions
 from fovea.serving.model_control import ModelControl
 from fovea.serving.model_order import load_order, name_to_unload
 from fovea.serving.models import Models
+from fovea.serving.outcomes import outcome_of
 from fovea.serving.picture_queue import PictureQueue, Undecoded
-from fovea.serving.requests import Request, Tensors
+from fovea.serving.requests import Request
 from fovea.serving.served_version import ServedVersion
 from fovea.serving.status import status_of
 from fovea.serving.telemetry import Telemetry
-from fovea.serving.worker import outcome_of
 from fovea.wire import message
 
 log = logging.getLogger(__name__)
-
-
-class Call(Protocol):
-    """One call in flight. Exactly one of `finish` and `refuse` is to be called; more do nothing."""
-
-    deadline_s: float | None
-    """On the monotonic clock."""
-    gone: bool
-    """True once the caller has cancelled or vanished; told late, or never, to those that did not `watch`."""
-
-    def watch(self, on_gone: Callable[[], None]) -> None:
-        """Keep `gone` up to date from now on, and call once it is so."""
-
-    def finish(self, body: bytes) -> None:
-        """Send the serialized answer."""
-
-    def refuse(self, code: grpc.StatusCode, text: str) -> None:
-        """Send an error."""
-
-
-class _Reply:
-    """Turns a batch's outputs into one caller's answer."""
-
-    __slots__ = ("_call", "_decoded", "_table")
-
-    def __init__(self, call: Call, decoded: Decoded, table: StatusTable) -> None:
-        self._call, self._decoded, self._table = call, decoded, table
-
-    @property
-    def gone(self) -> bool:
-        return self._call.gone
-
-    def watch(self, on_gone: Callable[[], None]) -> None:
-        self._call.watch(on_gone)
-
-    def answer(self, outputs: Tensors) -> None:
-        decoded = self._decoded
-        form = decoded.header.answer
-        if decoded.held is None:
-            body = form.encode(decoded.request_id, outputs)
-        else:
-            body = form.encode_shared(decoded.request_id, outputs, decoded.held)
-            decoded.release()
-        self._call.finish(body)
-
-    def fail(self, error: FoveaError) -> None:
-        self._decoded.release()
-        self._call.refuse(*status_of(error, self._table))
-
-
-StatusTable = Mapping[type[FoveaError], grpc.StatusCode]
 
 
 class Servicer:
@@ -171,7 +118,7 @@ class Servicer:
 
     def _request(self, call: Call, decoded: Decoded, arrived_s: float) -> Request:
         header = decoded.header
-        reply = _Reply(call, decoded, self._table)
+        reply = CallReply(call, decoded, self._table)
         until_s = None if header.timeout_s is None else arrived_s + header.timeout_s
         times_s = (arrived_s, call.deadline_s, until_s)
         return Request(decoded.inputs, header.rows, header.kind, reply, *times_s, decoded.bytes, header.priority)

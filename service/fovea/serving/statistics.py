@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 
-from fovea.serving.worker import BatchRecord, Outcome
+from fovea.serving.observer import BatchRecord
+from fovea.serving.outcomes import Outcome
 
 
 @dataclass

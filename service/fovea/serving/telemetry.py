@@ -16,7 +16,8 @@ from prometheus_client import (
 
 from fovea import __version__
 from fovea.serving.histograms import Histograms
-from fovea.serving.worker import EVERY_OUTCOME, BatchRecord, Outcome
+from fovea.serving.observer import BatchRecord
+from fovea.serving.outcomes import EVERY_OUTCOME, Outcome
 
 _MODEL = ("model", "version", "attention")
 LATENCY_BUCKETS_S = (

@@ -13,9 +13,9 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
+from fovea.serving.outcomes import EVERY_OUTCOME, Outcome
 from fovea.serving.served_version import ServedVersion
 from fovea.serving.statistics import Total, VersionTotals
-from fovea.serving.worker import EVERY_OUTCOME, Outcome
 
 FAILURE_REASONS: dict[Outcome, str] = {
     "rejected": "REJECTED",

@@ -8,41 +8,16 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any, Literal, Protocol, get_args
+from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
-from fovea.contract.errors import (
-    Cancelled,
-    DeadlineExceeded,
-    Draining,
-    ExecutionFailed,
-    FoveaError,
-    InvalidRequest,
-    NotReady,
-    OutOfMemory,
-    QueueFull,
-    QueueTimeout,
-    VersionEnded,
-)
-from fovea.serving.requests import Kind, Request, Tensors, why_gone
+from fovea.contract.errors import ExecutionFailed, FoveaError, NotReady
+from fovea.serving.observer import BatchRecord, Observer, fail, tell
+from fovea.serving.outcomes import Outcome, outcome_of
+from fovea.serving.requests import Request, Tensors, why_gone
 
 log = logging.getLogger(__name__)
-
-Outcome = Literal["ok", "invalid", "rejected", "deadline", "cancelled", "failed"]
-EVERY_OUTCOME: tuple[Outcome, ...] = get_args(Outcome)
-_OUTCOMES: dict[type[FoveaError], Outcome] = {
-    InvalidRequest: "invalid",
-    QueueFull: "rejected",
-    Draining: "rejected",
-    NotReady: "rejected",
-    VersionEnded: "rejected",
-    QueueTimeout: "deadline",
-    DeadlineExceeded: "deadline",
-    Cancelled: "cancelled",
-    ExecutionFailed: "failed",
-    OutOfMemory: "failed",
-}
 
 
 class Session(Protocol):
@@ -67,38 +42,6 @@ class Session(Protocol):
         """The outputs per request, as views that hold until the next gather."""
 
 
-@dataclass(frozen=True, slots=True)
-class BatchRecord:
-    """What one batch took, in seconds."""
-
-    requests: int
-    rows: int
-    gather_s: float
-    run_s: float
-    split_s: float
-    attention_s: Mapping[str, float]
-    """Inside each attention operator, as its kernel tells; empty where bodies run."""
-    padding_ratio: float
-    """The share of the batch's elements that is padding."""
-    kind: Kind
-
-
-class Observer(Protocol):
-    """Told after callers are answered."""
-
-    def batch(self, record: BatchRecord, queue_s: Sequence[float]) -> None:
-        """A batch ran; `queue_s` is how long each of its requests had waited."""
-
-    def batch_failed(self) -> None:
-        """A batch failed as a whole; its halves are tried next, or its one request fails."""
-
-    def requests(self, outcome: Outcome, duration_s: Sequence[float], rows: int) -> None:
-        """Requests ended, together `rows` rows."""
-
-    def sample(self, batch: Sequence[Request]) -> None:
-        """These requests just ran together; for whoever wants to run them again."""
-
-
 @dataclass(frozen=True)
 class Workshop:
     """How a worker comes by its sessions: its own, and the one with attention maps, opened when first wanted."""
@@ -116,11 +59,6 @@ class _Run:
     batch: list[Request]
     session: Session
     terminated: bool = False
-
-
-def outcome_of(error: FoveaError) -> Outcome:
-    """How a request that got this error ended."""
-    return _OUTCOMES.get(type(error), "failed")
 
 
 class Worker:
@@ -243,19 +181,3 @@ class Worker:
 
     def _fail(self, request: Request, error: FoveaError) -> None:
         fail(request, error, self._observer)
-
-
-def fail(request: Request, error: FoveaError, observer: Observer) -> None:
-    """Send an error and tell the observer."""
-    request.reply.fail(error)
-    if request.trace is not None:
-        request.trace.end(time.monotonic())
-    tell(observer.requests, outcome_of(error), [time.monotonic() - request.arrived_s], request.rows)
-
-
-def tell(observe: Callable[..., None], *facts: object) -> None:
-    """Tell an observer; its trouble is not the requests'."""
-    try:
-        observe(*facts)
-    except Exception:
-        log.exception("an observer failed")
