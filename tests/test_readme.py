@@ -140,7 +140,7 @@ def test_the_settings_table_is_the_settings() -> None:
 
 
 def test_every_metric_that_is_named_is_defined_and_every_one_that_is_defined_is_named() -> None:
-    from fovea.serving.telemetry import METRICS
+    from fovea.serving.metrics import METRICS
 
     named = set(re.findall(r"`(fovea_[a-z_]+)`", TEXT))
     assert named == set(METRICS) - {"fovea_server_info"}

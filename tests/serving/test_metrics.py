@@ -14,7 +14,7 @@ import pytest
 import tritonclient.grpc as triton
 
 from fovea.contract.model_card import CARD_FILE, GOLDEN_FILE, ModelCard
-from fovea.serving.telemetry import METRICS
+from fovea.serving.metrics import METRICS
 from servers import RunningServer, running_server, samples
 
 EXPORTED = Path(__file__).parents[2] / "exported_models"
