@@ -15,7 +15,7 @@ import tritonclient.http as http_client
 from tritonclient.utils import InferenceServerException, shared_memory
 
 from raw_client import RawClient
-from servers import RunningServer, infer_request, plain_models, running_server, slow_model, wait_until
+from servers import RunningServer, endless_model, infer_request, plain_models, running_server, wait_until
 
 X = np.arange(12, dtype=np.float32).reshape(3, 4)
 OPEN = "--open-rpcs=shared_memory"
@@ -23,7 +23,7 @@ OPEN = "--open-rpcs=shared_memory"
 
 @pytest.fixture(scope="module", params=["fast-lane", "no-fast-lane"])
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    repository = slow_model(plain_models(tmp_path_factory.mktemp("repository")))
+    repository = endless_model(plain_models(tmp_path_factory.mktemp("repository")))
     with running_server(repository, f"--{request.param}", OPEN, "--threads=1", "--max-queue-mb=1") as server:
         yield server
 
@@ -246,20 +246,21 @@ def test_an_object_that_its_client_has_cut_short_costs_an_error_and_not_the_serv
 
 
 def test_a_region_that_a_request_in_flight_will_be_answered_in_cannot_be_unregistered(
-    client: Any, raw: RawClient, region: Any
+    server: RunningServer, client: Any, raw: RawClient, region: Any
 ) -> None:
     client.register_system_shared_memory("r", key(region), 8192)
-    x = np.ones((4, 256), np.float32)
-    waiting = raw.start("ModelInfer", infer_request("slow", np.concatenate([x] * 8)))
-    sent = triton.InferInput("x", [1, 256], "FP32")
-    sent.set_data_from_numpy(x[:1])
-    held = client.async_infer("slow", [sent], lambda **_: None, outputs=[shared_output(1024)])
+    busy_s = server.cpu_s + 0.3
+    running = raw.start("ModelInfer", infer_request("endless", np.full((1, 4), 1e9, np.float32)), timeout=60)
+    wait_until(lambda: server.cpu_s > busy_s)
+    sent = triton.InferInput("x", [1, 4], "FP32")
+    sent.set_data_from_numpy(np.ones((1, 4), np.float32))
+    held = client.async_infer("endless", [sent], lambda **_: None, outputs=[shared_output(1024)])
     wait_until(lambda: not _unregistered(client, region))
     with pytest.raises(InferenceServerException, match="in use") as caught:
         client.unregister_system_shared_memory("r")
     assert caught.value.status() == "StatusCode.UNAVAILABLE"
     held.cancel()
-    assert waiting.result()
+    running.cancel()
     wait_until(lambda: _unregistered(client, region))
 
 
