@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from fovea.runtime.loaded_version import LoadedVersion
 from fovea.runtime.repository import ModelFolder, ServingChoices
@@ -22,6 +23,8 @@ from fovea.serving.telemetry import ModelLabels, Recorder, Telemetry
 from fovea.serving.worker import Workshop
 
 log = logging.getLogger(__name__)
+_COSTS_KEPT = 1024
+"""Every request with a deadline asks for one, and working it out takes a microsecond."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ class ServedVersion:
         self.statistics = Statistics()
         self._telemetry, self._sampler = telemetry, sampler
         choices = folder.choices
-        self.policy = replace(_policy(loaded, choices, defaults), cost=self.cost)
+        self.policy = replace(_policy(loaded, choices, defaults), cost=lru_cache(_COSTS_KEPT)(self.cost))
         self.limit = replace(defaults.queue, requests=choices.max_queue or defaults.queue.requests)
         self._sessions = [loaded.session, *(loaded.open_instance() for _ in range(choices.instances - 1))]
         self.recorder: Recorder = telemetry.recorder(_labels(loaded), lambda: self.pipeline.waiting)
