@@ -15,9 +15,8 @@ from dataclasses import replace
 from pathlib import Path
 from shutil import copytree
 
-import numpy as np
 from tests.benchmarks import models
-from tests.benchmarks.load import IN_FLIGHT, Traffic, request_body
+from tests.benchmarks.load import IN_FLIGHT, Traffic
 from tests.benchmarks.processes import Server, fovea_server
 from tests.benchmarks.report import Finding
 from tests.benchmarks.rounds import Effort, sized
@@ -37,7 +36,7 @@ def flood_on_neighbours(quiet: Path, flooded: Path, repository: Path, effort: Ef
         copytree(flooded, repository / name)
     with fovea_server(repository) as server:
         batch_us = _longest_batch_s(server) * 1e6
-        asked = sized(server, Traffic(_picture(QUIET), 0, 1), effort.seconds)
+        asked = sized(server, Traffic(models.picture_request(QUIET), 0, 1), effort.seconds)
         alone_us = server.send(asked).p99_us
         with _flood(server, effort.seconds * _FLOOD_FOR):
             beside_us = server.send(replace(asked, requests=asked.requests // 8), alone=False).p99_us
@@ -49,8 +48,10 @@ def flood_on_neighbours(quiet: Path, flooded: Path, repository: Path, effort: Ef
 @contextmanager
 def _flood(server: Server, seconds: float) -> Iterator[None]:
     """As many requests in flight on each neighbour as make full batches, for about that long."""
-    rate = server.send(Traffic(_picture(FLOODED[0]), 4 * IN_FLIGHT)).requests_per_s
-    floods = [Traffic(_picture(name), int(rate * seconds / len(FLOODED)), 2 * IN_FLIGHT) for name in FLOODED]
+    rate = server.send(Traffic(models.picture_request(FLOODED[0]), 4 * IN_FLIGHT)).requests_per_s
+    floods = [
+        Traffic(models.picture_request(name), int(rate * seconds / len(FLOODED)), 2 * IN_FLIGHT) for name in FLOODED
+    ]
     with ThreadPoolExecutor(len(floods)) as pool:
         sent = [pool.submit(server.send, flood, alone=False) for flood in floods]
         yield
@@ -64,8 +65,3 @@ def _longest_batch_s(server: Server) -> float:
         costs = [client.metadata(name).properties["batch_cost"] for name in (QUIET, *FLOODED)]
     curves = [curve for cost in costs for curve in json.loads(cost)]
     return max(curve["seconds"][str(curve["worthwhile_rows"])] for curve in curves)
-
-
-def _picture(model: str) -> bytes:
-    row = np.random.default_rng(0).standard_normal((1, *models.PICTURE_SHAPE), np.float32)
-    return request_body(model, {"input": row})

@@ -8,6 +8,8 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from tests.benchmarks.load import request_body
 from tests.benchmarks.processes import FOVEA
 from tests.encoder_model import write_encoder
 
@@ -102,3 +104,9 @@ def _strip_maps(folder: Path) -> None:
     card["sha256"].pop("maps.onnx")
     (folder / "maps.onnx").unlink()
     (folder / "card.json").write_text(json.dumps(card))
+
+
+def picture_request(model: str) -> bytes:
+    """A request of one made-up picture, as it is sent."""
+    row = np.random.default_rng(0).standard_normal((1, *PICTURE_SHAPE), np.float32)
+    return request_body(model, {"input": row})

@@ -37,7 +37,7 @@ class Bench:
         """
         onnx = repository / model / "1" / "model.onnx"
         with fovea_server(repository, flags=[f"--kernels={kernels}"]) as server:
-            traffic = sized(server, Traffic(_picture(model), 0, IN_FLIGHT), self.effort.seconds)
+            traffic = sized(server, Traffic(models.picture_request(model), 0, IN_FLIGHT), self.effort.seconds)
             best = _best_batch(onnx, self.effort.seconds / 3)
             pairs = [
                 (server.send(traffic).requests_per_s, _loop(onnx, best, self.effort.seconds))
@@ -69,7 +69,7 @@ class Bench:
         """Rows a second of a model that could give maps, against the same graph exported without them."""
         names = ("with-maps", "without-maps")
         with fovea_server(self.own) as server:
-            sides = {name: Traffic(_picture(name), 0, IN_FLIGHT) for name in names}
+            sides = {name: Traffic(models.picture_request(name), 0, IN_FLIGHT) for name in names}
             with_maps, without = rates_in_turn(server, sides, self.effort).values()
         details = {"with rows/s": with_maps, "without rows/s": without}
         return Finding("maps not asked for / exported without", with_maps / without, "at least", 0.98, "x", details)
@@ -101,7 +101,7 @@ class Bench:
 
     def _served(self, server: Server, client: Client, name: str) -> Served:
         facts = client.metadata(name).properties
-        traffic = sized(server, Traffic(_picture(name), 0, IN_FLIGHT), self.effort.seconds)
+        traffic = sized(server, Traffic(models.picture_request(name), 0, IN_FLIGHT), self.effort.seconds)
         rate = median([server.send(traffic) for _ in range(self.effort.rounds)]).requests_per_s
         return Served(name, facts["attention"], int(facts["parameters"]), float(facts["accuracy"]), rate)
 
@@ -113,11 +113,6 @@ def _best_batch(onnx: Path, seconds: float) -> int:
 
 def _loop(onnx: Path, rows: int, seconds: float) -> float:
     return plain_loop(onnx, "input", models.PICTURE_SHAPE, [rows], seconds)[rows]
-
-
-def _picture(model: str) -> bytes:
-    row = np.random.default_rng(0).standard_normal((1, *models.PICTURE_SHAPE), np.float32)
-    return request_body(model, {"input": row})
 
 
 def _identity() -> bytes:

@@ -53,10 +53,14 @@ INPUTS = ["image=1x3x9x9", "bias=1x4"]
 @pytest.fixture
 def their_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     """A module of its own name in the current folder, outside the package."""
+    return written_module(SOURCE, tmp_path, monkeypatch)
+
+
+def written_module(source: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
     name = f"theirs_{uuid.uuid4().hex}"
-    (tmp_path / f"{name}.py").write_text(SOURCE)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(str(tmp_path))
+    (folder / f"{name}.py").write_text(source)
+    monkeypatch.chdir(folder)
+    monkeypatch.syspath_prepend(str(folder))
     return name
 
 
@@ -220,11 +224,7 @@ SEQUENCES = ["tokens=1xT:int64", "mask=1xT:bool"]
 
 @pytest.fixture
 def their_encoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
-    name = f"encoders_{uuid.uuid4().hex}"
-    (tmp_path / f"{name}.py").write_text(SEQUENCE_SOURCE)
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(str(tmp_path))
-    return name
+    return written_module(SEQUENCE_SOURCE, tmp_path, monkeypatch)
 
 
 def test_encoder_is_exported_with_its_sequence_and_served_in_buckets(their_encoder: str, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from fovea.runtime.attention_share import attention_share
 from fovea.runtime.device import cuda_obstacle, resolve_device
 from fovea.runtime.kernel_library import kernels_on_offer
 from fovea.runtime.loaded_version import LoadedVersion
-from fovea.runtime.loading import LoadSettings, load_version
+from fovea.runtime.loading import LoadSettings, load_chosen
 from fovea.runtime.processor import this_processor
 from fovea.runtime.repository import ModelFolder, chosen_versions, scan, why_none
 from fovea.serving import fast_lane
@@ -155,11 +155,8 @@ def _models(settings: Settings) -> Iterator[Finding]:
 
 def _version(folder: ModelFolder, number: int, loading: LoadSettings) -> Iterator[Finding]:
     topic = f"{folder.name} {number}"
-    if folder.problem:
-        yield Finding(topic, "state", folder.problem, wrong=True)
-        return
     try:
-        loaded = load_version(folder.version_path(number), folder.name, number, loading.for_model(folder))
+        loaded = load_chosen(folder, number, loading)
     except FoveaError as error:
         yield Finding(topic, "state", str(error), wrong=True)
         return

@@ -14,9 +14,9 @@ from rich.text import Text
 
 from fovea.cli.access import PATIENCE_S, connect
 from fovea.client import ONCE
-from fovea.contract.errors import FoveaError, ModelBroken
+from fovea.contract.errors import FoveaError
 from fovea.runtime.device import resolve_device
-from fovea.runtime.loading import LoadSettings, load_version
+from fovea.runtime.loading import LoadSettings, load_chosen
 from fovea.runtime.repository import ModelFolder, chosen_versions, scan
 from fovea.serving.part_settings import load_settings
 from fovea.serving.settings import Settings
@@ -59,14 +59,12 @@ def _of_disk(repository: Path) -> Iterator[tuple[str, str, Costs | FoveaError]]:
     common = load_settings(settings, resolve_device(settings.device))
     for folder in scan(repository, read_config).values():
         for version in chosen_versions(folder):
-            yield folder.name, str(version), _measured(folder, version, common.for_model(folder))
+            yield folder.name, str(version), _measured(folder, version, common)
 
 
 def _measured(folder: ModelFolder, version: int, settings: LoadSettings) -> Costs | FoveaError:
-    if folder.problem:
-        return ModelBroken(folder.problem)
     try:
-        return load_version(folder.version_path(version), folder.name, version, settings).cost.facts()
+        return load_chosen(folder, version, settings).cost.facts()
     except FoveaError as error:
         return error
 

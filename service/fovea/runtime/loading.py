@@ -60,6 +60,13 @@ class LoadSettings:
         )
 
 
+def load_chosen(folder: ModelFolder, version: int, settings: LoadSettings) -> LoadedVersion:
+    """Load a version as its model's folder says. ModelBroken where that, or the version, cannot be served."""
+    if folder.problem:
+        raise ModelBroken(folder.problem)
+    return load_version(folder.version_path(version), folder.name, version, settings.for_model(folder))
+
+
 def load_version(folder: Path, name: str, version: int, settings: LoadSettings) -> LoadedVersion:
     """Load the version in `folder`, tried, checked and warmed up. ModelBroken tells why it cannot be served."""
     try:

@@ -114,8 +114,8 @@ class GrpcServer:
 
     def _handlers(self, lane: pooled_lane.PooledLane, threads: int) -> dict[str, grpc.RpcMethodHandler]:
         """ModelInfer's handlers wait in a pool of their own and leave the other calls their threads."""
-        handlers = {rpc: lane.handler(accept) for rpc, accept in self._control().items()}
-        handlers |= {rpc: lane.handler(self._control()[rpc], self._change_pool) for rpc in _CHANGES}
+        pools = dict.fromkeys(_CHANGES, self._change_pool)
+        handlers = {rpc: lane.handler(accept, pools.get(rpc)) for rpc, accept in self._control().items()}
         handlers[_INFER] = lane.handler(self._servicer.infer, ThreadPoolExecutor(threads, "grpc-infer"))
         unary = {rpc: grpc.unary_unary_rpc_method_handler(handler) for rpc, handler in handlers.items()}
         return {**unary, _STREAM: self._streams.handler()}

@@ -41,8 +41,7 @@ class PooledCall:
     """One call whose handler thread waits for the answer."""
 
     def __init__(self, context: grpc.ServicerContext, open_calls: set[PooledCall]) -> None:
-        remaining_s = context.time_remaining()
-        self.deadline_s = None if remaining_s is None or remaining_s > _NEVER_S else time.monotonic() + remaining_s
+        self.deadline_s = deadline_s(context)
         self.gone = False
         self._on_gone: Callable[[], None] = lambda: None
         self._context = context
@@ -86,3 +85,9 @@ class PooledCall:
         self._open_calls.discard(self)
         self._answered.set()
         self._on_gone()
+
+
+def deadline_s(context: grpc.ServicerContext) -> float | None:
+    """A call's own deadline on the monotonic clock; None where it has none."""
+    remaining_s = context.time_remaining()
+    return None if remaining_s is None or remaining_s > _NEVER_S else time.monotonic() + remaining_s

@@ -46,8 +46,6 @@ _MB = 1024 * 1024
 _DRAIN_POLL_S = 0.01
 _LAST_GRACE_S = 0.5
 _SAMPLE_PATIENCE_S = 5.0
-_LOADED = b"\0"
-"""No signal has this number."""
 
 
 class Server:

@@ -7,12 +7,12 @@ threads of their own: those that are open and idle hold nobody up.
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 
+from fovea.serving.pooled_lane import deadline_s
 from fovea.serving.stream import Infer, Stream, StreamCall, StreamLimits
 
 _SPARE_THREADS = 4
@@ -52,7 +52,7 @@ class Streams:
             stream.drain()
 
     def _answers(self, messages: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
-        stream = Stream(self._infer, _deadline_s(context), self._limits)
+        stream = Stream(self._infer, deadline_s(context), self._limits)
         self._admit(stream, context)
         threading.Thread(target=stream.read, args=(messages,), daemon=True, name="stream-reader").start()
         yield from stream.answers()
@@ -81,8 +81,3 @@ class Streams:
         with self._lock:
             self._open.discard(stream)
         stream.end()
-
-
-def _deadline_s(context: grpc.ServicerContext) -> float | None:
-    remaining_s = context.time_remaining()
-    return None if remaining_s is None or remaining_s > threading.TIMEOUT_MAX else time.monotonic() + remaining_s

@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass
 
 from fovea.contract.errors import FoveaError, ModelBroken
-from fovea.runtime.loading import LoadSettings, load_version
+from fovea.runtime.loading import LoadSettings, load_chosen
 from fovea.runtime.reasons import tellable
 from fovea.runtime.repository import ModelFolder
 from fovea.serving.attention_sampler import AttentionSampler
@@ -36,7 +36,5 @@ class VersionLoader:
             raise ModelBroken(f"{type(error).__name__} while loading") from error
 
     def _serve(self, folder: ModelFolder, version: int) -> ServedVersion:
-        if folder.problem:
-            raise ModelBroken(folder.problem)
-        loaded = load_version(folder.version_path(version), folder.name, version, self.settings.for_model(folder))
+        loaded = load_chosen(folder, version, self.settings)
         return ServedVersion(loaded, folder, self.defaults, self.telemetry, self.sampler)
