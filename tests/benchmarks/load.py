@@ -8,7 +8,6 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import statistics
 import struct
 import subprocess
 import sys
@@ -123,10 +122,3 @@ def _command(port: int, traffic: Traffic, body: Path, log: Path) -> list[str]:
         *("--header=content-type: application/grpc", "--header=te: trailers"),
         f"http://127.0.0.1:{port}{INFER_PATH}",
     ]
-
-
-def median(samples: list[Sample]) -> Sample:
-    """Each figure's own median."""
-    rate = statistics.median(sample.requests_per_s for sample in samples)
-    p50_us, p99_us = (statistics.median(side) for side in zip(*((s.p50_us, s.p99_us) for s in samples), strict=True))
-    return Sample(rate, p50_us, p99_us)

@@ -57,9 +57,10 @@ def speed(report: Mapping[str, Any]) -> str:
 
 def _speed_row(finding: Mapping[str, Any]) -> str:
     unit = " " + finding["unit"]
+    noise = f" ± {100 * finding['noise']:.1f} %" if finding["noise"] else ""
     missed = "" if finding["passed"] else " (missed)"
     target = "" if finding["target"] is None else f"{finding['sense']} {finding['target']:g}{unit}"
-    return f"| {finding['name']} | {finding['value']:.2f}{unit}{missed} | {target} |"
+    return f"| {finding['name']} | {finding['value']:.2f}{unit}{noise}{missed} | {target} |"
 
 
 def kernels(report: Mapping[str, Any]) -> str:

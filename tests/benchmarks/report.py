@@ -17,9 +17,16 @@ SIGNS = {"at least": "≥", "at most": "≤"}
 SENSES: dict[str, Callable[[float, float], bool]] = {"at least": operator.ge, "at most": operator.le}
 
 
+Verdict = Literal["pass", "tie", "miss"]
+COLOURS: dict[Verdict, str] = {"pass": "green", "tie": "yellow", "miss": "red"}
+
+
 @dataclass(frozen=True)
 class Finding:
-    """One measured figure beside the one it has to reach; None: it is only shown."""
+    """One measured figure beside the one it has to reach; None: it is only shown.
+
+    `noise` is given where two sides may do the same: the share of the figure within which a difference shows nothing.
+    """
 
     name: str
     value: float
@@ -27,11 +34,19 @@ class Finding:
     target: float | None
     unit: str = "x"
     details: dict[str, float] = field(default_factory=dict)
+    noise: float = 0.0
+
+    @property
+    def verdict(self) -> Verdict:
+        """Whether it is on the right side of its target, or so near that noise alone may keep it from there."""
+        if self.target is None or SENSES[self.sense](self.value, self.target):
+            return "pass"
+        return "tie" if abs(self.value - self.target) <= self.noise * self.value else "miss"
 
     @property
     def passed(self) -> bool:
-        """Whether it is on the right side of its target."""
-        return self.target is None or SENSES[self.sense](self.value, self.target)
+        """Whether nothing shows that its target is missed."""
+        return self.verdict != "miss"
 
 
 @dataclass(frozen=True)
@@ -51,10 +66,11 @@ def show(findings: Sequence[Finding], machine: dict[str, str], short: bool) -> N
     for column in ("what", "measured", "target", "", "details"):
         table.add_column(column)
     for finding in findings:
-        verdict = "[green]pass[/]" if finding.passed else "[red]miss[/]"
+        verdict = f"[{COLOURS[finding.verdict]}]{finding.verdict}[/]"
         details = ", ".join(f"{name} {value:,.4g}" for name, value in finding.details.items())
         target = "" if finding.target is None else f"{finding.sense} {finding.target:g} {finding.unit}"
-        table.add_row(finding.name, f"{finding.value:.3f} {finding.unit}", target, verdict, details)
+        measured = f"{finding.value:.3f} {finding.unit}" + (f" ±{finding.noise:.1%}" if finding.noise else "")
+        table.add_row(finding.name, measured, target, verdict, details)
     console = Console(width=160)
     console.print(table)
     console.print(in_one_line(machine), highlight=False)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import statistics
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TypeVar
 
 from tests.benchmarks.load import MixedTraffic, Traffic
@@ -35,11 +37,43 @@ def sized(server: Server, traffic: T, seconds: float) -> T:
     return replace(traffic, requests=max(fewest, int(rate * seconds)))
 
 
-def rates_in_turn(server: Server, sides: Mapping[str, Traffic | MixedTraffic], effort: Effort) -> dict[str, float]:
-    """Requests a second of each side: the median of twice the rounds, in which neither always goes first."""
-    traffic = {name: sized(server, one, effort.seconds) for name, one in sides.items()}
-    rates: dict[str, list[float]] = {name: [] for name in sides}
-    for round_ in range(effort.rounds * 2):
+@dataclass(frozen=True)
+class Rounds:
+    """A figure of each side, round by round."""
+
+    figures: Mapping[str, Sequence[float]]
+
+    def median(self, side: str) -> float:
+        """Over all rounds."""
+        return statistics.median(self.figures[side])
+
+    def ratio(self, above: str, below: str) -> float:
+        """Of the medians."""
+        return self.median(above) / self.median(below)
+
+    def noise(self, above: str, below: str) -> float:
+        """Twice the standard error of the rounds' ratios: a smaller difference between the sides shows nothing."""
+        logs = [math.log(a / b) for a, b in zip(self.figures[above], self.figures[below], strict=True)]
+        return 2 * statistics.stdev(logs) / math.sqrt(len(logs))
+
+
+def in_turn(sides: Mapping[str, Callable[[], float]], rounds: int) -> Rounds:
+    """Measure each side once a round; neither always goes first."""
+    figures: dict[str, list[float]] = {name: [] for name in sides}
+    for round_ in range(rounds):
         for name in list(sides)[:: -1 if round_ % 2 else 1]:
-            rates[name].append(server.send(traffic[name]).requests_per_s)
-    return {name: statistics.median(found) for name, found in rates.items()}
+            figures[name].append(sides[name]())
+    return Rounds(figures)
+
+
+def rates_in_turn(
+    server: Server, sides: Mapping[str, Traffic | MixedTraffic], effort: Effort, times: int = 2
+) -> Rounds:
+    """Requests a second of each side, in so many times the usual rounds."""
+    traffic = {name: sized(server, one, effort.seconds) for name, one in sides.items()}
+    runs = {name: partial(_rate, server, one) for name, one in traffic.items()}
+    return in_turn(runs, effort.rounds * times)
+
+
+def _rate(server: Server, traffic: Traffic | MixedTraffic) -> float:
+    return server.send(traffic).requests_per_s

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 from tests.benchmarks import mixed, models
 from tests.benchmarks.fairness import flood_on_neighbours
-from tests.benchmarks.load import IN_FLIGHT, Sample, Traffic, median, request_body, send
+from tests.benchmarks.load import IN_FLIGHT, Sample, Traffic, request_body, send
 from tests.benchmarks.processes import Server, echo_server, fovea_server, plain_loop
 from tests.benchmarks.report import Finding, Served
-from tests.benchmarks.rounds import Effort, rates_in_turn, sized
+from tests.benchmarks.rounds import Effort, Rounds, in_turn, rates_in_turn, sized
 
 from fovea.client import Client
 
@@ -39,11 +39,12 @@ class Bench:
         with fovea_server(repository, flags=[f"--kernels={kernels}"]) as server:
             traffic = sized(server, Traffic(models.picture_request(model), 0, IN_FLIGHT), self.effort.seconds)
             best = _best_batch(onnx, self.effort.seconds / 3)
-            pairs = [
-                (server.send(traffic).requests_per_s, _loop(onnx, best, self.effort.seconds))
-                for _ in range(self.effort.rounds)
-            ]
-        served, loop = (statistics.median(side) for side in zip(*pairs, strict=True))
+            sides = {
+                "served": lambda: server.send(traffic).requests_per_s,
+                "loop": lambda: _loop(onnx, best, self.effort.seconds),
+            }
+            rates = in_turn(sides, self.effort.rounds)
+        served, loop = rates.median("served"), rates.median("loop")
         details = {"served rows/s": served, "loop rows/s": loop, "loop batch": best, "loop ms/row": 1000 / loop}
         name = f"rows/s, {model}, 32 in flight{', without kernels' if kernels == 'off' else ''} / plain loop"
         return Finding(name, served / loop, "at least", target, "x", details)
@@ -51,28 +52,28 @@ class Bench:
     def requests_against_echo(self) -> Iterator[Finding]:
         """One-row requests a second, and the median latency of one at a time, against a bare grpc.aio echo."""
         with fovea_server(self.own) as server, echo_server() as echo_port:
-            throughput = self._beside_echo(server, echo_port, IN_FLIGHT)
-            latency = self._beside_echo(server, echo_port, 1)
-        ours, echo = (side.requests_per_s for side in throughput)
-        details = {"served requests/s": ours, "echo requests/s": echo}
-        yield Finding("requests/s, identity / grpc.aio echo", ours / echo, "at least", 2.5, "x", details)
-        ours, echo = (side.p50_us for side in latency)
-        details = {"served µs": ours, "echo µs": echo}
-        yield Finding("p50 at concurrency 1 / grpc.aio echo", ours / echo, "at most", 1.0, "x", details)
+            rates = self._beside_echo(server, echo_port, IN_FLIGHT, lambda sample: sample.requests_per_s)
+            waits_us = self._beside_echo(server, echo_port, 1, lambda sample: sample.p50_us)
+        details = {f"{side} requests/s": rates.median(side) for side in ("served", "echo")}
+        ratio = rates.ratio("served", "echo")
+        yield Finding("requests/s, identity / grpc.aio echo", ratio, "at least", 2.5, "x", details)
+        details = {f"{side} µs": waits_us.median(side) for side in ("served", "echo")}
+        ratio = waits_us.ratio("served", "echo")
+        yield Finding("p50 at concurrency 1 / grpc.aio echo", ratio, "at most", 1.0, "x", details)
 
-    def _beside_echo(self, server: Server, echo_port: int, in_flight: int) -> tuple[Sample, Sample]:
+    def _beside_echo(self, server: Server, echo_port: int, in_flight: int, figure: Callable[[Sample], float]) -> Rounds:
         traffic = sized(server, Traffic(_identity(), 0, in_flight), self.effort.seconds)
-        pairs = [(server.send(traffic), send(echo_port, traffic)) for _ in range(self.effort.rounds)]
-        return median([ours for ours, _ in pairs]), median([echo for _, echo in pairs])
+        sides = {"served": lambda: figure(server.send(traffic)), "echo": lambda: figure(send(echo_port, traffic))}
+        return in_turn(sides, self.effort.rounds)
 
     def maps_not_asked_for(self) -> Finding:
         """Rows a second of a model that could give maps, against the same graph exported without them."""
         names = ("with-maps", "without-maps")
         with fovea_server(self.own) as server:
             sides = {name: Traffic(models.picture_request(name), 0, IN_FLIGHT) for name in names}
-            with_maps, without = rates_in_turn(server, sides, self.effort).values()
-        details = {"with rows/s": with_maps, "without rows/s": without}
-        return Finding("maps not asked for / exported without", with_maps / without, "at least", 0.98, "x", details)
+            rates = rates_in_turn(server, sides, self.effort)
+        details = {f"{name.replace('-', ' ')}, rows/s": rates.median(name) for name in names}
+        return Finding("maps not asked for / exported without", rates.ratio(*names), "at least", 0.98, "x", details)
 
     def start_to_ready(self) -> Finding:
         """Seconds from the start of the process to its ready line, all exported models, all cores."""
@@ -102,7 +103,7 @@ class Bench:
     def _served(self, server: Server, client: Client, name: str) -> Served:
         facts = client.metadata(name).properties
         traffic = sized(server, Traffic(models.picture_request(name), 0, IN_FLIGHT), self.effort.seconds)
-        rate = median([server.send(traffic) for _ in range(self.effort.rounds)]).requests_per_s
+        rate = statistics.median(server.send(traffic).requests_per_s for _ in range(self.effort.rounds))
         return Served(name, facts["attention"], int(facts["parameters"]), float(facts["accuracy"]), rate)
 
 
