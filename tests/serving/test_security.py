@@ -11,8 +11,10 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from shutil import copyfile
 from typing import Any
 from urllib.error import HTTPError
+from urllib.parse import urlsplit
 from urllib.request import Request, urlopen
 
 import grpc
@@ -29,7 +31,7 @@ from fovea.cli import main
 from fovea.contract.errors import Misconfigured
 from fovea.serving.tls import read_tls
 from fovea.serving.token import read_tokens
-from servers import RunningServer, infer_request, running_server, samples
+from servers import RunningServer, infer_request, running_server, samples, wait_until
 
 LANES = ["fast-lane", "no-fast-lane"]
 RIGHT, OTHER = "s3cret-of-the-first", "s3cret-of-the-second"
@@ -151,6 +153,25 @@ def test_no_token_is_ever_logged(guarded: RunningServer) -> None:
         for token in (RIGHT, "guess"):
             code_of(channel, wire.path("ModelInfer"), b"no message", bearer(token))
     assert not [line for line in guarded.errors if RIGHT in line or OTHER in line or "guess" in line]
+
+
+@pytest.mark.parametrize("lane", LANES)
+def test_a_token_that_is_replaced_lets_in_no_longer_and_a_file_at_fault_changes_nothing(
+    repository: Path, tmp_path: Path, lane: str
+) -> None:
+    tokens = tmp_path / "tokens"
+    tokens.write_text(RIGHT)
+    with running_server(repository, f"--{lane}", f"--token-file={tokens}") as server:
+
+        def let_in(token: str) -> bool:
+            with grpc.insecure_channel(server.grpc) as channel:
+                return code_of(channel, wire.path("ServerMetadata"), b"", bearer(token))[0] == grpc.StatusCode.OK
+
+        assert let_in(RIGHT)
+        tokens.write_text(OTHER)
+        wait_until(lambda: let_in(OTHER) and not let_in(RIGHT))
+        tokens.write_text("")
+        wait_until(lambda: let_in(OTHER) and any("is empty" in line for line in server.errors))
 
 
 @pytest.mark.parametrize(
@@ -299,6 +320,27 @@ def test_files_that_do_not_fit_are_named(folder: Path, ca: Certificate) -> None:
     for files, told in cases:
         with pytest.raises(Misconfigured, match=told):
             read_tls(*files)
+
+
+@pytest.mark.parametrize("lane", LANES)
+def test_a_renewed_certificate_is_shown_to_new_connections_and_half_of_one_to_nobody(
+    repository: Path, tmp_path: Path, ca: Certificate, lane: str
+) -> None:
+    (later := tmp_path / "later").mkdir()
+    own, new = signed(ca, "localhost", tmp_path), signed(ca, "localhost", later)
+    first = own.cert.read_text()
+    with running_server(repository, f"--{lane}", f"--tls-cert={own.cert}", f"--tls-key={own.key}") as server:
+        assert shown(server) == {first}
+        copyfile(new.cert, own.cert)
+        wait_until(lambda: shown(server) == {first} and any("no certificate and its key" in e for e in server.errors))
+        copyfile(new.key, own.key)
+        wait_until(lambda: shown(server) == {new.cert.read_text()})
+
+
+def shown(server: RunningServer) -> set[str]:
+    """The certificates that a new connection sees on the three ports."""
+    hosts = [urlsplit(address) for address in (f"//{server.grpc}", server.http, server.metrics)]
+    return {ssl.get_server_certificate(("127.0.0.1", host.port or 0), timeout=20) for host in hosts}
 
 
 def test_a_server_whose_files_do_not_fit_does_not_start(repository: Path, folder: Path, ca: Certificate) -> None:

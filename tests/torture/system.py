@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import select
 import shutil
 import struct
 import subprocess
@@ -31,7 +33,7 @@ def run(given: Run) -> Report:
     """One after the other, each on a server of its own."""
     figures: dict[str, float | str] = {}
     promises: list[Promise] = []
-    for tried in (_full_log_disk, _reader_of_logs_gone, _clock_jumps, _crashing_kernels):
+    for tried in (_full_log_disk, _reader_of_logs_gone, _reader_of_logs_stopped, _clock_jumps, _crashing_kernels):
         promises += tried(given)
     restarted, kept = restarts(given)
     return Report("system", figures | restarted, (*promises, *kept))
@@ -54,6 +56,17 @@ def _reader_of_logs_gone(run: Run) -> list[Promise]:
         return _without_logs(run, write, "a reader of the logs that is gone")
     finally:
         os.close(write)
+
+
+def _reader_of_logs_stopped(run: Run) -> list[Promise]:
+    """A pipe with room for some of the lines, which nobody reads."""
+    read, write = os.pipe()
+    fcntl.fcntl(write, fcntl.F_SETPIPE_SZ, select.PIPE_BUF)
+    try:
+        return _without_logs(run, write, "a reader of the logs that has stopped")
+    finally:
+        os.close(write)
+        os.close(read)
 
 
 def _without_logs(run: Run, errors_to: int, what: str) -> list[Promise]:

@@ -30,9 +30,13 @@ def _entry(model: Path, entry: Path) -> Stamp:
 
 
 def _facts(folder: Path, file: Path) -> tuple[str, int, int, int]:
-    path = str(file.relative_to(folder))
+    return str(file.relative_to(folder)), *file_stamp(file)
+
+
+def file_stamp(file: Path) -> tuple[int, int, int]:
+    """Time of the last change in ns, bytes, inode; zeros where there is nothing, or a link to nothing."""
     try:
         facts = file.stat()
-    except OSError:  # gone since it was listed, or a link to nothing
-        return path, 0, 0, 0
-    return path, facts.st_mtime_ns, facts.st_size, facts.st_ino
+    except OSError:
+        return 0, 0, 0
+    return facts.st_mtime_ns, facts.st_size, facts.st_ino

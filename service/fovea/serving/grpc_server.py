@@ -27,7 +27,7 @@ from fovea.serving.gate import Gate
 from fovea.serving.servicer import Servicer
 from fovea.serving.stream import StreamLimits
 from fovea.serving.streams import Streams
-from fovea.serving.tls import Tls
+from fovea.serving.tls import Tls, TlsMaterial
 from fovea.serving.token import Tokens
 from fovea.serving.transport import Transport
 
@@ -192,8 +192,22 @@ class GrpcServer:
 
 
 def _credentials(tls: Tls) -> grpc.ServerCredentials:
-    client_ca = None if tls.client_ca is None else tls.client_ca.read_bytes()
-    return grpc.ssl_server_credentials([(tls.key.read_bytes(), tls.cert.read_bytes())], client_ca, bool(client_ca))
+    """gRPC asks for every connection whether something has changed."""
+    begun = tls.now()
+    told = [begun]
+
+    def renewed() -> grpc.ServerCertificateConfiguration | None:
+        now = tls.now()
+        if now is told[0]:
+            return None
+        told[0] = now
+        return _configuration(now)
+
+    return grpc.dynamic_ssl_server_credentials(_configuration(begun), renewed, begun.client_ca is not None)
+
+
+def _configuration(material: TlsMaterial) -> grpc.ServerCertificateConfiguration:
+    return grpc.ssl_server_certificate_configuration([(material.key, material.cert)], material.client_ca)
 
 
 def _reflection_pool() -> Any:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 import logging
-import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from fovea.contract.errors import InvalidRequest
+from fovea.serving.log_handler import LogHandler
 from fovea.wire import message
 
 _LEVEL_OF = {"log_info": logging.INFO, "log_warning": logging.WARNING, "log_error": logging.ERROR}
@@ -17,6 +17,7 @@ _LEVEL_OF = {"log_info": logging.INFO, "log_warning": logging.WARNING, "log_erro
 _VERBOSE, _FORMAT, _FILE = "log_verbose_level", "log_format", "log_file"
 _ISO8601 = "ISO8601"
 _NONE = logging.CRITICAL + 1
+_STANDARD_ERROR = 2
 
 
 class JsonLines(logging.Formatter):
@@ -37,7 +38,7 @@ class JsonLines(logging.Formatter):
 
 def set_up_logs(level: str) -> None:
     """Send every log line to standard error."""
-    handler = logging.StreamHandler(sys.stderr)
+    handler = LogHandler(_STANDARD_ERROR)
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
 

@@ -46,8 +46,8 @@ class Settings(BaseSettings):
     metrics_port: int = Field(8002, ge=0, le=65535, description="Port of /metrics for Prometheus; 0 picks a free one.")
     tls_cert: Path | None = Field(
         None,
-        description="Certificate (PEM, with its chain), read at start: gRPC, HTTP and /metrics then speak only TLS. "
-        "Each new connection costs about a millisecond.",
+        description="Certificate (PEM, with its chain): gRPC, HTTP and /metrics then speak only TLS. A renewed one is "
+        "taken for new connections, without a restart. Each connection costs about a millisecond.",
     )
     tls_key: Path | None = Field(None, description="Key (PEM, without a password) of tls_cert.")
     tls_client_ca: Path | None = Field(
@@ -58,7 +58,7 @@ class Settings(BaseSettings):
     token_file: Path | None = Field(
         None,
         description="File of tokens, one a line: callers bring one as authorization: Bearer <token>. Health checks and "
-        "/metrics need none. Without TLS whoever listens on the network reads it.",
+        "/metrics need none. A change counts within a second. Without TLS whoever listens on the network reads them.",
     )
     device: str = Field(
         "auto",

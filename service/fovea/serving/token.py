@@ -8,6 +8,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from fovea.contract.errors import Misconfigured, Unauthenticated
+from fovea.serving.renewed import Renewed
 
 HEADER = "authorization"
 """What carries it, in gRPC's metadata and over HTTP: `authorization: Bearer <token>`."""
@@ -16,10 +17,13 @@ PROBES = frozenset({"ServerLive", "ServerReady"})
 
 
 class Tokens:
-    """The tokens that open this server. Kept as digests of one length, so that comparing tells nothing by its time."""
+    """The tokens of a file that open this server; Misconfigured where it has none, or a strange one.
 
-    def __init__(self, tokens: Sequence[str]) -> None:
-        self._digests = [_digest(token) for token in tokens]
+    Kept as digests of one length, so that comparing tells nothing by its time.
+    """
+
+    def __init__(self, file: Path) -> None:
+        self._digests = Renewed([file], lambda: [_digest(token) for token in _read(file)])
 
     def check(self, rpc: str, authorization: str | None) -> None:
         """Unauthenticated where an RPC needs a token and the header brings none that is right."""
@@ -27,26 +31,28 @@ class Tokens:
             return
         scheme, _, token = (authorization or "").partition(" ")
         given = _digest(token.strip())
-        right = [hmac.compare_digest(given, digest) for digest in self._digests]
+        right = [hmac.compare_digest(given, digest) for digest in self._digests.now()]
         if scheme.lower() != "bearer" or not any(right):
             raise Unauthenticated("this server asks for a token")
 
 
-def read_tokens(path: Path | None) -> Tokens | None:
-    """The tokens of a file, one a line; None without a file. Misconfigured where it has none, or a strange one."""
-    if path is None:
-        return None
+def read_tokens(file: Path | None) -> Tokens | None:
+    """The tokens of a file; None without a file."""
+    return None if file is None else Tokens(file)
+
+
+def _read(file: Path) -> Sequence[str]:
+    """One a line."""
     try:
-        lines = [line.strip() for line in path.read_text("utf-8").splitlines()]
+        lines = [line.strip() for line in file.read_text("utf-8").splitlines()]
     except (OSError, ValueError) as error:
-        raise Misconfigured(f"token file {path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
-    tokens = [line for line in lines if line]
-    if not tokens:
-        raise Misconfigured(f"token file {path} is empty")
+        raise Misconfigured(f"token file {file} cannot be read: {getattr(error, 'strerror', None) or error}") from error
     for number, line in enumerate(lines, 1):
         if not (line.isascii() and line.isprintable() and " " not in line):
-            raise Misconfigured(f"token file {path}, line {number}: a token is printable ASCII without blanks")
-    return Tokens(tokens)
+            raise Misconfigured(f"token file {file}, line {number}: a token is printable ASCII without blanks")
+    if not any(lines):
+        raise Misconfigured(f"token file {file} is empty")
+    return [line for line in lines if line]
 
 
 def _digest(token: str) -> bytes:
