@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import queue
-import re
 import resource
 import sys
 import threading
@@ -19,7 +18,7 @@ from fovea.contract.model_card import MAPS_FILE, MODEL_FILE, ModelCard, TensorSp
 from fovea.runtime.device import CPU
 from fovea.runtime.golden import Golden, golden_of, run_golden
 from fovea.runtime.opening import open_model
-from fovea.runtime.ort_errors import short_reason
+from fovea.runtime.ort_errors import is_out_of_memory, short_reason
 from fovea.runtime.probe import Trial
 from fovea.runtime.reasons import tellable
 from fovea.runtime.row_mixing import keeps_rows_apart
@@ -31,7 +30,6 @@ _LONG_BATCH_S = 1.0
 """Longer than warm-up allows itself: what warm-up will run on a quicker device should have been tried."""
 _KERNEL_THREADS = 2
 """Kernels share their work out in other ways than alone; each further thread only takes address space."""
-_OUT_OF_MEMORY = re.compile(r"bad_alloc|failed to allocate|out of memory|bad allocation", re.IGNORECASE)
 
 
 def main() -> None:
@@ -169,7 +167,7 @@ def _run_sizes(session: ModelSession, row: Arrays) -> None:
 
 def _require_memory(error: FoveaError) -> None:
     """MemoryError where the failure was for want of memory."""
-    if _OUT_OF_MEMORY.search(str(error)):
+    if is_out_of_memory(error):
         raise MemoryError from error
 
 
