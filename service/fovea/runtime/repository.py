@@ -26,7 +26,7 @@ from fovea.runtime.stated import Stated
 CHOICES_FILE = "model.toml"
 _MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _VERSION_NAME = re.compile(r"[1-9][0-9]{0,17}")
-_TEMPORARY = (".tmp", ".part", ".partial")
+TEMPORARY_ENDINGS = (".tmp", ".part", ".partial")
 
 Version = Annotated[int, Field(gt=0)]
 
@@ -142,7 +142,12 @@ def model_folder(path: Path, read_foreign: ReadForeign = lambda _: None) -> Mode
 
 def is_model_name(name: str) -> bool:
     """Whether a folder of this name may be a model: no hidden, temporary or odd one."""
-    return _MODEL_NAME.fullmatch(name) is not None and not name.endswith(_TEMPORARY)
+    return _MODEL_NAME.fullmatch(name) is not None and not name.endswith(TEMPORARY_ENDINGS)
+
+
+def is_version_name(name: str) -> bool:
+    """Whether a folder of this name, inside a model's, is a version."""
+    return _VERSION_NAME.fullmatch(name) is not None
 
 
 def _versions(path: Path) -> tuple[int, ...]:
@@ -150,7 +155,7 @@ def _versions(path: Path) -> tuple[int, ...]:
         names = [entry.name for entry in path.iterdir() if entry.is_dir()]
     except OSError:  # gone, or not ours to read, since the folder was listed
         return ()
-    return tuple(sorted(int(name) for name in names if _VERSION_NAME.fullmatch(name)))
+    return tuple(sorted(int(name) for name in names if is_version_name(name)))
 
 
 def _own_choices(folder: Path) -> Configured | None:
