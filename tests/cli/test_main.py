@@ -15,6 +15,7 @@ from fovea.cli.serve import flag, shown_default, variable
 from fovea.serving.settings import Settings
 
 Fovea = Callable[..., tuple[int, str, str]]
+INSTALL = f"{sys.executable} -m pip install -e"
 
 
 def help_of(capsys: pytest.CaptureFixture[str], *words: str) -> str:
@@ -76,8 +77,8 @@ def test_a_variable_is_read_where_no_flag_is_given(fovea: Fovea, monkeypatch: py
 @pytest.mark.parametrize(
     ("command", "package", "line"),
     [
-        ("export --all", "torch", "pip install 'fovea[export]'"),
-        ("serve --grpc-port 0", "onnxruntime", "pip install 'fovea[cpu]' or pip install 'fovea[gpu]'"),
+        ("export --all", "torch", f"{INSTALL} '.[export]'"),
+        ("serve --grpc-port 0", "onnxruntime", f"{INSTALL} '.[cpu]' or {INSTALL} '.[gpu]'"),
     ],
 )
 def test_a_command_without_its_extra_says_what_to_install(

@@ -68,3 +68,12 @@ def test_what_batches_cost_is_listed_from_a_server_and_from_the_disk(
     assert all(float(one) > 0 for one in milliseconds)
     assert int(best) >= 1
     assert "damaged 2: " in out
+
+
+def test_a_wrong_variable_is_one_clear_line_where_costs_are_measured(
+    fovea: Fovea, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FOVEA_MAX_QUEUE", "none")
+    status, out, err = fovea("models", "--cost", "--repository", repository)
+    assert (status, out, err.count("\n")) == (1, "", 1)
+    assert "FOVEA_MAX_QUEUE" in err

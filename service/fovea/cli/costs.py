@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,13 +12,13 @@ from rich.table import Table
 from rich.text import Text
 
 from fovea.cli.access import PATIENCE_S, connect
+from fovea.cli.serve import settings_of
 from fovea.client import ONCE
 from fovea.contract.errors import FoveaError
 from fovea.runtime.device import resolve_device
 from fovea.runtime.loading import LoadSettings, load_chosen
 from fovea.runtime.repository import ModelFolder, chosen_versions, scan
 from fovea.serving.part_settings import load_settings
-from fovea.serving.settings import Settings
 from fovea.serving.triton_config import read_config
 
 Costs = list[dict[str, Any]]
@@ -46,16 +45,14 @@ def _of_server(arguments: argparse.Namespace) -> Iterator[tuple[str, str, Costs 
     with connect(arguments.server, arguments, PATIENCE_S, ONCE) as client:
         for entry in client.models():
             try:
-                text = client.metadata(entry.name, entry.version).properties.get("batch_cost", "[]")
-                yield entry.name, entry.version, json.loads(text)
+                yield entry.name, entry.version, client.metadata(entry.name, entry.version).json("batch_cost") or []
             except FoveaError as error:
                 yield entry.name, entry.version, error
 
 
 def _of_disk(repository: Path) -> Iterator[tuple[str, str, Costs | FoveaError]]:
     """Loads every version that a server would serve, as it would: the settings' variables hold here too."""
-    given: dict[str, Any] = {"repository": repository}
-    settings = Settings(**given)
+    settings = settings_of(argparse.Namespace(repository=repository))
     common = load_settings(settings, resolve_device(settings.device))
     for folder in scan(repository, read_config).values():
         for version in chosen_versions(folder):
