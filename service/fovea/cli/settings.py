@@ -10,6 +10,7 @@ from pydantic.fields import FieldInfo
 from pydantic_settings import BaseSettings
 
 from fovea.contract.errors import Misconfigured
+from fovea.contract.validation import first_problem
 from fovea.serving.settings import Settings
 
 
@@ -48,7 +49,7 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
     try:
         return Settings(**given)
     except ValidationError as error:
-        raise Misconfigured(_first_problem(error)) from error
+        raise _misconfigured(error) from error
 
 
 def setting(name: str) -> Any:
@@ -60,13 +61,13 @@ def setting(name: str) -> Any:
     try:
         return getattr(create_model("OneSetting", __base__=_SameSource, **{name: field})(), name)
     except ValidationError as error:
-        raise Misconfigured(_first_problem(error)) from error
+        raise _misconfigured(error) from error
 
 
-def _first_problem(error: ValidationError) -> str:
-    first = error.errors()[0]
-    name = str(first["loc"][0]) if first["loc"] else "settings"
-    return f"{flag(name)} ({variable(name)}): {first['msg'].removeprefix('Value error, ')}, got {first['input']!r}"
+def _misconfigured(error: ValidationError) -> Misconfigured:
+    problem = first_problem(error)
+    name, what = problem.field or "settings", problem.what.removeprefix("Value error, ")
+    return Misconfigured(f"{flag(name)} ({variable(name)}): {what}, got {problem.received!r}")
 
 
 def _how(name: str, field: FieldInfo) -> dict[str, Any]:
