@@ -67,7 +67,7 @@ class Servicer:
         rows = 0
         try:
             if self.draining:
-                raise Draining("the server is shutting down")
+                raise Draining
             decoded = served.door.decode(message_in, self._regions)
             rows = decoded.header.rows
             request = self._request(call, decoded, arrived_s)
