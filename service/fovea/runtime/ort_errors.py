@@ -15,7 +15,8 @@ _NOISE = re.compile(
     """,
     re.VERBOSE,
 )
-_MEMORY = re.compile(r"bad_alloc|out of memory|[Ff]ailed to allocate|CUDA_ERROR_OUT_OF_MEMORY|MemoryError")
+_MEMORY = re.compile(r"bad[_ ]alloc|out[_ ]of[_ ]memory|failed to allocate|MemoryError", re.IGNORECASE)
+"""In the words of C++, of ONNX Runtime's arena, of CUDA and of Python."""
 _LONGEST = 300
 
 
@@ -26,8 +27,13 @@ def short_reason(error: BaseException) -> str:
     return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + "…"
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether there was too little memory, on the device or beside it. Only the text tells it of most errors."""
+    return isinstance(error, MemoryError | OutOfMemory) or _MEMORY.search(str(error)) is not None
+
+
 def failure(error: BaseException) -> ExecutionFailed:
-    """What a run that failed is told as; OutOfMemory where there was too little of it, on the device or beside it."""
-    if isinstance(error, MemoryError) or _MEMORY.search(str(error)):
+    """What a run that failed is told as; OutOfMemory where there was too little of it."""
+    if is_out_of_memory(error):
         return OutOfMemory(f"too little memory for this request: {short_reason(error)}")
     return ExecutionFailed(short_reason(error))

@@ -13,6 +13,7 @@ from fovea.contract.errors import Misconfigured
 from fovea.runtime.device import resolve_device
 from fovea.serving.addresses import address_of
 from fovea.serving.attention_sampler import AttentionSampler
+from fovea.serving.changes import Changes
 from fovea.serving.grpc_server import GrpcServer
 from fovea.serving.kernel_words import kernel_words
 from fovea.serving.metrics_server import MetricsServer
@@ -24,10 +25,10 @@ from fovea.serving.part_settings import (
     extensions,
     grpc_settings,
     load_settings,
+    response_cache,
     rest_settings,
 )
 from fovea.serving.picture_queue import PictureQueue
-from fovea.serving.response_cache import ResponseCache
 from fovea.serving.rest.server import RestServer
 from fovea.serving.servicer import Servicer
 from fovea.serving.settings import Settings
@@ -42,7 +43,6 @@ from fovea.wire import SERVICE
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
-_MB = 1024 * 1024
 _DRAIN_POLL_S = 0.01
 _LAST_GRACE_S = 0.5
 _SAMPLE_PATIENCE_S = 5.0
@@ -61,7 +61,7 @@ class Server:
         if settings.triton_metrics:
             TritonMetrics(self.models.served, self._telemetry.registry)
         self._sampler = AttentionSampler(settings.attention_sample_s)
-        cache = ResponseCache(settings.cache_mb * _MB) if settings.cache_mb else None
+        cache = response_cache(settings)
         if cache is not None:
             self._telemetry.cache_bytes(lambda: cache.bytes)
         defaults = batch_defaults(settings, cache)
@@ -72,7 +72,8 @@ class Server:
         parts = (self.models, self._control, pictures, self._telemetry, table)
         self._tracer = Tracer(settings.trace_file)
         self._servicer = Servicer(*parts, extensions(settings, self._tracer))
-        self.grpc = GrpcServer(grpc_settings(settings, self._tls, self._tokens), self._servicer)
+        self._changes = Changes()
+        self.grpc = GrpcServer(grpc_settings(settings, self._tls, self._tokens), self._servicer, self._changes)
         self.metrics = _listening("metrics", settings.metrics_port, self._metrics)
         self.rest = _listening("HTTP", settings.http_port, self._rest)
         self.grpc.start()
@@ -82,7 +83,7 @@ class Server:
 
     def _rest(self, port: int) -> RestServer:
         settings = rest_settings(self._settings, port, self._tls)
-        return RestServer(settings, self._servicer, self._admit, self._telemetry.stray_request)
+        return RestServer(settings, self._servicer, self._changes, self._admit, self._telemetry.stray_request)
 
     def _admit(self, rpc: str, headers: Mapping[str, str]) -> None:
         if self._tokens is not None:
@@ -136,8 +137,7 @@ class Server:
         was_ready, self._servicer.ready, self._servicer.stopping = self._servicer.ready, False, True
         self.grpc.set_serving({"": False, SERVICE: False} | dict.fromkeys(self.models.entries, False))
         self._control.stop()
-        self.grpc.refuse_changes()
-        self.rest.refuse_changes()
+        self._changes.refuse()
         time.sleep(self._settings.drain_delay if was_ready else 0)
 
     def _drain(self, until_s: float) -> None:
