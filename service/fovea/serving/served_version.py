@@ -12,10 +12,10 @@ from fovea.runtime.repository import ModelFolder, ServingChoices
 from fovea.serving.attention_sampler import AttentionSampler
 from fovea.serving.batcher import BatchPolicy
 from fovea.serving.codec import Door
-from fovea.serving.headers import RequestDefaults
 from fovea.serving.observer import BatchRecord
 from fovea.serving.outcomes import Outcome
 from fovea.serving.pipeline import Pipeline, QueueLimit
+from fovea.serving.request_parameters import RequestDefaults
 from fovea.serving.requests import Kind, Request
 from fovea.serving.response_cache import ResponseCache, VersionCache
 from fovea.serving.statistics import Statistics
