@@ -16,11 +16,12 @@ from fovea.serving.observer import BatchRecord
 from fovea.serving.outcomes import Outcome
 from fovea.serving.pipeline import Pipeline
 from fovea.serving.queue_limit import QueueLimit
+from fovea.serving.recorder import ModelLabels, Recorder
 from fovea.serving.request_parameters import RequestDefaults
 from fovea.serving.requests import Kind, Request
 from fovea.serving.response_cache import ResponseCache, VersionCache
 from fovea.serving.statistics import Statistics
-from fovea.serving.telemetry import ModelLabels, Recorder, Telemetry
+from fovea.serving.telemetry import Telemetry
 from fovea.serving.worker import Workshop
 
 log = logging.getLogger(__name__)
