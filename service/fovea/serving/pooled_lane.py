@@ -43,7 +43,6 @@ class PooledCall:
     def __init__(self, context: grpc.ServicerContext, open_calls: set[PooledCall]) -> None:
         self.deadline_s = deadline_s(context)
         self.gone = False
-        self._on_gone: Callable[[], None] = lambda: None
         self._context = context
         self._answered = threading.Event()
         self._body: bytes | None = None
@@ -58,9 +57,8 @@ class PooledCall:
         """True once its answer has been sent, or its caller is gone."""
         return self not in self._open_calls
 
-    def watch(self, on_gone: Callable[[], None]) -> None:
-        """Call once the caller is gone; `gone` is up to date without it."""
-        self._on_gone = on_gone
+    def watch(self) -> None:
+        """Nothing: `gone` is up to date without it."""
 
     def finish(self, body: bytes) -> None:
         """Hand the answer to the waiting thread."""
@@ -84,7 +82,6 @@ class PooledCall:
         self.gone = True
         self._open_calls.discard(self)
         self._answered.set()
-        self._on_gone()
 
 
 def deadline_s(context: grpc.ServicerContext) -> float | None:

@@ -88,8 +88,14 @@ class Worker:
         """Let go of the sessions."""
         self._sessions.clear()
 
-    def caller_left(self) -> None:
-        """A caller that was watched is gone: a run that nobody waits for any more is ended."""
+    @property
+    def in_hand(self) -> Sequence[Request]:
+        """The batch that runs now."""
+        run = self._in_progress
+        return () if run is None else run.batch
+
+    def end_if_left(self) -> None:
+        """End a run that nobody waits for any more."""
         with self._lock:
             run = self._in_progress
             if run is not None and not run.terminated and all(request.reply.gone for request in run.batch):
@@ -118,7 +124,7 @@ class Worker:
         session.gather([request.inputs for request in batch])
         gathered_s = time.monotonic()
         self._in_progress = run
-        self.caller_left()  # one that left during the gathering
+        self.end_if_left()
         try:
             session.run()
         finally:
@@ -136,7 +142,7 @@ class Worker:
         self._tell_ends(batch, outcomes, end_s)
         for request in batch:
             if request.trace is not None:
-                request.trace.ran(start_s, gathered_s, ran_s, end_s)
+                tell(request.trace.ran, start_s, gathered_s, ran_s, end_s)
         tell(self._observer.sample, batch)
 
     def _left_behind(self, batch: list[Request]) -> None:

@@ -63,7 +63,7 @@ class RestApp:
             if route.rpc not in self._servicer.control_rpcs:
                 raise HTTPException(501, f"this server has no {route.rpc}")
             asked = await self._asked(route, request)
-            facts = route.answer(await self._controlled(route.rpc, asked), request.path_params)
+            facts = route.answer(await self._controlled(request, route.rpc, asked), request.path_params)
             return json_response(facts, 503 if "ready" in facts and not facts["ready"] else 200)
 
         return self._route(route.method, route.path, route.rpc, answer)
@@ -74,8 +74,8 @@ class RestApp:
         async with self._bodies.body(request) as body:
             return await self._bulk.do(len(body), route.request, request.path_params, body)
 
-    async def _controlled(self, rpc: str, data: bytes) -> bytes:
-        call = RestCall()
+    async def _controlled(self, request: Request, rpc: str, data: bytes) -> bytes:
+        call = RestCall(request)
         if rpc in _QUICK:
             self._servicer.control(rpc, call, data)
         elif rpc in _CHANGES:
@@ -86,4 +86,5 @@ class RestApp:
         try:
             return await call.answer
         finally:
+            call.end()
             self.changes.discard(call)
