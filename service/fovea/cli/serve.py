@@ -13,6 +13,7 @@ from pydantic.fields import FieldInfo
 
 from fovea.cli.extras import require
 from fovea.contract.errors import Misconfigured
+from fovea.contract.validation import first_problem
 from fovea.serving.settings import Settings
 
 
@@ -61,9 +62,9 @@ def settings_of(arguments: argparse.Namespace) -> Settings:
     try:
         return Settings(**given)
     except ValidationError as error:
-        first = error.errors()[0]
-        name = str(first["loc"][0]) if first["loc"] else "settings"
-        raise Misconfigured(f"{flag(name)} ({variable(name)}): {first['msg']}, got {first['input']!r}") from error
+        problem = first_problem(error)
+        name = problem.field or "settings"
+        raise Misconfigured(f"{flag(name)} ({variable(name)}): {problem.what}, got {problem.received!r}") from error
 
 
 def let_batches_run() -> None:

@@ -17,6 +17,7 @@ from torch import nn
 
 from fovea.contract.errors import ExportFailed
 from fovea.contract.sequence import SequenceSpec
+from fovea.contract.validation import first_problem
 from fovea.export.reference import Arrays, first_line
 
 _INPUT = re.compile(r"(?P<name>[A-Za-z_][\w.-]*)=(?P<shape>\d+(?:x(?:\d+|T))*)(?::(?P<dtype>\w+))?")
@@ -74,7 +75,7 @@ def sequence_of(specs: Sequence[InputSpec], mask: str | None, buckets: Sequence[
         facts = {"inputs": axes, "mask": mask} | ({"buckets": tuple(buckets)} if buckets else {})
         return SequenceSpec.model_validate(facts)
     except ValidationError as error:
-        raise ExportFailed(f"sequence: {error.errors()[0]['msg']}") from error
+        raise ExportFailed(f"sequence: {first_problem(error).what}") from error
 
 
 def random_rows(specs: Sequence[InputSpec], sequence: SequenceSpec | None, rows: int) -> Arrays:

@@ -48,7 +48,5 @@ def _require_agreement(model: Path, what: str, stated: tuple[TensorSpec, ...], f
 
 
 def _agree(mine: TensorSpec, its: TensorSpec) -> bool:
-    """Same datatype and rank; a size the file leaves open may be known to the card."""
-    if mine.datatype != its.datatype or len(mine.shape) != len(its.shape):
-        return False
-    return all(found in (-1, stated) for stated, found in zip(mine.shape, its.shape, strict=True))
+    """A size the file leaves open may be known to the card."""
+    return mine.datatype == its.datatype and its.admits(mine.shape)

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from fovea.contract.errors import Misconfigured, ModelBroken
 from fovea.contract.model_card import MOST_BATCH_ROWS
 from fovea.contract.sequence import SequenceSpec
+from fovea.contract.validation import first_problem
 from fovea.runtime.files import require_small
 from fovea.runtime.reasons import tellable
 from fovea.runtime.stated import Stated
@@ -166,9 +167,8 @@ def _own_choices(folder: Path) -> Configured | None:
         require_small(folder, CHOICES_FILE)
         return Configured(ServingChoices.model_validate(tomllib.loads(path.read_text("utf-8"))))
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise ModelBroken(f"{path.name}: {where}: {first['msg']}") from error
+        problem = first_problem(error)
+        raise ModelBroken(f"{path.name}: {problem.where or 'file'}: {problem.what}") from error
     except OSError as error:  # its own words would tell the whole path
         raise ModelBroken(f"{path.name} cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:

@@ -126,12 +126,9 @@ class HeaderCheck:
         return self._pictures is not None and tensor.name == self._pictures.name and tensor.datatype == "BYTES"
 
     def _check_shape(self, spec: TensorSpec, shape: tuple[int, ...]) -> None:
-        expected = spec.shape
-        if len(shape) == len(expected) and all(
-            size >= 0 and want in (size, -1) for size, want in zip(shape, expected, strict=True)
-        ):
+        if spec.admits(shape) and min(shape, default=0) >= 0:
             return
-        hint = ""
+        expected, hint = spec.shape, ""
         if self._batched and len(shape) == len(expected) - 1:
             hint = f"; the batch axis is missing, send {[1, *shape]}"
         elif any(size < 0 for size in shape):
