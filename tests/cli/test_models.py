@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from fovea.cli.access import with_port
 
 Fovea = Callable[..., tuple[int, str, str]]
 
@@ -77,3 +81,23 @@ def test_a_wrong_variable_is_one_clear_line_where_costs_are_measured(
     status, out, err = fovea("models", "--cost", "--repository", repository)
     assert (status, out, err.count("\n")) == (1, "", 1)
     assert "FOVEA_MAX_QUEUE" in err
+
+
+def test_the_repository_may_be_told_by_the_servers_variable(
+    fovea: Fovea, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FOVEA_REPOSITORY", str(repository))
+    assert line_of("tiny", fovea("models")[1]).startswith("tiny")
+
+
+def test_an_address_without_a_port_means_the_usual_one() -> None:
+    assert [with_port(one) for one in ("10.0.0.7", "[::1]", "gpu-box:9001", "unix:/run/fovea")] == [
+        *("10.0.0.7:8001", "[::1]:8001", "gpu-box:9001", "unix:/run/fovea")
+    ]
+
+
+def test_a_certificate_that_cannot_be_read_by_grpc_is_one_clear_line(server: str, tmp_path: Path) -> None:
+    (tmp_path / "none.pem").write_text("no certificate")
+    words = ["models", "--server", server, "--tls-ca", str(tmp_path / "none.pem")]
+    done = subprocess.run([sys.executable, "-m", "fovea.cli", *words], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)

@@ -23,6 +23,7 @@ from onnx import helper
 from fakes import FakeServicer
 from fovea import wire
 from fovea.contract.errors import InvalidRequest
+from fovea.serving.changes import Changes
 from fovea.serving.rest.limits import Patience, RestLimits
 from fovea.serving.rest.server import RestServer, RestSettings
 from fovea.serving.tls import read_tls
@@ -66,7 +67,7 @@ def rest_server(
 ) -> Iterator[RestServer]:
     """A server of its own in this process, before a servicer that is told what to answer."""
     limits = RestLimits(body, all_bodies, 1 << 20, connections, patience or Patience())
-    server = RestServer(RestSettings("127.0.0.1", 0, limits, **more), servicer, admit, lambda: None)
+    server = RestServer(RestSettings("127.0.0.1", 0, limits, **more), servicer, Changes(), admit, lambda: None)
     try:
         yield server
     finally:

@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fovea.cli.access import PATIENCE_S, connect
-from fovea.cli.serve import settings_of
+from fovea.cli.settings import settings_of
 from fovea.client import ONCE
 from fovea.contract.errors import FoveaError
 from fovea.runtime.device import resolve_device

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fovea.cli.access import PATIENCE_S, add_access, connect
+from fovea.cli.settings import setting, variable
 from fovea.client import ONCE, Client, ModelState
 from fovea.contract.errors import FoveaError, ModelBroken
 from fovea.contract.model_card import CARD_FILE, ModelCard
@@ -45,7 +46,8 @@ class Row:
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """From the disk or from a server."""
     where = parser.add_mutually_exclusive_group()
-    where.add_argument("--repository", type=Path, default=Path("exported_models"), help="default: %(default)s")
+    words = f"[default: %(default)s; {variable('repository')}]"
+    where.add_argument("--repository", type=Path, default=setting("repository"), help=words)
     where.add_argument("--server", metavar="ADDRESS", help="ask a running server, e.g. 127.0.0.1:8001")
     cost = "what batches cost, by rows and length; without --server each model is loaded and measured"
     parser.add_argument("--cost", action="store_true", help=cost)

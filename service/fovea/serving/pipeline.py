@@ -206,7 +206,13 @@ class Pipeline:
         for request in taken.gone:
             fail(request, why_gone(request, now_s), self._observer)
         for request in taken.late:
-            waited = f"after {(now_s - request.arrived_s) * 1e3:.1f} ms in the queue"
-            expired = request.deadline_s is not None and request.deadline_s <= now_s
-            error = DeadlineExceeded(f"deadline passed {waited}") if expired else QueueTimeout(f"timed out {waited}")
-            fail(request, error, self._observer)
+            fail(request, _late(request, now_s, self._waiting.requests), self._observer)
+
+
+def _late(request: Request, now_s: float, waiting: int) -> FoveaError:
+    waited_s = now_s - request.arrived_s
+    told = f"after {waited_s * 1e3:.1f} ms in the queue, where {waiting} more requests wait"
+    if request.deadline_s is not None and request.deadline_s <= now_s:
+        return DeadlineExceeded(f"deadline passed {told}")
+    limit_s = request.due_s - request.arrived_s
+    return QueueTimeout(f"timed out {told}; its limit is {limit_s * 1e3:.1f} ms")

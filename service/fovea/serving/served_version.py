@@ -12,10 +12,10 @@ from fovea.runtime.repository import ModelFolder, ServingChoices
 from fovea.serving.attention_sampler import AttentionSampler
 from fovea.serving.batcher import BatchPolicy
 from fovea.serving.codec import Door
-from fovea.serving.headers import RequestDefaults
 from fovea.serving.observer import BatchRecord
 from fovea.serving.outcomes import Outcome
 from fovea.serving.pipeline import Pipeline, QueueLimit
+from fovea.serving.request_parameters import RequestDefaults
 from fovea.serving.requests import Kind, Request
 from fovea.serving.response_cache import ResponseCache, VersionCache
 from fovea.serving.statistics import Statistics
@@ -82,7 +82,8 @@ class ServedVersion:
         return self._was_measured(kind) and self.loaded.cost.warmed(kind.length, rows)
 
     def _was_measured(self, kind: Kind) -> bool:
-        return kind.length is not None or kind.shapes == self.loaded.warm_shapes
+        plain = not kind.maps  # the session with maps is opened when it is first wanted
+        return plain and (kind.length is not None or kind.shapes == self.loaded.warm_shapes)
 
     def batch(self, record: BatchRecord, queue_s: Sequence[float]) -> None:
         """A batch ran."""

@@ -18,6 +18,7 @@ from fovea.serving.outcomes import Outcome, outcome_of
 from fovea.serving.requests import Request, Tensors, why_gone
 
 log = logging.getLogger(__name__)
+_OPEN_AGAIN_S = 30.0
 
 
 class Session(Protocol):
@@ -67,6 +68,8 @@ class Worker:
     def __init__(self, workshop: Workshop, observer: Observer) -> None:
         self._workshop, self._observer = workshop, observer
         self._sessions: dict[bool, Session | FoveaError] = {}
+        self._again_s = 0.0
+        """When one that could not be opened is tried again: too little memory, say, may pass."""
         self._in_progress: _Run | None = None
         self._lock = threading.Lock()
 
@@ -103,10 +106,12 @@ class Worker:
                 run.session.terminate()
 
     def _session(self, maps: bool) -> Session | FoveaError:
-        """The session, opened once; where it cannot be opened, the reason, for good."""
-        if maps not in self._sessions:
-            self._sessions[maps] = self._opened(maps)
-        return self._sessions[maps]
+        """The session, opened once; where it cannot be opened, the reason, until it is worth another try."""
+        session = self._sessions.get(maps)
+        if session is None or (isinstance(session, FoveaError) and time.monotonic() >= self._again_s):
+            session = self._sessions[maps] = self._opened(maps)
+            self._again_s = time.monotonic() + _OPEN_AGAIN_S
+        return session
 
     def _opened(self, maps: bool) -> Session | FoveaError:
         try:

@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
-from fovea.contract.errors import Draining
 from fovea.serving.addresses import family_of
+from fovea.serving.changes import Changes
 from fovea.serving.rest.app import Admit, RestApp
 from fovea.serving.rest.connection import bounded_connection
 from fovea.serving.rest.limits import RestLimits
 from fovea.serving.servicer import Servicer
-from fovea.serving.status import status_of
 from fovea.serving.tls import Tls
 
 if TYPE_CHECKING:
@@ -41,9 +40,11 @@ class RestSettings:
 class RestServer:
     """Answers as soon as it is made. OSError where the port is taken."""
 
-    def __init__(self, settings: RestSettings, servicer: Servicer, admit: Admit, stray: Callable[[], None]) -> None:
+    def __init__(
+        self, settings: RestSettings, servicer: Servicer, changes: Changes, admit: Admit, stray: Callable[[], None]
+    ) -> None:
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # what callers do wrong is told to them
-        self._app = RestApp(servicer, settings.limits, admit, stray)
+        self._app = RestApp(servicer, changes, settings.limits, admit, stray)
         address, family = (settings.host, settings.port), family_of(settings.host)
         self._socket = socket.create_server(address, family=family, backlog=_BACKLOG)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else an answer's body may wait 40 ms
@@ -58,11 +59,6 @@ class RestServer:
     def unanswered(self) -> list[RestCall]:
         """The requests that have been taken in and whose answers have not been read."""
         return list(self._app.inference.open_calls)
-
-    def refuse_changes(self) -> None:
-        """Answer the loads and unloads that are going on or wait their turn: nobody waits for models any more."""
-        for call in self._app.changes.copy():
-            call.refuse(*status_of(Draining("the server is shutting down")))
 
     def stop(self, grace_s: float) -> None:
         """Refuse new connections, give those in use `grace_s`, and return when all have ended."""
