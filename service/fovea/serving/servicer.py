@@ -168,8 +168,13 @@ class Servicer:
         return self._models.ready(model, version).card
 
     def _model_ready(self, request: Any) -> Any:
-        _, entry = self._models.entry(request.name, request.version)
-        return message("ModelReadyResponse")(ready=entry.served is not None and not self.stopping)
+        """Not to be ready is an answer and no error, also where there is no such model or version."""
+        try:
+            _, entry = self._models.entry(request.name, request.version)
+            ready = entry.served is not None and not self.stopping
+        except NotFound:
+            ready = False
+        return message("ModelReadyResponse")(ready=ready)
 
     def _model_metadata(self, request: Any) -> Any:
         return metadata.model_metadata(self._served(request), self._models.ready_versions(request.name))
