@@ -84,7 +84,8 @@ class ServedVersion:
         return self._was_measured(kind) and self.loaded.cost.warmed(kind.length, rows)
 
     def _was_measured(self, kind: Kind) -> bool:
-        return kind.length is not None or kind.shapes == self.loaded.warm_shapes
+        plain = not kind.maps  # the session with maps is opened when it is first wanted
+        return plain and (kind.length is not None or kind.shapes == self.loaded.warm_shapes)
 
     def batch(self, record: BatchRecord, queue_s: Sequence[float]) -> None:
         """A batch ran."""

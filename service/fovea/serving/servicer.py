@@ -91,7 +91,7 @@ class Servicer:
                 elif request.trace is not None:
                     request.trace.end(time.monotonic())
                 return
-            call.watch(lambda: None)
+            call.watch()
             again = partial(self._again, call, data, decoded)
             onward = served.pipeline.submit
             self._pictures.submit(Undecoded(request, decoded.header.pictures, onward, again, served))
