@@ -304,8 +304,9 @@ def test_it_works_over_http_too(client: Any, region: Any, server: RunningServer)
     np.testing.assert_array_equal(shared_memory.get_contents_as_numpy(region, np.float32, X.shape, 4096), 2 * X)
 
 
+@pytest.mark.usefixtures("client")  # which unregisters what is left
 @pytest.mark.parametrize("name", ["/r", "a/b", "status"])
-def test_regions_of_any_name_are_reached_over_http(client: Any, region: Any, server: RunningServer, name: str) -> None:
+def test_regions_of_any_name_are_reached_over_http(region: Any, server: RunningServer, name: str) -> None:
     with http_client.InferenceServerClient(server.http.removeprefix("http://")) as over_http:
         over_http.register_system_shared_memory(name, key(region), 8192)
         assert [one["name"] for one in over_http.get_system_shared_memory_status(name)] == [name]
