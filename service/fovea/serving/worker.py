@@ -13,9 +13,10 @@ from typing import Any, Protocol
 from numpy.typing import NDArray
 
 from fovea.contract.errors import ExecutionFailed, FoveaError, NotReady
+from fovea.runtime.datatypes import Arrays
 from fovea.serving.observer import BatchRecord, Observer, fail, tell
 from fovea.serving.outcomes import Outcome, outcome_of
-from fovea.serving.requests import Request, Tensors, why_gone
+from fovea.serving.requests import Request, why_gone
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +30,7 @@ class Session(Protocol):
     def padding_ratio(self) -> float:
         """The share of the gathered batch that is padding."""
 
-    def gather(self, requests: Sequence[Mapping[str, NDArray[Any]]]) -> None:
+    def gather(self, requests: Sequence[Arrays]) -> None:
         """Copy the requests' rows into the session's buffers."""
 
     def run(self) -> None:
@@ -43,7 +44,7 @@ class Session(Protocol):
 
 
 @dataclass(frozen=True)
-class Workshop:
+class SessionSource:
     """How a worker comes by its sessions: its own, and the one with attention maps, opened when first wanted."""
 
     open_session: Callable[[], Session]
@@ -64,8 +65,8 @@ class _Run:
 class Worker:
     """Runs batches on sessions of its own, one at a time. Nothing that happens in a batch ends it."""
 
-    def __init__(self, workshop: Workshop, observer: Observer) -> None:
-        self._workshop, self._observer = workshop, observer
+    def __init__(self, source: SessionSource, observer: Observer) -> None:
+        self._source, self._observer = source, observer
         self._sessions: dict[bool, Session | FoveaError] = {}
         self._in_progress: _Run | None = None
         self._lock = threading.Lock()
@@ -104,7 +105,7 @@ class Worker:
 
     def _opened(self, maps: bool) -> Session | FoveaError:
         try:
-            return self._workshop.open_maps() if maps else self._workshop.open_session()
+            return self._source.open_maps() if maps else self._source.open_session()
         except FoveaError as error:
             log.error("a session could not be opened: %s", error)
             return error
@@ -145,7 +146,7 @@ class Worker:
         for request in batch:
             self._fail(request, why_gone(request, now_s))
 
-    def _answer(self, request: Request, outputs: Tensors) -> Outcome:
+    def _answer(self, request: Request, outputs: Arrays) -> Outcome:
         if request.reply.gone:
             error = why_gone(request, time.monotonic())
             request.reply.fail(error)
