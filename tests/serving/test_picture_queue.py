@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from fakes import FakeObserver, FakeReply
-from fovea.contract.errors import ExecutionFailed, InvalidRequest, QueueFull, VersionEnded
+from fovea.contract.errors import Draining, ExecutionFailed, InvalidRequest, QueueFull, VersionEnded
 from fovea.contract.model_card import Preprocessing
 from fovea.serving.batcher import Kind, Request
 from fovea.serving.picture_input import PictureInput
@@ -101,13 +101,11 @@ def test_where_the_version_has_ended_it_is_asked_again() -> None:
 def test_what_waits_is_bounded_and_there_is_room_again(limits: dict[str, int], words: str) -> None:
     sent, pictures = Sent(), queue(**limits)
     sent.go_on.clear()
-    waiting = limits.get("requests", 2)
-    for _ in range(waiting):
-        submit(pictures, request(white()), sent)
+    most = limits.get("requests", 2) + 2  # two threads have taken one each
     with pytest.raises(QueueFull, match=f"picture queue full: {words}"):
-        submit(pictures, request(white()), sent)
+        for _ in range(most + 1):
+            submit(pictures, request(white()), sent)
     sent.go_on.set()
-    wait_until(lambda: len(sent.requests) == waiting)
 
     def there_is_room() -> bool:
         try:
@@ -117,3 +115,19 @@ def test_what_waits_is_bounded_and_there_is_room_again(limits: dict[str, int], w
         return True
 
     wait_until(there_is_room)
+
+
+def test_when_it_is_closed_what_waits_and_what_is_new_is_refused_and_only_what_was_begun_goes_on() -> None:
+    sent, pictures, observer = Sent(), queue(), FakeObserver()
+    sent.go_on.clear()
+    waiting = [request(white()) for _ in range(9)]
+    for one in waiting:
+        submit(pictures, one, sent, observer)
+    pictures.close()
+    refused = [one for one in waiting if type(one.reply.error) is Draining]
+    assert len(refused) == len(observer.outcomes) >= 7
+    with pytest.raises(Draining):
+        submit(pictures, request(white()), sent)
+    sent.go_on.set()
+    wait_until(lambda: pictures.quiet)
+    assert len(sent.requests) == 9 - len(refused)

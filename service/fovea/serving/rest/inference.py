@@ -47,6 +47,7 @@ class Inference:
             packer = packing(request.headers.get("accept-encoding", ""))
             body, headers = await self._bulk.do(len(answer), self._told, answer, style, packer)
         except BaseException:
+            call.leave()  # refused at the server's end, say: what it asked for may still wait or run, for nobody
             self._end(call)
             raise
         return WatchedResponse(body, headers, partial(self._end, call))
@@ -108,7 +109,6 @@ async def _answer_or_end(call: RestCall, request: Request) -> bytes:
     try:
         await asyncio.wait({call.answer, leaving}, return_when=asyncio.FIRST_COMPLETED)
         if not call.answer.done():
-            call.leave()
             raise Refused(*status_of(Cancelled("the caller is gone")))
         return call.answer.result()
     finally:

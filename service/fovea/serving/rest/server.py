@@ -6,7 +6,7 @@ import asyncio
 import logging
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -61,14 +61,19 @@ class RestServer:
 
     def refuse_changes(self) -> None:
         """Answer the loads and unloads that are going on or wait their turn: nobody waits for models any more."""
-        for call in self._app.changes.copy():
-            call.refuse(*status_of(Draining("the server is shutting down")))
+        _refuse(self._app.changes.copy())
 
     def stop(self, grace_s: float) -> None:
-        """Refuse new connections, give those in use `grace_s`, and return when all have ended."""
+        """Refuse new connections and what has no answer yet, give answers `grace_s`, and return when all have ended."""
+        _refuse(self.unanswered())
         self._server.config.timeout_graceful_shutdown = grace_s  # type: ignore[assignment]  # it may have fractions
         self._server.should_exit = True
         self._thread.join(grace_s + _LAST_WORD_S)
+
+
+def _refuse(calls: Iterable[RestCall]) -> None:
+    for call in calls:
+        call.refuse(*status_of(Draining("the server is shutting down")))
 
 
 def _config(app: RestApp, settings: RestSettings) -> uvicorn.Config:
