@@ -17,7 +17,7 @@ from typing import Any
 from tests.benchmarks.machine import in_one_line
 from tests.benchmarks.report import SIGNS
 
-from fovea.cli.serve import flag, shown_default, variable
+from fovea.cli.settings import flag, shown_default, variable
 from fovea.serving.settings import Settings
 
 README = Path(__file__).parents[2] / "README.md"

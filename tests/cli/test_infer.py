@@ -67,6 +67,8 @@ def test_a_map_without_positions_is_drawn_below_the_picture(
             "cannot be written",
         ),
         (["infer", "tiny", "{picture}", "--server", "{server}", "--attention", "{folder}/x.what"], "cannot be written"),
+        (["infer", "nobody", "{picture}", "--server", "{server}", "--attention", "{folder}/x"], "ending such as .png"),
+        (["infer", "tiny", "{picture}", "--server", "{server}", "--layer", "look"], "--attention FILE"),
     ],
 )
 def test_what_goes_wrong_is_one_clear_line(

@@ -11,10 +11,11 @@ import pytest
 
 from fovea import __version__
 from fovea.cli import ARMS, main
-from fovea.cli.serve import flag, shown_default, variable
+from fovea.cli.settings import flag, shown_default, variable
 from fovea.serving.settings import Settings
 
 Fovea = Callable[..., tuple[int, str, str]]
+INSTALL = f"{sys.executable} -m pip install -e"
 
 
 def help_of(capsys: pytest.CaptureFixture[str], *words: str) -> str:
@@ -54,16 +55,55 @@ def test_every_setting_is_a_flag_whose_help_tells_its_default_and_variable(
     [
         (["serve", "--grpc-port", "many"], "--grpc-port (FOVEA_GRPC_PORT)"),
         (["serve", "--grpc-port", "70000"], "65535"),
-        (["serve", "--device", "abacus"], "abacus"),
+        (["serve", "--device", "gpu"], "--device (FOVEA_DEVICE): expected auto, cpu, cuda or cuda:N, got 'gpu'"),
+        (["models", "--server", "http://127.0.0.1:8000"], "expected the address of a gRPC server"),
+        (["health", "--server", "localhost:grpc"], "such as 127.0.0.1:8001, received 'localhost:grpc'"),
         (["export"], "fashion-cbam"),
         (["export", "nothing-known"], "nothing-known"),
+        (["export", "mine.network"], "MODULE:FACTORY"),
         (["export", "some.module:factory"], "--name"),
+        (["export", "--all", "some.module:factory"], "needs one MODULE:FACTORY"),
+        (["export", "fashion-cbam", "--name", "mine", "--version", "2"], "--name, --version is for MODULE:FACTORY"),
     ],
 )
 def test_a_wrong_command_line_is_one_clear_line(fovea: Fovea, words: list[str], told: str) -> None:
     status, out, err = fovea(*words)
     assert (status, out, err.count("\n")) == (1, "", 1)
     assert told in err
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["serve", "--bogus"], "unrecognized arguments: --bogus"),
+        (["models", "everything"], "unrecognized arguments: everything"),
+        (["export", "some.module:factory", "--version", "0"], "expected a whole number from 1 on, received '0'"),
+        (["export", "some.module:factory", "--buckets", "8,-2"], "expected a whole number from 1 on, received '-2'"),
+        (["infer", "m", "picture.png", "--top", "0"], "expected a whole number from 1 on, received '0'"),
+        (["infer", "m", "picture.png", "--timeout", "nan"], "expected a number of seconds above 0, received 'nan'"),
+        (["health", "--timeout", "-1"], "expected a number of seconds above 0, received '-1'"),
+    ],
+)
+def test_a_flag_that_cannot_be_is_told_below_the_usage_of_its_command(
+    capsys: pytest.CaptureFixture[str], words: list[str], told: str
+) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        main(words)
+    err = capsys.readouterr().err
+    assert err.startswith(f"usage: fovea {words[0]} ")
+    assert err.splitlines()[-1].endswith(told)
+
+
+@pytest.mark.parametrize("name", ["GRPC_PORT", "TLS_CERT", "MAX_QUEUE"])
+def test_the_probe_minds_only_the_variables_that_it_needs(
+    fovea: Fovea, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv("FOVEA_GRPC_PORT", "1")
+    monkeypatch.setenv(f"FOVEA_{name}", "many")
+    status, out, err = fovea("health")
+    assert status == 1
+    assert (f"FOVEA_{name}" in err) == (name == "GRPC_PORT")
+    assert (out == "not serving\n") == (name != "GRPC_PORT")
 
 
 def test_a_variable_is_read_where_no_flag_is_given(fovea: Fovea, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -76,8 +116,8 @@ def test_a_variable_is_read_where_no_flag_is_given(fovea: Fovea, monkeypatch: py
 @pytest.mark.parametrize(
     ("command", "package", "line"),
     [
-        ("export --all", "torch", "pip install 'fovea[export]'"),
-        ("serve --grpc-port 0", "onnxruntime", "pip install 'fovea[cpu]' or pip install 'fovea[gpu]'"),
+        ("export --all", "torch", f"{INSTALL} '.[export]'"),
+        ("serve --grpc-port 0", "onnxruntime", f"{INSTALL} '.[cpu]' or {INSTALL} '.[gpu]'"),
     ],
 )
 def test_a_command_without_its_extra_says_what_to_install(

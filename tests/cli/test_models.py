@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+
+from fovea.cli.access import with_port
 
 Fovea = Callable[..., tuple[int, str, str]]
 
@@ -68,3 +72,63 @@ def test_what_batches_cost_is_listed_from_a_server_and_from_the_disk(
     assert all(float(one) > 0 for one in milliseconds)
     assert int(best) >= 1
     assert "damaged 2: " in out
+
+
+def test_a_wrong_variable_is_one_clear_line_where_costs_are_measured(
+    fovea: Fovea, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FOVEA_MAX_QUEUE", "none")
+    status, out, err = fovea("models", "--cost", "--repository", repository)
+    assert (status, out, err.count("\n")) == (1, "", 1)
+    assert "FOVEA_MAX_QUEUE" in err
+
+
+def test_the_repository_may_be_told_by_the_servers_variable(
+    fovea: Fovea, repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FOVEA_REPOSITORY", str(repository))
+    assert line_of("tiny", fovea("models")[1]).startswith("tiny")
+
+
+def test_an_address_without_a_port_means_the_usual_one() -> None:
+    assert [with_port(one) for one in ("10.0.0.7", "[::1]", "gpu-box:9001", "unix:/run/fovea")] == [
+        *("10.0.0.7:8001", "[::1]:8001", "gpu-box:9001", "unix:/run/fovea")
+    ]
+
+
+def test_a_certificate_that_cannot_be_read_by_grpc_is_one_clear_line(server: str, tmp_path: Path) -> None:
+    (tmp_path / "none.pem").write_text("no certificate")
+    words = ["models", "--server", server, "--tls-ca", str(tmp_path / "none.pem")]
+    done = subprocess.run([sys.executable, "-m", "fovea.cli", *words], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+
+
+def test_a_long_name_stays_whole_where_the_terminal_is_narrow(
+    fovea: Fovea, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    names = ["a-" + "very-" * 20 + "long-name", "b"]
+    for name in names:
+        (tmp_path / name / "1").mkdir(parents=True)
+        (tmp_path / name / "1" / "model.onnx").touch()
+    _, out, _ = fovea("models", "--repository", tmp_path)
+    assert [line.split()[0] for line in out.splitlines()[1:3]] == names
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "told"),
+    [
+        ("model.toml", 'versions = "some"', "not served: model.toml: versions"),
+        ("model.toml", "versions = [2]", "not served: its version policy chooses none of [1]"),
+        ("config.pbtxt", "no field", "not served: config.pbtxt: "),
+    ],
+)
+def test_a_model_that_its_own_file_keeps_from_being_served_is_listed_with_the_reason(
+    fovea: Fovea, tmp_path: Path, file: str, text: str, told: str
+) -> None:
+    (tmp_path / "mine" / "1").mkdir(parents=True)
+    (tmp_path / "mine" / "1" / "model.onnx").touch()
+    (tmp_path / "mine" / file).write_text(text)
+    _, out, _ = fovea("models", "--repository", tmp_path)
+    assert line_of("mine", out).split() == ["mine", "1", "not", "served"]
+    assert f"mine 1: {told}" in out

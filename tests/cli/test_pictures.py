@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fovea.cli.pictures import coloured, heat, read_picture
+from fovea.cli.heat_maps import coloured, heat
+from fovea.cli.pictures import read_picture
 from fovea.contract.errors import InvalidRequest
 
 

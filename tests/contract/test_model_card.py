@@ -71,6 +71,25 @@ def test_a_missing_card_is_a_clear_error(tmp_path: Path) -> None:
         ModelCard.read(tmp_path / "card.json")
 
 
+@pytest.mark.parametrize(
+    ("own", "shape", "admitted"),
+    [
+        ((-1, 3), (7, 3), True),
+        ((-1, 3), (0, 3), True),
+        ((-1, 3), (-1, 3), True),
+        ((), (), True),
+        ((-1, 3), (7, 4), False),
+        ((-1, 3), (7, -1), False),
+        ((-1, 3), (3,), False),
+        ((-1, 3), (7, 3, 1), False),
+    ],
+)
+def test_a_tensor_admits_any_size_where_it_leaves_one_open(
+    own: tuple[int, ...], shape: tuple[int, ...], admitted: bool
+) -> None:
+    assert TensorSpec(name="x", datatype="FP32", shape=own).admits(shape) is admitted
+
+
 def test_preprocessing_needs_a_mean_for_each_channel() -> None:
     with pytest.raises(ValidationError, match="3 value"):
         Preprocessing(mode="RGB", height=2, width=2, mean=(0.5,), std=(0.5,))

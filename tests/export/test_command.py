@@ -40,6 +40,16 @@ def make():
     return Classifier()
 
 
+class Forgetful(Classifier):
+    def forward(self, image, bias):
+        return self.clasify(image)
+
+
+class Misread(Classifier):
+    def forward(self, image, bias):
+        return {"logits": bias}["probabilities"]
+
+
 def not_a_module():
     return 3
 
@@ -109,6 +119,8 @@ def test_given_version_number_is_used(their_module: str, tmp_path: Path) -> None
         ("{}:make", ["image=1x3x9x9:complex64", "bias=1x4"], "dtype complex64"),
         ("{}:make", ["image=1x3x9x9"], "fails on its inputs"),
         ("{}:make", ["image=1x5x9x9", "bias=1x4"], "fails on its inputs"),
+        ("{}:Forgetful", INPUTS, "fails on its inputs in float64: .*clasify"),
+        ("{}:Misread", INPUTS, "fails on its inputs in float64: no key 'probabilities'"),
     ],
 )
 def test_what_cannot_be_exported_is_told_in_one_line(
@@ -120,8 +132,8 @@ def test_what_cannot_be_exported_is_told_in_one_line(
     assert not (tmp_path / "models").exists()
 
 
-@pytest.mark.parametrize("name", ["../elsewhere", "", ".hidden", "a/b"])
-def test_name_that_leads_out_of_the_repository_is_refused(name: str, their_module: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["../elsewhere", "", ".hidden", "a/b", "theirs.part"])
+def test_name_that_no_model_of_a_repository_can_have_is_refused(name: str, their_module: str, tmp_path: Path) -> None:
     with pytest.raises(ExportFailed, match="cannot be a model's name"):
         export_module(f"{their_module}:make", None, INPUTS, name, tmp_path / "models")
 
@@ -145,7 +157,7 @@ def test_weights_of_another_shape_are_told_in_one_line(their_module: str, tmp_pa
 
 def test_file_that_holds_no_weights_is_refused(tmp_path: Path) -> None:
     (tmp_path / "weights.pt").write_text("not weights")
-    with pytest.raises(ExportFailed, match=r"weights\.pt cannot be read"):
+    with pytest.raises(ExportFailed, match=r"weights\.pt cannot be read as weights: expected a state dict"):
         read_weights(tmp_path / "weights.pt")
     with pytest.raises(ExportFailed, match="no weights at"):
         read_weights(tmp_path / "missing.pt")

@@ -9,7 +9,8 @@ import pytest
 from fovea.contract.attention import AttentionType
 from fovea.contract.errors import ExportFailed
 from fovea.contract.model_card import ModelCard, TensorSpec
-from fovea.export.publish import publish, sha256_of
+from fovea.export.publish import publish
+from fovea.runtime.files import file_sha256
 
 SPEC = TensorSpec(name="x", datatype="FP32", shape=(-1, 2))
 CARD = ModelCard(
@@ -35,7 +36,7 @@ def test_first_version_is_1_and_the_next_follows_the_largest(tmp_path: Path) -> 
 def test_card_names_the_hash_of_every_other_file(tmp_path: Path) -> None:
     folder = publish(tmp_path, "m", None, write)
     card = ModelCard.read(folder / "card.json")
-    assert card.sha256 == {"model.onnx": sha256_of(folder / "model.onnx")}
+    assert card.sha256 == {"model.onnx": file_sha256(folder / "model.onnx")}
 
 
 def test_existing_version_is_never_overwritten(tmp_path: Path) -> None:
@@ -44,6 +45,19 @@ def test_existing_version_is_never_overwritten(tmp_path: Path) -> None:
     with pytest.raises(ExportFailed, match="m version 3 exists already"):
         publish(tmp_path, "m", 3, write)
     assert (folder / "card.json").stat() == before
+
+
+@pytest.mark.parametrize("version", [0, -2, 10**18])
+def test_version_where_no_server_looks_is_refused(tmp_path: Path, version: int) -> None:
+    with pytest.raises(ExportFailed, match=f"a version is a whole number from 1 .*, not {version}"):
+        publish(tmp_path, "m", version, write)
+    assert visible(tmp_path) == []
+
+
+def test_repository_that_is_a_file_is_told_in_one_line(tmp_path: Path) -> None:
+    (tmp_path / "models").touch()
+    with pytest.raises(ExportFailed, match=r"m cannot be written to the repository .*models: Not a directory"):
+        publish(tmp_path / "models", "m", None, write)
 
 
 def test_interrupted_publish_leaves_nothing(tmp_path: Path) -> None:

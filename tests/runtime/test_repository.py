@@ -81,6 +81,7 @@ def test_serving_choices_are_read(folder_of):
         ("max_queue_delay_s = nan", "max_queue_delay_s"),
         ("#" * (2 << 20), "larger than 1 MiB"),
         ("batch = 4", "batch"),
+        ("default_priority = 1", "model.toml: file: Value error, default_priority 1 is above priority_levels 0"),
         ("max_batch_rows = ", "model.toml"),
         ("\0", "model.toml"),
     ],

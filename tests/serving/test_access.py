@@ -12,7 +12,7 @@ from fovea import wire
 from fovea.serving.access import GROUP_OF
 from raw_client import RawClient
 from rest_calls import rest
-from servers import RunningServer, running_server
+from servers import RunningServer, requests_by_outcome, running_server
 
 
 def test_the_table_names_calls_that_there_are() -> None:
@@ -32,7 +32,8 @@ def test_closed_calls_are_closed_over_http_too(server: RunningServer) -> None:
     assert (status, "--open-rpcs=model_control" in told["error"]) == (403, True)
 
 
-def test_tensors_in_shared_memory_are_refused_while_it_is_closed(client: Any) -> None:
+def test_tensors_in_shared_memory_are_refused_while_it_is_closed(server: RunningServer, client: Any) -> None:
+    before = requests_by_outcome(server)
     place = {"shared_memory_region": {"string_param": "r"}, "shared_memory_byte_size": {"int64_param": 16}}
     tensor = {"name": "x", "datatype": "FP32", "shape": [1, 4]}
     for fields in (
@@ -42,6 +43,7 @@ def test_tensors_in_shared_memory_are_refused_while_it_is_closed(client: Any) ->
         with pytest.raises(grpc.RpcError, match="--open-rpcs=shared_memory") as caught:
             client("ModelInfer", model_name="double", **fields)
         assert caught.value.code() == grpc.StatusCode.PERMISSION_DENIED
+    assert requests_by_outcome(server) - before == {"invalid": 2}
 
 
 CLOSED = {"model_repository", "model_repository(unload_dependents)", "system_shared_memory", "trace", "logging"}

@@ -56,7 +56,7 @@ def test_a_message_above_the_limit_is_refused_and_the_next_is_answered(client: A
         ("ModelMetadata", {"name": "double", "version": "x"}, INVALID),
         ("ModelMetadata", {"name": "damaged"}, grpc.StatusCode.UNAVAILABLE),
         ("ModelConfig", {"name": "double", "version": "9"}, grpc.StatusCode.NOT_FOUND),
-        ("ModelReady", {"name": "nope"}, grpc.StatusCode.NOT_FOUND),
+        ("ModelReady", {"name": "double", "version": "x"}, INVALID),
         ("ModelStatistics", {"name": "nope"}, grpc.StatusCode.NOT_FOUND),
         ("RepositoryIndex", {"repository_name": "other"}, grpc.StatusCode.UNIMPLEMENTED),
     ],

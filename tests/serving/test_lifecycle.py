@@ -290,3 +290,8 @@ def test_serving_never_imports_torch_or_onnx(repository: Path) -> None:
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=100, check=False)
     assert "ready: gRPC" in done.stdout, done.stderr
     assert done.returncode == 0
+
+
+def test_grpcs_settings_are_made_before_anything_imports_grpc() -> None:
+    program = "import os, sys, fovea.cli.serve; print('grpc' in sys.modules, os.environ['GRPC_EXPERIMENTS'])"
+    assert subprocess.check_output([sys.executable, "-c", program], text=True) == "False -event_engine_listener\n"

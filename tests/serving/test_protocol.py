@@ -148,7 +148,8 @@ def test_the_server_and_its_models_say_what_they_are(triton_client: Any, client:
     assert triton_client.is_server_ready()
     assert triton_client.is_model_ready("double")
     assert triton_client.is_model_ready("double", "1")
-    assert not triton_client.is_model_ready("damaged")
+    for name, version in (("damaged", ""), ("nope", ""), ("double", "7")):
+        assert not triton_client.is_model_ready(name, version)
     assert triton_client.get_server_metadata().version == __version__
     metadata = client("ModelMetadata", name="double")
     assert list(metadata.versions) == ["1"]

@@ -169,10 +169,10 @@ def test_models_come_and_go_with_their_folders_and_so_do_their_series(tmp_path: 
     with polling(tmp_path) as (server, client):
         assert index(client) == {}
         write_version(tmp_path, 10)
-        wait_until(lambda: client("ModelReady", name=MODEL).ready if index(client) else False)
+        wait_until(lambda: client("ModelReady", name=MODEL).ready)
         assert of_model(server)
         shutil.rmtree(tmp_path / MODEL)
         wait_until(lambda: index(client) == {})
         wait_until(lambda: not of_model(server))
         with pytest.raises(grpc.RpcError, match="unknown model"):
-            client("ModelReady", name=MODEL)
+            client("ModelMetadata", name=MODEL)

@@ -176,7 +176,8 @@ def test_tritons_client_reads_what_the_server_tells_of_itself(triton: Any) -> No
     assert triton.is_server_live()
     assert triton.is_server_ready()
     assert triton.is_model_ready("double", "1")
-    assert not triton.is_model_ready("damaged")
+    for name, version in (("damaged", ""), ("nope", ""), ("double", "7")):
+        assert not triton.is_model_ready(name, version)
     assert triton.get_server_metadata()["name"] == "fovea"
     assert triton.get_model_metadata("double", "1")["inputs"] == [{"name": "x", "datatype": "FP32", "shape": [-1, 4]}]
     assert triton.get_model_config("double")["input"][0]["dims"] == [4]

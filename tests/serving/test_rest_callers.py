@@ -23,9 +23,10 @@ from onnx import helper
 from fakes import FakeServicer
 from fovea import wire
 from fovea.contract.errors import InvalidRequest
+from fovea.serving.changes import Changes
 from fovea.serving.rest.limits import Patience, RestLimits
 from fovea.serving.rest.server import RestServer, RestSettings
-from fovea.serving.tls import Tls
+from fovea.serving.tls import read_tls
 from rest_calls import rest
 from servers import RunningServer, infer_request, running_server, samples, save_model, slow_model, tensor, wait_until
 
@@ -55,7 +56,7 @@ def rest_server(
 ) -> Iterator[RestServer]:
     """A server of its own in this process, before a servicer that is told what to answer."""
     limits = RestLimits(body, all_bodies, 1 << 20, connections, patience or Patience())
-    server = RestServer(RestSettings("127.0.0.1", 0, limits, **more), servicer, admit, lambda: None)
+    server = RestServer(RestSettings("127.0.0.1", 0, limits, **more), servicer, Changes(), admit, lambda: None)
     try:
         yield server
     finally:
@@ -253,7 +254,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def test_with_a_certificate_it_speaks_tls(certificate: tuple[Path, Path]) -> None:
     cert, key = certificate
     context = ssl.create_default_context(cafile=str(cert))
-    with rest_server(FakeServicer(), tls=Tls(cert, key, None)) as server:
+    with rest_server(FakeServicer(), tls=read_tls(cert, key, None)) as server:
         url = f"https://localhost:{server.port}/v2/health/live"
         with urlopen(url, timeout=LONG_S, context=context) as answer:
             assert json.load(answer) == {"live": True}

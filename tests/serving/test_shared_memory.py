@@ -15,7 +15,15 @@ import tritonclient.http as http_client
 from tritonclient.utils import InferenceServerException, shared_memory
 
 from raw_client import RawClient
-from servers import RunningServer, endless_model, infer_request, plain_models, running_server, wait_until
+from servers import (
+    RunningServer,
+    endless_model,
+    infer_request,
+    plain_models,
+    requests_by_outcome,
+    running_server,
+    wait_until,
+)
 
 X = np.arange(12, dtype=np.float32).reshape(3, 4)
 OPEN = "--open-rpcs=shared_memory"
@@ -197,13 +205,15 @@ def test_an_unknown_region_is_told(raw: RawClient) -> None:
     ],
 )
 def test_places_that_do_not_fit_are_told(
-    client: Any, region: Any, inputs: Any, outputs: Any, code: str, told: str
+    server: RunningServer, client: Any, region: Any, inputs: Any, outputs: Any, code: str, told: str
 ) -> None:
     client.register_system_shared_memory("r", key(region), 8192)
+    before = requests_by_outcome(server)
     for _ in range(2):
         with pytest.raises(InferenceServerException, match=told) as caught:
             client.infer("double", inputs, outputs=outputs)
         assert caught.value.status() == f"StatusCode.{code}"
+    wait_until(lambda: requests_by_outcome(server) - before == {"invalid": 2})  # a mistake of the caller's
 
 
 @pytest.mark.parametrize(

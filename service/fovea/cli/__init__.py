@@ -22,7 +22,7 @@ class Arm:
 
 
 ARMS: dict[str, Arm] = {
-    "serve": Arm("serve a model repository over gRPC", "fovea.cli.serve"),
+    "serve": Arm("serve a model repository over gRPC and HTTP", "fovea.cli.serve"),
     "export": Arm("turn trained attention models into ONNX", "fovea.cli.export"),
     "models": Arm("list models on disk or on a server", "fovea.cli.models"),
     "infer": Arm("classify a picture and see where the model looked", "fovea.cli.infer"),
@@ -33,9 +33,9 @@ ARMS: dict[str, Arm] = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; the exit status. A FoveaError becomes one line on standard error and status 1."""
-    words = list(sys.argv[1:] if argv is None else argv)
-    arguments = _parser(chosen=words[0] if words else "").parse_args(words)
+    os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what goes wrong is told here, in one line
     try:
+        arguments = _parsed(list(sys.argv[1:] if argv is None else argv))
         return int(arguments.run(arguments))
     except FoveaError as error:
         print(f"fovea: {_one_line(error)}", file=sys.stderr)
@@ -45,6 +45,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output has gone: `fovea models | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def _parsed(words: list[str]) -> argparse.Namespace:
+    arguments, unknown = _parser(chosen=words[0] if words else "").parse_known_args(words)
+    if unknown:
+        arguments.refuse(f"unrecognized arguments: {' '.join(unknown)}")
+    return arguments
 
 
 def _parser(chosen: str) -> argparse.ArgumentParser:
@@ -57,7 +64,7 @@ def _parser(chosen: str) -> argparse.ArgumentParser:
         if name == chosen:
             module = importlib.import_module(arm.module)
             module.add_arguments(subparser)
-            subparser.set_defaults(run=module.run)
+            subparser.set_defaults(run=module.run, refuse=subparser.error)
     return parser
 
 

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import argparse
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from fovea.cli.access import PATIENCE_S, connect
+from fovea.cli.settings import settings_of
+from fovea.cli.tables import wide_console
 from fovea.client import ONCE
 from fovea.contract.errors import FoveaError
 from fovea.runtime.device import resolve_device
 from fovea.runtime.loading import LoadSettings, load_chosen
 from fovea.runtime.repository import ModelFolder, chosen_versions, scan
 from fovea.serving.part_settings import load_settings
-from fovea.serving.settings import Settings
 from fovea.serving.triton_config import read_config
 
 Costs = list[dict[str, Any]]
@@ -35,7 +34,7 @@ def show_costs(arguments: argparse.Namespace) -> int:
             problems.append(f"{model} {version}: {costs}")
         else:
             known[model, version] = costs
-    console = Console(soft_wrap=True)
+    console = wide_console()
     console.print(_table(known))
     for problem in problems:
         console.print(Text(problem))
@@ -46,16 +45,14 @@ def _of_server(arguments: argparse.Namespace) -> Iterator[tuple[str, str, Costs 
     with connect(arguments.server, arguments, PATIENCE_S, ONCE) as client:
         for entry in client.models():
             try:
-                text = client.metadata(entry.name, entry.version).properties.get("batch_cost", "[]")
-                yield entry.name, entry.version, json.loads(text)
+                yield entry.name, entry.version, client.metadata(entry.name, entry.version).json("batch_cost") or []
             except FoveaError as error:
                 yield entry.name, entry.version, error
 
 
 def _of_disk(repository: Path) -> Iterator[tuple[str, str, Costs | FoveaError]]:
     """Loads every version that a server would serve, as it would: the settings' variables hold here too."""
-    given: dict[str, Any] = {"repository": repository}
-    settings = Settings(**given)
+    settings = settings_of(argparse.Namespace(repository=repository))
     common = load_settings(settings, resolve_device(settings.device))
     for folder in scan(repository, read_config).values():
         for version in chosen_versions(folder):
@@ -80,9 +77,9 @@ def _table(known: dict[tuple[str, str], Costs]) -> Table:
         title_justify="left",
     )
     for column in ("model", "version", "length"):
-        table.add_column(column, overflow="fold")
+        table.add_column(column)
     for column in (*map(str, sizes), "best"):
-        table.add_column(column, justify="right", overflow="fold")
+        table.add_column(column, justify="right")
     for (model, version), costs in known.items():
         for cost in costs:
             milliseconds = (_milliseconds(cost["seconds"].get(str(rows))) for rows in sizes)

@@ -8,11 +8,11 @@ from collections.abc import Iterable
 
 from rich.console import Console
 
-from fovea.cli import serve
 from fovea.cli.access import PATIENCE_S, add_access, connect
 from fovea.cli.extras import require
 from fovea.cli.findings import Finding, as_json, as_text
 from fovea.cli.own_server import own_access
+from fovea.cli.settings import add_settings, settings_of
 from fovea.client import ONCE, Client
 from fovea.contract.errors import FoveaError
 from fovea.serving.settings import Settings
@@ -25,7 +25,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Every flag of `fovea serve`, so that its command line can be examined as it stands."""
     parser.add_argument("--json", action="store_true", help="for scripts")
     parser.add_argument("--server", metavar="ADDRESS", help="ask a running server instead, e.g. 127.0.0.1:8001")
-    serve.add_arguments(parser)
+    add_settings(parser)
     add_access(parser, known=Settings.model_fields)
 
 
@@ -45,7 +45,7 @@ def _findings(arguments: argparse.Namespace) -> Iterable[Finding]:
 
         with connect(arguments.server, arguments, PATIENCE_S, ONCE) as client:
             return list(remote_checkup(client))
-    settings = serve.settings_of(arguments)
+    settings = settings_of(arguments)
     require("doctor", ("onnxruntime",), ("cpu", "gpu"))
     from fovea.cli.checkup import checkup
 

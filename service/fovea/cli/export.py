@@ -5,9 +5,13 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from fovea.cli.amounts import count, counts
 from fovea.cli.extras import require
+from fovea.cli.settings import flag, setting, variable
 from fovea.contract.errors import InvalidRequest
 
+OWN = ("name", "weights", "input", "mask", "buckets", "labels", "version")
+"""Flags of a module of one's own; of a recipe all of that is known."""
 _INPUT_HELP = "may be repeated; T is the length of a sequence: tokens=1xT:int64"
 
 
@@ -15,15 +19,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What to export, and where to; the lower half is for a module of one's own."""
     parser.add_argument("what", nargs="*", metavar="NAME | MODULE:FACTORY", help="recipes, or one factory of a module")
     parser.add_argument("--all", action="store_true", help="every recipe")
-    parser.add_argument("--repository", type=Path, default=Path("exported_models"), help="default: %(default)s")
+    where = f"[default: %(default)s; {variable('repository')}]"
+    parser.add_argument("--repository", type=Path, default=setting("repository"), help=where)
     own = parser.add_argument_group("a module of your own")
     own.add_argument("--name", help="what the model is called when it is served")
     own.add_argument("--weights", type=Path, metavar="FILE", help="its state dict; without it, as the factory makes it")
     own.add_argument("--input", action="append", default=[], metavar="NAME=1x3x224x224[:DTYPE]", help=_INPUT_HELP)
     own.add_argument("--mask", metavar="INPUT", help="the input that is 1 or true where a sequence has data")
-    own.add_argument("--buckets", type=_lengths, default=(), metavar="16,32,64", help="lengths to group sequences by")
+    own.add_argument("--buckets", type=counts, default=(), metavar="16,32,64", help="lengths to group sequences by")
     own.add_argument("--labels", type=Path, metavar="FILE", help="one label a line")
-    own.add_argument("--version", type=int, help="version number; default: the next free one")
+    own.add_argument("--version", type=count, help="version number; default: the next free one")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -37,19 +42,26 @@ def run(arguments: argparse.Namespace) -> int:
 def _export(arguments: argparse.Namespace) -> list[Path]:
     if any(":" in word for word in arguments.what):
         return [_export_module(arguments)]
+    return _export_recipes(arguments)
+
+
+def _export_recipes(arguments: argparse.Namespace) -> list[Path]:
     from fovea.export.command import export_recipes
     from fovea.recipes.catalogue import RECIPES
 
     names = list(RECIPES) if arguments.all else arguments.what
     if not names:
-        raise InvalidRequest(f"name a recipe ({', '.join(RECIPES)}), or --all, or module:factory")
+        raise InvalidRequest(f"name a recipe ({', '.join(RECIPES)}), or --all, or MODULE:FACTORY")
     if unknown := sorted(set(names) - set(RECIPES)):
-        raise InvalidRequest(f"no recipe {', '.join(unknown)}; there are {', '.join(RECIPES)}")
+        known = f"there are {', '.join(RECIPES)}; a module of your own is MODULE:FACTORY"
+        raise InvalidRequest(f"no recipe {', '.join(unknown)}; {known}")
+    if given := [flag(name) for name in OWN if getattr(arguments, name)]:
+        raise InvalidRequest(f"{', '.join(given)} is for MODULE:FACTORY; a recipe knows its own")
     return list(export_recipes(names, arguments.repository))
 
 
 def _export_module(arguments: argparse.Namespace) -> Path:
-    if len(arguments.what) != 1 or not arguments.name or not arguments.input:
+    if arguments.all or len(arguments.what) != 1 or not arguments.name or not arguments.input:
         raise InvalidRequest("a module of your own needs one MODULE:FACTORY, --name NAME and --input NAME=SHAPE")
     from fovea.export.command import export_module
 
@@ -64,10 +76,3 @@ def _export_module(arguments: argparse.Namespace) -> Path:
         mask=arguments.mask,
         buckets=arguments.buckets,
     )
-
-
-def _lengths(text: str) -> tuple[int, ...]:
-    try:
-        return tuple(int(length) for length in text.split(","))
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"expected lengths such as 16,32,64, received {text!r}") from None

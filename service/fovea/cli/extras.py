@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 
@@ -12,5 +13,5 @@ def require(command: str, packages: Sequence[str], extras: Sequence[str]) -> Non
     """Misconfigured, with the line to type, where one of the packages is not installed."""
     missing = [name for name in packages if find_spec(name) is None]
     if missing:
-        lines = " or ".join(f"pip install 'fovea[{extra}]'" for extra in extras)
-        raise Misconfigured(f"{command} needs {', '.join(missing)}: {lines}")
+        install = " or ".join(f"{sys.executable} -m pip install -e '.[{extra}]'" for extra in extras)
+        raise Misconfigured(f"{command} needs {', '.join(missing)}; in Fovea's own folder: {install}")

@@ -6,6 +6,7 @@ import argparse
 from functools import partial
 
 from fovea.cli.access import add_access, connect
+from fovea.cli.amounts import seconds
 from fovea.cli.own_server import own_access, own_address, own_certificate
 from fovea.client import ONCE, Access
 
@@ -15,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     words = f"default: {own_address()}, the server that the same variables start"
     parser.add_argument("--server", metavar="ADDRESS", help=words)
     parser.add_argument("--model", default="", help="ask about this model, not about the whole server")
-    parser.add_argument("--timeout", type=float, default=3.0, metavar="SECONDS", help="default: %(default)s")
+    parser.add_argument("--timeout", type=seconds, default=3.0, metavar="SECONDS", help="default: %(default)s")
     add_access(parser)
 
 

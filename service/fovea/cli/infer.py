@@ -14,7 +14,9 @@ from PIL import Image
 from pydantic import ValidationError
 
 from fovea.cli.access import add_access, connect
-from fovea.cli.pictures import overlay, read_picture, save_picture
+from fovea.cli.amounts import count, seconds
+from fovea.cli.heat_maps import overlay
+from fovea.cli.pictures import read_picture, require_writable, save_picture
 from fovea.client import DEFAULT_ADDRESS, ModelInfo, Retry
 from fovea.contract.errors import InvalidRequest, NotFound, Unsupported
 from fovea.contract.model_card import Preprocessing
@@ -38,14 +40,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--server", default=DEFAULT_ADDRESS, metavar="ADDRESS", help="default: %(default)s")
     parser.add_argument("--attention", type=Path, metavar="FILE", help="write the attention map over the picture here")
     parser.add_argument("--layer", help="layer or output name of the map; default: the last one that has positions")
-    parser.add_argument("--top", type=int, default=5, metavar="N", help="labels to print; default: %(default)s")
-    parser.add_argument("--timeout", type=float, default=30.0, metavar="SECONDS", help="default: %(default)s")
+    parser.add_argument("--top", type=count, default=5, metavar="N", help="labels to print; default: %(default)s")
+    parser.add_argument("--timeout", type=seconds, default=30.0, metavar="SECONDS", help="default: %(default)s")
     add_access(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Ask once, with the map where it is wanted, and print the best labels."""
     picture = read_picture(arguments.file)
+    _check_map(arguments.attention, arguments.layer)
     with connect(arguments.server, arguments, arguments.timeout, Retry()) as client:
         model = client.metadata(arguments.model)
         chosen = choose_map(_maps(model), arguments.layer) if arguments.attention else None
@@ -57,6 +60,14 @@ def run(arguments: argparse.Namespace) -> int:
     if chosen:
         _write_map(arguments.attention, picture, chosen, answer[chosen.name][0])
     return 0
+
+
+def _check_map(path: Path | None, layer: str | None) -> None:
+    """Before anybody is asked: InvalidRequest where a map could not be written, or would not be."""
+    if path is not None:
+        require_writable(path)
+    elif layer is not None:
+        raise InvalidRequest(f"--layer {layer} chooses a map, which --attention FILE draws")
 
 
 def choose_map(maps: Sequence[MapInfo], layer: str | None) -> MapInfo:
@@ -83,7 +94,7 @@ def best_lines(logits: NDArray[Any], labels: Sequence[str], top: int) -> list[st
     if logits.ndim != 1:
         raise Unsupported(f"the first output has shape {logits.shape} a row, which is no list of classes")
     probabilities = softmax(logits)
-    best = np.argsort(-probabilities, kind="stable")[: max(top, 1)]
+    best = np.argsort(-probabilities, kind="stable")[:top]
     names = [labels[index] if index < len(labels) else f"class {index}" for index in best]
     return [f"{probabilities[index]:7.2%}  {name}" for index, name in zip(best, names, strict=True)]
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from fovea.cli.settings import setting
 from fovea.client import Access
 from fovea.contract.errors import Misconfigured
 
@@ -17,14 +17,12 @@ _PATIENCE_S = 3.0
 
 def own_address() -> str:
     """Where it listens."""
-    return f"127.0.0.1:{os.environ.get('FOVEA_GRPC_PORT', '8001')}"
+    return f"127.0.0.1:{setting('grpc_port')}"
 
 
 def own_certificate() -> tuple[Path | None, Path | None]:
     """Its certificate and key, where variables name them."""
-    names = os.environ.get("FOVEA_TLS_CERT"), os.environ.get("FOVEA_TLS_KEY")
-    cert, key = (Path(name) if name else None for name in names)
-    return cert, key
+    return setting("tls_cert"), setting("tls_key")
 
 
 def own_access(address: str, cert: Path | None, key: Path | None) -> Access:

@@ -1,23 +1,13 @@
-"""Pictures from files, and attention maps as heat maps over them."""
+"""Pictures from files and into files."""
 
 from __future__ import annotations
 
-import math
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from fovea.contract.errors import InvalidRequest
 from fovea.pictures import open_picture
-
-SHORT_SIDE_PIXELS = 448
-"""A 28-pixel picture is drawn this large, so that its map can be read."""
-MAP_OPACITY = 0.6
-_ANCHORS = np.array([[0, 0, 4], [87, 16, 110], [188, 55, 84], [249, 142, 9], [252, 255, 164]], np.float64)
-"""Dark violet to pale yellow: lightness grows with the value, so it reads in grey and for the colour-blind."""
 
 
 def read_picture(path: Path) -> Image.Image:
@@ -28,33 +18,12 @@ def read_picture(path: Path) -> Image.Image:
         raise InvalidRequest(f"{path}: {error}") from error
 
 
-def heat(values: NDArray[Any]) -> NDArray[np.float64]:
-    """An attention map of one row as a plane in [0, 1], brightest where attention is strongest.
-
-    (C,) channel gates: a strip of one cell a channel. (C, H, W) weights: the mean over channels. (T, S) memory
-    attention: each position's strongest slot. (heads, Tq, Tk) probabilities: how much each key is attended to.
-    """
-    plane = _plane(np.asarray(values, np.float64))
-    low, high = plane.min(), plane.max()
-    spread: NDArray[np.float64] = (plane - low) / (high - low) if high > low else np.zeros_like(plane)
-    return spread
-
-
-def overlay(picture: Image.Image, values: NDArray[Any]) -> Image.Image:
-    """The picture, enlarged until it can be read, with the map over it (channel gates: in a strip below it)."""
-    factor = max(1, math.ceil(SHORT_SIDE_PIXELS / min(picture.size)))
-    base = picture.convert("RGB").resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
-    colours = coloured(heat(values))
-    if np.ndim(values) == 1:
-        return _with_strip(base, colours)
-    return Image.blend(base, colours.resize(base.size, Image.Resampling.BICUBIC), MAP_OPACITY)
-
-
-def coloured(plane: NDArray[np.float64]) -> Image.Image:
-    """A plane in [0, 1] as an RGB picture of the same size."""
-    stops = np.linspace(0, 1, len(_ANCHORS))
-    channels = [np.interp(plane, stops, _ANCHORS[:, channel]) for channel in range(3)]
-    return Image.fromarray(np.stack(channels, axis=-1).round().astype(np.uint8), "RGB")
+def require_writable(path: Path) -> None:
+    """InvalidRequest where no picture can be written there: the ending is no format's, or there is no folder."""
+    if Image.registered_extensions().get(path.suffix.lower()) not in Image.SAVE:
+        raise InvalidRequest(f"{path} cannot be written: expected an ending such as .png or .jpg")
+    if not path.parent.is_dir():
+        raise InvalidRequest(f"{path} cannot be written: there is no folder {path.parent}")
 
 
 def save_picture(picture: Image.Image, path: Path) -> None:
@@ -63,38 +32,3 @@ def save_picture(picture: Image.Image, path: Path) -> None:
         picture.save(path)
     except (OSError, ValueError) as error:
         raise InvalidRequest(f"{path} cannot be written: {getattr(error, 'strerror', None) or error}") from error
-
-
-def _plane(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    if values.ndim == 1:
-        return values[None]
-    if values.ndim == 2:
-        return _square(values.max(axis=1))
-    if values.ndim == 3 and values.shape[1] == values.shape[2] and _is_attention(values):
-        return _square(values.mean(axis=(0, 1)))
-    if values.ndim == 3:
-        plane: NDArray[np.float64] = values.mean(axis=0)
-        return plane
-    raise InvalidRequest(f"a map of shape {values.shape} a row cannot be drawn")
-
-
-def _is_attention(values: NDArray[np.float64]) -> bool:
-    """Whether every row of the last axis sums to one: probabilities of keys, not weights of a plane."""
-    return bool(values.shape[2] > 1 and np.allclose(values.sum(axis=2), 1.0, atol=1e-3))
-
-
-def _square(tokens: NDArray[np.float64]) -> NDArray[np.float64]:
-    """A vector of tokens as the square of patches they were cut from; a class token in front is left out."""
-    for patches in (tokens, tokens[1:]):
-        side = math.isqrt(len(patches))
-        if side and side * side == len(patches):
-            return patches.reshape(side, side)
-    return tokens[None]
-
-
-def _with_strip(base: Image.Image, colours: Image.Image) -> Image.Image:
-    strip = colours.resize((base.width, base.height // 8), Image.Resampling.NEAREST)
-    joined = Image.new("RGB", (base.width, base.height + strip.height))
-    joined.paste(base, (0, 0))
-    joined.paste(strip, (0, base.height))
-    return joined

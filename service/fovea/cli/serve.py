@@ -1,4 +1,4 @@
-"""`fovea serve`: one flag for every field of the settings, with its name, its type and its words."""
+"""`fovea serve`: a flag for every setting."""
 
 from __future__ import annotations
 
@@ -6,43 +6,14 @@ import argparse
 import os
 import sys
 from contextlib import suppress
-from typing import Any
-
-from pydantic import ValidationError
-from pydantic.fields import FieldInfo
 
 from fovea.cli.extras import require
-from fovea.contract.errors import Misconfigured
-from fovea.serving.settings import Settings
-
-
-def flag(name: str) -> str:
-    """Field name -> flag: `grpc_port` is `--grpc-port`."""
-    return "--" + name.replace("_", "-")
-
-
-def variable(name: str) -> str:
-    """Field name -> environment variable: `grpc_port` is `FOVEA_GRPC_PORT`."""
-    return f"{Settings.model_config.get('env_prefix', '')}{name}".upper()
-
-
-def shown_default(field: FieldInfo) -> str:
-    """A field's default as people write it."""
-    default = field.get_default(call_default_factory=True)
-    return (
-        "none"
-        if default in (None, frozenset())
-        else str(default).lower()
-        if isinstance(default, bool)
-        else str(default)
-    )
+from fovea.cli.settings import add_settings, settings_of
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Flags win over variables, variables over defaults; what is not given stays out of the namespace."""
-    for name, field in Settings.model_fields.items():
-        words = f"{field.description} [default: {shown_default(field)}; {variable(name)}]"
-        parser.add_argument(flag(name), dest=name, help=words.replace("%", "%%"), **_how(name, field))
+    """Every setting."""
+    add_settings(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -55,17 +26,6 @@ def run(arguments: argparse.Namespace) -> int:
     return serve(settings)
 
 
-def settings_of(arguments: argparse.Namespace) -> Settings:
-    """The settings that flags and variables make; Misconfigured tells the first that is wrong."""
-    given = {name: getattr(arguments, name) for name in Settings.model_fields if hasattr(arguments, name)}
-    try:
-        return Settings(**given)
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = str(first["loc"][0]) if first["loc"] else "settings"
-        raise Misconfigured(f"{flag(name)} ({variable(name)}): {first['msg']}, got {first['input']!r}") from error
-
-
 def let_batches_run() -> None:
     """Ask Linux not to interrupt a running batch for every request that arrives; threads started later inherit it.
 
@@ -75,9 +35,3 @@ def let_batches_run() -> None:
     if sys.platform == "linux" and os.sched_getscheduler(0) == os.SCHED_OTHER:
         with suppress(OSError):  # where it is forbidden, the server only switches more often
             os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
-
-
-def _how(name: str, field: FieldInfo) -> dict[str, Any]:
-    if field.annotation is bool:
-        return {"action": argparse.BooleanOptionalAction, "default": argparse.SUPPRESS}
-    return {"metavar": name.rsplit("_", 1)[-1].upper(), "default": argparse.SUPPRESS}

@@ -73,6 +73,9 @@ class QueueFull(Unavailable):
 class Draining(Unavailable):
     """The server is shutting down."""
 
+    def __init__(self, text: str = "the server is shutting down") -> None:
+        super().__init__(text)
+
 
 class QueueTimeout(FoveaError):
     """The request's own time in the queue ran out."""

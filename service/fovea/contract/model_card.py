@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from fovea.contract.attention import AttentionType
 from fovea.contract.errors import ModelBroken
 from fovea.contract.sequence import SequenceSpec, problem_of
+from fovea.contract.validation import first_problem
 
 MODEL_FILE = "model.onnx"
 MAPS_FILE = "maps.onnx"
@@ -36,6 +37,16 @@ class TensorSpec(_Facts):
     name: str = Field(min_length=1)
     datatype: Datatype
     shape: tuple[int, ...]
+
+    def admits(self, shape: tuple[int, ...]) -> bool:
+        """Whether a tensor of this shape will do; where it leaves a size open, with -1, so must this one."""
+        own = self.shape
+        if len(shape) != len(own):
+            return False
+        for size, expected in zip(shape, own, strict=True):  # noqa: SIM110 (all() takes twice as long, for every request)
+            if size != expected and expected != -1:
+                return False
+        return True
 
 
 class AttentionLayer(_Facts):
@@ -159,8 +170,7 @@ class ModelCard(_Facts):
                 raise ModelBroken(f"{path.name} is no regular file of at most {MOST_TEXT_BYTES >> 20} MiB")
             return cls.model_validate_json(path.read_bytes())
         except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join(str(part) for part in first["loc"]) or "file"
-            raise ModelBroken(f"{path.name}: {where}: {first['msg']}") from error
+            problem = first_problem(error)
+            raise ModelBroken(f"{path.name}: {problem.where or 'file'}: {problem.what}") from error
         except OSError as error:
             raise ModelBroken(f"{path.name} cannot be read: {error.strerror}") from error

@@ -6,19 +6,17 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Annotated
 
 import torch
-from pydantic import TypeAdapter, ValidationError
 from rich.console import Console
 from rich.progress import Progress as Bars
 from rich.progress import SpinnerColumn, TextColumn, TimeElapsedColumn
 from torch import Tensor, nn
 
 from fovea.contract.errors import ExportFailed
-from fovea.contract.model_card import ModelCard
 from fovea.export.foreign import load_module, parse_inputs, random_rows, sequence_of
-from fovea.export.reference import Arrays, Reference
+from fovea.export.publish import require_version_number
+from fovea.export.reference import Reference
 from fovea.export.version import Subject, export_version
 from fovea.recipes import fashion_mnist
 from fovea.recipes.augmentation import normalise
@@ -28,7 +26,9 @@ from fovea.recipes.dataset import ImageDataset
 from fovea.recipes.progress import progress_bar
 from fovea.recipes.recipe import Recipe
 from fovea.recipes.training import Trained, train
+from fovea.runtime.datatypes import Arrays
 from fovea.runtime.kernel_library import find_kernel_library
+from fovea.runtime.repository import TEMPORARY_ENDINGS, is_model_name
 
 INPUT, LOGITS = "input", "logits"
 
@@ -80,6 +80,8 @@ def export_module(
     ExportFailed with one line that tells what is wrong.
     """
     _check_name(name)
+    if version is not None:
+        require_version_number(version)
     specs = parse_inputs(inputs)
     known = _read_labels(labels) if labels is not None else ()
     module = load_module(target, weights)
@@ -128,11 +130,12 @@ def _read_labels(path: Path) -> tuple[str, ...]:
 
 
 def _check_name(name: str) -> None:
-    """The card's rule, asked before any work is done: it keeps the folder inside the repository."""
-    try:
-        TypeAdapter(Annotated[str, ModelCard.model_fields["name"]]).validate_python(name)
-    except ValidationError as error:
-        raise ExportFailed(f"{name!r} cannot be a model's name: letters, digits, '.', '_' and '-' only") from error
+    """The repository's rule, asked before any work is done: it keeps the folder inside, and where servers look."""
+    if not is_model_name(name):
+        raise ExportFailed(
+            f"{name!r} cannot be a model's name: letters, digits, '.', '_' and '-' only, the first a letter or digit, "
+            f"and no ending of temporary files ({', '.join(TEMPORARY_ENDINGS)})"
+        )
 
 
 @contextmanager

@@ -17,10 +17,13 @@ from torch import nn
 
 from fovea.contract.errors import ExportFailed
 from fovea.contract.sequence import SequenceSpec
-from fovea.export.reference import Arrays, first_line
+from fovea.contract.validation import first_problem
+from fovea.export.reference import first_line
+from fovea.runtime.datatypes import Arrays
 
 _INPUT = re.compile(r"(?P<name>[A-Za-z_][\w.-]*)=(?P<shape>\d+(?:x(?:\d+|T))*)(?::(?P<dtype>\w+))?")
 _DTYPES = ("float32", "int64", "int32", "bool", "uint8", "int8")
+_EXPECTED_WEIGHTS = "expected a state dict as torch.save writes it, or a .safetensors file"
 _NAMED_KEYS = 3
 _LENGTH = -1
 _SHORTEST, _LONGEST = 3, 64
@@ -73,7 +76,7 @@ def sequence_of(specs: Sequence[InputSpec], mask: str | None, buckets: Sequence[
         facts = {"inputs": axes, "mask": mask} | ({"buckets": tuple(buckets)} if buckets else {})
         return SequenceSpec.model_validate(facts)
     except ValidationError as error:
-        raise ExportFailed(f"sequence: {error.errors()[0]['msg']}") from error
+        raise ExportFailed(f"sequence: {first_problem(error).what}") from error
 
 
 def random_rows(specs: Sequence[InputSpec], sequence: SequenceSpec | None, rows: int) -> Arrays:
@@ -142,20 +145,20 @@ def read_weights(path: Path) -> Mapping[str, torch.Tensor]:
         raise ExportFailed(f"no weights at {path}")
     try:
         content = _read_safetensors(path) if path.suffix == ".safetensors" else torch.load(path, weights_only=True)
-    except Exception as error:  # torch and pickle raise a dozen kinds for a damaged file
-        raise ExportFailed(f"{path.name} cannot be read as weights: {first_line(error)}") from error
+    except ImportError as error:
+        raise ExportFailed(f"{path.name} needs the package safetensors") from error
+    except OSError as error:
+        raise ExportFailed(f"{path.name} cannot be read: {error.strerror or error}") from error
+    except Exception as error:  # torch and pickle raise a dozen kinds for another file, and their words tell little
+        raise ExportFailed(f"{path.name} cannot be read as weights: {_EXPECTED_WEIGHTS}") from error
     state = content.get("state_dict", content) if isinstance(content, Mapping) else None
     if not isinstance(state, Mapping) or not all(isinstance(value, torch.Tensor) for value in state.values()):
-        raise ExportFailed(f"{path.name} holds no state dict")
+        raise ExportFailed(f"{path.name} holds no state dict: {_EXPECTED_WEIGHTS}")
     return state
 
 
 def _read_safetensors(path: Path) -> Any:
-    try:
-        library = importlib.import_module("safetensors.torch")
-    except ImportError as error:
-        raise ExportFailed(f"{path.name} needs the package safetensors") from error
-    return library.load_file(path)
+    return importlib.import_module("safetensors.torch").load_file(path)
 
 
 def _load_state(module: nn.Module, state: Mapping[str, torch.Tensor], path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import tempfile
@@ -11,6 +10,8 @@ from pathlib import Path
 
 from fovea.contract.errors import ExportFailed
 from fovea.contract.model_card import CARD_FILE, ModelCard
+from fovea.runtime.files import file_sha256
+from fovea.runtime.repository import is_version_name
 
 Write = Callable[[Path], ModelCard]
 """Writes a version's files into a folder and returns its card, without the hashes."""
@@ -19,12 +20,33 @@ Write = Callable[[Path], ModelCard]
 def publish(repository: Path, name: str, version: int | None, write: Write) -> Path:
     """The folder `<repository>/<name>/<version>`, complete, or nothing. `version` None: the next free number.
 
-    Raises ExportFailed where the version exists already: it is never overwritten. Whatever `write` raises passes
-    through, and leaves nothing behind.
+    Raises ExportFailed where no server would look for that version, where it exists already (it is never overwritten)
+    and where the files cannot be written. Whatever else `write` raises passes through. All leave nothing behind.
     """
-    model_folder = repository / name
+    if version is not None:
+        require_version_number(version)
+    try:
+        return _published(repository / name, version, write)
+    except OSError as error:
+        reason = error.strerror or error
+        raise ExportFailed(f"{name} cannot be written to the repository {repository}: {reason}") from error
+
+
+def require_version_number(version: int) -> None:
+    """ExportFailed where it is no number of a version."""
+    if not is_version_name(str(version)):
+        raise ExportFailed(f"a version is a whole number from 1 on, not {version}")
+
+
+def next_version(model_folder: Path) -> int:
+    """One more than the largest version number there is."""
+    numbers = [int(entry.name) for entry in model_folder.iterdir() if entry.name.isdecimal()]
+    return max(numbers, default=0) + 1
+
+
+def _published(model_folder: Path, version: int | None, write: Write) -> Path:
     if version is not None and (model_folder / str(version)).exists():
-        raise ExportFailed(f"{name} version {version} exists already; versions are never overwritten")
+        raise ExportFailed(f"{model_folder.name} version {version} exists already; versions are never overwritten")
     model_folder.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(dir=model_folder, prefix=".publishing-"))
     try:
@@ -37,21 +59,9 @@ def publish(repository: Path, name: str, version: int | None, write: Write) -> P
         raise
 
 
-def next_version(model_folder: Path) -> int:
-    """One more than the largest version number there is."""
-    numbers = [int(entry.name) for entry in model_folder.iterdir() if entry.name.isdecimal()]
-    return max(numbers, default=0) + 1
-
-
-def sha256_of(path: Path) -> str:
-    """The hash of a file's content, in hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def _complete(folder: Path, card: ModelCard) -> None:
     """Write the card with the hash of every other file, then force everything to disk."""
-    hashes = {path.name: sha256_of(path) for path in sorted(folder.iterdir())}
+    hashes = {path.name: file_sha256(path) for path in sorted(folder.iterdir())}
     (folder / CARD_FILE).write_text(card.model_copy(update={"sha256": hashes}).to_json(), encoding="utf-8")
     for path in (*folder.iterdir(), folder):
         _to_disk(path)

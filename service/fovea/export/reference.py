@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from fovea.attention.operators import OPERATOR_OF
 from fovea.contract.errors import ExportFailed
-
-Arrays = Mapping[str, NDArray[Any]]
+from fovea.runtime.datatypes import Arrays
 
 
 @dataclass(frozen=True)
@@ -75,7 +74,7 @@ def _run(module: nn.Module, inputs: Sequence[Tensor], precision: str) -> Answer:
     try:
         with torch.no_grad(), watch:
             result = module(*inputs)
-    except (RuntimeError, TypeError, ValueError, IndexError) as error:
+    except Exception as error:  # forward is the user's own code
         raise ExportFailed(f"the module fails on its inputs {precision}: {first_line(error)}") from error
     leaves = torch.utils._pytree.tree_leaves(result)
     return Answer(tuple(leaf.numpy() for leaf in leaves if isinstance(leaf, Tensor)), tuple(watch.calls))
@@ -84,4 +83,6 @@ def _run(module: nn.Module, inputs: Sequence[Tensor], precision: str) -> Answer:
 def first_line(error: BaseException) -> str:
     """The error's first line that says something."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[0] if lines else type(error).__name__
+    if not lines:
+        return type(error).__name__
+    return f"no key {lines[0]}" if isinstance(error, KeyError) else lines[0]

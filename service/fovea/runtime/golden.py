@@ -16,10 +16,8 @@ from numpy.typing import NDArray
 
 from fovea.contract.errors import ExecutionFailed, ModelBroken
 from fovea.contract.model_card import GOLDEN_FILE, ModelCard, TensorSpec
-from fovea.runtime.datatypes import NUMPY_DTYPE
+from fovea.runtime.datatypes import NUMPY_DTYPE, Arrays
 from fovea.runtime.session import ModelSession
-
-Arrays = Mapping[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
@@ -117,10 +115,9 @@ def _unfit(array: NDArray[Any] | None, spec: TensorSpec) -> str | None:
     """Why a golden input cannot go into the model."""
     if array is None:
         return "is missing"
-    sizes = zip(array.shape, spec.shape, strict=False)
-    if len(array.shape) == len(spec.shape) and 0 not in array.shape and all(b in (-1, a) for a, b in sizes):
-        return None if array.dtype == NUMPY_DTYPE[spec.datatype] else f"is {array.dtype}, not {spec.datatype}"
-    return f"has shape {list(array.shape)}, not {list(spec.shape)}"
+    if 0 in array.shape or not spec.admits(array.shape):
+        return f"has shape {list(array.shape)}, not {list(spec.shape)}"
+    return None if array.dtype == NUMPY_DTYPE[spec.datatype] else f"is {array.dtype}, not {spec.datatype}"
 
 
 def disagreement(name: str, actual: NDArray[Any], expected: NDArray[Any] | None, tolerance: float | None) -> str | None:

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from fovea.contract.errors import Misconfigured, ModelBroken
 from fovea.contract.model_card import MOST_BATCH_ROWS
 from fovea.contract.sequence import SequenceSpec
+from fovea.contract.validation import first_problem
 from fovea.runtime.files import require_small
 from fovea.runtime.reasons import tellable
 from fovea.runtime.stated import Stated
@@ -25,7 +26,7 @@ from fovea.runtime.stated import Stated
 CHOICES_FILE = "model.toml"
 _MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _VERSION_NAME = re.compile(r"[1-9][0-9]{0,17}")
-_TEMPORARY = (".tmp", ".part", ".partial")
+TEMPORARY_ENDINGS = (".tmp", ".part", ".partial")
 
 Version = Annotated[int, Field(gt=0)]
 
@@ -141,7 +142,12 @@ def model_folder(path: Path, read_foreign: ReadForeign = lambda _: None) -> Mode
 
 def is_model_name(name: str) -> bool:
     """Whether a folder of this name may be a model: no hidden, temporary or odd one."""
-    return _MODEL_NAME.fullmatch(name) is not None and not name.endswith(_TEMPORARY)
+    return _MODEL_NAME.fullmatch(name) is not None and not name.endswith(TEMPORARY_ENDINGS)
+
+
+def is_version_name(name: str) -> bool:
+    """Whether a folder of this name, inside a model's, is a version."""
+    return _VERSION_NAME.fullmatch(name) is not None
 
 
 def _versions(path: Path) -> tuple[int, ...]:
@@ -149,7 +155,7 @@ def _versions(path: Path) -> tuple[int, ...]:
         names = [entry.name for entry in path.iterdir() if entry.is_dir()]
     except OSError:  # gone, or not ours to read, since the folder was listed
         return ()
-    return tuple(sorted(int(name) for name in names if _VERSION_NAME.fullmatch(name)))
+    return tuple(sorted(int(name) for name in names if is_version_name(name)))
 
 
 def _own_choices(folder: Path) -> Configured | None:
@@ -161,9 +167,8 @@ def _own_choices(folder: Path) -> Configured | None:
         require_small(folder, CHOICES_FILE)
         return Configured(ServingChoices.model_validate(tomllib.loads(path.read_text("utf-8"))))
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise ModelBroken(f"{path.name}: {where}: {first['msg']}") from error
+        problem = first_problem(error)
+        raise ModelBroken(f"{path.name}: {problem.where or 'file'}: {problem.what}") from error
     except OSError as error:  # its own words would tell the whole path
         raise ModelBroken(f"{path.name} cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:

@@ -58,10 +58,8 @@ def _agreed(
 
 
 def _one(source: str, stated: TensorSpec, found: TensorSpec) -> TensorSpec:
-    if stated.datatype == found.datatype and len(stated.shape) == len(found.shape):
-        sizes = zip(stated.shape, found.shape, strict=True)
-        if all(of_file in (-1, said) for said, of_file in sizes):
-            return stated
+    if stated.datatype == found.datatype and found.admits(stated.shape):
+        return stated
     raise ModelBroken(
         f"{source}: {stated.name} is {stated.datatype}{list(stated.shape)} there, "
         f"{found.datatype}{list(found.shape)} in the file"

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from fovea.contract.errors import InvalidRequest
 from fovea.contract.model_card import ModelCard
-from fovea.serving.headers import Header, HeaderCheck, RequestDefaults
+from fovea.serving.headers import Header, HeaderCheck
 from fovea.serving.places import Place
+from fovea.serving.request_parameters import RequestDefaults
 from fovea.serving.shared_memory import Held, Regions
 from fovea.serving.tensors import RawTensor, from_contents
 from fovea.wire import message

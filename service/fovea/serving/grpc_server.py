@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from threading import BoundedSemaphore
 from typing import Any, Protocol
 
-# Without gRPC's event-engine listener the server answers half as much again. Read when grpc is first imported.
-os.environ.setdefault("GRPC_EXPERIMENTS", "-event_engine_listener")
-os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # a port that is taken is told by our own error, once
-
 import grpc
-from google.protobuf import descriptor_pb2
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection, reflection_pb2, reflection_pb2_grpc
 
 from fovea import wire
 from fovea.contract.errors import Misconfigured
 from fovea.serving import fast_lane, pooled_lane
 from fovea.serving.addresses import address_of
+from fovea.serving.changes import CHANGE_RPCS, Changes
 from fovea.serving.gate import Gate
+from fovea.serving.reflection import add_reflection
 from fovea.serving.servicer import Servicer
 from fovea.serving.stream import StreamLimits
 from fovea.serving.streams import Streams
@@ -34,26 +28,7 @@ from fovea.serving.transport import Transport
 _HEALTH_SERVICE = "grpc.health.v1.Health"
 _INFER = "ModelInfer"
 _STREAM = "ModelStreamInfer"
-_CHANGES = ("RepositoryModelLoad", "RepositoryModelUnload")
-_REFLECTION_STREAMS = 4
 _LAST_WORD_S = 5.0
-
-
-class _Reflector(reflection.ReflectionServicer):  # type: ignore[misc]
-    """Reflection that can't take every thread: each open stream holds one."""
-
-    def __init__(self, names: tuple[str, ...], pool: Any) -> None:
-        super().__init__(names, pool=pool)
-        self._free = BoundedSemaphore(_REFLECTION_STREAMS)
-
-    def ServerReflectionInfo(self, request_iterator: Any, context: grpc.ServicerContext) -> Any:
-        """The answers to one stream of questions."""
-        if not self._free.acquire(blocking=False):
-            context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, f"{_REFLECTION_STREAMS} reflection streams are open")
-        try:
-            yield from super().ServerReflectionInfo(request_iterator, context)
-        finally:
-            self._free.release()
 
 
 @dataclass(frozen=True)
@@ -81,17 +56,13 @@ class OpenCall(Protocol):
 class GrpcServer:
     """Listens from `start` on; `port` is the one it got. Misconfigured where the port cannot be had."""
 
-    def __init__(self, settings: GrpcSettings, servicer: Servicer) -> None:
-        self._servicer = servicer
+    def __init__(self, settings: GrpcSettings, servicer: Servicer, changes: Changes) -> None:
+        self._servicer, self._changes = servicer, changes
         self.slow_reason = fast_lane.obstacle() if settings.fast_lane else "it is switched off"
         """Why calls go through ordinary handlers; None on the fast lane."""
         pool = ThreadPoolExecutor(settings.handler_threads, "grpc-handler")
         self._control_pool = ThreadPoolExecutor(settings.handler_threads, "grpc-control")
         """Not gRPC's own pool, whose threads health checks that send nothing and open streams may hold."""
-        self._change_pool = ThreadPoolExecutor(1, "grpc-change")
-        """Loads and unloads come one after another: those that wait their turn hold no thread."""
-        self._changes: set[Any] = set()
-        """The calls that ask for them."""
         self._gate = None if settings.tokens is None else Gate(settings.tokens)
         gates = [self._gate] if self._gate else []
         self._server = grpc.server(pool, interceptors=gates, options=settings.transport.options())
@@ -106,15 +77,13 @@ class GrpcServer:
         lane = pooled_lane.PooledLane()
         self._server.add_registered_method_handlers(wire.SERVICE, self._handlers(lane, threads))
         health_pb2_grpc.add_HealthServicer_to_server(self.health, self._server)
-        names = (wire.SERVICE, _HEALTH_SERVICE, reflection.SERVICE_NAME)
-        reflector = _Reflector(names, pool=_reflection_pool())
-        reflection_pb2_grpc.add_ServerReflectionServicer_to_server(reflector, self._server)
+        add_reflection((wire.SERVICE, _HEALTH_SERVICE), self._server)
         self.set_serving({"": False, wire.SERVICE: False})
         return lane
 
     def _handlers(self, lane: pooled_lane.PooledLane, threads: int) -> dict[str, grpc.RpcMethodHandler]:
-        """ModelInfer's handlers wait in a pool of their own and leave the other calls their threads."""
-        pools = dict.fromkeys(_CHANGES, self._change_pool)
+        """Those of ModelInfer and of changes wait in pools of their own and leave the other calls their threads."""
+        pools = dict.fromkeys(CHANGE_RPCS, ThreadPoolExecutor(threads, "grpc-change"))
         handlers = {rpc: lane.handler(accept, pools.get(rpc)) for rpc, accept in self._control().items()}
         handlers[_INFER] = lane.handler(self._servicer.infer, ThreadPoolExecutor(threads, "grpc-infer"))
         unary = {rpc: grpc.unary_unary_rpc_method_handler(handler) for rpc, handler in handlers.items()}
@@ -124,19 +93,7 @@ class GrpcServer:
         accepts: dict[str, fast_lane.Accept] = {
             rpc: partial(self._servicer.control, rpc) for rpc in self._servicer.control_rpcs
         }
-        return accepts | {rpc: self._kept(accepts[rpc]) for rpc in _CHANGES}
-
-    def _kept(self, accept: fast_lane.Accept) -> fast_lane.Accept:
-        """The same, with the call in `_changes` for as long as it takes."""
-
-        def change(call: Any, data: bytes) -> None:
-            self._changes.add(call)
-            try:
-                accept(call, data)
-            finally:
-                self._changes.discard(call)
-
-        return change
+        return accepts | {rpc: partial(self._changes.submit, accepts[rpc]) for rpc in CHANGE_RPCS}
 
     def _listen(self, settings: GrpcSettings) -> int:
         address = address_of(settings.host, settings.port)
@@ -157,12 +114,12 @@ class GrpcServer:
             self._server.start()
 
     def _in_pool(self, rpc: str, accept: fast_lane.Accept) -> fast_lane.Accept:
-        pool = self._change_pool if rpc in _CHANGES else self._control_pool
+        """The same, off the serving loop."""
+        if rpc in CHANGE_RPCS:  # they have a thread
+            return accept
 
         def submit(call: Any, data: bytes) -> None:
-            if pool is self._change_pool:
-                self._changes.add(call)
-            pool.submit(accept, call, data)
+            self._control_pool.submit(accept, call, data)
 
         return submit
 
@@ -174,11 +131,6 @@ class GrpcServer:
     def drain_streams(self) -> None:
         """End every stream once what it has in flight is answered."""
         self._streams.drain()
-
-    def refuse_changes(self) -> None:
-        """Answer the loads and unloads that are going on or wait their turn: nobody waits for models any more."""
-        for call in self._changes.copy():
-            call.refuse(grpc.StatusCode.UNAVAILABLE, "the server is shutting down")
 
     def set_serving(self, services: dict[str, bool]) -> None:
         """Tell the health service, per name."""
@@ -208,13 +160,3 @@ def _credentials(tls: Tls) -> grpc.ServerCredentials:
 
 def _configuration(material: TlsMaterial) -> grpc.ServerCertificateConfiguration:
     return grpc.ssl_server_certificate_configuration([(material.key, material.cert)], material.client_ca)
-
-
-def _reflection_pool() -> Any:
-    """Our messages with those of health and reflection beside them."""
-    pool = wire.POOL
-    for module in (health_pb2, reflection_pb2):
-        file = descriptor_pb2.FileDescriptorProto()
-        module.DESCRIPTOR.CopyToProto(file)
-        pool.Add(file)
-    return pool

@@ -12,10 +12,9 @@ from fovea.serving.answers import AnswerForm, AnswerMaker, WantedOutput
 from fovea.serving.kinds import KindOfRequest
 from fovea.serving.picture_input import PictureInput, picture_input
 from fovea.serving.places import PLACE_PARAMETERS, Place, place_of
+from fovea.serving.request_parameters import RequestDefaults, classes_wanted, urgency
 from fovea.serving.requests import Kind
 from fovea.serving.tensors import RawTensor
-
-_CLASSIFICATION_MAX = 2**31
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,23 +38,6 @@ class Header:
     """Where in shared memory outputs are to go."""
 
 
-@dataclass(frozen=True, slots=True)
-class RequestDefaults:
-    """What holds for requests that do not say it themselves."""
-
-    timeout_s: float | None = None
-    priority_levels: int = 0
-    """0: priorities mean nothing."""
-    priority: int = 0
-    """0: the last level."""
-
-    def level(self, asked: int) -> int:
-        """Of a request that asks for a priority; 0, or one that there is not, gets the default, as in Triton."""
-        if 1 <= asked <= self.priority_levels:
-            return asked
-        return self.priority or self.priority_levels
-
-
 class HeaderCheck:
     """What one model version lets in."""
 
@@ -72,7 +54,7 @@ class HeaderCheck:
 
     def check(self, request: Any) -> Header:
         """The header of a ModelInferRequest; InvalidRequest tells expected and received."""
-        asked = _checked(request.parameters)
+        timeout_s, priority = urgency(request.parameters, self._defaults)
         inputs = self._tensors(request.inputs)
         shapes = {tensor.name: tensor.shape for tensor in inputs}
         rows = self._rows(shapes)
@@ -81,8 +63,6 @@ class HeaderCheck:
             shapes[pictures.name] = (rows, *pictures.row_shape)
         answer = AnswerForm(self._answers, self._wanted(request.outputs)) if request.outputs else self._every_output
         maps = any(output.spec.name in self._maps for output in answer.wanted)
-        timeout_s = asked["timeout"] / 1e6 if asked["timeout"] else self._defaults.timeout_s
-        priority = self._defaults.level(asked["priority"])
         kind = self._kinds.of(shapes, maps=maps)
         places = tuple(output.place for output in answer.wanted if output.place)
         raw_count = sum(tensor.place is None for tensor in inputs)
@@ -126,12 +106,9 @@ class HeaderCheck:
         return self._pictures is not None and tensor.name == self._pictures.name and tensor.datatype == "BYTES"
 
     def _check_shape(self, spec: TensorSpec, shape: tuple[int, ...]) -> None:
-        expected = spec.shape
-        if len(shape) == len(expected) and all(
-            size >= 0 and want in (size, -1) for size, want in zip(shape, expected, strict=True)
-        ):
+        if spec.admits(shape) and min(shape, default=0) >= 0:
             return
-        hint = ""
+        expected, hint = spec.shape, ""
         if self._batched and len(shape) == len(expected) - 1:
             hint = f"; the batch axis is missing, send {[1, *shape]}"
         elif any(size < 0 for size in shape):
@@ -162,54 +139,7 @@ class HeaderCheck:
         if spec is None:
             has_maps = f", and maps {list(self._maps)}" if self._maps and output.name.startswith(MAP_PREFIX) else ""
             raise InvalidRequest(f"unknown output '{output.name}': the model has {list(self._outputs)}{has_maps}")
-        top = 0
-        for name, parameter in output.parameters.items():
-            if (
-                name in PLACE_PARAMETERS or name == "binary_data"
-            ):  # the latter is a REST notion that Triton's clients carry along
-                continue
-            if name != "classification":
-                raise InvalidRequest(f"output '{spec.name}': parameter '{name}' is not supported")
-            top = _integer(f"output '{spec.name}': classification", parameter, 1, _CLASSIFICATION_MAX)
+        top = classes_wanted(f"output '{spec.name}'", output.parameters)
         if top and (spec.datatype == "BYTES" or spec.datatype == "BOOL"):
             raise InvalidRequest(f"output '{spec.name}': classification needs numbers, it is {spec.datatype}")
         return WantedOutput(spec, top, place_of(spec.name, output.parameters))
-
-
-_NUMBERS = {"timeout": 2**63 - 1, "priority": 2**64 - 1}
-"""Parameter -> the largest value; 0 is the same as nothing. `timeout` is in microseconds."""
-
-
-_EMPTY_FINAL = "triton_enable_empty_final_response"
-"""Asks for an empty last answer where no other could say that it is the last; here each answer is."""
-
-
-def _checked(parameters: Any) -> dict[str, int]:
-    """The number parameters; InvalidRequest for parameters that are not known or of another type."""
-    numbers = dict.fromkeys(_NUMBERS, 0)
-    for name, parameter in parameters.items():
-        if name in _NUMBERS:
-            numbers[name] = _integer(f"parameter '{name}'", parameter, 0, _NUMBERS[name])
-        elif name in ("sequence_id", "sequence_start", "sequence_end"):
-            _check_stateless(name, parameter)
-        elif name == _EMPTY_FINAL and parameter.WhichOneof("parameter_choice") != "bool_param":
-            raise InvalidRequest(f"parameter '{name}': expected a bool_param, received {parameter}")
-        elif name.startswith("triton_") and name != _EMPTY_FINAL:
-            raise InvalidRequest(f"parameter '{name}': names that begin with triton_ are reserved")
-    return numbers
-
-
-def _check_stateless(name: str, parameter: Any) -> None:
-    value = getattr(parameter, parameter.WhichOneof("parameter_choice") or "bool_param")
-    if value:
-        raise InvalidRequest(f"parameter '{name}': the model keeps no state between requests")
-
-
-def _integer(what: str, parameter: Any, least: int, most: int) -> int:
-    choice = parameter.WhichOneof("parameter_choice")
-    if choice not in ("int64_param", "uint64_param"):
-        raise InvalidRequest(f"{what}: expected an integer, received {choice or 'nothing'}")
-    value = int(getattr(parameter, choice))
-    if not least <= value <= most:
-        raise InvalidRequest(f"{what}: expected {least} to {most}, received {value}")
-    return value

@@ -180,7 +180,7 @@ class ModelControl:
 
     def _require_running(self) -> None:
         if self._stopped.is_set():
-            raise Draining("the server is shutting down")
+            raise Draining
 
 
 def _unloaded_entry(folder: ModelFolder) -> ModelEntry:

@@ -77,6 +77,7 @@ class ModelSwap:
             self._refused(folder, version, serving, source, str(error))
             return
         self._models.put_version(folder, version, VersionEntry(VersionState.READY, "", served, source))
+        self._loader.telemetry.forget(folder.name, version)
         log.info("%s version %s is ready", folder.name, version)
         if serving:
             self._models.let_go(serving, partial(self._closed, serving))
@@ -90,7 +91,7 @@ class ModelSwap:
             log.error("%s version %s goes on as it was: %s", name, version, held.reason)
         else:
             held = VersionEntry(VersionState.UNAVAILABLE, reason, None, source)
-            self._loader.telemetry.unready(name, version, "none")
+            self._loader.telemetry.unready(name, version)
             log.error("%s version %s is unavailable: %s", name, version, reason)
         self._models.put_version(folder, version, held)
 
@@ -100,8 +101,8 @@ class ModelSwap:
         if held is None or held.state is VersionState.UNLOADING:
             return None
         if held.served is None:
-            self._loader.telemetry.forget(name, version)
             self._models.swap_version(name, version, held, then)
+            self._loader.telemetry.forget(name, version)
             return None
         leaving = VersionEntry(VersionState.UNLOADING)
         self._models.swap_version(name, version, held, leaving)
@@ -109,5 +110,6 @@ class ModelSwap:
 
     def _ended(self, leaving: VersionEntry, then: VersionEntry | None, served: ServedVersion) -> None:
         self._models.swap_version(served.card.name, served.version, leaving, then)
+        self._loader.telemetry.forget(served.card.name, served.version)
         log.info("%s version %s has ended", served.card.name, served.version)
         self._closed(served)

@@ -85,6 +85,12 @@ class Models:
             raise NotFound(f"model '{name}' has no version '{version}'; it has {list(model.versions)}")
         return number, model.versions[number]
 
+    def is_unready(self, name: str, version: str) -> bool:
+        """Whether the table has this version, and it does not answer."""
+        entry = self.entries.get(name)
+        held = entry.versions.get(version) if entry else None
+        return held is not None and held.served is None
+
     def _refuse(self, name: str, version: str) -> ServedVersion:
         number, entry = self.entry(name, version)
         if entry.served:

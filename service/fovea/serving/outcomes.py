@@ -5,35 +5,46 @@ from __future__ import annotations
 from typing import Literal, get_args
 
 from fovea.contract.errors import (
+    AlreadyExists,
     Cancelled,
     DeadlineExceeded,
-    Draining,
     ExecutionFailed,
+    ExportFailed,
+    Forbidden,
     FoveaError,
     InvalidRequest,
-    NotReady,
-    OutOfMemory,
-    QueueFull,
+    Misconfigured,
+    ModelBroken,
+    NotFound,
     QueueTimeout,
-    VersionEnded,
+    RegionTooSmall,
+    Unauthenticated,
+    Unavailable,
+    Unsupported,
 )
 
 Outcome = Literal["ok", "invalid", "rejected", "deadline", "cancelled", "failed"]
 EVERY_OUTCOME: tuple[Outcome, ...] = get_args(Outcome)
-_OUTCOMES: dict[type[FoveaError], Outcome] = {
+OUTCOMES: dict[type[FoveaError], Outcome] = {
     InvalidRequest: "invalid",
-    QueueFull: "rejected",
-    Draining: "rejected",
-    NotReady: "rejected",
-    VersionEnded: "rejected",
+    NotFound: "invalid",
+    AlreadyExists: "invalid",
+    Unauthenticated: "invalid",
+    Forbidden: "invalid",
+    Unsupported: "invalid",
+    RegionTooSmall: "invalid",
+    Unavailable: "rejected",
     QueueTimeout: "deadline",
     DeadlineExceeded: "deadline",
     Cancelled: "cancelled",
+    ModelBroken: "failed",
     ExecutionFailed: "failed",
-    OutOfMemory: "failed",
+    ExportFailed: "failed",
+    Misconfigured: "failed",
 }
+"""Of an error, or of what it is a kind of. Only "failed" is the model's or the server's fault."""
 
 
 def outcome_of(error: FoveaError) -> Outcome:
     """How a request that got this error ended."""
-    return _OUTCOMES.get(type(error), "failed")
+    return next((OUTCOMES[kind] for kind in type(error).__mro__ if kind in OUTCOMES), "failed")

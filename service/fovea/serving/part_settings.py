@@ -8,7 +8,7 @@ from pathlib import Path
 from fovea.runtime.device import Device
 from fovea.runtime.kernel_library import NOT_FOUND, Obstacle, kernels_on_offer
 from fovea.runtime.loading import LoadSettings
-from fovea.runtime.session import SessionSettings
+from fovea.runtime.ort_session import SessionSettings
 from fovea.serving.extensions import Extensions
 from fovea.serving.grpc_server import GrpcSettings
 from fovea.serving.logs import LogControl

@@ -49,10 +49,6 @@ def picture_input(card: ModelCard) -> PictureInput | None:
     """The input that its preprocessing is for; None where no or more than one input is of that shape."""
     if card.preprocessing is None or not card.batched:
         return None
-    row_shape = PictureInput("", card.preprocessing).row_shape
-    fitting = [spec.name for spec in card.inputs if spec.datatype == "FP32" and _fits(spec.shape[1:], row_shape)]
+    picture = (1, *PictureInput("", card.preprocessing).row_shape)
+    fitting = [spec.name for spec in card.inputs if spec.datatype == "FP32" and spec.admits(picture)]
     return PictureInput(fitting[0], card.preprocessing) if len(fitting) == 1 else None
-
-
-def _fits(shape: tuple[int, ...], row_shape: tuple[int, ...]) -> bool:
-    return len(shape) == len(row_shape) and all(want in (size, -1) for size, want in zip(row_shape, shape, strict=True))

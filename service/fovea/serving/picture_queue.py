@@ -60,7 +60,7 @@ class PictureQueue:
         size = undecoded.request.bytes
         with self._changed:
             if self._closed:
-                raise Draining("the server is shutting down")
+                raise Draining()
             self._require_room(size)
             self._waiting.append(undecoded)
             self._bytes += size
@@ -80,7 +80,7 @@ class PictureQueue:
             self._waiting.clear()
             self._changed.notify_all()
         for undecoded in waiting:
-            fail(undecoded.request, Draining("the server is shutting down"), undecoded.observer)
+            fail(undecoded.request, Draining(), undecoded.observer)
 
     def _work(self) -> None:
         while (undecoded := self._next()) is not None:

@@ -13,6 +13,7 @@ from fovea.contract.errors import Misconfigured
 from fovea.runtime.device import resolve_device
 from fovea.serving.addresses import address_of
 from fovea.serving.attention_sampler import AttentionSampler
+from fovea.serving.changes import Changes
 from fovea.serving.grpc_server import GrpcServer
 from fovea.serving.kernel_words import kernel_words
 from fovea.serving.metrics_server import MetricsServer
@@ -72,7 +73,8 @@ class Server:
         parts = (self.models, self._control, self._pictures, self._telemetry, table)
         self._tracer = Tracer(settings.trace_file)
         self._servicer = Servicer(*parts, extensions(settings, self._tracer))
-        self.grpc = GrpcServer(grpc_settings(settings, self._tls, self._tokens), self._servicer)
+        self._changes = Changes()
+        self.grpc = GrpcServer(grpc_settings(settings, self._tls, self._tokens), self._servicer, self._changes)
         self.metrics = _listening("metrics", settings.metrics_port, self._metrics)
         self.rest = _listening("HTTP", settings.http_port, self._rest)
         self.grpc.start()
@@ -82,7 +84,7 @@ class Server:
 
     def _rest(self, port: int) -> RestServer:
         settings = rest_settings(self._settings, port, self._tls)
-        return RestServer(settings, self._servicer, self._admit, self._telemetry.stray_request)
+        return RestServer(settings, self._servicer, self._changes, self._admit, self._telemetry.stray_request)
 
     def _admit(self, rpc: str, headers: Mapping[str, str]) -> None:
         if self._tokens is not None:
@@ -137,8 +139,7 @@ class Server:
         was_ready, self._servicer.ready, self._servicer.stopping = self._servicer.ready, False, True
         self.grpc.set_serving({"": False, SERVICE: False} | dict.fromkeys(self.models.entries, False))
         self._control.stop()
-        self.grpc.refuse_changes()
-        self.rest.refuse_changes()
+        self._changes.refuse()
         time.sleep(self._settings.drain_delay if was_ready else 0)
 
     def _drain(self, until_s: float) -> None:

@@ -67,7 +67,7 @@ class Servicer:
         rows = 0
         try:
             if self.draining:
-                raise Draining("the server is shutting down")
+                raise Draining
             decoded = served.door.decode(message_in, self._regions)
             rows = decoded.header.rows
             request = self._request(call, decoded, arrived_s)
@@ -112,8 +112,9 @@ class Servicer:
             self._telemetry.stray_request()
             raise
         except NotReady:
-            number, _ = self._models.entry(message_in.model_name, message_in.model_version)
-            self._telemetry.unready_request(message_in.model_name, number)
+            name = message_in.model_name
+            number, _ = self._models.entry(name, message_in.model_version)
+            self._telemetry.unready_request(name, number, partial(self._models.is_unready, name, number))
             raise
 
     def _request(self, call: Call, decoded: Decoded, arrived_s: float) -> Request:
@@ -167,8 +168,13 @@ class Servicer:
         return self._models.ready(model, version).card
 
     def _model_ready(self, request: Any) -> Any:
-        _, entry = self._models.entry(request.name, request.version)
-        return message("ModelReadyResponse")(ready=entry.served is not None and not self.stopping)
+        """Not to be ready is an answer and no error, also where there is no such model or version."""
+        try:
+            _, entry = self._models.entry(request.name, request.version)
+            ready = entry.served is not None and not self.stopping
+        except NotFound:
+            ready = False
+        return message("ModelReadyResponse")(ready=ready)
 
     def _model_metadata(self, request: Any) -> Any:
         return metadata.model_metadata(self._served(request), self._models.ready_versions(request.name))

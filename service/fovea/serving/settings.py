@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -62,7 +63,6 @@ class Settings(BaseSettings):
     )
     device: str = Field(
         "auto",
-        pattern=r"^(auto|cpu|cuda(:\d+)?)$",
         description="auto, cpu, cuda or cuda:N. auto takes a GPU where one is usable; cuda fails where there is none.",
     )
     threads: int = Field(
@@ -210,6 +210,13 @@ class Settings(BaseSettings):
         description="Where traces of single requests go, a line of JSON each. Which requests, callers say while the "
         "server runs (TraceSetting), once open_rpcs has trace.",
     )
+
+    @field_validator("device")
+    @classmethod
+    def _is_a_device(cls, value: str) -> str:
+        if re.fullmatch(r"auto|cpu|cuda(:\d+)?", value) is None:
+            raise ValueError("expected auto, cpu, cuda or cuda:N")
+        return value
 
     @field_validator("load_models", "open_rpcs", mode="before")
     @classmethod

@@ -12,12 +12,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 
+from fovea.contract.errors import Draining
 from fovea.serving.pooled_lane import deadline_s
+from fovea.serving.status import status_of
 from fovea.serving.stream import Infer, Stream, StreamCall, StreamLimits
 
 _SPARE_THREADS = 4
 """To refuse the streams beyond the limit."""
-_DRAINING = (grpc.StatusCode.UNAVAILABLE, "the server is shutting down")
+_DRAINING = status_of(Draining())
 
 
 class Streams:

@@ -20,6 +20,9 @@ from fovea.serving.metrics import METRICS, UNKNOWN_MODEL, Metric
 from fovea.serving.observer import BatchRecord
 from fovea.serving.outcomes import EVERY_OUTCOME, Outcome
 
+_UNREADY = "none"
+"""The attention type in series of a version that is not ready: its own is not known."""
+
 
 @dataclass(frozen=True)
 class ModelLabels:
@@ -67,17 +70,32 @@ class Telemetry:
         """A request for a model or version that is not there."""
         self._stray.inc()
 
-    def unready_request(self, model: str, version: str) -> None:
-        """A request for a version that is there and not ready."""
-        self._metrics["fovea_requests_total"].labels(model, version, "none", "rejected").inc()
+    def unready_request(self, model: str, version: str, still: Callable[[], bool]) -> None:
+        """A request for a version that is there and not ready; stray where it is `still` so no more.
 
-    def unready(self, model: str, version: str, attention: str) -> None:
+        `still` is asked under the lock, so that no series comes back after its version's were taken away.
+        """
+        with self._lock:
+            if still():
+                self._metrics["fovea_requests_total"].labels(model, version, _UNREADY, "rejected").inc()
+                return
+        self.stray_request()
+
+    def unready(self, model: str, version: str) -> None:
         """A version that is known and cannot be served."""
-        self._metrics["fovea_model_ready"].labels(model, version, attention).set(0)
+        self._metrics["fovea_model_ready"].labels(model, version, _UNREADY).set(0)
 
     def forget(self, model: str, version: str) -> None:
-        """A version that is known no more: take its series away."""
-        _remove(self._metrics, model=model, version=version)
+        """A version that is ready by now, or gone: take away what there is of the time when it was neither.
+
+        To be called after the table says so, or a request that comes in between brings it back.
+        """
+        with self._lock:
+            recorder = self._recorders.get((model, version))
+            if recorder is None:
+                _remove(self._metrics, model=model, version=version)
+            elif recorder.labels.attention != _UNREADY:
+                _remove(self._metrics, model=model, version=version, attention=_UNREADY)
 
     def recorder(self, labels: ModelLabels, waiting: Callable[[], int]) -> Recorder:
         """The recorder of one version; `waiting` is asked at every scrape.
@@ -86,7 +104,7 @@ class Telemetry:
         """
         with self._lock:
             if labels.common[:2] not in self._recorders:  # what it got while it was not ready has no type
-                self.forget(labels.model, labels.version)
+                _remove(self._metrics, model=labels.model, version=labels.version)
             recorder = Recorder(self._metrics, labels, waiting, self._lock)
             self._recorders[labels.common[:2]] = recorder
         return recorder
@@ -99,7 +117,7 @@ class Telemetry:
             newer = self._recorders.get(labels.common[:2])
             if newer is recorder:
                 del self._recorders[labels.common[:2]]
-                self.forget(labels.model, labels.version)
+                _remove(self._metrics, model=labels.model, version=labels.version)
             elif newer and newer.labels.attention != labels.attention:
                 _remove(self._metrics, model=labels.model, version=labels.version, attention=labels.attention)
             elif newer and newer.labels.facts != labels.facts:

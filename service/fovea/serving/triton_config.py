@@ -14,6 +14,7 @@ from pydantic import ValidationError
 
 from fovea.contract.errors import ModelBroken
 from fovea.contract.model_card import TensorSpec
+from fovea.contract.validation import first_problem
 from fovea.runtime.files import require_small
 from fovea.runtime.repository import Configured, Latest, ServingChoices
 from fovea.runtime.stated import Stated
@@ -56,9 +57,9 @@ def choices_of(config: Any) -> ServingChoices:
     try:
         return ServingChoices.model_validate(wanted)
     except ValidationError as error:
-        first = error.errors()[0]
-        where = CHOICES.get(str(first["loc"][0]), ("version_policy",))[0] if first["loc"] else "dynamic_batching"
-        raise ModelBroken(f"{CONFIG_FILE}: {where}: {first['msg']}") from error
+        problem = first_problem(error)
+        where = CHOICES.get(problem.field, ("version_policy",))[0] if problem.field else "dynamic_batching"
+        raise ModelBroken(f"{CONFIG_FILE}: {where}: {problem.what}") from error
 
 
 def _versions(policy: Any) -> Any:
@@ -82,8 +83,8 @@ def _spec(tensor: Any, batched: bool) -> TensorSpec:
     try:
         return TensorSpec.model_validate({"name": tensor.name, "datatype": datatype, "shape": shape})
     except ValidationError as error:
-        first = error.errors()[0]
-        raise ModelBroken(f"{CONFIG_FILE}: {tensor.name}: {first['loc'][0]}: {first['msg']}") from error
+        problem = first_problem(error)
+        raise ModelBroken(f"{CONFIG_FILE}: {tensor.name}: {problem.field}: {problem.what}") from error
 
 
 def _labels(config: Any, folder: Path) -> tuple[str, ...]:

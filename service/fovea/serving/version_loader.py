@@ -37,4 +37,8 @@ class VersionLoader:
 
     def _serve(self, folder: ModelFolder, version: int) -> ServedVersion:
         loaded = load_chosen(folder, version, self.settings)
-        return ServedVersion(loaded, folder, self.defaults, self.telemetry, self.sampler)
+        try:
+            return ServedVersion(loaded, folder, self.defaults, self.telemetry, self.sampler)
+        except BaseException:
+            loaded.close()
+            raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -11,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from fovea.serving.changes import CHANGE_RPCS, Changes
 from fovea.serving.rest.bodies import BodyReader
 from fovea.serving.rest.bulk import Bulk
 from fovea.serving.rest.calls import RestCall
@@ -27,21 +29,18 @@ Handler = Callable[[Request], Awaitable[Response]]
 _CONTROL_THREADS = 8
 _QUICK = ("ServerLive", "ServerReady", "ServerMetadata", "ModelReady")
 """RPCs that are answered on the event loop: probes wait behind nothing."""
-_CHANGES = ("RepositoryModelLoad", "RepositoryModelUnload")
 
 
 class RestApp:
     """The ASGI application, `asgi`. `stray` is told of requests that are refused before they reach a model."""
 
-    def __init__(self, servicer: Servicer, limits: RestLimits, admit: Admit, stray: Callable[[], None]) -> None:
-        self._servicer, self._admit = servicer, admit
+    def __init__(
+        self, servicer: Servicer, changes: Changes, limits: RestLimits, admit: Admit, stray: Callable[[], None]
+    ) -> None:
+        self._servicer, self._changes, self._admit = servicer, changes, admit
         self._bodies = BodyReader(limits)
         self._bulk = Bulk()
         self._control_pool = ThreadPoolExecutor(_CONTROL_THREADS, "rest-control")
-        self._change_pool = ThreadPoolExecutor(1, "rest-change")
-        """Loads and unloads come one after another: those that wait their turn hold no thread."""
-        self.changes: set[RestCall] = set()
-        """The calls that ask for them."""
         self.inference = Inference(servicer, self._bodies, self._bulk, limits, stray)
         self.asgi = Starlette(routes=self._routes(), exception_handlers=HANDLERS)
         self.asgi.router.redirect_slashes = False  # to an address out of the caller's own Host header
@@ -75,15 +74,11 @@ class RestApp:
             return await self._bulk.do(len(body), route.request, request.path_params, body)
 
     async def _controlled(self, rpc: str, data: bytes) -> bytes:
-        call = RestCall()
+        call, accept = RestCall(), partial(self._servicer.control, rpc)
         if rpc in _QUICK:
-            self._servicer.control(rpc, call, data)
-        elif rpc in _CHANGES:
-            self.changes.add(call)
-            self._change_pool.submit(self._servicer.control, rpc, call, data)
+            accept(call, data)
+        elif rpc in CHANGE_RPCS:
+            self._changes.submit(accept, call, data)
         else:
-            self._control_pool.submit(self._servicer.control, rpc, call, data)
-        try:
-            return await call.answer
-        finally:
-            self.changes.discard(call)
+            self._control_pool.submit(accept, call, data)
+        return await call.answer

@@ -6,19 +6,18 @@ import asyncio
 import logging
 import socket
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import uvicorn
 
-from fovea.contract.errors import Draining
 from fovea.serving.addresses import family_of
+from fovea.serving.changes import Changes
 from fovea.serving.rest.app import Admit, RestApp
 from fovea.serving.rest.connection import bounded_connection
 from fovea.serving.rest.limits import RestLimits
 from fovea.serving.servicer import Servicer
-from fovea.serving.status import status_of
 from fovea.serving.tls import Tls
 
 if TYPE_CHECKING:
@@ -41,9 +40,11 @@ class RestSettings:
 class RestServer:
     """Answers as soon as it is made. OSError where the port is taken."""
 
-    def __init__(self, settings: RestSettings, servicer: Servicer, admit: Admit, stray: Callable[[], None]) -> None:
+    def __init__(
+        self, settings: RestSettings, servicer: Servicer, changes: Changes, admit: Admit, stray: Callable[[], None]
+    ) -> None:
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # what callers do wrong is told to them
-        self._app = RestApp(servicer, settings.limits, admit, stray)
+        self._app = RestApp(servicer, changes, settings.limits, admit, stray)
         address, family = (settings.host, settings.port), family_of(settings.host)
         self._socket = socket.create_server(address, family=family, backlog=_BACKLOG)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else an answer's body may wait 40 ms
@@ -59,21 +60,13 @@ class RestServer:
         """The requests that have been taken in and whose answers have not been read."""
         return list(self._app.inference.open_calls)
 
-    def refuse_changes(self) -> None:
-        """Answer the loads and unloads that are going on or wait their turn: nobody waits for models any more."""
-        _refuse(self._app.changes.copy())
-
     def stop(self, grace_s: float) -> None:
         """Refuse new connections and what has no answer yet, give answers `grace_s`, and return when all have ended."""
-        _refuse(self.unanswered())
+        for call in self.unanswered():
+            call.refuse(*status_of(Draining()))
         self._server.config.timeout_graceful_shutdown = grace_s  # type: ignore[assignment]  # it may have fractions
         self._server.should_exit = True
         self._thread.join(grace_s + _LAST_WORD_S)
-
-
-def _refuse(calls: Iterable[RestCall]) -> None:
-    for call in calls:
-        call.refuse(*status_of(Draining("the server is shutting down")))
 
 
 def _config(app: RestApp, settings: RestSettings) -> uvicorn.Config:
