@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING
 
 import uvicorn
 
+from fovea.contract.errors import Draining
 from fovea.serving.addresses import family_of
 from fovea.serving.changes import Changes
 from fovea.serving.rest.app import Admit, RestApp
 from fovea.serving.rest.connection import bounded_connection
 from fovea.serving.rest.limits import RestLimits
 from fovea.serving.servicer import Servicer
+from fovea.serving.status import status_of
 from fovea.serving.tls import Tls
 
 if TYPE_CHECKING:
