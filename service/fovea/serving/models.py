@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Any
 
 from fovea.contract.errors import InvalidRequest, NotFound, NotReady
-from fovea.runtime.memory import give_back
+from fovea.runtime.memory import return_freed_memory
 from fovea.runtime.repository import ModelFolder
 from fovea.serving.served_version import ServedVersion
 
@@ -155,7 +155,7 @@ class Models:
 
     def _close(self, served: ServedVersion, then: Callable[[], None]) -> None:
         served.close()
-        give_back()
+        return_freed_memory()
         del self._leaving[served]
         then()
 
