@@ -18,6 +18,7 @@ _TINY = Path(__file__).with_name("runtime") / "simam_kernel.cc"
 
 def _load(script: Path) -> ModuleType:
     """A script that is in no package."""
+    sys.path.append(str(script.parent))  # it imports what lies beside it
     spec = importlib.util.spec_from_file_location("fovea_kernel_builder", script)
     assert spec is not None
     assert spec.loader is not None
