@@ -17,6 +17,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from onnx import helper
 
 from fovea import wire
+from raw_client import RawClient
 from servers import (
     endless_model,
     infer_request,
