@@ -26,19 +26,16 @@ from servers import (
     infer_request,
     requests_by_outcome,
     running_server,
-    samples,
     slow_model,
+    total,
     wait_until,
 )
 
 
 def taken_in(server: RunningServer) -> float:
     """Requests that wait or have been answered."""
-    with urllib.request.urlopen(server.metrics, timeout=20) as answer:
-        found = samples(answer.read().decode())
-    return sum(
-        value for (name, _), value in found.items() if name in ("fovea_waiting_requests", "fovea_requests_total")
-    )
+    found = server.samples()
+    return total(found, "fovea_waiting_requests") + total(found, "fovea_requests_total")
 
 
 @pytest.mark.parametrize("lane", ["fast-lane", "no-fast-lane"])

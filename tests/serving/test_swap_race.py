@@ -39,7 +39,7 @@ def server_here(repository: Path, *, fast_lane: bool) -> Iterator[Server]:
 
 @pytest.mark.parametrize("fast_lane", [True, False])
 @pytest.mark.parametrize("version", [1, 2])
-def test_it_is_answered_by_the_successor(
+def test_a_request_whose_version_is_swapped_while_it_is_looked_up_is_answered_by_the_successor(
     tmp_path: Path, version: int, fast_lane: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_version(tmp_path, 10)
