@@ -35,7 +35,7 @@ _COMMON = (
 )
 _FAST = ("-O3", "-DNDEBUG")
 _SANITIZED = ("-O1", "-g", "-fno-omit-frame-pointer", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
-_INSTRUCTION_SETS: dict[str, tuple[str, ...]] = {
+INSTRUCTION_SETS: dict[str, tuple[str, ...]] = {
     "portable": (),
     "avx2": ("-mavx2", "-mfma", "-mf16c"),
     "avx512": ("-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx2", "-mfma", "-mf16c"),
@@ -155,7 +155,7 @@ def _units(plan: Plan, tools: Toolchain) -> list[Unit]:
     kernels = plan.source / "maths" / "kernels.cc"
     per_set = [
         Unit(kernels, plan.folder / f"kernels.{name}.o", (*base, f"-DFOVEA_ISA={name}", *flags))
-        for name, flags in _INSTRUCTION_SETS.items()
+        for name, flags in INSTRUCTION_SETS.items()
         if x86_64 or name == "portable"
     ]
     glue = [*sorted((plan.source / "glue").glob("*.cc")), plan.source / "library.cc"]
