@@ -72,7 +72,7 @@ def test_maths_is_compiled_once_for_each_instruction_set(plan: Any, recompiled: 
         assert f"{name}::Twice" in symbols.stdout
 
 
-def test_code_is_chosen_for_a_processor_that_has_all_that_it_is_compiled_for() -> None:
+def test_the_server_asks_of_a_processor_what_the_code_is_compiled_for() -> None:
     compiled = {name: {flag.removeprefix("-m") for flag in flags} for name, flags in builder.INSTRUCTION_SETS.items()}
     assert compiled == KERNEL_CODE
 

@@ -210,8 +210,8 @@ class Settings(BaseSettings):
     )
     kernel_library: Path | None = Field(
         None,
-        description="Library of fused attention kernels; where not given, the one that was built is used if there. It has "
-        "all the server's rights: name only one that you trust.",
+        description="Library of fused attention kernels; where not given, the one that was built is used if there. It "
+        "has all the server's rights: name only one that you trust.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least important log line that is written. debug names every refused request."
