@@ -102,6 +102,15 @@ def health(channel: grpc.Channel, name: str) -> str:
     return str(health_pb2.HealthCheckResponse.ServingStatus.Name(status))
 
 
+def test_who_watches_health_is_told_when_the_end_begins(repository: Path) -> None:
+    with running_server(repository, "--drain-delay=600") as server, grpc.insecure_channel(server.grpc) as channel:
+        stub, told = health_pb2_grpc.HealthStub(channel), health_pb2.HealthCheckResponse
+        watches = [stub.Watch(health_pb2.HealthCheckRequest(service=name), timeout=60) for name in ("", "double")]
+        assert [next(watch).status for watch in watches] == [told.SERVING] * 2
+        server.process.send_signal(signal.SIGTERM)
+        assert [next(watch).status for watch in watches] == [told.NOT_SERVING] * 2
+
+
 def test_a_second_sigterm_ends_it_at_once(repository: Path) -> None:
     with running_server(repository, "--drain-delay=600") as server, grpc.insecure_channel(server.grpc) as channel:
         client = RawClient(channel)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -83,6 +84,12 @@ def test_each_model_answers_its_golden_batch_and_counts_it(server: RunningServer
         assert total(after, name_of, **labels) >= 1
     for stage in ("gather", "run", "split"):
         assert total(after, "fovea_batch_compute_seconds_count", stage=stage, **labels) >= 1
+
+
+def test_the_ready_line_names_the_device_the_models_and_their_attention_types(server: RunningServer) -> None:
+    types = sorted({kind.value for name in versions() for kind in golden_rows(name)[0].attention_types})
+    told = f", models {', '.join(versions())}, attention {', '.join(types)}, kernels "
+    assert re.search(rf", device (cpu|cuda:0){re.escape(told)}", server.ready_line)
 
 
 def test_time_inside_attention_is_measured_for_every_type(server: RunningServer, client: Any) -> None:
