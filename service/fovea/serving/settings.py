@@ -21,7 +21,8 @@ class Settings(BaseSettings):
     control_mode: Literal["none", "poll", "explicit"] = Field(
         "none",
         description="What makes models come and go. none: they are loaded at start. poll: changes of the repository "
-        "are followed. explicit: callers load and unload them (see open_rpcs).",
+        "are followed. Both try again, ever less often, what failed for a reason that may pass (too little memory, "
+        "say). explicit: callers load and unload them (see open_rpcs).",
     )
     poll_s: float = Field(
         5.0,
@@ -216,6 +217,13 @@ class Settings(BaseSettings):
     def _is_a_device(cls, value: str) -> str:
         if re.fullmatch(r"auto|cpu|cuda(:\d+)?", value) is None:
             raise ValueError("expected auto, cpu, cuda or cuda:N")
+        return value
+
+    @field_validator("trace_file")
+    @classmethod
+    def _has_a_folder(cls, value: Path | None) -> Path | None:
+        if value is not None and not value.parent.is_dir():
+            raise ValueError(f"there is no folder {value.parent}")
         return value
 
     @field_validator("load_models", "open_rpcs", mode="before")
