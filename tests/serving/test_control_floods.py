@@ -71,6 +71,6 @@ def test_loads_that_wait_are_bounded(client: RawClient) -> None:
     flood = [load(client, "single") for _ in range(80)]
     refused = [call for call in flood if call.code() is not grpc.StatusCode.OK]
     assert {call.code() for call in refused} == {grpc.StatusCode.UNAVAILABLE}
-    assert {call.details() for call in refused} == {"64 change calls wait, which is the limit"}
+    assert {call.details() for call in refused} == {"64 load and unload calls wait, which is the limit"}
     assert held.result() is not None
     unload(client, "slow")

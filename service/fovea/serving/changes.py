@@ -15,7 +15,7 @@ class Changes(AnswerPool):
     """The calls that ask for them, and the one thread that runs them. May be used by any thread."""
 
     def __init__(self) -> None:
-        super().__init__("change", 1, MOST_CHANGES)
+        super().__init__("load and unload", 1, MOST_CHANGES)
 
     def refuse(self) -> None:
         """Answer those that are going on or wait their turn: nobody waits for models any more."""

@@ -60,6 +60,7 @@ class Bounds(grpc.ServerInterceptor):  # type: ignore[misc]
 
 def handler_pools(control_rpcs: Iterable[str], threads: int, max_queue: int) -> dict[str, HandlerPool]:
     """The pool of each RPC but those that take no time: none of them waits for the threads of another kind."""
-    control, changes = HandlerPool("control", threads, MOST_CONTROL_CALLS), HandlerPool("change", threads, MOST_CHANGES)
+    control = HandlerPool("control", threads, MOST_CONTROL_CALLS)
+    changes = HandlerPool("load and unload", threads, MOST_CHANGES)
     slow = {rpc: changes if rpc in CHANGE_RPCS else control for rpc in control_rpcs if rpc not in QUICK_RPCS}
     return {**slow, INFER: HandlerPool(INFER, threads, threads + max_queue)}
