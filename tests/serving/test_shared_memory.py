@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,11 @@ import tritonclient.grpc as triton
 import tritonclient.http as http_client
 from tritonclient.utils import InferenceServerException, shared_memory
 
+from fovea.serving.places import Place
+from fovea.serving.regions import Regions
+from fovea.wire import message
 from raw_client import RawClient
+from rest_calls import rest
 from servers import (
     RunningServer,
     endless_model,
@@ -292,7 +297,21 @@ def test_regions_are_limited(client: Any, region: Any) -> None:
     assert caught.value.status() == "StatusCode.UNAVAILABLE"
 
 
-def test_it_works_over_http_too(client: Any, region: Any, server: RunningServer) -> None:
+class Name(str):
+    """A text whose end can be watched."""
+
+
+def test_a_region_that_was_used_and_unregistered_is_forgotten_with_its_name(region: Any) -> None:
+    regions, name = Regions({"shared_memory"}), Name("used")
+    regions.register(message("SystemSharedMemoryRegisterRequest")(name=name, key=key(region), byte_size=64))
+    regions.hold([Place("y", name, 0, 64)]).release()
+    regions.unregister(message("SystemSharedMemoryUnregisterRequest")(name=name))
+    there = weakref.ref(name)
+    del name
+    assert there() is None
+
+
+def test_shared_memory_works_over_http_too(client: Any, region: Any, server: RunningServer) -> None:
     client.register_system_shared_memory("r", key(region), 8192)
     shared_memory.set_shared_memory_region(region, [X])
     tensor, output = http_client.InferInput("x", X.shape, "FP32"), http_client.InferRequestedOutput("y")
@@ -301,6 +320,23 @@ def test_it_works_over_http_too(client: Any, region: Any, server: RunningServer)
     with http_client.InferenceServerClient(server.http.removeprefix("http://")) as over_http:
         over_http.infer("double", [tensor], outputs=[output])
     np.testing.assert_array_equal(shared_memory.get_contents_as_numpy(region, np.float32, X.shape, 4096), 2 * X)
+
+
+@pytest.mark.usefixtures("client")  # which unregisters what is left
+@pytest.mark.parametrize("name", ["/r", "a/b", "status"])
+def test_regions_of_any_name_are_reached_over_http(region: Any, server: RunningServer, name: str) -> None:
+    with http_client.InferenceServerClient(server.http.removeprefix("http://")) as over_http:
+        over_http.register_system_shared_memory(name, key(region), 8192)
+        assert [one["name"] for one in over_http.get_system_shared_memory_status(name)] == [name]
+        over_http.unregister_system_shared_memory(name)
+        assert not over_http.get_system_shared_memory_status()
+
+
+def test_no_name_in_a_path_does_not_mean_every_region(client: Any, region: Any, server: RunningServer) -> None:
+    client.register_system_shared_memory("r", key(region), 8192)
+    status, told, _ = rest(server, "/v2/systemsharedmemory/region//unregister", b"")
+    assert (status, told) == (400, {"error": "expected a name, received none"})
+    assert list(client.get_system_shared_memory_status().regions) == ["r"]
 
 
 def test_cuda_shared_memory_is_not_offered(raw: RawClient) -> None:

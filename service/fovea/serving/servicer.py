@@ -29,6 +29,10 @@ from fovea.serving.telemetry import Telemetry
 from fovea.wire import message
 
 log = logging.getLogger(__name__)
+QUICK_RPCS = ("ServerLive", "ServerReady", "ServerMetadata", "ModelReady")
+"""They take a few microseconds and are answered where they come in: probes wait behind nothing."""
+MOST_CONTROL_CALLS = 256
+"""Of the others, and of each front, so many are answered or wait, besides loads and unloads."""
 
 
 class Servicer:
@@ -93,17 +97,15 @@ class Servicer:
                     request.trace.end(time.monotonic())
                 return
             call.watch()
-            again = partial(self._again, call, data, decoded)
+            again = partial(self._again, call, data, decoded, request)
             goes = (served.pipeline.submit, again, served)
             self._pictures.submit(Undecoded(served.card.name, request, decoded.header.pictures, *goes))
         except FoveaError:
-            decoded.release()
-            if request.trace is not None:
-                request.trace.end(time.monotonic())
+            _end(request, decoded)
             raise
 
-    def _again(self, call: Call, data: bytes, decoded: Decoded) -> None:
-        decoded.release()
+    def _again(self, call: Call, data: bytes, decoded: Decoded, request: Request) -> None:
+        _end(request, decoded)  # of its way through the version that has ended; its successor's begins anew
         self.infer(call, data)
 
     def _addressed(self, data: bytes) -> tuple[Any, ServedVersion]:
@@ -204,3 +206,10 @@ class Servicer:
     def _unload_model(self, request: Any) -> Any:
         self._model_control.unload(name_to_unload(request))
         return message("RepositoryModelUnloadResponse")()
+
+
+def _end(request: Request, decoded: Decoded) -> None:
+    """Let go of what a request holds that this version will not answer."""
+    decoded.release()
+    if request.trace is not None:
+        request.trace.end(time.monotonic())

@@ -26,6 +26,8 @@ _LISTS = ("trace_level",)
 
 def _by_name(request: Any, names: Names, _: dict[str, Any]) -> None:
     for field, name in names.items():
+        if not name:  # which would mean every one there is
+            raise InvalidRequest(f"expected a {field}, received none")
         setattr(request, field, name)
 
 
@@ -131,6 +133,8 @@ class ControlRoute:
 MODEL_PATHS = ("/v2/models/{name}", "/v2/models/{name}/versions/{version}")
 _CHANGE_PATH = "/v2/repository/models/{name}"
 _MEMORY_PATH = "/v2/systemsharedmemory"
+_REGION_PATH = _MEMORY_PATH + "/region/{name:path}"
+"""Regions are often called as their object is: /name."""
 _TRACE_PATHS = ("/v2/trace/setting", "/v2/models/{name}/trace/setting")
 
 
@@ -153,9 +157,9 @@ CONTROL_ROUTES: tuple[ControlRoute, ...] = (
     ControlRoute("POST", _CHANGE_PATH + "/load", "RepositoryModelLoad", _change, _nothing),
     ControlRoute("POST", _CHANGE_PATH + "/unload", "RepositoryModelUnload", _change, _nothing),
     ControlRoute("GET", _MEMORY_PATH + "/status", "SystemSharedMemoryStatus", tell=_regions),
-    ControlRoute("GET", _MEMORY_PATH + "/region/{name}/status", "SystemSharedMemoryStatus", tell=_regions),
-    ControlRoute("POST", _MEMORY_PATH + "/region/{name}/register", "SystemSharedMemoryRegister", _region, _nothing),
-    ControlRoute("POST", _MEMORY_PATH + "/region/{name}/unregister", "SystemSharedMemoryUnregister", tell=_nothing),
+    ControlRoute("GET", _REGION_PATH + "/status", "SystemSharedMemoryStatus", tell=_regions),
+    ControlRoute("POST", _REGION_PATH + "/register", "SystemSharedMemoryRegister", _region, _nothing),
+    ControlRoute("POST", _REGION_PATH + "/unregister", "SystemSharedMemoryUnregister", tell=_nothing),
     ControlRoute("POST", _MEMORY_PATH + "/unregister", "SystemSharedMemoryUnregister", tell=_nothing),
     *(
         ControlRoute(method, path, "TraceSetting", _trace, _trace_settings)
