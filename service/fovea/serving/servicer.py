@@ -14,9 +14,9 @@ from fovea.serving.access import require_open
 from fovea.serving.calls import Call, CallReply, StatusTable
 from fovea.serving.codec import Decoded, parse, parse_request
 from fovea.serving.extensions import Answer, Extensions
+from fovea.serving.load_request import load_requested, name_to_unload
 from fovea.serving.model_config import model_config
 from fovea.serving.model_control import ModelControl
-from fovea.serving.model_order import load_order, name_to_unload
 from fovea.serving.models import Models
 from fovea.serving.outcomes import outcome_of
 from fovea.serving.picture_lines import Undecoded
@@ -97,6 +97,7 @@ class Servicer:
                     request.trace.end(time.monotonic())
                 return
             call.watch()
+            request.bytes = len(data) + decoded.header.shared_bytes  # until it is decoded
             again = partial(self._again, call, data, decoded, request)
             what = (served.card.name, request, decoded.decode, decoded.header.pictures)
             self._pictures.submit(Undecoded(*what, served.pipeline.submit, again, served))
@@ -200,7 +201,7 @@ class Servicer:
         return metadata.repository_index(self._model_control.entries(), only_ready=request.ready)
 
     def _load_model(self, request: Any) -> Any:
-        self._model_control.load(load_order(request))
+        self._model_control.load(load_requested(request))
         return message("RepositoryModelLoadResponse")()
 
     def _unload_model(self, request: Any) -> Any:
