@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
     console.print(_table(rows))
     for row in rows:
         if row.remark:
-            console.print(Text(f"{row.model} {row.version}: {row.remark}"))
+            console.print(Text(f"{row.model} {row.version}".strip() + f": {row.remark}"))
     return 0
 
 

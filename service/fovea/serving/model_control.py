@@ -193,6 +193,6 @@ def _with_config(folder: ModelFolder, order: ModelOrder) -> ModelFolder:
         return folder
     try:
         configured = configured_of(order.config, folder.path)
-    except ModelBroken as error:
+    except (ModelBroken, Unsupported) as error:
         raise InvalidRequest(f"parameter 'config': {error}") from error
     return replace(folder, choices=configured.choices, stated=configured.stated, problem=None)

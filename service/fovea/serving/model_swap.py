@@ -90,7 +90,7 @@ class ModelSwap:
             held = VersionEntry(VersionState.READY, f"newer files are not served: {reason}", serving, source)
             log.error("%s version %s goes on as it was: %s", name, version, held.reason)
         else:
-            held = VersionEntry(VersionState.UNAVAILABLE, reason, None, source)
+            held = VersionEntry(VersionState.UNAVAILABLE, reason, None, source, folder.unsupported)
             self._loader.telemetry.unready(name, version)
             log.error("%s version %s is unavailable: %s", name, version, reason)
         self._models.put_version(folder, version, held)

@@ -111,7 +111,7 @@ class Servicer:
         except (InvalidRequest, NotFound):
             self._telemetry.stray_request()
             raise
-        except NotReady:
+        except (NotReady, Unsupported):
             name = message_in.model_name
             number, _ = self._models.entry(name, message_in.model_version)
             self._telemetry.unready_request(name, number, partial(self._models.is_unready, name, number))
