@@ -9,6 +9,7 @@ import numpy as np
 
 ROW = np.arange(4, dtype=np.float32)
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
+TOO_MUCH_HEADER = ["65536 bytes beside the tensors' data"]
 
 
 def tensor(name: str = "x", shape: tuple[int, ...] = (1, 4), datatype: str = "FP32", **fields: Any) -> dict[str, Any]:
@@ -52,6 +53,21 @@ BAD_REQUESTS: dict[str, tuple[dict[str, Any], grpc.StatusCode, list[str]]] = {
         ["'x'", "twice"],
     ),
     "unknown output": (infer(outputs=[{"name": "q"}]), INVALID, ["'q'", "['y']"]),
+    "output requested twice": (infer(outputs=[{"name": "y"}] * 2), INVALID, ["'y'", "twice"]),
+    "output requested very often": (infer(outputs=[{"name": "y"}] * 20_000), INVALID, TOO_MUCH_HEADER),
+    "very many inputs": (infer(inputs=[tensor()] * 5_000), INVALID, TOO_MUCH_HEADER),
+    "very many axes": (infer(inputs=[tensor(shape=(1,) * 70_000)]), INVALID, TOO_MUCH_HEADER),
+    "very much surplus raw": (infer(raw_input_contents=[b""] * 40_000), INVALID, TOO_MUCH_HEADER),
+    "very many parameters": (
+        infer(parameters={f"mine {index}": {"int64_param": 1} for index in range(5_000)}),
+        INVALID,
+        TOO_MUCH_HEADER,
+    ),
+    "very many parameters of an input": (
+        infer(inputs=[tensor(parameters={f"mine {index}": {"int64_param": 1} for index in range(5_000)})]),
+        INVALID,
+        TOO_MUCH_HEADER,
+    ),
     "batch above the maximum": (
         infer(inputs=[tensor(shape=(9, 4))], raw_input_contents=[ROW.tobytes() * 9]),
         INVALID,

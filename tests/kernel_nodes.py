@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from onnx import helper
 
 from fovea.contract.operators import DOMAIN, OPERATORS, VERSION
-from fovea.runtime.session import DEVICE_ENTRY
+from fovea.runtime.ort_session import DEVICE_ENTRY
 
 Arrays = Mapping[str, NDArray[Any]]
 SANITIZED = "FOVEA_TEST_KERNEL_LIBRARY"

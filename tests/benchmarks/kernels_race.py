@@ -19,7 +19,8 @@ from tests.benchmarks.kernels_timing import Effort, interleaved, on_core, ratio
 from tests.benchmarks.load import BenchmarkImpossible
 from tests.benchmarks.report import Finding
 
-from fovea.runtime.session import ModelSession, fused_operators
+from fovea.runtime.ort_session import fused_operators
+from fovea.runtime.session import ModelSession
 
 THREADS = 2
 LONGER_ON_TWO_CORES = 3

@@ -16,7 +16,9 @@ from torch import nn
 
 from fovea.export.exporter import export_graph
 from fovea.runtime.device import CPU
-from fovea.runtime.session import ModelSession, SessionSettings, open_session, specs
+from fovea.runtime.ort_session import SessionSettings, open_session, specs
+from fovea.runtime.session import ModelSession
+from fovea.runtime.signature import Signature
 
 Shapes = Mapping[str, tuple[int, ...]]
 Feed = dict[str, NDArray[Any]]
@@ -61,7 +63,7 @@ def open_file(path: Path, opening: Opening) -> onnxruntime.InferenceSession:
 
 def bound(session: onnxruntime.InferenceSession, feed: Feed) -> ModelSession:
     """Input and output buffers are bound once; `run` is a single call after that."""
-    rows = len(next(iter(feed.values())))
-    result = ModelSession(session, *specs(session), True, rows, CPU)
+    signature = Signature(*specs(session), batched=True, max_batch_rows=len(next(iter(feed.values()))))
+    result = ModelSession(session, signature, CPU)
     result.gather([feed])
     return result

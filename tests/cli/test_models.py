@@ -101,3 +101,34 @@ def test_a_certificate_that_cannot_be_read_by_grpc_is_one_clear_line(server: str
     words = ["models", "--server", server, "--tls-ca", str(tmp_path / "none.pem")]
     done = subprocess.run([sys.executable, "-m", "fovea.cli", *words], capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+
+
+def test_a_long_name_stays_whole_where_the_terminal_is_narrow(
+    fovea: Fovea, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    names = ["a-" + "very-" * 20 + "long-name", "b"]
+    for name in names:
+        (tmp_path / name / "1").mkdir(parents=True)
+        (tmp_path / name / "1" / "model.onnx").touch()
+    _, out, _ = fovea("models", "--repository", tmp_path)
+    assert [line.split()[0] for line in out.splitlines()[1:3]] == names
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "told"),
+    [
+        ("model.toml", 'versions = "some"', "not served: model.toml: versions"),
+        ("model.toml", "versions = [2]", "not served: its version policy chooses none of [1]"),
+        ("config.pbtxt", "no field", "not served: config.pbtxt: "),
+    ],
+)
+def test_a_model_that_its_own_file_keeps_from_being_served_is_listed_with_the_reason(
+    fovea: Fovea, tmp_path: Path, file: str, text: str, told: str
+) -> None:
+    (tmp_path / "mine" / "1").mkdir(parents=True)
+    (tmp_path / "mine" / "1" / "model.onnx").touch()
+    (tmp_path / "mine" / file).write_text(text)
+    _, out, _ = fovea("models", "--repository", tmp_path)
+    assert line_of("mine", out).split() == ["mine", "1", "not", "served"]
+    assert f"mine 1: {told}" in out

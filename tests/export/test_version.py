@@ -16,8 +16,9 @@ from fovea.contract.attention import AttentionType
 from fovea.contract.errors import ExportFailed, ModelBroken
 from fovea.contract.model_card import AttentionLayer, ModelCard
 from fovea.export.parity import measure_bodies
-from fovea.export.reference import Arrays, Reference
+from fovea.export.reference import Reference
 from fovea.export.version import Subject, export_version, primary_attention
+from fovea.runtime.datatypes import Arrays
 from fovea.runtime.loading import LoadSettings, load_version
 from kernel_builds import tiny_library
 

@@ -12,7 +12,7 @@ from torch import nn, randn
 from fovea.export.exporter import export_graph
 from fovea.export.graph import ExportedGraph
 from fovea.export.weights import save_models
-from fovea.runtime.session import SessionSettings, open_session
+from fovea.runtime.ort_session import SessionSettings, open_session
 
 
 def both(graph: ExportedGraph) -> dict[str, onnx.ModelProto]:

@@ -14,7 +14,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from fovea.contract.operators import DOMAIN, VERSION
-from fovea.runtime.session import SessionSettings, open_session
+from fovea.runtime.ort_session import SessionSettings, open_session
 from fovea.runtime.tally import Tally, open_tally
 
 SHAPE = (16, 64, 56, 56)

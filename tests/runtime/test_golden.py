@@ -9,7 +9,9 @@ from onnx import helper
 from fovea.contract.errors import ModelBroken
 from fovea.runtime.device import CPU
 from fovea.runtime.golden import Golden, check_golden, read_golden, write_golden
-from fovea.runtime.session import ModelSession, SessionSettings, open_session, specs
+from fovea.runtime.ort_session import SessionSettings, open_session, specs
+from fovea.runtime.session import ModelSession
+from fovea.runtime.signature import Signature
 
 X = np.arange(33, dtype=np.float32).reshape(11, 3)
 RIGHT = {"y": X.astype(np.float64) * 2}
@@ -20,7 +22,7 @@ def doubling(tmp_path, save_model, tensor) -> ModelSession:
     node = helper.make_node("Add", ["x", "x"], ["y"])
     path = save_model(tmp_path / "model.onnx", [node], [tensor("x", ["N", 3])], [tensor("y", ["N", 3])])
     session = open_session(path, SessionSettings())
-    return ModelSession(session, *specs(session), True, 4, CPU)
+    return ModelSession(session, Signature(*specs(session), batched=True, max_batch_rows=4), CPU)
 
 
 def golden(outputs: dict[str, np.ndarray], inputs: dict[str, np.ndarray] | None = None) -> Golden:

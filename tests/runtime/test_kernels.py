@@ -19,9 +19,9 @@ from fovea.runtime.kernel_library import (
 )
 from fovea.runtime.loaded_version import LoadedVersion
 from fovea.runtime.loading import LoadSettings, load_version
+from fovea.runtime.ort_session import SessionSettings
 from fovea.runtime.probe import ProbeLimits
 from fovea.runtime.profile import profile_attention
-from fovea.runtime.session import SessionSettings
 from kernel_builds import builder
 
 

@@ -18,8 +18,9 @@ from fovea.contract.errors import ExecutionFailed, ModelBroken
 from fovea.contract.sequence import SequenceSpec
 from fovea.runtime.device import CPU
 from fovea.runtime.loading import LoadSettings, load_version
+from fovea.runtime.ort_session import SessionSettings, open_session, specs
 from fovea.runtime.padding import PaddedRunner, Padding
-from fovea.runtime.session import SessionSettings, open_session, specs
+from fovea.runtime.signature import Signature
 
 ENCODER = SequenceSpec(
     inputs={"tokens": 1},
@@ -48,9 +49,8 @@ def runner(request, encoder_file) -> PaddedRunner:
 
 def padded_runner(file: Path, sequence: SequenceSpec, *, to_buckets: bool) -> PaddedRunner:
     session = open_session(file, SessionSettings())
-    inputs, outputs = specs(session)
-    padding = Padding(sequence, inputs, to_buckets=to_buckets)
-    return PaddedRunner(session, inputs, outputs, padding, max_rows=16, device=CPU)
+    signature = Signature(*specs(session), batched=True, max_batch_rows=16, sequence=sequence)
+    return PaddedRunner(session, signature, CPU, Padding(sequence, signature.inputs, to_buckets=to_buckets))
 
 
 def answers(runner: PaddedRunner, requests: list[dict[str, np.ndarray]]) -> list[dict[str, np.ndarray]]:

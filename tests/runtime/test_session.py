@@ -8,14 +8,16 @@ from onnx import TensorProto, helper
 
 from fovea.contract.errors import ExecutionFailed, InvalidRequest, ModelBroken
 from fovea.runtime.device import CPU, array_over
-from fovea.runtime.session import ModelSession, SessionSettings, open_session, specs
+from fovea.runtime.ort_session import SessionSettings, open_session, specs
+from fovea.runtime.session import ModelSession
+from fovea.runtime.signature import Signature
 
 
 @pytest.fixture
 def open_model(tmp_path, save_model):
     def build(nodes, inputs, outputs, *, batched=True, max_batch_rows=8):
         session = open_session(save_model(tmp_path / "model.onnx", nodes, inputs, outputs), SessionSettings())
-        return ModelSession(session, *specs(session), batched, max_batch_rows, CPU)
+        return ModelSession(session, Signature(*specs(session), batched, max_batch_rows if batched else 1), CPU)
 
     return build
 

@@ -161,7 +161,7 @@ def test_open_reflection_streams_are_few_and_leave_the_others_their_threads(serv
 @pytest.mark.parametrize("letter", ["x", "名", "\n"])
 def test_a_callers_own_words_come_back_cut_to_what_fits_into_headers(client: Any, letter: str) -> None:
     with pytest.raises(grpc.RpcError) as caught:
-        client("ModelInfer", model_name=letter * 100_000)
+        client("ModelInfer", model_name=letter * 20_000)
     assert caught.value.code() == grpc.StatusCode.NOT_FOUND
     assert caught.value.details().startswith(f"unknown model '{letter * 100}")
     assert len(caught.value.details()) <= 1000

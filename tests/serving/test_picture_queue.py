@@ -17,7 +17,7 @@ from fovea.contract.model_card import Preprocessing
 from fovea.serving.batcher import Kind, Request
 from fovea.serving.picture_input import PictureInput
 from fovea.serving.picture_queue import PictureQueue, Undecoded
-from fovea.serving.pipeline import QueueLimit
+from fovea.serving.queue_limit import QueueLimit
 from servers import wait_until
 
 PICTURES = PictureInput("image", Preprocessing(mode="L", height=2, width=2, mean=(0.5,), std=(0.5,)))

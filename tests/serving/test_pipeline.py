@@ -13,7 +13,8 @@ import pytest
 from fakes import FakeObserver, FakeReply, FakeSession
 from fovea.contract.errors import Cancelled, DeadlineExceeded, ExecutionFailed, QueueFull, QueueTimeout, VersionEnded
 from fovea.serving.batcher import BatchPolicy
-from fovea.serving.pipeline import Pipeline, QueueLimit
+from fovea.serving.pipeline import Pipeline
+from fovea.serving.queue_limit import QueueLimit
 from fovea.serving.requests import Kind, Request
 from fovea.serving.worker import Worker, Workshop
 

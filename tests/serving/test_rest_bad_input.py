@@ -17,7 +17,7 @@ from fovea.serving.status import HTTP_STATUS
 from rest_calls import infer_body, infer_path, rest
 from servers import RunningServer, running_server
 
-GRPC_ONLY = {"raw and typed", "surplus raw", "typed of the wrong type", "typed FP16"}
+GRPC_ONLY = {"raw and typed", "surplus raw", "very much surplus raw", "typed of the wrong type", "typed FP16"}
 """Mistakes that cannot be made in JSON, or have a form of their own there: see below."""
 PATH = "/v2/models/double/infer"
 OFFER = b"POST /v2 HTTP/1.1\r\nconnection: upgrade\r\nupgrade: h2c\r\n"

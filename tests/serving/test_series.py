@@ -15,7 +15,7 @@ from fovea.runtime.repository import model_folder
 from fovea.serving.attention_sampler import AttentionSampler
 from fovea.serving.model_swap import ModelSwap
 from fovea.serving.models import Models
-from fovea.serving.pipeline import QueueLimit
+from fovea.serving.queue_limit import QueueLimit
 from fovea.serving.served_version import BatchDefaults
 from fovea.serving.telemetry import Recorder, Telemetry
 from fovea.serving.version_loader import VersionLoader

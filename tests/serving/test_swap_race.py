@@ -15,7 +15,7 @@ from fovea.runtime.loading import LoadSettings
 from fovea.runtime.repository import model_folder
 from fovea.serving.attention_sampler import AttentionSampler
 from fovea.serving.model_swap import ModelSwap
-from fovea.serving.pipeline import QueueLimit
+from fovea.serving.queue_limit import QueueLimit
 from fovea.serving.served_version import BatchDefaults, ServedVersion
 from fovea.serving.server import Server
 from fovea.serving.settings import Settings

@@ -13,7 +13,7 @@ from fovea.contract.errors import ModelBroken
 from fovea.runtime.loading import LoadSettings
 from fovea.runtime.repository import model_folder
 from fovea.serving.attention_sampler import AttentionSampler
-from fovea.serving.pipeline import QueueLimit
+from fovea.serving.queue_limit import QueueLimit
 from fovea.serving.served_version import BatchDefaults
 from fovea.serving.telemetry import Recorder, Telemetry
 from fovea.serving.version_loader import VersionLoader

@@ -44,7 +44,7 @@ class Mutator:
         """Spoil a serialized message."""
         changes: tuple[Callable[[bytes], bytes], ...] = (
             *(self._truncated, self._flipped, self._extended, self._repeated_part),
-            *(self._with_unknown_field, self._twice, self._junk),
+            *(self._with_unknown_field, self._flooded, self._twice, self._junk),
         )
         return self._random.choice(changes)(data)
 
@@ -130,6 +130,11 @@ class Mutator:
         tag = self._random.choice([1, 2, 5, 7, 15, 16, 1000, 2**29 - 1]) << 3 | self._random.randrange(8)
         field = _varint(tag) + self._random.choice([b"\1", b"\4abcd", b"\xff" * 9 + b"\1", self._random.randbytes(8)])
         return field + data if self._random.random() < 0.5 else data + field
+
+    def _flooded(self, data: bytes) -> bytes:
+        """An empty entry of some list, very often."""
+        entry = _varint(self._random.randint(1, 8) << 3 | 2) + b"\0"
+        return data + entry * self._random.choice([1_000, 50_000])
 
     def _twice(self, data: bytes) -> bytes:
         return data + data  # which protobuf takes for one message of twice the lists

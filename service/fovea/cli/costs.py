@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from fovea.cli.access import PATIENCE_S, connect
 from fovea.cli.settings import settings_of
+from fovea.cli.tables import wide_console
 from fovea.client import ONCE
 from fovea.contract.errors import FoveaError
 from fovea.runtime.device import resolve_device
@@ -34,7 +34,7 @@ def show_costs(arguments: argparse.Namespace) -> int:
             problems.append(f"{model} {version}: {costs}")
         else:
             known[model, version] = costs
-    console = Console(soft_wrap=True)
+    console = wide_console()
     console.print(_table(known))
     for problem in problems:
         console.print(Text(problem))
@@ -77,9 +77,9 @@ def _table(known: dict[tuple[str, str], Costs]) -> Table:
         title_justify="left",
     )
     for column in ("model", "version", "length"):
-        table.add_column(column, overflow="fold")
+        table.add_column(column)
     for column in (*map(str, sizes), "best"):
-        table.add_column(column, justify="right", overflow="fold")
+        table.add_column(column, justify="right")
     for (model, version), costs in known.items():
         for cost in costs:
             milliseconds = (_milliseconds(cost["seconds"].get(str(rows))) for rows in sizes)

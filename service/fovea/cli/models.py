@@ -8,17 +8,18 @@ from dataclasses import dataclass
 from itertools import compress
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from fovea.cli.access import PATIENCE_S, add_access, connect
 from fovea.cli.settings import setting, variable
+from fovea.cli.tables import wide_console
 from fovea.client import ONCE, Client, ModelState
 from fovea.contract.errors import FoveaError, ModelBroken
 from fovea.contract.model_card import CARD_FILE, ModelCard
 from fovea.runtime.files import require_inside, require_whole
-from fovea.runtime.repository import ModelFolder, scan
+from fovea.runtime.repository import ModelFolder, chosen_versions, scan, why_none
+from fovea.serving.triton_config import read_config
 
 COLUMNS = ("model", "version", "attention", "parameters", "accuracy", "kernels", "state")
 
@@ -61,20 +62,30 @@ def run(arguments: argparse.Namespace) -> int:
 
         return show_costs(arguments)
     rows = _rows_of_server(arguments) if arguments.server else rows_on_disk(arguments.repository)
-    console = Console(soft_wrap=True)
+    console = wide_console()
     console.print(_table(rows))
     for row in rows:
         if row.remark:
-            console.print(Text(f"{row.model} {row.version}".strip() + f": {row.remark}"))
+            console.print(Text(f"{row.model} {row.version}".rstrip() + f": {row.remark}"))
     return 0
 
 
 def rows_on_disk(repository: Path) -> list[Row]:
-    """A row per version folder, from its card; Misconfigured where the folder cannot be read."""
-    return [_row_of_folder(model, number) for model in scan(repository).values() for number in model.versions]
+    """A row per version folder, from its card; Misconfigured where the repository cannot be read.
+
+    Nothing is loaded: whether a server could, `fovea doctor` tells.
+    """
+    return [row for model in scan(repository, read_config).values() for row in _rows_of_folder(model)]
 
 
-def _row_of_folder(model: ModelFolder, number: int) -> Row:
+def _rows_of_folder(model: ModelFolder) -> list[Row]:
+    if model.problem is None and chosen_versions(model):
+        return [_row_of_version(model, number) for number in model.versions]
+    remark = f"not served: {why_none(model)}"
+    return [Row(model.name, version, state="not served", remark=remark) for version in map(str, model.versions or [""])]
+
+
+def _row_of_version(model: ModelFolder, number: int) -> Row:
     folder, version = model.version_path(number), str(number)
     try:
         require_inside(folder)
@@ -125,7 +136,7 @@ def _table(rows: Sequence[Row]) -> Table:
     known = [any(cells) for cells in zip(*(row.cells for row in rows), strict=True)] or [True] * len(COLUMNS)
     table = Table(box=None, header_style="bold", pad_edge=False)
     for column in compress(COLUMNS, known):
-        table.add_column(column, justify="right" if column in ("parameters", "accuracy") else "left", overflow="fold")
+        table.add_column(column, justify="right" if column in ("parameters", "accuracy") else "left")
     for row in rows:
         table.add_row(*(Text(cell) for cell in compress(row.cells, known)))
     return table

@@ -49,9 +49,10 @@ class Family(StrEnum):
 
 @dataclass(frozen=True)
 class AttentionFacts:
-    """What a mechanism is: its family, what it weighs, and whether it learns.
+    """What a mechanism is: its family, what it weighs, and whether it learns. Written for who reads or chooses one.
 
-    `module` names its torch module, as "package.module:Class"; empty where there is none yet.
+    Tests hold it against the modules; the server's parts read none of it. `module` names the torch module, as
+    "package.module:Class"; empty where there is none yet.
     """
 
     family: Family

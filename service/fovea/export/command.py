@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from fovea.contract.errors import ExportFailed
 from fovea.export.foreign import load_module, parse_inputs, random_rows, sequence_of
 from fovea.export.publish import require_version_number
-from fovea.export.reference import Arrays, Reference
+from fovea.export.reference import Reference
 from fovea.export.version import Subject, export_version
 from fovea.recipes import fashion_mnist
 from fovea.recipes.augmentation import normalise
@@ -26,6 +26,7 @@ from fovea.recipes.dataset import ImageDataset
 from fovea.recipes.progress import progress_bar
 from fovea.recipes.recipe import Recipe
 from fovea.recipes.training import Trained, train
+from fovea.runtime.datatypes import Arrays
 from fovea.runtime.kernel_library import find_kernel_library
 from fovea.runtime.repository import TEMPORARY_ENDINGS, is_model_name
 

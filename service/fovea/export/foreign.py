@@ -18,7 +18,8 @@ from torch import nn
 from fovea.contract.errors import ExportFailed
 from fovea.contract.sequence import SequenceSpec
 from fovea.contract.validation import first_problem
-from fovea.export.reference import Arrays, first_line
+from fovea.export.reference import first_line
+from fovea.runtime.datatypes import Arrays
 
 _INPUT = re.compile(r"(?P<name>[A-Za-z_][\w.-]*)=(?P<shape>\d+(?:x(?:\d+|T))*)(?::(?P<dtype>\w+))?")
 _DTYPES = ("float32", "int64", "int32", "bool", "uint8", "int8")

@@ -7,7 +7,7 @@ plus the same share, since other devices sum in yet other orders.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 
 from fovea.contract.errors import ExportFailed
 from fovea.contract.model_card import Parity
-from fovea.export.reference import Answer, Arrays, Reference
+from fovea.export.reference import Answer, Reference
+from fovea.runtime.datatypes import Arrays
 from fovea.runtime.ort_errors import short_reason
-from fovea.runtime.session import SessionSettings, fused_operators, open_session
+from fovea.runtime.ort_session import SessionSettings, fused_operators, open_session
 
 BATCH_ROWS = (1, 2, 7, 32)
 _FACTOR, _GOLDEN_FACTOR, _FLOOR = 4.0, 10.0, 1e-4
@@ -111,7 +112,7 @@ def _parity_error(session: onnxruntime.InferenceSession, reference: Reference, i
     return max(comparison.error for comparison in compared.values())
 
 
-def _rows(inputs: Mapping[str, NDArray[Any]]) -> int:
+def _rows(inputs: Arrays) -> int:
     return len(next(iter(inputs.values())))
 
 

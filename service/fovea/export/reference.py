@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,8 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from fovea.attention.operators import OPERATOR_OF
 from fovea.contract.errors import ExportFailed
-
-Arrays = Mapping[str, NDArray[Any]]
+from fovea.runtime.datatypes import Arrays
 
 
 @dataclass(frozen=True)

@@ -32,11 +32,12 @@ from fovea.export.exporter import export_graph
 from fovea.export.graph import ExportedGraph
 from fovea.export.parity import BATCH_ROWS, compare, flat_answer, measure_bodies, measure_kernels
 from fovea.export.publish import publish
-from fovea.export.reference import Arrays, Reference
+from fovea.export.reference import Reference
 from fovea.export.weights import save_models
+from fovea.runtime.datatypes import Arrays
 from fovea.runtime.golden import write_golden
+from fovea.runtime.ort_session import SessionSettings, open_session
 from fovea.runtime.probe import ProbeLimits, probe_version
-from fovea.runtime.session import SessionSettings, open_session
 
 GOLDEN_ROWS = 4
 _PROBE = ProbeLimits(seconds=120)

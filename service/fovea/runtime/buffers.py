@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -16,6 +16,7 @@ from fovea.contract.model_card import TensorSpec
 from fovea.runtime.datatypes import NUMPY_DTYPE
 from fovea.runtime.device import Device, batch_buffer
 from fovea.runtime.ort_errors import failure
+from fovea.runtime.signature import Signature
 
 _BINDINGS_KEPT = 256
 _BOUND_BYTES = 1 << 30
@@ -30,13 +31,14 @@ def row_shape(spec: TensorSpec, _length: int) -> tuple[int, ...]:
     return spec.shape[1:]
 
 
-def can_be_bound(specs: Sequence[TensorSpec], max_rows: int, shape_of: RowShape = row_shape, longest: int = 0) -> bool:
+def can_be_bound(signature: Signature, shape_of: RowShape = row_shape, longest: int = 0) -> bool:
     """Whether every tensor has a known size per row, and the whole batch fits in the buffers set aside."""
+    specs = signature.tensors
     shapes = [shape_of(spec, longest) for spec in specs]
     if any(spec.datatype == "BYTES" or spec.shape[:1] != (-1,) for spec in specs) or any(-1 in one for one in shapes):
         return False
     sizes = [prod(shape) * NUMPY_DTYPE[spec.datatype].itemsize for spec, shape in zip(specs, shapes, strict=True)]
-    return sum(sizes) * max_rows <= _BOUND_BYTES
+    return sum(sizes) * signature.max_batch_rows <= _BOUND_BYTES
 
 
 @dataclass(frozen=True)
@@ -49,28 +51,26 @@ class Bound:
 
 
 class BoundBuffers:
-    """Batches of up to `max_rows` rows and, where `shape_of` heeds it, of up to `longest` in length."""
+    """Batches of up to `max_batch_rows` rows and, where `shape_of` heeds it, of up to `longest` in length."""
 
     def __init__(
         self,
         session: Any,
-        inputs: Sequence[TensorSpec],
-        outputs: Sequence[TensorSpec],
-        max_rows: int,
+        signature: Signature,
         device: Device,
         shape_of: RowShape = row_shape,
         longest: int = 0,
     ) -> None:
-        self._session, self._max_rows, self._shape_of = session, max_rows, shape_of
-        self._inputs, self._outputs = inputs, outputs
+        self._session, self._signature, self._shape_of = session, signature, shape_of
+        rows = signature.max_batch_rows
         self._memory = {
-            spec.name: batch_buffer((max_rows * prod(shape_of(spec, longest)),), NUMPY_DTYPE[spec.datatype], device)
-            for spec in (*inputs, *outputs)
+            spec.name: batch_buffer((rows * prod(shape_of(spec, longest)),), NUMPY_DTYPE[spec.datatype], device)
+            for spec in signature.tensors
         }
         self._bindings: OrderedDict[tuple[int, int], Bound] = OrderedDict()
 
     def of(self, rows: int, length: int = 0) -> Bound:
-        """For a batch of this size; InvalidRequest where it has more than `max_rows`."""
+        """For a batch of this size; InvalidRequest where it has more than `max_batch_rows`."""
         bound = self._bindings.get((rows, length))
         if bound is None:
             bound = self._bindings[rows, length] = self._bind(rows, length)
@@ -88,11 +88,12 @@ class BoundBuffers:
             raise failure(error) from error
 
     def _bind(self, rows: int, length: int) -> Bound:
-        if not 0 < rows <= self._max_rows:
-            raise InvalidRequest(f"a batch has 1 to {self._max_rows} rows, not {rows}")
+        most = self._signature.max_batch_rows
+        if not 0 < rows <= most:
+            raise InvalidRequest(f"a batch has 1 to {most} rows, not {rows}")
         binding = self._session.io_binding()
-        inputs = {spec.name: self._view(spec, rows, length) for spec in self._inputs}
-        outputs = {spec.name: self._view(spec, rows, length) for spec in self._outputs}
+        inputs = {spec.name: self._view(spec, rows, length) for spec in self._signature.inputs}
+        outputs = {spec.name: self._view(spec, rows, length) for spec in self._signature.outputs}
         for name, view in inputs.items():
             binding.bind_ortvalue_input(name, onnxruntime.OrtValue.ortvalue_from_numpy(view))
         for name, view in outputs.items():

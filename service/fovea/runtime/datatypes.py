@@ -1,10 +1,15 @@
-"""Datatype names: the Open Inference Protocol's, numpy's and ONNX Runtime's, side by side."""
+"""Tensors in numpy, and the names of their datatypes: the Open Inference Protocol's, numpy's, ONNX Runtime's."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
+
+Arrays = Mapping[str, NDArray[Any]]
+"""Tensor name -> its values."""
 
 NUMPY_DTYPE: dict[str, np.dtype[Any]] = {
     "BOOL": np.dtype(np.bool_),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,13 +14,16 @@ from numpy.typing import NDArray
 from fovea.contract.errors import NotFound
 from fovea.contract.model_card import MAPS_FILE, MODEL_FILE, ModelCard
 from fovea.runtime.cost import BatchCost
+from fovea.runtime.datatypes import Arrays
 from fovea.runtime.files import require_whole
 from fovea.runtime.golden import Golden, golden_of
 from fovea.runtime.kernel_choice import Choice, choose_kernels
 from fovea.runtime.kernel_library import NOT_FOUND
 from fovea.runtime.opening import open_model
+from fovea.runtime.ort_session import SessionSettings
 from fovea.runtime.reasons import tellable
-from fovea.runtime.session import ModelSession, SessionSettings
+from fovea.runtime.session import ModelSession
+from fovea.runtime.signature import Signature
 from fovea.runtime.warm_up import measure_cost, run_measured_sizes, warm_up_rows
 
 logger = logging.getLogger(__name__)
@@ -66,7 +69,7 @@ class LoadedVersion:
         row, first = next(iter(rows.values())), 1 if self.card.batched else 0
         self.warm_shapes = tuple(row[spec.name].shape[first:] for spec in self.card.inputs if spec.name in row)
 
-    def joined(self, requests: Sequence[Mapping[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
+    def joined(self, requests: Sequence[Arrays]) -> dict[str, NDArray[Any]]:
         """Requests that share a batch as one request, in memory of its own."""
         if self.session.padding is not None:
             return self.session.padding.joined(requests)
@@ -76,8 +79,8 @@ class LoadedVersion:
 
     def open_instance(self) -> ModelSession:
         """Another session of the same model, warm, for a second worker."""
-        outputs, settings = self.card.outputs, self.settings
-        session = open_model(self.path / MODEL_FILE, self.card, outputs, self.max_batch_rows, settings)
+        signature = Signature.of(self.card, self.card.outputs, self.max_batch_rows)
+        session = open_model(self.path / MODEL_FILE, signature, self.settings)
         run_measured_sizes(session, warm_up_rows(self.card, golden_of(self.path, self.card)), self.cost)
         return session
 
@@ -89,11 +92,10 @@ class LoadedVersion:
         if MAPS_FILE not in self.card.sha256 or not self.card.maps:
             raise NotFound(f"{self.name} version {self.version} has no attention maps")
         require_whole(self.path, self.card)  # what is served may be older than the files
-        outputs = (*self.card.outputs, *self.card.maps.values())
+        signature = Signature.of(self.card, (*self.card.outputs, *self.card.maps.values()), self.max_batch_rows)
 
         def open_with(library: Path | None) -> ModelSession:
-            settings = replace(self.settings, kernel_library=library)
-            return open_model(self.path / MAPS_FILE, self.card, outputs, self.max_batch_rows, settings)
+            return open_model(self.path / MAPS_FILE, signature, replace(self.settings, kernel_library=library))
 
         offer = self.settings.kernel_library or NOT_FOUND
         choice = choose_kernels(open_with, offer, golden_of(self.path, self.card), self.card, clock=None)

@@ -19,11 +19,13 @@ from fovea.runtime.kernel_choice import Choice, Open, choose_kernels, require_fu
 from fovea.runtime.kernel_library import NOT_FOUND, Cause, Obstacle
 from fovea.runtime.loaded_version import LoadedVersion
 from fovea.runtime.opening import open_model
+from fovea.runtime.ort_session import SessionSettings, open_session, specs
 from fovea.runtime.padding_check import require_padding_harmless
 from fovea.runtime.probe import ProbeLimits, Tried, probe_version
 from fovea.runtime.reasons import tellable
 from fovea.runtime.repository import CHOICES_FILE, ModelFolder
-from fovea.runtime.session import ModelSession, SessionSettings, open_session, specs
+from fovea.runtime.session import ModelSession
+from fovea.runtime.signature import Signature
 from fovea.runtime.stated import Stated, with_stated
 
 logger = logging.getLogger(__name__)
@@ -86,12 +88,11 @@ def _load(folder: Path, name: str, version: int, settings: LoadSettings) -> Load
     found, tried = _card(folder, name, settings)
     card = with_stated(found, settings.stated)
     session_settings = replace(settings.session, allow_tf32=card.allow_tf32)
-    rows = _max_batch_rows(card, settings)
+    signature = Signature.of(card, card.outputs, _max_batch_rows(card, settings))
     golden = golden_of(folder, card)
 
     def open_with(library: Path | None) -> ModelSession:
-        chosen = replace(session_settings, kernel_library=library)
-        return open_model(folder / MODEL_FILE, card, card.outputs, rows, chosen)
+        return open_model(folder / MODEL_FILE, signature, replace(session_settings, kernel_library=library))
 
     choice = _choose(open_with, settings, tried, golden, card)
     if choice.reason:

@@ -1,37 +1,31 @@
-"""Opens a version's file as its card describes it."""
+"""Opens a version's file, held against what its card says of it."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+from onnxruntime import InferenceSession
+
 from fovea.contract.errors import ModelBroken
-from fovea.contract.model_card import ModelCard, TensorSpec
-from fovea.runtime.session import ModelSession, SessionSettings, fused_operators, open_session, specs
+from fovea.contract.model_card import TensorSpec
+from fovea.runtime.ort_session import SessionSettings, fused_operators, open_session, specs
+from fovea.runtime.session import KernelUse, ModelSession
+from fovea.runtime.signature import Signature
 from fovea.runtime.tally import open_tally
 
 
-def open_model(
-    model: Path, card: ModelCard, outputs: tuple[TensorSpec, ...], max_batch_rows: int, settings: SessionSettings
-) -> ModelSession:
-    """A session of `model`; ModelBroken where it cannot be opened or its tensors are not the stated ones."""
+def open_model(model: Path, signature: Signature, settings: SessionSettings) -> ModelSession:
+    """A session of `model`; ModelBroken where it cannot be opened or its tensors are not the card's."""
     session = open_session(model, settings)
     found_inputs, found_outputs = specs(session)
-    _require_agreement(model, "inputs", card.inputs, found_inputs)
-    _require_agreement(model, "outputs", outputs, found_outputs)
-    library = settings.kernel_library
+    _require_agreement(model, "inputs", signature.inputs, found_inputs)
+    _require_agreement(model, "outputs", signature.outputs, found_outputs)
+    return ModelSession(session, signature, settings.device, _kernel_use(session, settings.kernel_library))
+
+
+def _kernel_use(session: InferenceSession, library: Path | None) -> KernelUse:
     fused = fused_operators(session) if library else frozenset[str]()
-    tally = open_tally(library) if library and fused else None
-    return ModelSession(
-        session,
-        card.inputs,
-        outputs,
-        card.batched,
-        max_batch_rows,
-        settings.device,
-        fused,
-        tally,
-        sequence=card.sequence,
-    )
+    return KernelUse(fused, open_tally(library) if library and fused else None)
 
 
 def _require_agreement(model: Path, what: str, stated: tuple[TensorSpec, ...], found: tuple[TensorSpec, ...]) -> None:

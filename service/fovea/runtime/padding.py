@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,11 +13,11 @@ from fovea.contract.errors import ExecutionFailed
 from fovea.contract.model_card import TensorSpec
 from fovea.contract.sequence import SequenceSpec
 from fovea.runtime.buffers import Bound, BoundBuffers, can_be_bound
-from fovea.runtime.datatypes import NUMPY_DTYPE
+from fovea.runtime.datatypes import NUMPY_DTYPE, Arrays
 from fovea.runtime.device import Device
 from fovea.runtime.runners import FreeRunner
+from fovea.runtime.signature import Signature
 
-Arrays = Mapping[str, NDArray[Any]]
 Place = tuple[slice, ...]
 _ALL = slice(None)
 
@@ -129,22 +129,13 @@ class Padding:
 class PaddedRunner:
     """Runs padded batches: in buffers bound per size where the sizes of all tensors follow from rows and length."""
 
-    def __init__(
-        self,
-        session: Any,
-        inputs: Sequence[TensorSpec],
-        outputs: Sequence[TensorSpec],
-        padding: Padding,
-        max_rows: int,
-        device: Device,
-    ) -> None:
+    def __init__(self, session: Any, signature: Signature, device: Device, padding: Padding) -> None:
         self._padding = padding
-        self._free = FreeRunner(session, inputs, outputs, batched=True)
-        self._longest_bound = padding.longest_bucket
+        self._free = FreeRunner(session, signature)
+        self._longest_bound = longest = padding.longest_bucket
         self._buffers: BoundBuffers | None = None
-        shape_of, every = padding.row_shape, [*inputs, *outputs]
-        if can_be_bound(every, max_rows, shape_of, self._longest_bound):
-            self._buffers = BoundBuffers(session, inputs, outputs, max_rows, device, shape_of, self._longest_bound)
+        if can_be_bound(signature, padding.row_shape, longest):
+            self._buffers = BoundBuffers(session, signature, device, padding.row_shape, longest)
         self._batch = Batch((), (), 0)
         self._bound: Bound | None = None
 

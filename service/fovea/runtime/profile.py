@@ -20,12 +20,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from numpy.typing import NDArray
-
 from fovea.contract.model_card import MODEL_FILE
 from fovea.contract.operators import OPERATORS
+from fovea.runtime.datatypes import Arrays
 from fovea.runtime.loaded_version import LoadedVersion
-from fovea.runtime.session import ModelSession, open_session
+from fovea.runtime.ort_session import open_session
+from fovea.runtime.session import ModelSession
+from fovea.runtime.signature import Signature
 
 _BLOCK = re.compile(r"_inlfunc_(?P<operator>[A-Za-z0-9]+)_(?:token_\d+_)?")
 _INSERTED = frozenset({"ReorderInput", "ReorderOutput", "Cast", "MemcpyFromHost", "MemcpyToHost"})
@@ -56,7 +57,7 @@ class NodeRun:
         return match["operator"] if match else self.block
 
 
-def profile_attention(version: LoadedVersion, inputs: Mapping[str, NDArray[Any]]) -> dict[str, float]:
+def profile_attention(version: LoadedVersion, inputs: Arrays) -> dict[str, float]:
     """Seconds inside each attention operator in one run of this batch: the sum over its nodes of their median times.
 
     Opens a twin of the version's session and closes it; empty for a model without attention operators.
@@ -66,10 +67,8 @@ def profile_attention(version: LoadedVersion, inputs: Mapping[str, NDArray[Any]]
     with tempfile.TemporaryDirectory(prefix="fovea-profile-") as folder:
         settings = replace(version.settings, profile_prefix=Path(folder) / "run")
         session = open_session(version.path / MODEL_FILE, settings)
-        card = version.card
-        rows = version.max_batch_rows
-        device, sequence = settings.device, card.sequence
-        twin = ModelSession(session, card.inputs, card.outputs, card.batched, rows, device, sequence=sequence)
+        signature = Signature.of(version.card, version.card.outputs, version.max_batch_rows)
+        twin = ModelSession(session, signature, settings.device)
         for _ in range(1 + _RUNS):
             twin.infer(inputs)
         events = json.loads(Path(session.end_profiling()).read_text("utf-8"))

@@ -10,9 +10,8 @@ from numpy.typing import NDArray
 
 from fovea.contract.errors import ExecutionFailed
 from fovea.contract.model_card import TensorSpec
-from fovea.runtime.datatypes import NUMPY_DTYPE
+from fovea.runtime.datatypes import NUMPY_DTYPE, Arrays
 from fovea.runtime.session import ModelSession
-from fovea.runtime.warm_up import Arrays
 
 _LENGTHS = (1, 8, 32)
 """Tried for axes of unknown size, until one runs."""

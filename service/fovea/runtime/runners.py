@@ -5,7 +5,7 @@ Both have three steps, so that each can be timed: gather (copy the callers' rows
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any, Protocol
 
@@ -13,11 +13,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fovea.contract.errors import ExecutionFailed, InvalidRequest
-from fovea.contract.model_card import TensorSpec
 from fovea.runtime.buffers import BoundBuffers
+from fovea.runtime.datatypes import Arrays
 from fovea.runtime.ort_errors import failure
-
-Arrays = Mapping[str, NDArray[Any]]
+from fovea.runtime.signature import Signature
 
 
 class Runner(Protocol):
@@ -76,14 +75,12 @@ class FreeRunner:
 
     padding_ratio = 0.0
 
-    def __init__(
-        self, session: Any, inputs: Sequence[TensorSpec], outputs: Sequence[TensorSpec], batched: bool
-    ) -> None:
+    def __init__(self, session: Any, signature: Signature) -> None:
         self._session = session
-        self._text = {spec.name for spec in inputs if spec.datatype == "BYTES"}
-        self._input_names = [spec.name for spec in inputs]
-        self._output_names = [spec.name for spec in outputs]
-        self._batched = batched
+        self._text = {spec.name for spec in signature.inputs if spec.datatype == "BYTES"}
+        self._input_names = [spec.name for spec in signature.inputs]
+        self._output_names = [spec.name for spec in signature.outputs]
+        self._batched = signature.batched
         self._feed: dict[str, NDArray[Any]] = {}
         self._results: dict[str, NDArray[Any]] = {}
 

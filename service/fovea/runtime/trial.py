@@ -10,20 +10,24 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from fovea.contract.errors import ExecutionFailed, FoveaError, ModelBroken
-from fovea.contract.model_card import MAPS_FILE, MODEL_FILE, ModelCard, TensorSpec
+from fovea.contract.model_card import MAPS_FILE, MODEL_FILE, ModelCard
+from fovea.runtime.datatypes import Arrays
 from fovea.runtime.device import CPU
 from fovea.runtime.golden import Golden, golden_of, run_golden
 from fovea.runtime.opening import open_model
 from fovea.runtime.ort_errors import is_out_of_memory, short_reason
+from fovea.runtime.ort_session import SessionSettings, open_session, specs
 from fovea.runtime.probe import Trial
 from fovea.runtime.reasons import tellable
 from fovea.runtime.row_mixing import keeps_rows_apart
-from fovea.runtime.session import ModelSession, SessionSettings, open_session, specs
-from fovea.runtime.warm_up import Arrays, batch_sizes, made_up_row, repeated, warm_up_rows
+from fovea.runtime.session import ModelSession
+from fovea.runtime.signature import Signature
+from fovea.runtime.warm_up import batch_sizes, made_up_row, repeated, warm_up_rows
 
 _IDLE_S = 30.0
 _LONG_BATCH_S = 1.0
@@ -112,16 +116,16 @@ def _try_kernels(trial: Trial) -> dict[str, Any]:
 
 def _try_plain(model: Path, rows: int) -> bool:
     session = open_session(model, SessionSettings())
-    inputs, outputs = specs(session)
-    alone = ModelSession(session, inputs, outputs, False, 1, CPU)
-    if all(spec.shape[:1] == (-1,) for spec in (*inputs, *outputs)) and keeps_rows_apart(alone):
-        _run_sizes(ModelSession(session, inputs, outputs, True, rows, CPU), made_up_row(inputs))
+    found = Signature(*specs(session))
+    alone, row = ModelSession(session, found, CPU), made_up_row(found.inputs)
+    if all(spec.shape[:1] == (-1,) for spec in found.tensors) and keeps_rows_apart(alone):
+        _run_sizes(ModelSession(session, replace(found, batched=True, max_batch_rows=rows), CPU), row)
         return True
     try:
-        alone.infer(made_up_row(inputs))
+        alone.infer(row)
     except ExecutionFailed as error:
         _require_memory(error)
-        if all(-1 not in spec.shape[1:] for spec in inputs):
+        if all(-1 not in spec.shape[1:] for spec in found.inputs):
             raise ModelBroken(f"{model.name}: {error}") from error
     return False
 
@@ -131,19 +135,15 @@ def _try_files(folder: Path, card: ModelCard, golden: Golden | None, rows: int, 
     files = {MODEL_FILE: card.outputs, MAPS_FILE: (*card.outputs, *card.maps.values())}
     for name, outputs in files.items():
         if name in card.sha256:
-            _try_file(folder / name, card, outputs, rows, settings, golden)
+            signature = Signature.of(card, outputs, rows)
+            _try_file(folder / name, signature, settings, card, golden)
 
 
 def _try_file(
-    model: Path,
-    card: ModelCard,
-    outputs: tuple[TensorSpec, ...],
-    rows: int,
-    settings: SessionSettings,
-    golden: Golden | None,
+    model: Path, signature: Signature, settings: SessionSettings, card: ModelCard, golden: Golden | None
 ) -> None:
     try:
-        session = open_model(model, card, outputs, rows, settings)
+        session = open_model(model, signature, settings)
         if golden is not None:
             run_golden(session, golden)
         *_, longest = warm_up_rows(card, golden).values()

@@ -13,11 +13,9 @@ from fovea.contract.errors import ExecutionFailed, ModelBroken
 from fovea.contract.model_card import ModelCard, TensorSpec
 from fovea.contract.sequence import SequenceSpec
 from fovea.runtime.cost import BatchCost
-from fovea.runtime.datatypes import NUMPY_DTYPE
+from fovea.runtime.datatypes import NUMPY_DTYPE, Arrays
 from fovea.runtime.golden import Golden
 from fovea.runtime.session import ModelSession
-
-Arrays = Mapping[str, NDArray[Any]]
 
 LONG_BATCH_S = 0.05
 """Once a batch takes longer than this, larger ones are not tried: nobody should wait behind them."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from numpy.typing import NDArray
 
 from fovea.contract.model_card import TensorSpec
+from fovea.runtime.datatypes import Arrays
 from fovea.serving.classification import best_classes
 from fovea.serving.places import Place
 from fovea.serving.shared_memory import Held
@@ -47,7 +48,7 @@ class AnswerMaker:
             response.outputs.add(name=output.spec.name, datatype=datatype, shape=shape)
         return bytes(response.SerializeToString())
 
-    def array(self, output: WantedOutput, outputs: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+    def array(self, output: WantedOutput, outputs: Arrays) -> NDArray[Any]:
         """What is sent of an output."""
         array = outputs[output.spec.name]
         return best_classes(array, output.top, self.labels, batched=self.batched) if output.top else array
@@ -61,7 +62,7 @@ class AnswerForm:
         self._maker = maker
         self._heads: dict[tuple[tuple[int, ...], ...], bytes] = {}
 
-    def encode(self, request_id: str, outputs: Mapping[str, NDArray[Any]]) -> bytes:
+    def encode(self, request_id: str, outputs: Arrays) -> bytes:
         """The serialized ModelInferResponse, with the arrays' bytes.
 
         Serialized fields may be joined in any order, and the joined bytes are the message that has them all.
@@ -76,7 +77,7 @@ class AnswerForm:
             parts += (length_mark(_RAW_TAG, len(raw)), raw)
         return b"".join(parts)
 
-    def encode_shared(self, request_id: str, outputs: Mapping[str, NDArray[Any]], held: Held) -> bytes:
+    def encode_shared(self, request_id: str, outputs: Arrays, held: Held) -> bytes:
         """The same, with outputs put into shared memory; RegionTooSmall where one does not fit.
 
         As from Triton, such an output has an entry of no bytes: clients find the others' by counting.

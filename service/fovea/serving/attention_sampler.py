@@ -18,9 +18,9 @@ from weakref import WeakKeyDictionary
 from numpy.typing import NDArray
 
 from fovea.contract.errors import FoveaError
+from fovea.runtime.datatypes import Arrays
 from fovea.runtime.loaded_version import LoadedVersion
 from fovea.runtime.profile import profile_attention
-from fovea.serving.requests import Tensors
 from fovea.serving.telemetry import Recorder
 
 log = logging.getLogger(__name__)
@@ -48,7 +48,7 @@ class AttentionSampler:
         self._thread = threading.Thread(target=self._run, daemon=True, name="attention-sampler")
         self._thread.start()
 
-    def offer(self, version: Sampled, requests: Sequence[Tensors]) -> None:
+    def offer(self, version: Sampled, requests: Sequence[Arrays]) -> None:
         """These requests just ran together: keep a copy if a sample is due."""
         if not self._interval_s or not version.loaded.untallied_operators:
             return

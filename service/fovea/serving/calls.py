@@ -8,8 +8,8 @@ from typing import Protocol
 import grpc
 
 from fovea.contract.errors import FoveaError
+from fovea.runtime.datatypes import Arrays
 from fovea.serving.codec import Decoded
-from fovea.serving.requests import Tensors
 from fovea.serving.status import status_of
 
 StatusTable = Mapping[type[FoveaError], grpc.StatusCode]
@@ -48,7 +48,7 @@ class CallReply:
     def watch(self, on_gone: Callable[[], None]) -> None:
         self._call.watch(on_gone)
 
-    def answer(self, outputs: Tensors) -> None:
+    def answer(self, outputs: Arrays) -> None:
         decoded = self._decoded
         form = decoded.header.answer
         if decoded.held is None:

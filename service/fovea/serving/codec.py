@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from fovea.contract.errors import InvalidRequest
 from fovea.contract.model_card import ModelCard
+from fovea.serving.header_size import check_header_size
 from fovea.serving.headers import Header, HeaderCheck
 from fovea.serving.places import Place
 from fovea.serving.request_parameters import RequestDefaults
@@ -116,6 +117,12 @@ def _typed(tensor: RawTensor, received: Any, regions: Regions) -> NDArray[Any]:
     if 0 not in tensor.shape:
         raise InvalidRequest(f"input '{tensor.name}' has neither raw nor typed contents")
     return tensor.array(b"")
+
+
+def parse_request(data: bytes) -> Any:
+    """A ModelInferRequest from bytes; InvalidRequest where they are none, or have too much beside their data."""
+    check_header_size(data)
+    return parse("ModelInferRequest", data)
 
 
 def parse(kind: str, data: bytes) -> Any:

@@ -21,6 +21,8 @@ import grpc
 from grpc import _common, _server
 from grpc._cython import cygrpc
 
+from fovea.serving.deadlines import deadline_after
+
 log = logging.getLogger(__name__)
 
 Accept = Callable[[Any, bytes], None]
@@ -30,7 +32,6 @@ Gate = Callable[[str, Any], tuple[grpc.StatusCode, str] | None]
 
 _POLL_S = 1.0
 _NO_FLAGS = 0
-_NEVER_S = 1e15
 _SERVER_NAMES = (
     *("_serve", "_start", "_process_event_and_continue"),
     *("_request_registered_call", "_begin_shutdown_once", "_stop_serving", "_ServerStage"),
@@ -139,7 +140,7 @@ class FastCall:
 
     def __init__(self, core: Any, deadline: float, accept: Accept) -> None:
         self._core, self._accept = core, accept
-        self.deadline_s = None if deadline > _NEVER_S else time.monotonic() + deadline - time.time()
+        self.deadline_s = deadline_after(deadline - time.time())
         self.gone = self.over = False
         self._claim, self._unwatched = [True], [True]  # list.pop is atomic: one thread gets it
         self._closed = self._received = self._sent = self._withdrawn = False

@@ -128,11 +128,12 @@ class HeaderCheck:
         return count
 
     def _wanted(self, received: Any) -> tuple[WantedOutput, ...]:
-        wanted = tuple(self._wanted_output(output) for output in received)
-        names = [output.spec.name for output in wanted]
-        if len(set(names)) != len(names):
-            raise InvalidRequest(f"an output was requested twice: {names}")
-        return wanted
+        wanted: dict[str, WantedOutput] = {}
+        for output in received:
+            if output.name in wanted:  # looked for first: of thousands only as many are made as the model has
+                raise InvalidRequest(f"output '{output.name}' was requested twice")
+            wanted[output.name] = self._wanted_output(output)
+        return tuple(wanted.values())
 
     def _wanted_output(self, output: Any) -> WantedOutput:
         spec = self._outputs.get(output.name) or self._maps.get(output.name)

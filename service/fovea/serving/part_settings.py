@@ -8,12 +8,12 @@ from pathlib import Path
 from fovea.runtime.device import Device
 from fovea.runtime.kernel_library import NOT_FOUND, Obstacle, kernels_on_offer
 from fovea.runtime.loading import LoadSettings
-from fovea.runtime.session import SessionSettings
+from fovea.runtime.ort_session import SessionSettings
 from fovea.serving.extensions import Extensions
 from fovea.serving.grpc_server import GrpcSettings
 from fovea.serving.logs import LogControl
 from fovea.serving.model_control import ControlSettings
-from fovea.serving.pipeline import QueueLimit
+from fovea.serving.queue_limit import QueueLimit
 from fovea.serving.response_cache import ResponseCache
 from fovea.serving.rest.limits import RestLimits
 from fovea.serving.rest.server import RestSettings
@@ -32,6 +32,11 @@ def batch_defaults(settings: Settings, cache: ResponseCache | None) -> BatchDefa
     """How requests are batched, where a model does not choose for itself."""
     limit = QueueLimit(settings.max_queue, settings.max_queue_mb * _MB)
     return BatchDefaults(settings.queue_delay_ms / 1e3, limit, cache)
+
+
+def response_cache(settings: Settings) -> ResponseCache | None:
+    """The cache of answers, where there is to be one."""
+    return ResponseCache(settings.cache_mb * _MB) if settings.cache_mb else None
 
 
 def load_settings(settings: Settings, device: Device) -> LoadSettings:

@@ -11,16 +11,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fovea.contract.errors import ExecutionFailed, FoveaError, QueueFull, VersionEnded
+from fovea.contract.errors import ExecutionFailed, FoveaError, VersionEnded
 from fovea.serving.observer import Observer, fail
 from fovea.serving.picture_input import PictureInput
-from fovea.serving.pipeline import QueueLimit
+from fovea.serving.queue_limit import QueueLimit
 from fovea.serving.requests import Request, is_late
 
 log = logging.getLogger(__name__)
 _THREADS = 2
 """Decoding lets other threads run; more would take the cores that models run on."""
-_MB = 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +36,14 @@ class Undecoded:
     """Told where it fails."""
 
 
+@dataclass(slots=True)
+class _Load:
+    """What waits or is being decoded."""
+
+    requests: int = 0
+    bytes: int = 0
+
+
 class PictureQueue:
     """Bounded in requests and in bytes, as the queue of a model is. `submit` may be called from any thread."""
 
@@ -44,7 +51,7 @@ class PictureQueue:
         self._limit, self._max_pixels = limit, max_pixels
         self._pool = ThreadPoolExecutor(_THREADS, "pictures")
         self._lock = threading.Lock()
-        self._requests = self._bytes = 0
+        self._load = _Load()
 
     def submit(self, undecoded: Undecoded) -> None:
         """Have its pictures decoded; QueueFull where there is no room."""
@@ -53,13 +60,10 @@ class PictureQueue:
 
     def _admit(self, size: int) -> None:
         with self._lock:
-            fits = self._bytes + size <= self._limit.bytes or not self._requests
-            if self._requests >= self._limit.requests or not fits:
-                load = f"{self._requests} requests of {self._bytes / _MB:.1f} MB wait"
-                limit = f"the limit is {self._limit.requests} and {self._limit.bytes // _MB} MB"
-                raise QueueFull(f"picture queue full: {load}, {limit}")
-            self._requests += 1
-            self._bytes += size
+            if not self._limit.admits(self._load, size):
+                raise self._limit.full("picture queue", self._load)
+            self._load.requests += 1
+            self._load.bytes += size
 
     def _work(self, undecoded: Undecoded, size: int) -> None:
         try:
@@ -74,8 +78,8 @@ class PictureQueue:
             fail(undecoded.request, ExecutionFailed("the pictures could not be decoded"), undecoded.observer)
         finally:
             with self._lock:
-                self._requests -= 1
-                self._bytes -= size
+                self._load.requests -= 1
+                self._load.bytes -= size
 
     def _decode(self, request: Request, pictures: PictureInput) -> None:
         """Its pictures as a tensor. What nobody waits for is left as it is: the model's queue drops it, and says so."""

@@ -4,29 +4,21 @@ from __future__ import annotations
 
 import threading
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import inf
 from queue import Empty, SimpleQueue
 
-from fovea.contract.errors import DeadlineExceeded, FoveaError, QueueFull, QueueTimeout, VersionEnded
+from fovea.contract.errors import DeadlineExceeded, FoveaError, QueueTimeout, VersionEnded
 from fovea.serving.batcher import BatchPolicy, Taken, drop_dead, take_batch
 from fovea.serving.forecast import refusal
 from fovea.serving.observer import Observer, fail
+from fovea.serving.queue_limit import QueueLimit
 from fovea.serving.requests import Kind, Request, why_gone
 from fovea.serving.waiting import Waiting
 from fovea.serving.worker import Worker, Workshop
 
-_MB = 1024 * 1024
 _LONG_WAIT_S = 0.02
 _KINDS_KEPT = 1024
-
-
-@dataclass(frozen=True)
-class QueueLimit:
-    """What may wait: so many requests, and so many bytes of input in all."""
-
-    requests: int = 1024
-    bytes: int = 1024 * _MB
 
 
 class Pipeline:
@@ -72,7 +64,7 @@ class Pipeline:
         if self._may_wait_long(request, most_rows):
             request.reply.watch(self._caller_left)
         with self._lock:
-            simple = request.due_s == inf and not self._closed and self._has_room(request)
+            simple = request.due_s == inf and not self._closed and self._limit.admits(self._waiting, request.bytes)
             if simple:
                 self._waiting.add(request)
         if not simple:
@@ -89,7 +81,8 @@ class Pipeline:
 
     def _submit_if_possible(self, request: Request) -> None:
         with self._lock:
-            dead = Taken() if self._has_room(request) else drop_dead(self._waiting, time.monotonic())
+            room = self._limit.admits(self._waiting, request.bytes)
+            dead = Taken() if room else drop_dead(self._waiting, time.monotonic())
             refused = self._refusal(request)
             if refused is None:
                 self._waiting.add(request)
@@ -103,18 +96,11 @@ class Pipeline:
         long = self._batch_s > _LONG_WAIT_S or request.work_s > _LONG_WAIT_S
         return next_is_full or long or self._policy.delay_s > 0
 
-    def _has_room(self, request: Request) -> bool:
-        waiting, limit = self._waiting, self._limit
-        fits = waiting.bytes + request.bytes <= limit.bytes or not waiting.requests
-        return waiting.requests < limit.requests and fits
-
     def _refusal(self, request: Request) -> FoveaError | None:
         if self._closed:
             return VersionEnded("this version has been let go")
-        if not self._has_room(request):
-            load = f"{self._waiting.requests} requests of {self._waiting.bytes / _MB:.1f} MB wait"
-            most = f"{self._limit.requests} and {self._limit.bytes // _MB} MB"
-            return QueueFull(f"queue full: {load}, the limit is {most}")
+        if not self._limit.admits(self._waiting, request.bytes):
+            return self._limit.full("queue", self._waiting)
         return None if request.due_s == inf else self._hopeless(request)
 
     def _hopeless(self, request: Request) -> FoveaError | None:

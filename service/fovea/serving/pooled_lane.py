@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import grpc
 
-_NEVER_S = 1e15
+from fovea.serving.deadlines import deadline_after
 
 
 class PooledLane:
@@ -41,7 +40,7 @@ class PooledCall:
     """One call whose handler thread waits for the answer."""
 
     def __init__(self, context: grpc.ServicerContext, open_calls: set[PooledCall]) -> None:
-        self.deadline_s = deadline_s(context)
+        self.deadline_s = deadline_after(context.time_remaining())
         self.gone = False
         self._on_gone: Callable[[], None] = lambda: None
         self._context = context
@@ -85,9 +84,3 @@ class PooledCall:
         self._open_calls.discard(self)
         self._answered.set()
         self._on_gone()
-
-
-def deadline_s(context: grpc.ServicerContext) -> float | None:
-    """A call's own deadline on the monotonic clock; None where it has none."""
-    remaining_s = context.time_remaining()
-    return None if remaining_s is None or remaining_s > _NEVER_S else time.monotonic() + remaining_s

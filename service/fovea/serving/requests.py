@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from math import inf
-from typing import Any, Protocol
-
-from numpy.typing import NDArray
+from typing import Protocol
 
 from fovea.contract.errors import Cancelled, DeadlineExceeded, FoveaError
-
-Tensors = Mapping[str, NDArray[Any]]
+from fovea.runtime.datatypes import Arrays
 
 PATIENCE_S = 10.0
 """A request without a deadline ranks as if it had this long: urgent ones pass it, but never for longer than this."""
@@ -30,7 +27,7 @@ class Reply(Protocol):
     def watch(self, on_gone: Callable[[], None]) -> None:
         """Keep `gone` up to date from now on, and call once it is so."""
 
-    def answer(self, outputs: Tensors) -> None:
+    def answer(self, outputs: Arrays) -> None:
         """Send the outputs; they are views and must be copied before this returns."""
 
     def fail(self, error: FoveaError) -> None:
@@ -71,7 +68,7 @@ class Kind:
 class Request:
     """A validated request that waits. Times are seconds of one monotonic clock."""
 
-    inputs: Tensors
+    inputs: Arrays
     rows: int
     kind: Kind
     reply: Reply

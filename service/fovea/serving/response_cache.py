@@ -20,9 +20,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fovea.contract.errors import FoveaError
+from fovea.runtime.datatypes import Arrays
 from fovea.serving.answers import with_id
 from fovea.serving.codec import Decoded
-from fovea.serving.requests import Reply, Request, Tensors
+from fovea.serving.requests import Reply, Request
 
 MOST_INPUT_BYTES = 1 << 20
 """A digest takes about a millisecond a megabyte, on the thread that takes every request in."""
@@ -142,7 +143,7 @@ class _KeptReply:
     def watch(self, on_gone: Callable[[], None]) -> None:
         self._reply.watch(on_gone)
 
-    def answer(self, outputs: Tensors) -> None:
+    def answer(self, outputs: Arrays) -> None:
         body = self._decoded.header.answer.encode("", outputs)
         self._send(with_id(body, self._decoded.request_id))
         self._keep(body)

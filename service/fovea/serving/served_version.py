@@ -14,7 +14,8 @@ from fovea.serving.batcher import BatchPolicy
 from fovea.serving.codec import Door
 from fovea.serving.observer import BatchRecord
 from fovea.serving.outcomes import Outcome
-from fovea.serving.pipeline import Pipeline, QueueLimit
+from fovea.serving.pipeline import Pipeline
+from fovea.serving.queue_limit import QueueLimit
 from fovea.serving.request_parameters import RequestDefaults
 from fovea.serving.requests import Kind, Request
 from fovea.serving.response_cache import ResponseCache, VersionCache

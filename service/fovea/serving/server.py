@@ -25,10 +25,10 @@ from fovea.serving.part_settings import (
     extensions,
     grpc_settings,
     load_settings,
+    response_cache,
     rest_settings,
 )
 from fovea.serving.picture_queue import PictureQueue
-from fovea.serving.response_cache import ResponseCache
 from fovea.serving.rest.server import RestServer
 from fovea.serving.servicer import Servicer
 from fovea.serving.settings import Settings
@@ -43,7 +43,6 @@ from fovea.wire import SERVICE
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
-_MB = 1024 * 1024
 _DRAIN_POLL_S = 0.01
 _LAST_GRACE_S = 0.5
 _SAMPLE_PATIENCE_S = 5.0
@@ -62,7 +61,7 @@ class Server:
         if settings.triton_metrics:
             TritonMetrics(self.models.served, self._telemetry.registry)
         self._sampler = AttentionSampler(settings.attention_sample_s)
-        cache = ResponseCache(settings.cache_mb * _MB) if settings.cache_mb else None
+        cache = response_cache(settings)
         if cache is not None:
             self._telemetry.cache_bytes(lambda: cache.bytes)
         defaults = batch_defaults(settings, cache)

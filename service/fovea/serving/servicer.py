@@ -12,7 +12,7 @@ from fovea.contract.model_card import ModelCard
 from fovea.serving import metadata
 from fovea.serving.access import require_open
 from fovea.serving.calls import Call, CallReply, StatusTable
-from fovea.serving.codec import Decoded, parse
+from fovea.serving.codec import Decoded, parse, parse_request
 from fovea.serving.extensions import Answer, Extensions
 from fovea.serving.model_control import ModelControl
 from fovea.serving.model_order import load_order, name_to_unload
@@ -106,7 +106,7 @@ class Servicer:
     def _addressed(self, data: bytes) -> tuple[Any, ServedVersion]:
         """The message, and the version it is for."""
         try:
-            message_in = parse("ModelInferRequest", data)
+            message_in = parse_request(data)
             return message_in, self._models.ready(message_in.model_name, message_in.model_version)
         except (InvalidRequest, NotFound):
             self._telemetry.stray_request()

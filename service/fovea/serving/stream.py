@@ -13,7 +13,7 @@ import grpc
 
 from fovea import wire
 from fovea.contract.errors import FoveaError
-from fovea.serving.codec import parse
+from fovea.serving.codec import parse_request
 from fovea.wire import message
 
 log = logging.getLogger(__name__)
@@ -168,6 +168,6 @@ class StreamCall:
 
 def _id_of(data: bytes) -> str:
     try:
-        return str(parse("ModelInferRequest", data).id)
+        return str(parse_request(data).id)
     except FoveaError:
         return ""

@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import grpc
 
 from fovea.contract.errors import Draining
-from fovea.serving.pooled_lane import deadline_s
+from fovea.serving.deadlines import deadline_after
 from fovea.serving.status import status_of
 from fovea.serving.stream import Infer, Stream, StreamCall, StreamLimits
 
@@ -54,7 +54,7 @@ class Streams:
             stream.drain()
 
     def _answers(self, messages: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
-        stream = Stream(self._infer, deadline_s(context), self._limits)
+        stream = Stream(self._infer, deadline_after(context.time_remaining()), self._limits)
         self._admit(stream, context)
         threading.Thread(target=stream.read, args=(messages,), daemon=True, name="stream-reader").start()
         yield from stream.answers()

@@ -13,9 +13,10 @@ from typing import Any, Protocol
 from numpy.typing import NDArray
 
 from fovea.contract.errors import ExecutionFailed, FoveaError, NotReady
+from fovea.runtime.datatypes import Arrays
 from fovea.serving.observer import BatchRecord, Observer, fail, tell
 from fovea.serving.outcomes import Outcome, outcome_of
-from fovea.serving.requests import Request, Tensors, why_gone
+from fovea.serving.requests import Request, why_gone
 
 log = logging.getLogger(__name__)
 
@@ -29,7 +30,7 @@ class Session(Protocol):
     def padding_ratio(self) -> float:
         """The share of the gathered batch that is padding."""
 
-    def gather(self, requests: Sequence[Mapping[str, NDArray[Any]]]) -> None:
+    def gather(self, requests: Sequence[Arrays]) -> None:
         """Copy the requests' rows into the session's buffers."""
 
     def run(self) -> None:
@@ -145,7 +146,7 @@ class Worker:
         for request in batch:
             self._fail(request, why_gone(request, now_s))
 
-    def _answer(self, request: Request, outputs: Tensors) -> Outcome:
+    def _answer(self, request: Request, outputs: Arrays) -> Outcome:
         if request.reply.gone:
             error = why_gone(request, time.monotonic())
             request.reply.fail(error)
