@@ -93,10 +93,15 @@ def test_a_model_serves_from_its_load_to_its_unload(
     assert serving(server) == "NOT_SERVING"
 
 
-def test_the_model_name_may_be_where_kserve_has_it(client: RawClient, tclient: triton.InferenceServerClient) -> None:
-    client("RepositoryModelLoad", repository_name=MODEL)
+def test_the_model_name_may_be_where_kserve_has_it_and_success_is_told_as_there(
+    client: RawClient, tclient: triton.InferenceServerClient
+) -> None:
+    loaded = client("RepositoryModelLoad", repository_name=MODEL)
+    assert (loaded.model_name, loaded.isLoaded) == (MODEL, True)
     assert added(tclient) == 20
-    client("RepositoryModelUnload", repository_name=MODEL, parameters={"unload_dependents": {"bool_param": True}})
+    parameters = {"unload_dependents": {"bool_param": True}}
+    unloaded = client("RepositoryModelUnload", repository_name=MODEL, parameters=parameters)
+    assert (unloaded.model_name, unloaded.isUnloaded) == (MODEL, True)
     assert not tclient.is_model_ready(MODEL)
 
 

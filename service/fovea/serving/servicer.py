@@ -195,9 +195,11 @@ class Servicer:
         return metadata.repository_index(self._model_control.entries(), only_ready=request.ready)
 
     def _load_model(self, request: Any) -> Any:
-        self._model_control.load(load_order(request))
-        return message("RepositoryModelLoadResponse")()
+        order = load_order(request)
+        self._model_control.load(order)
+        return message("RepositoryModelLoadResponse")(model_name=order.name, isLoaded=True)
 
     def _unload_model(self, request: Any) -> Any:
-        self._model_control.unload(name_to_unload(request))
-        return message("RepositoryModelUnloadResponse")()
+        name = name_to_unload(request)
+        self._model_control.unload(name)
+        return message("RepositoryModelUnloadResponse")(model_name=name, isUnloaded=True)
