@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -12,8 +11,10 @@ from onnx import TensorProto, helper
 from fovea.contract.attention import AttentionType
 from fovea.contract.model_card import AttentionLayer, ModelCard, TensorSpec
 from fovea.contract.operators import DOMAIN
+from fovea.runtime.files import file_sha256
 from fovea.runtime.golden import write_golden
 from kernel_formulas import formula
+from servers import tensor
 
 CHANNELS, SIDE, ROWS = 4, 8, 4
 SHAPE = (CHANNELS, SIDE, SIDE)
@@ -69,10 +70,6 @@ def save(path: Path, nodes: list[onnx.NodeProto], inputs: list, outputs: list, *
     return path
 
 
-def value(name: str, shape: list[int | str], kind: int = TensorProto.FLOAT) -> onnx.ValueInfoProto:
-    return helper.make_tensor_value_info(name, kind, shape)
-
-
 def attention_model(path: Path, *, maps: bool) -> Path:
     """image -> 1x1 convolution that changes nothing -> SimAM -> features, and the weights where `maps`."""
     same = np.eye(CHANNELS, dtype=np.float32).reshape(CHANNELS, CHANNELS, 1, 1)
@@ -81,13 +78,9 @@ def attention_model(path: Path, *, maps: bool) -> Path:
         helper.make_node("SimAM", ["convolved"], ["features", WEIGHTS.name if maps else ""], "block", domain=DOMAIN),
     ]
     nodes[1].attribute.append(helper.make_attribute("lambda", LAMBDA))
-    outputs = [value("features", ["N", *SHAPE])] + ([value(WEIGHTS.name, ["N", *SHAPE])] if maps else [])
+    outputs = [tensor("features", ["N", *SHAPE])] + ([tensor(WEIGHTS.name, ["N", *SHAPE])] if maps else [])
     weights = [onnx.numpy_helper.from_array(same, "w")]
-    return save(path, nodes, [value("image", ["N", *SHAPE])], outputs, weights=weights, functions=[simam_function()])
-
-
-def sha256(path: Path) -> str:
-    return hashlib.sha256(path.read_bytes()).hexdigest()
+    return save(path, nodes, [tensor("image", ["N", *SHAPE])], outputs, weights=weights, functions=[simam_function()])
 
 
 def images(rows: int, seed: int = 0) -> np.ndarray:
@@ -109,7 +102,7 @@ def write_card(folder: Path, *, tolerance: float = 1e-5, files: tuple[str, ...] 
         "opset": 21,
         "operator_version": 1,
         "tolerances": {"features": tolerance, WEIGHTS.name: tolerance},
-        "sha256": {name: sha256(folder / name) for name in names},
+        "sha256": {name: file_sha256(folder / name) for name in names},
     }
     card = ModelCard.model_validate(facts | changes)
     (folder / "card.json").write_text(card.to_json())

@@ -11,7 +11,8 @@ import pytest
 
 from fovea.contract.model_card import ModelCard
 from kernel_builds import tiny_library
-from simam_version import save, value, write_card, write_version
+from servers import tensor as graph_tensor
+from simam_version import save, write_card, write_version
 
 
 @pytest.fixture
@@ -41,4 +42,4 @@ def save_model() -> Callable[..., Path]:
 @pytest.fixture
 def tensor() -> Callable[..., onnx.ValueInfoProto]:
     """Describes a graph input or output."""
-    return value
+    return graph_tensor

@@ -5,8 +5,8 @@ import numpy as np
 from fovea.contract.errors import ExecutionFailed
 from fovea.contract.model_card import TensorSpec
 from fovea.runtime.golden import Golden
-from fovea.runtime.kernel_choice import race
 from fovea.runtime.kernel_library import Cause, Obstacle
+from fovea.runtime.race import race
 
 BATCH = {"x": np.zeros((1, 2), np.float32)}
 GOLDEN = Golden(BATCH, {"y": np.zeros((1, 2))}, {})

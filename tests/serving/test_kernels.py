@@ -22,7 +22,7 @@ from fovea.contract.model_card import AttentionLayer
 from fovea.contract.operators import DOMAIN
 from fovea.runtime.golden import write_golden
 from kernel_builds import tiny_library
-from servers import RunningServer, running_server, samples
+from servers import RunningServer, running_server, samples, tensor
 from simam_version import (
     LAMBDA,
     SHAPE,
@@ -31,7 +31,6 @@ from simam_version import (
     save,
     simam,
     simam_function,
-    value,
     write_card,
     write_version,
 )
@@ -60,7 +59,7 @@ def write_mixed_version(folder: Path) -> None:
         helper.make_node("SimAM", ["image"], ["mid", ""], "first", domain=DOMAIN, **{"lambda": LAMBDA}),
         helper.make_node("Gate", ["mid"], ["features", ""], "second", domain=DOMAIN),
     ]
-    image, features = (value(name, ["N", *SHAPE]) for name in ("image", "features"))
+    image, features = (tensor(name, ["N", *SHAPE]) for name in ("image", "features"))
     save(folder / "model.onnx", nodes, [image], [features], functions=[simam_function(), gate])
     mid = simam(images(4))[0]
     write_golden(folder / "golden.npz", {"image": images(4)}, {"features": mid * np.tanh(mid)}, {})

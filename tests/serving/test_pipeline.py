@@ -16,7 +16,7 @@ from fovea.serving.batcher import BatchPolicy
 from fovea.serving.pipeline import Pipeline
 from fovea.serving.queue_limit import QueueLimit
 from fovea.serving.requests import Kind, Request
-from fovea.serving.worker import Worker, Workshop
+from fovea.serving.worker import SessionSource, Worker
 
 LONG_S = 20.0
 
@@ -31,9 +31,9 @@ class Bench:
         self.running = threading.Event()
         self.session = FakeSession(self._before_run)
         self.observer = FakeObserver()
-        workshop = Workshop(lambda: self.session, lambda: FakeSession())
+        source = SessionSource(lambda: self.session, lambda: FakeSession())
         policy = BatchPolicy(max_rows, delay_s, cost=lambda _kind, _rows: cost_s)
-        self.pipeline = Pipeline(workshop, policy, self.observer, limit=QueueLimit(max_queue))
+        self.pipeline = Pipeline(source, policy, self.observer, limit=QueueLimit(max_queue))
 
     def _before_run(self) -> None:
         self.running.set()
@@ -224,9 +224,9 @@ def test_a_request_waits_for_the_first_worker_that_gets_free_not_for_the_last() 
         running.release()
         assert free.wait(LONG_S)
 
-    workshop = Workshop(lambda: FakeSession(run), FakeSession, instances=2)
+    source = SessionSource(lambda: FakeSession(run), FakeSession, instances=2)
     policy = BatchPolicy(1, cost=lambda kind, _rows: 100.0 if kind.shapes == "long" else 0.001)
-    pipeline = Pipeline(workshop, policy, FakeObserver())
+    pipeline = Pipeline(source, policy, FakeObserver())
     replies = [FakeReply() for _ in range(3)]
     for reply, kind in zip(replies, ("short", "long", "short"), strict=True):
         deadline_s = time.monotonic() + LONG_S if kind == "short" else None
@@ -276,8 +276,8 @@ def test_many_senders_and_two_workers_lose_nothing() -> None:
         sessions.append(FakeSession())
         return sessions[-1]
 
-    workshop = Workshop(open_session, open_session, instances=2)
-    pipeline = Pipeline(workshop, BatchPolicy(8), observer, limit=QueueLimit(10_000))
+    source = SessionSource(open_session, open_session, instances=2)
+    pipeline = Pipeline(source, BatchPolicy(8), observer, limit=QueueLimit(10_000))
     replies: dict[int, FakeReply] = {}
 
     def send(start: int) -> None:
@@ -300,6 +300,6 @@ def test_an_answer_that_comes_after_the_deadline_is_sent_and_counts_as_late() ->
     reply, observer, x = FakeReply(), FakeObserver(), np.ones((1, 1))
     passed_s = time.monotonic()
     late = Request({"x": x}, 1, Kind("x"), reply, passed_s, deadline_s=passed_s)
-    Worker(Workshop(FakeSession, FakeSession), observer).execute([late])
+    Worker(SessionSource(FakeSession, FakeSession), observer).execute([late])
     assert reply.outputs is not None
     assert observer.outcomes == ["deadline"]

@@ -22,9 +22,10 @@ from fovea.runtime.kernel_library import NOT_FOUND
 from fovea.runtime.opening import open_model
 from fovea.runtime.ort_session import SessionSettings
 from fovea.runtime.reasons import tellable
+from fovea.runtime.sample_rows import warm_up_rows
 from fovea.runtime.session import ModelSession
 from fovea.runtime.signature import Signature
-from fovea.runtime.warm_up import measure_cost, run_measured_sizes, warm_up_rows
+from fovea.runtime.warm_up import measure_cost, run_measured_sizes
 
 logger = logging.getLogger(__name__)
 

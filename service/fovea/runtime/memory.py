@@ -6,7 +6,7 @@ import ctypes
 from contextlib import suppress
 
 
-def give_back() -> None:
+def return_freed_memory() -> None:
     """Ask the C library for the pages that it keeps of freed memory; where it is not glibc, nothing happens.
 
     A model with 24 MB of weights, loaded and unloaded, left 93 MB in its arenas. Other threads go on meanwhile.

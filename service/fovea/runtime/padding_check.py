@@ -7,9 +7,9 @@ import numpy as np
 from fovea.contract.errors import ExecutionFailed, ModelBroken
 from fovea.contract.sequence import SequenceSpec
 from fovea.runtime.golden import Golden
-from fovea.runtime.row_mixing import agree, random_row
+from fovea.runtime.row_mixing import agree
+from fovea.runtime.sample_rows import of_length, random_row
 from fovea.runtime.session import ModelSession
-from fovea.runtime.warm_up import of_length
 
 
 def require_padding_harmless(session: ModelSession, sequence: SequenceSpec, golden: Golden | None) -> None:

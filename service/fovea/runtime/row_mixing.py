@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fovea.contract.errors import ExecutionFailed
-from fovea.contract.model_card import TensorSpec
-from fovea.runtime.datatypes import NUMPY_DTYPE, Arrays
+from fovea.runtime.datatypes import Arrays
+from fovea.runtime.sample_rows import random_row
 from fovea.runtime.session import ModelSession
 
 _LENGTHS = (1, 8, 32)
@@ -31,22 +30,6 @@ def keeps_rows_apart(session: ModelSession, seed: int = 0) -> bool:
         except ExecutionFailed:
             continue
     return False
-
-
-def random_row(inputs: Iterable[TensorSpec], length: int, rng: np.random.Generator) -> dict[str, NDArray[Any]]:
-    """One row of every input; an axis of unknown size is `length` long."""
-    return {spec.name: _random(spec, length, rng) for spec in inputs}
-
-
-def _random(spec: TensorSpec, length: int, rng: np.random.Generator) -> NDArray[Any]:
-    """One row. Positive floats suit logarithms and roots; 0 and 1 are in every vocabulary."""
-    shape = [1, *(length if size == -1 else size for size in spec.shape[1:])]
-    if spec.datatype == "BYTES":
-        return rng.choice(np.array([b"a", b"b"], np.object_), shape)
-    dtype = np.dtype(NUMPY_DTYPE[spec.datatype])
-    if dtype.kind == "f":
-        return rng.random(shape).astype(dtype)
-    return rng.integers(0, 256 if dtype == np.uint8 else 2, shape).astype(dtype)
 
 
 def _is_part(alone: Arrays, together: Arrays, place: int) -> bool:

@@ -25,9 +25,10 @@ from fovea.runtime.ort_session import SessionSettings, open_session, specs
 from fovea.runtime.probe import Trial
 from fovea.runtime.reasons import tellable
 from fovea.runtime.row_mixing import keeps_rows_apart
+from fovea.runtime.sample_rows import made_up_row, repeated, warm_up_rows
 from fovea.runtime.session import ModelSession
 from fovea.runtime.signature import Signature
-from fovea.runtime.warm_up import batch_sizes, made_up_row, repeated, warm_up_rows
+from fovea.runtime.warm_up import batch_sizes
 
 _IDLE_S = 30.0
 _LONG_BATCH_S = 1.0

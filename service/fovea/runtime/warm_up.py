@@ -4,17 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from fovea.contract.errors import ExecutionFailed, ModelBroken
-from fovea.contract.model_card import ModelCard, TensorSpec
-from fovea.contract.sequence import SequenceSpec
 from fovea.runtime.cost import BatchCost
-from fovea.runtime.datatypes import NUMPY_DTYPE, Arrays
-from fovea.runtime.golden import Golden
+from fovea.runtime.datatypes import Arrays
 from fovea.runtime.session import ModelSession
 
 LONG_BATCH_S = 0.05
@@ -141,41 +134,3 @@ def _timed(session: ModelSession, batch: Sequence[Arrays], clock: Callable[[], f
         for output in answer.values():
             output.tobytes()
     return clock() - start
-
-
-def repeated(row: Arrays, rows: int) -> dict[str, NDArray[Any]]:
-    """A batch of `rows` equal rows."""
-    return {name: np.repeat(array[:1], rows, axis=0) for name, array in row.items()}
-
-
-def warm_up_row(card: ModelCard, golden: Golden | None) -> dict[str, NDArray[Any]]:
-    """The first golden row, or a made-up one: one row of every input, the whole request where there is no batch."""
-    if golden is None:
-        return made_up_row(card.inputs)
-    return {name: array[:1] if card.batched else array for name, array in golden.inputs.items()}
-
-
-def warm_up_rows(card: ModelCard, golden: Golden | None) -> dict[int | None, dict[str, NDArray[Any]]]:
-    """Length -> a row of that length, for every bucket in ascending order; the one row of a model without sequences."""
-    row = warm_up_row(card, golden)
-    if card.sequence is None:
-        return {None: row}
-    return {length: of_length(row, card.sequence, length) for length in card.sequence.buckets}
-
-
-def of_length(row: Arrays, sequence: SequenceSpec, length: int) -> dict[str, NDArray[Any]]:
-    """The row without a mask, repeated along its sequence or cut: what is in it stays what the model knows."""
-    made = {name: array for name, array in row.items() if name != sequence.mask}
-    for name, axis in sequence.inputs.items():
-        made[name] = np.take(row[name], np.arange(length) % row[name].shape[axis], axis)
-    return made
-
-
-def made_up_row(inputs: tuple[TensorSpec, ...], size_of_unknown: int = 1) -> dict[str, NDArray[Any]]:
-    """Zeros (empty texts) for every input, every axis of unknown size being `size_of_unknown` long."""
-    return {spec.name: _zeros(spec, size_of_unknown) for spec in inputs}
-
-
-def _zeros(spec: TensorSpec, size_of_unknown: int) -> NDArray[Any]:
-    shape = [size_of_unknown if size == -1 else size for size in spec.shape]
-    return np.full(shape, b"", np.object_) if spec.datatype == "BYTES" else np.zeros(shape, NUMPY_DTYPE[spec.datatype])

@@ -14,7 +14,7 @@ from enum import StrEnum
 from typing import Any
 
 from fovea.contract.errors import InvalidRequest, NotFound, NotReady, Unsupported
-from fovea.runtime.memory import give_back
+from fovea.runtime.memory import return_freed_memory
 from fovea.runtime.repository import ModelFolder, why_none
 from fovea.serving.served_version import ServedVersion
 
@@ -160,7 +160,7 @@ class Models:
 
     def _close(self, served: ServedVersion, then: Callable[[], None]) -> None:
         served.close()
-        give_back()
+        return_freed_memory()
         del self._leaving[served]
         then()
 

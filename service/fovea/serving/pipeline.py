@@ -15,7 +15,7 @@ from fovea.serving.observer import Observer, fail
 from fovea.serving.queue_limit import QueueLimit
 from fovea.serving.requests import Kind, Request, why_gone
 from fovea.serving.waiting import Waiting
-from fovea.serving.worker import Worker, Workshop
+from fovea.serving.worker import SessionSource, Worker
 
 _LONG_WAIT_S = 0.02
 _KINDS_KEPT = 1024
@@ -25,7 +25,7 @@ class Pipeline:
     """Queue and workers of one version. `submit` may be called from any thread and never blocks for long."""
 
     def __init__(
-        self, workshop: Workshop, policy: BatchPolicy, observer: Observer, *, limit: QueueLimit | None = None
+        self, source: SessionSource, policy: BatchPolicy, observer: Observer, *, limit: QueueLimit | None = None
     ) -> None:
         self._policy, self._observer, self._limit = policy, observer, limit or QueueLimit()
         self._waiting = Waiting()
@@ -39,7 +39,7 @@ class Pipeline:
         """Of each worker that has a batch in hand: when it should be done with it."""
         self._lock = threading.Lock()
         self._closed = False
-        self._workers = [Worker(workshop, observer) for _ in range(workshop.instances)]
+        self._workers = [Worker(source, observer) for _ in range(source.instances)]
         self._threads = [
             threading.Thread(target=self._work, args=(worker,), daemon=True, name="batch") for worker in self._workers
         ]

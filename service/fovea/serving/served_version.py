@@ -21,7 +21,7 @@ from fovea.serving.requests import Kind, Request
 from fovea.serving.response_cache import ResponseCache, VersionCache
 from fovea.serving.statistics import Statistics
 from fovea.serving.telemetry import ModelLabels, Recorder, Telemetry
-from fovea.serving.worker import Workshop
+from fovea.serving.worker import SessionSource
 
 log = logging.getLogger(__name__)
 _COSTS_KEPT = 1024
@@ -60,11 +60,11 @@ class ServedVersion:
         self.policy = replace(_policy(loaded, choices, defaults), cost=lru_cache(_COSTS_KEPT)(self.cost))
         self.limit = replace(defaults.queue, requests=choices.max_queue or defaults.queue.requests)
         self._sessions = [loaded.session, *(loaded.open_instance() for _ in range(choices.instances - 1))]
-        workshop = Workshop(self._sessions.pop, loaded.open_maps, choices.instances)
+        source = SessionSource(self._sessions.pop, loaded.open_maps, choices.instances)
         self.cache = VersionCache(defaults.cache, self) if defaults.cache and choices.cache else None
         if choices.cache and self.cache is None:
             log.warning("%s asks for a response cache, and there is no room for one: cache_mb is 0", self.card.name)
-        self.pipeline = Pipeline(workshop, self.policy, self, limit=self.limit)
+        self.pipeline = Pipeline(source, self.policy, self, limit=self.limit)
         # Last: a scrape may come at once, and a version that could not be made must leave no series.
         self.recorder: Recorder = telemetry.recorder(_labels(loaded), lambda: self.pipeline.waiting)
         self.recorder.batch_cost(loaded.cost.points())

@@ -44,7 +44,7 @@ class Session(Protocol):
 
 
 @dataclass(frozen=True)
-class Workshop:
+class SessionSource:
     """How a worker comes by its sessions: its own, and the one with attention maps, opened when first wanted."""
 
     open_session: Callable[[], Session]
@@ -65,8 +65,8 @@ class _Run:
 class Worker:
     """Runs batches on sessions of its own, one at a time. Nothing that happens in a batch ends it."""
 
-    def __init__(self, workshop: Workshop, observer: Observer) -> None:
-        self._workshop, self._observer = workshop, observer
+    def __init__(self, source: SessionSource, observer: Observer) -> None:
+        self._source, self._observer = source, observer
         self._sessions: dict[bool, Session | FoveaError] = {}
         self._in_progress: _Run | None = None
         self._lock = threading.Lock()
@@ -105,7 +105,7 @@ class Worker:
 
     def _opened(self, maps: bool) -> Session | FoveaError:
         try:
-            return self._workshop.open_maps() if maps else self._workshop.open_session()
+            return self._source.open_maps() if maps else self._source.open_session()
         except FoveaError as error:
             log.error("a session could not be opened: %s", error)
             return error
