@@ -66,6 +66,18 @@ class RunningServer:
 
 
 @contextmanager
+def held_up(server: RunningServer, seconds: float) -> Iterator[None]:
+    """A server that does nothing for a while: the kernel takes connections for it, and it says nothing to them."""
+    server.process.send_signal(signal.SIGSTOP)
+    goes_on = threading.Timer(seconds, server.process.send_signal, [signal.SIGCONT])
+    goes_on.start()
+    try:
+        yield
+    finally:
+        goes_on.join()
+
+
+@contextmanager
 def running_server(
     repository: Path, *flags: str, errors_to: int = subprocess.PIPE, environment: Mapping[str, str] | None = None
 ) -> Iterator[RunningServer]:

@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +17,7 @@ from fovea.cli import main
 from fovea.contract.attention import AttentionType
 from fovea.contract.model_card import AttentionLayer, ModelCard, Preprocessing, TensorSpec
 from fovea.runtime.golden import write_golden
+from servers import RunningServer, running_server
 
 FLOAT = TensorProto.FLOAT
 SHAPES: dict[str, list[str | int | None]] = {
@@ -95,16 +93,15 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def server(repository: Path) -> Iterator[str]:
+def running(repository: Path) -> Iterator[RunningServer]:
+    with running_server(repository) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def server(running: RunningServer) -> str:
     """The gRPC address of a running server."""
-    ports = [f"--{kind}-port=0" for kind in ("grpc", "http", "metrics")]
-    command = [sys.executable, "-m", "fovea.cli", "serve", f"--repository={repository}", "--log-level=error", *ports]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
-        assert process.stdout
-        found = re.search(r"gRPC ([0-9.]+:\d+)", process.stdout.readline())
-        assert found
-        yield found[1]
-        process.terminate()
+    return running.grpc
 
 
 @pytest.fixture

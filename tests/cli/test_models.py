@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from fovea.cli.access import with_port
+from servers import RunningServer, held_up
 
 Fovea = Callable[..., tuple[int, str, str]]
 
@@ -54,6 +55,11 @@ def test_a_missing_folder_is_one_clear_line(fovea: Fovea, tmp_path: Path) -> Non
 @pytest.mark.parametrize(("model", "status"), [("", 0), ("tiny", 0), ("damaged", 1), ("nobody", 1)])
 def test_health_is_an_exit_status(fovea: Fovea, server: str, model: str, status: int) -> None:
     assert fovea("health", "--server", server, "--model", model)[0] == status
+
+
+def test_a_server_that_is_busy_for_a_moment_is_healthy(fovea: Fovea, running: RunningServer) -> None:
+    with held_up(running, 0.5):
+        assert fovea("health", "--server", running.grpc, "--timeout", 30)[0] == 0
 
 
 def test_nobody_there_is_not_healthy(fovea: Fovea) -> None:

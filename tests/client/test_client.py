@@ -23,7 +23,7 @@ from fovea.contract.errors import (
     NotFound,
     Unavailable,
 )
-from servers import RunningServer, running_server, samples, wait_until
+from servers import RunningServer, held_up, running_server, samples, wait_until
 from simam_version import images, simam
 
 ROW = np.arange(4, dtype=np.float32)[None]
@@ -164,6 +164,11 @@ def refused_or_answered(client: Any) -> bool:
 def test_retries_end_within_the_deadline_where_nobody_answers(connect: Any) -> None:
     with connect("127.0.0.1:1", retry=PATIENT) as client, pytest.raises((Unavailable, DeadlineExceeded), match="127"):
         client.infer("double", {"x": ROW}, timeout_s=0.5)
+
+
+def test_a_server_that_is_slow_to_take_a_connection_is_waited_for(connect: Any, server: RunningServer) -> None:
+    with held_up(server, 0.5), connect(server.grpc, retry=ONCE) as client:
+        np.testing.assert_array_equal(client.infer("double", {"x": ROW})["y"], ROW * 2)
 
 
 def test_a_call_made_while_the_server_restarts_is_answered(connect: Any, quick: Path) -> None:
