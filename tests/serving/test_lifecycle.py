@@ -58,10 +58,11 @@ def test_sigterm_answers_what_is_in_flight_and_exits_0(tmp_path: Path, lane: str
         assert server.process.wait(30) == 0
 
 
-def test_while_draining_it_is_live_not_ready_and_refuses_new_requests(tmp_path: Path) -> None:
+@pytest.mark.parametrize("lane", ["fast-lane", "no-fast-lane"])
+def test_while_draining_it_is_live_not_ready_and_refuses_new_requests(tmp_path: Path, lane: str) -> None:
     x = np.ones((1, 256), np.float32)
     with (
-        running_server(slow_model(tmp_path), "--max-batch-rows=1") as server,
+        running_server(slow_model(tmp_path), f"--{lane}", "--max-batch-rows=1") as server,
         grpc.insecure_channel(server.grpc) as channel,
     ):
         infer = channel.unary_unary(wire.path("ModelInfer"))
@@ -151,6 +152,7 @@ def infer_with_timeout(x: Any, timeout_us: int) -> bytes:
     return bytes(request.SerializeToString())
 
 
+@pytest.mark.parametrize("lane", ["fast-lane", "no-fast-lane"])
 @pytest.mark.parametrize(
     ("codes", "full", "timed_out"),
     [
@@ -159,10 +161,10 @@ def infer_with_timeout(x: Any, timeout_us: int) -> bytes:
     ],
 )
 def test_a_full_queue_and_a_time_out_in_it_have_the_codes_of_the_setting(
-    tmp_path: Path, codes: str, full: grpc.StatusCode, timed_out: grpc.StatusCode
+    tmp_path: Path, lane: str, codes: str, full: grpc.StatusCode, timed_out: grpc.StatusCode
 ) -> None:
     x = np.ones((1, 256), np.float32)
-    flags = ("--max-batch-rows=1", "--max-queue=4", f"--status-codes={codes}")
+    flags = (f"--{lane}", "--max-batch-rows=1", "--max-queue=4", f"--status-codes={codes}")
     with running_server(slow_model(tmp_path), *flags) as server, grpc.insecure_channel(server.grpc) as channel:
         call = channel.unary_unary(wire.path("ModelInfer"))
         call(infer_request("slow", x), timeout=20)
