@@ -36,6 +36,7 @@ SERVED = {
     "alone": 'backend: "onnxruntime" input [ { name: "x" data_type: TYPE_FP32 dims: [ -1, 4 ] } ]',
     "narrow": 'max_batch_size: 8 input [ { name: "x" data_type: TYPE_FP32 dims: [ 6 ] } ]',
     "silent": "max_batch_size: 3",
+    "minimal": 'backend: "onnxruntime"',
     "none_chosen": "version_policy { specific { versions: [ 5 ] } }",
 }
 CARDS = {"exported": "max_batch_size: 4", "exported_alone": ""}
@@ -60,7 +61,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     doubling(root, "double", ["n", 4], (1, 2))
     doubling(root, "narrow", ["n", "length"])
     doubling(root, "no_batch", [3])
-    for name in ("alone", "silent", "none_chosen", "no_such_input", "dtype", "dims", "decoupled"):
+    for name in ("alone", "silent", "minimal", "none_chosen", "no_such_input", "dtype", "dims", "decoupled"):
         doubling(root, name, ["n", 4])
     for name in CARDS:
         write_version(root / name / "1")
@@ -122,7 +123,12 @@ def test_the_configuration_is_told_again(client: Any) -> None:
     assert client.get_model_config("alone").config.max_batch_size == 0
 
 
-@pytest.mark.parametrize(("model", "most_rows"), [("exported", 4), ("exported_alone", 0)])
+def test_where_nothing_is_said_of_batches_the_file_decides(client: Any) -> None:
+    assert client.get_model_config("minimal").config.max_batch_size == 32
+    np.testing.assert_array_equal(infer(client, "minimal", rows(9)), rows(9) * 2)
+
+
+@pytest.mark.parametrize(("model", "most_rows"), [("exported", 4), ("exported_alone", 8)])
 def test_a_version_with_a_card_is_served_as_its_configuration_says(client: Any, model: str, most_rows: int) -> None:
     assert client.get_model_config(model).config.max_batch_size == most_rows
     picture = images(2)

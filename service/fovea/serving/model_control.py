@@ -195,4 +195,4 @@ def _with_config(folder: ModelFolder, order: ModelOrder) -> ModelFolder:
         configured = configured_of(order.config, folder.path)
     except (ModelBroken, Unsupported) as error:
         raise InvalidRequest(f"parameter 'config': {error}") from error
-    return replace(folder, choices=configured.choices, stated=configured.stated, problem=None)
+    return replace(folder, choices=configured.choices, stated=configured.stated, problem=None, unsupported=False)

@@ -71,9 +71,16 @@ def _versions(policy: Any) -> Any:
 
 
 def _stated(config: Any, folder: Path) -> Stated:
-    batched = config.max_batch_size > 0
-    inputs, outputs = (tuple(_spec(one, batched) for one in part) for part in (config.input, config.output))
+    batched = _batched(config)
+    inputs, outputs = (tuple(_spec(one, bool(batched)) for one in part) for part in (config.input, config.output))
     return Stated(CONFIG_FILE, batched, inputs, outputs, _labels(config, folder), remark(config))
+
+
+def _batched(config: Any) -> bool | None:
+    """Tensors that come without a largest batch have their whole shape; where neither is said, the file decides."""
+    if config.max_batch_size > 0:
+        return True
+    return False if config.input or config.output else None
 
 
 def _spec(tensor: Any, batched: bool) -> TensorSpec:
