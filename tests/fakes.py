@@ -17,18 +17,18 @@ class FakeReply:
 
     def __init__(self) -> None:
         self.gone = False
-        self.watched = False
+        self.watched = threading.Event()
         self.outputs: dict[str, Any] | None = None
         self.error: FoveaError | None = None
         self.done = threading.Event()
 
-    def watch(self, on_gone: Callable[[], None]) -> None:
-        self.watched, self._on_gone = True, on_gone
+    def watch(self) -> None:
+        self.watched.set()
 
     def leave(self) -> None:
-        """The caller goes away."""
+        """The caller goes away; told to those only who watch."""
+        assert self.watched.wait(20)
         self.gone = True
-        self._on_gone()
 
     def answer(self, outputs: Any) -> None:
         self.outputs = {name: np.array(array) for name, array in outputs.items()}
@@ -101,14 +101,13 @@ class FakeServicer:
 
     def __init__(self, error: Exception | None = None) -> None:
         self.calls: list[Any] = []
-        self.left = threading.Event()
         self._error = error
 
     def infer(self, call: Any, data: bytes) -> None:
         assert data
         if self._error is not None:
             raise self._error
-        call.watch(self.left.set)
+        call.watch()
         self.calls.append(call)
 
     def control(self, rpc: str, call: Any, data: bytes) -> None:

@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -24,15 +25,19 @@ def blocks(language: str) -> list[str]:
     return [block for name, block in fenced if name == language]
 
 
+def lines(language: str) -> list[str]:
+    return [line for block in blocks(language) for line in block.splitlines()]
+
+
 def run(command: list[str], folder: Path) -> str:
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=240, check=False)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
 
-def words_of(block: str) -> list[str]:
-    """A one-line shell block as an argument list, with this environment's `fovea`."""
-    words = block.split()
+def words_of(line: str) -> list[str]:
+    """A line of a shell block as an argument list, with this environment's `fovea`."""
+    words = line.split()
     return [str(BIN / "fovea") if Path(word).name == "fovea" else word for word in words]
 
 
@@ -120,12 +125,19 @@ def test_a_module_of_ones_own_is_exported_and_served(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(next(block for block in blocks("python") if "def network" in block))
     save = "import torch, mine; torch.save(mine.network().state_dict(), 'mine.pt')"
     run([sys.executable, "-c", save], tmp_path)
-    run(words_of(next(block for block in blocks("sh") if "fovea export" in block)), tmp_path)
+    run(words_of(next(line for line in lines("sh") if "fovea export" in line)), tmp_path)
     line = next(line for line in run([str(BIN / "fovea"), "models"], tmp_path).splitlines() if "mine" in line)
     assert line.split()[:3] == ["mine", "1", "simam"]
     assert {path.name for path in (tmp_path / "exported_models" / "mine" / "1").iterdir()} == {
         *("model.onnx", "maps.onnx", "golden.npz", "card.json")
     }
+
+
+def test_what_is_installed_are_extras_that_exist_beside_the_python_of_make_serve() -> None:
+    extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    installed = [re.fullmatch(r"\.venv/bin/pip install -e '\.\[(.+)\]'", line) for line in lines("sh") if "pip" in line]
+    assert installed
+    assert all(found and set(found[1].split(",")) <= set(extras) for found in installed)
 
 
 def test_every_target_of_make_that_is_named_exists() -> None:

@@ -181,11 +181,14 @@ def test_a_server_on_an_ipv6_address_answers_there(repository: Path) -> None:
 
 @pytest.mark.parametrize("lane", LANES)
 @pytest.mark.parametrize("how", ["cancelled", "deadline"])
-def test_a_run_that_nobody_waits_for_any_more_is_ended(tmp_path: Path, lane: str, how: str) -> None:
+@pytest.mark.parametrize("before", [0, 2])
+def test_a_run_that_nobody_waits_for_any_more_is_ended(tmp_path: Path, lane: str, how: str, before: int) -> None:
     forever = infer_request("endless", np.full((1, 4), 1e9, np.float32))
     short = infer_request("endless", np.ones((1, 4), np.float32))
     with running_server(endless_model(tmp_path), f"--{lane}") as server, grpc.insecure_channel(server.grpc) as channel:
         infer = channel.unary_unary(wire.path("ModelInfer"))
+        for _ in range(before):
+            infer(short, timeout=LONG_S)
         busy_s = server.cpu_s + 0.5
         call = infer.future(forever, timeout=2.0 if how == "deadline" else LONG_S)
         wait_until(lambda: server.cpu_s > busy_s)
@@ -193,5 +196,5 @@ def test_a_run_that_nobody_waits_for_any_more_is_ended(tmp_path: Path, lane: str
             call.cancel()
         answer = wire.message("ModelInferResponse").FromString(infer(short, timeout=LONG_S))
         assert np.frombuffer(answer.raw_output_contents[0], np.float32).tolist() == [1.0] * 4
-        wait_until(lambda: requests_by_outcome(server) == {how: 1, "ok": 1})
+        wait_until(lambda: requests_by_outcome(server) == {how: 1, "ok": 1 + before})
         assert server.terminate() == 0

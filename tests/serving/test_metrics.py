@@ -132,6 +132,16 @@ def test_an_attention_map_is_sent_when_asked_for_by_name_and_only_then(client: A
         np.testing.assert_allclose(array, golden[f"maps/{map_name}"], rtol=0, atol=card.tolerances[map_name])
 
 
+def test_batches_that_warm_up_did_not_run_are_counted_and_those_with_maps_are_among_them(
+    server: RunningServer, client: Any
+) -> None:
+    name, count = "fashion-cbam", "fovea_unwarmed_batches_total"
+    before = value(scrape(server), count, model=name)
+    infer(client, name)
+    infer(client, name, [*golden_rows(name)[0].maps])
+    scrape_until(server, lambda now: value(now, count, model=name) == before + 1)
+
+
 def test_classification_sends_labels(client: Any) -> None:
     card, x, golden = golden_rows("fashion-se")
     tensor = triton.InferInput(card.inputs[0].name, x.shape, "FP32")

@@ -87,37 +87,30 @@ def test_a_cancelled_caller_does_not_hurt_its_batch_mates(bench: Bench) -> None:
     bench.hold_worker()
     first, cancelled, last = bench.send(1.0), bench.send(2.0), bench.send(3.0)
     cancelled.gone = True
+    assert isinstance(failed(cancelled), Cancelled)
     bench.open.set()
     assert answered(first) == [2.0]
     assert answered(last) == [6.0]
-    assert isinstance(failed(cancelled), Cancelled)
     assert [2.0] not in bench.session.batches
     assert bench.session.batches[1] == [1.0, 3.0]
 
 
-def test_callers_are_watched_while_nothing_is_known_of_how_long_a_batch_takes(bench: Bench) -> None:
-    assert bench.hold_worker().watched
-
-
-def test_callers_whose_rows_do_not_fit_into_the_next_batch_are_watched(bench: Bench) -> None:
+def test_callers_of_what_waits_or_runs_for_long_are_watched(bench: Bench) -> None:
     bench.open.set()
     answered(bench.send(1.0))
     bench.open.clear()
     bench.running.clear()
+    running, waiting = bench.hold_worker(), bench.send(1.0)
+    assert running.watched.wait(LONG_S)
+    assert waiting.watched.wait(LONG_S)
+
+
+def test_who_has_left_or_runs_out_of_time_is_told_while_others_run(bench: Bench) -> None:
     bench.hold_worker()
-    replies = [bench.send(*[1.0] * 4) for _ in range(3)]
-    assert replies[2].watched
-    bench.open.set()
-    assert [len(answered(reply)) for reply in replies] == [4, 4, 4]
-
-
-def test_callers_of_batches_that_are_held_back_are_watched() -> None:
-    bench = Bench(delay_s=0.001)
-    bench.open.set()
-    replies = [bench.send(1.0) for _ in range(3)]
-    assert all(answered(reply) for reply in replies)
-    assert all(reply.watched for reply in replies)
-    bench.pipeline.close()
+    leaving, late = bench.send(1.0), bench.send(2.0, queue_until_s=time.monotonic() + 0.03)
+    leaving.leave()
+    assert isinstance(failed(leaving), Cancelled)
+    assert isinstance(failed(late), QueueTimeout)
 
 
 def test_an_expired_request_is_refused_and_never_run(bench: Bench) -> None:
@@ -254,7 +247,7 @@ def test_a_run_that_one_caller_still_waits_for_goes_on(bench: Bench) -> None:
     bench.running.clear()
     bench.open.set()
     assert answered(staying) == [4.0]
-    leaving.leave()
+    leaving.gone = True
     assert bench.session.terminated == 0
 
 

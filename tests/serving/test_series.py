@@ -16,8 +16,9 @@ from fovea.serving.attention_sampler import AttentionSampler
 from fovea.serving.model_swap import ModelSwap
 from fovea.serving.models import Models
 from fovea.serving.queue_limit import QueueLimit
+from fovea.serving.recorder import Recorder
 from fovea.serving.served_version import BatchDefaults
-from fovea.serving.telemetry import Recorder, Telemetry
+from fovea.serving.telemetry import Telemetry
 from fovea.serving.version_loader import VersionLoader
 from servers import samples
 

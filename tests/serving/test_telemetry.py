@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from prometheus_client import generate_latest
 
-from fovea.serving.telemetry import ModelLabels, Telemetry
+from fovea.serving.recorder import ModelLabels
+from fovea.serving.telemetry import Telemetry
 from servers import samples
 
 LABELS = ModelLabels("m", "1", "none", "none", "", "CPUExecutionProvider", "0" * 64, {})

@@ -14,8 +14,9 @@ from fovea.runtime.loading import LoadSettings
 from fovea.runtime.repository import model_folder
 from fovea.serving.attention_sampler import AttentionSampler
 from fovea.serving.queue_limit import QueueLimit
+from fovea.serving.recorder import Recorder
 from fovea.serving.served_version import BatchDefaults
-from fovea.serving.telemetry import Recorder, Telemetry
+from fovea.serving.telemetry import Telemetry
 from fovea.serving.version_loader import VersionLoader
 
 

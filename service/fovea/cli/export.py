@@ -10,8 +10,9 @@ from fovea.cli.extras import require
 from fovea.cli.settings import flag, setting, variable
 from fovea.contract.errors import InvalidRequest
 
-OWN = ("name", "weights", "input", "mask", "buckets", "labels", "version")
+OWN = ("name", "weights", "input", "labels", "preprocessing", "mask", "buckets", "version")
 """Flags of a module of one's own; of a recipe all of that is known."""
+_PREPROCESSING_HELP = "what pictures become: L or RGB in [0, 1], then (x - MEAN) / STD; one number, or one a channel"
 _INPUT_HELP = "may be repeated; T is the length of a sequence: tokens=1xT:int64"
 
 
@@ -25,9 +26,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     own.add_argument("--name", help="what the model is called when it is served")
     own.add_argument("--weights", type=Path, metavar="FILE", help="its state dict; without it, as the factory makes it")
     own.add_argument("--input", action="append", default=[], metavar="NAME=1x3x224x224[:DTYPE]", help=_INPUT_HELP)
+    own.add_argument("--labels", type=Path, metavar="FILE", help="one label a line, for the first output's classes")
+    own.add_argument("--preprocessing", metavar="RGB:MEAN:STD", help=_PREPROCESSING_HELP)
     own.add_argument("--mask", metavar="INPUT", help="the input that is 1 or true where a sequence has data")
     own.add_argument("--buckets", type=counts, default=(), metavar="16,32,64", help="lengths to group sequences by")
-    own.add_argument("--labels", type=Path, metavar="FILE", help="one label a line")
     own.add_argument("--version", type=count, help="version number; default: the next free one")
 
 
@@ -63,16 +65,16 @@ def _export_recipes(arguments: argparse.Namespace) -> list[Path]:
 def _export_module(arguments: argparse.Namespace) -> Path:
     if arguments.all or len(arguments.what) != 1 or not arguments.name or not arguments.input:
         raise InvalidRequest("a module of your own needs one MODULE:FACTORY, --name NAME and --input NAME=SHAPE")
-    from fovea.export.command import export_module
+    from fovea.export.own_module import OwnModule, export_module
 
-    return export_module(
-        arguments.what[0],
-        arguments.weights,
-        arguments.input,
-        arguments.name,
-        arguments.repository,
-        version=arguments.version,
+    own = OwnModule(
+        target=arguments.what[0],
+        name=arguments.name,
+        inputs=arguments.input,
+        weights=arguments.weights,
         labels=arguments.labels,
+        preprocessing=arguments.preprocessing,
         mask=arguments.mask,
         buckets=arguments.buckets,
     )
+    return export_module(own, arguments.repository, arguments.version)

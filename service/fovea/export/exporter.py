@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import logging
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, redirect_stderr
+from io import StringIO
 from typing import Any
 
 import onnx
@@ -22,7 +24,6 @@ from fovea.export.reference import first_line
 from fovea.export.translation import translation_table
 
 BATCH = "batch"
-_QUIET = ("torch.onnx", "torch.export", "onnxscript", "onnx_ir")
 
 
 def export_graph(
@@ -49,11 +50,8 @@ def _trace(
 ) -> onnx.ModelProto:
     batch, length = torch.export.Dim(BATCH), torch.export.Dim(LENGTH)
     lengths = {name: {axis: length} for name, axis in length_axes.items()}
-    for name in _QUIET:
-        logging.getLogger(name).setLevel(logging.ERROR)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # torch's own deprecations
+        with _silence():
             program = torch.onnx.export(
                 module,
                 tuple(example.values()),
@@ -70,6 +68,18 @@ def _trace(
     assert program is not None
     model: onnx.ModelProto = program.model_proto
     return model
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """Keeps back what torch writes by the way: deprecations of its own, advice, whole graphs. Errors tell the rest."""
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings(), redirect_stderr(StringIO()):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(logging.NOTSET)
 
 
 def _reason(error: Exception, dynamic: str) -> str:

@@ -21,7 +21,7 @@ from fovea.contract.errors import FoveaError
 from fovea.runtime.datatypes import Arrays
 from fovea.runtime.loaded_version import LoadedVersion
 from fovea.runtime.profile import profile_attention
-from fovea.serving.telemetry import Recorder
+from fovea.serving.recorder import Recorder
 
 log = logging.getLogger(__name__)
 

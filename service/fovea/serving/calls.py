@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Protocol
 
 import grpc
@@ -21,10 +21,10 @@ class Call(Protocol):
     deadline_s: float | None
     """On the monotonic clock."""
     gone: bool
-    """True once the caller has cancelled or vanished; told late, or never, to those that did not `watch`."""
+    """True once the caller has cancelled or vanished; it may be told late, or never, without `watch`."""
 
-    def watch(self, on_gone: Callable[[], None]) -> None:
-        """Keep `gone` up to date from now on, and call once it is so."""
+    def watch(self) -> None:
+        """Keep `gone` up to date from now on; any thread, any number of times."""
 
     def finish(self, body: bytes) -> None:
         """Send the serialized answer."""
@@ -45,8 +45,8 @@ class CallReply:
     def gone(self) -> bool:
         return self._call.gone
 
-    def watch(self, on_gone: Callable[[], None]) -> None:
-        self._call.watch(on_gone)
+    def watch(self) -> None:
+        self._call.watch()
 
     def answer(self, outputs: Arrays) -> None:
         decoded = self._decoded

@@ -8,8 +8,8 @@ from typing import Any
 
 from fovea.contract.errors import Unsupported
 from fovea.serving.access import Group
-from fovea.serving.logs import LogControl
-from fovea.serving.shared_memory import Regions
+from fovea.serving.log_settings import LogControl
+from fovea.serving.regions import Regions
 from fovea.serving.trace import Tracer
 
 Answer = Callable[[Any], Any]

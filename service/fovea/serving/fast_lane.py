@@ -126,7 +126,7 @@ class Lane:
 class FastCall:
     """One call on the lane.
 
-    The loop's thread runs the `_on_…` callbacks and `watch`, any thread `finish` or `refuse`. Who answers holds the
+    The loop's thread runs the `_on_…` callbacks, any thread `watch`, `finish` or `refuse`. Who answers holds the
     only claim; a cancelled call's claim is taken by the loop. A callback returns True once the call is done with.
 
     gRPC tells of the caller's end when it is asked to. That is a batch of operations and an event more, a tenth of
@@ -134,7 +134,7 @@ class FastCall:
     """
 
     __slots__ = (
-        *("_accept", "_claim", "_closed", "_core", "_on_gone", "_received", "_sent", "_unwatched", "_withdrawn"),
+        *("_accept", "_claim", "_closed", "_core", "_received", "_sent", "_unwatched", "_withdrawn"),
         *("deadline_s", "gone", "over"),
     )
 
@@ -144,7 +144,6 @@ class FastCall:
         self.gone = self.over = False
         self._claim, self._unwatched = [True], [True]  # list.pop is atomic: one thread gets it
         self._closed = self._received = self._sent = self._withdrawn = False
-        self._on_gone: Callable[[], None] | None = None
 
     @property
     def taken_in(self) -> bool:
@@ -160,9 +159,8 @@ class FastCall:
         self._received = True
         self.refuse(code, text)
 
-    def watch(self, on_gone: Callable[[], None]) -> None:
-        """Keep `gone` up to date from now on, and call once it is so."""
-        self._on_gone = on_gone
+    def watch(self) -> None:
+        """Keep `gone` up to date from now on."""
         if _got(self._unwatched):
             self._core.start_server_batch((cygrpc.ReceiveCloseOnServerOperation(_NO_FLAGS),), self._on_close)
 
@@ -207,8 +205,6 @@ class FastCall:
         if event.batch_operations[0].cancelled():
             self.gone = True
             self._withdrawn = _got(self._claim)
-            if self._on_gone is not None:
-                self._on_gone()
         return self._done()
 
     def _on_sent(self, _event: Any) -> bool:

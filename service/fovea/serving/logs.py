@@ -1,24 +1,13 @@
-"""Structured logs: one JSON object a line on standard error; which lines, the operator may change while it runs."""
+"""Structured logs: one JSON object a line on standard error."""
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
 
-from fovea.contract.errors import InvalidRequest
 from fovea.serving.log_handler import LogHandler
-from fovea.wire import message
 
-_LEVEL_OF = {"log_info": logging.INFO, "log_warning": logging.WARNING, "log_error": logging.ERROR}
-"""Setting of the protocol -> the lines that it lets through; those above ERROR count as ERROR."""
-_VERBOSE, _FORMAT, _FILE = "log_verbose_level", "log_format", "log_file"
-_ISO8601 = "ISO8601"
-_FORMATS = ("default", _ISO8601)
-"""Triton's two, which differ in how a time is written; here all lines are JSON, with times of ISO 8601."""
-_NONE = logging.CRITICAL + 1
 _STANDARD_ERROR = 2
 
 
@@ -43,70 +32,3 @@ def set_up_logs(level: str) -> None:
     handler = LogHandler(_STANDARD_ERROR)
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
-
-
-class LogControl(logging.Filter):
-    """The log's settings, read and changed over the network (LogSettings); filters what the root's handlers write."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        root = logging.getLogger()
-        self._verbose = int(root.level <= logging.DEBUG)
-        self._lets_through = {name: root.level <= level for name, level in _LEVEL_OF.items()}
-        for handler in root.handlers:
-            handler.addFilter(self)
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Whether a line is written."""
-        if record.levelno < logging.INFO:
-            return self._verbose > 0
-        return self._lets_through[_name_of(record.levelno)]
-
-    def change(self, request: Any) -> Any:
-        """LogSettingsResponse: change what the request names, all of it or (with an error) none; tell what holds."""
-        asked = {name: _value(name, setting) for name, setting in request.settings.items()}
-        self._verbose = asked.get(_VERBOSE, self._verbose)
-        self._lets_through |= {name: value for name, value in asked.items() if name in _LEVEL_OF}
-        logging.getLogger().setLevel(self._least_level())
-        return self._told()
-
-    def _least_level(self) -> int:
-        """What need not be filtered is not even made into a line."""
-        if self._verbose:
-            return logging.DEBUG
-        return min((_LEVEL_OF[name] for name, lets in self._lets_through.items() if lets), default=_NONE)
-
-    def _told(self) -> Any:
-        response = message("LogSettingsResponse")()
-        for name, lets in self._lets_through.items():
-            response.settings[name].bool_param = lets
-        response.settings[_VERBOSE].uint32_param = self._verbose
-        response.settings[_FORMAT].string_param = _ISO8601
-        response.settings[_FILE].string_param = ""
-        return response
-
-
-def _name_of(level: int) -> str:
-    return next((name for name, least in reversed(_LEVEL_OF.items()) if level >= least), "log_info")
-
-
-_FIELD_OF: Mapping[str, str] = {
-    **dict.fromkeys(_LEVEL_OF, "bool_param"),
-    _VERBOSE: "uint32_param",
-    _FORMAT: "string_param",
-    _FILE: "string_param",
-}
-
-
-def _value(name: str, setting: Any) -> Any:
-    field, received = _FIELD_OF.get(name), setting.WhichOneof("parameter_choice")
-    if field is None:
-        raise InvalidRequest(f"unknown log setting '{name}': expected {[*_FIELD_OF]}")
-    if received != field:
-        raise InvalidRequest(f"log setting '{name}': expected a {field}, received {received or 'nothing'}")
-    value = getattr(setting, field)
-    if name == _FILE and value:
-        raise InvalidRequest("log_file cannot be changed over the network; lines go to standard error")
-    if name == _FORMAT and value not in _FORMATS:
-        raise InvalidRequest(f"log_format: expected one of {[*_FORMATS]}, received '{value}'")
-    return value

@@ -51,7 +51,7 @@ def fail(request: Request, error: FoveaError, observer: Observer) -> None:
     """Send an error and tell the observer."""
     request.reply.fail(error)
     if request.trace is not None:
-        request.trace.end(time.monotonic())
+        tell(request.trace.end, time.monotonic())
     tell(observer.requests, outcome_of(error), [time.monotonic() - request.arrived_s], request.rows)
 
 

@@ -11,15 +11,15 @@ from fovea.runtime.loading import LoadSettings
 from fovea.runtime.ort_session import SessionSettings
 from fovea.serving.extensions import Extensions
 from fovea.serving.grpc_server import GrpcSettings
-from fovea.serving.logs import LogControl
+from fovea.serving.log_settings import LogControl
 from fovea.serving.model_control import ControlSettings
 from fovea.serving.queue_limit import QueueLimit
+from fovea.serving.regions import Regions
 from fovea.serving.response_cache import ResponseCache
 from fovea.serving.rest.limits import RestLimits
 from fovea.serving.rest.server import RestSettings
 from fovea.serving.served_version import BatchDefaults
 from fovea.serving.settings import Settings
-from fovea.serving.shared_memory import Regions
 from fovea.serving.tls import Tls
 from fovea.serving.token import Tokens
 from fovea.serving.trace import Tracer

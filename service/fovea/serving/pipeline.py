@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from dataclasses import replace
@@ -11,13 +12,15 @@ from queue import Empty, SimpleQueue
 from fovea.contract.errors import DeadlineExceeded, FoveaError, QueueTimeout, VersionEnded
 from fovea.serving.batcher import BatchPolicy, Taken, drop_dead, take_batch
 from fovea.serving.forecast import refusal
+from fovea.serving.lookout import Lookout
 from fovea.serving.observer import Observer, fail
 from fovea.serving.queue_limit import QueueLimit
 from fovea.serving.requests import Kind, Request, why_gone
 from fovea.serving.waiting import Waiting
 from fovea.serving.worker import SessionSource, Worker
 
-_LONG_WAIT_S = 0.02
+log = logging.getLogger(__name__)
+_LONG_S = 0.02
 _KINDS_KEPT = 1024
 
 
@@ -29,17 +32,16 @@ class Pipeline:
     ) -> None:
         self._policy, self._observer, self._limit = policy, observer, limit or QueueLimit()
         self._waiting = Waiting()
-        self._known: dict[Kind, tuple[float, int]] = {}
-        """What a row of a kind costs at best, and the most rows in a batch of it."""
+        self._row_s: dict[Kind, float] = {}
+        """What a row of a kind costs at best."""
         self._bell: SimpleQueue[None] = SimpleQueue()
         self._idle = 0
-        self._batch_s = inf
-        """What the last batch took; the first one may take long."""
         self._busy_until_s: dict[Worker, float] = {}
         """Of each worker that has a batch in hand: when it should be done with it."""
         self._lock = threading.Lock()
         self._closed = False
         self._workers = [Worker(source, observer) for _ in range(source.instances)]
+        self._lookout = Lookout(self._look)
         self._threads = [
             threading.Thread(target=self._work, args=(worker,), daemon=True, name="batch") for worker in self._workers
         ]
@@ -59,10 +61,8 @@ class Pipeline:
 
     def submit(self, request: Request) -> None:
         """Admit a request; QueueFull, VersionEnded, DeadlineExceeded or QueueTimeout where it cannot be."""
-        row_s, most_rows = self._known.get(request.kind) or self._look_up(request.kind)
-        request.work_s = request.rows * row_s
-        if self._may_wait_long(request, most_rows):
-            request.reply.watch(self._caller_left)
+        row_s = self._row_s.get(request.kind)
+        request.work_s = request.rows * (self._look_up(request.kind) if row_s is None else row_s)
         with self._lock:
             simple = request.due_s == inf and not self._closed and self._limit.admits(self._waiting, request.bytes)
             if simple:
@@ -71,30 +71,22 @@ class Pipeline:
             self._submit_if_possible(request)
         if self._idle:  # a worker says it is idle before it looks at the queue a last time, so no request is missed
             self._bell.put(None)
+        if self._lookout.asleep:
+            self._lookout.wake()
 
-    def _look_up(self, kind: Kind) -> tuple[float, int]:
-        known = self._policy.row_s(kind), self._policy.rows_of(kind)
-        if len(self._known) >= _KINDS_KEPT:
-            self._known.clear()
-        self._known[kind] = known
-        return known
+    def _look_up(self, kind: Kind) -> float:
+        if len(self._row_s) >= _KINDS_KEPT:
+            self._row_s.clear()
+        row_s = self._row_s[kind] = self._policy.row_s(kind)
+        return row_s
 
     def _submit_if_possible(self, request: Request) -> None:
         with self._lock:
-            room = self._limit.admits(self._waiting, request.bytes)
-            dead = Taken() if room else drop_dead(self._waiting, time.monotonic())
             refused = self._refusal(request)
             if refused is None:
                 self._waiting.add(request)
-        self._refuse(dead)
         if refused is not None:
             raise refused
-
-    def _may_wait_long(self, request: Request, most_rows: int) -> bool:
-        """Whether its caller may well leave while it waits: the next batch is full, or held back, or long in coming."""
-        next_is_full = self._waiting.bytes * request.rows >= request.bytes * most_rows
-        long = self._batch_s > _LONG_WAIT_S or request.work_s > _LONG_WAIT_S
-        return next_is_full or long or self._policy.delay_s > 0
 
     def _refusal(self, request: Request) -> FoveaError | None:
         if self._closed:
@@ -121,9 +113,23 @@ class Pipeline:
         busy = self._busy_until_s.values()
         return max(0.0, min(busy) - now_s) if len(busy) == len(self._workers) else 0.0
 
-    def _caller_left(self) -> None:
+    def _look(self) -> bool:
+        """Tell those whose time is up, and see who has left; whether anything waits or runs.
+
+        gRPC tells of a caller that leaves when it is asked to, which costs a tenth of a short request. So it is asked
+        for those only who have waited, or whose batch has run, for long.
+        """
+        now_s = time.monotonic()
+        with self._lock:
+            dead = drop_dead(self._waiting, now_s)
+            at_hand = [*self._waiting, *(request for worker in self._workers for request in worker.in_hand)]
+        self._refuse(dead)
+        for request in at_hand:
+            if now_s - request.arrived_s > _LONG_S:
+                request.reply.watch()
         for worker in self._workers:
-            worker.caller_left()
+            worker.end_if_left()
+        return bool(at_hand)
 
     def close(self) -> None:
         """Refuse new requests, finish those that wait, end the workers."""
@@ -133,23 +139,31 @@ class Pipeline:
             self._bell.put(None)
         for thread in self._threads:
             thread.join()
+        self._lookout.close()
 
     def _work(self, worker: Worker) -> None:
         while not (self._closed and not self._waiting.requests):
-            if not self._waiting.requests:
-                self._rest(0.0)
-                continue
-            taken = self._take(worker)
+            try:
+                self._turn(worker)
+            except Exception:  # a worker that ended would leave a queue that nobody works off
+                log.exception("a worker's turn failed")
+        worker.close()
+
+    def _turn(self, worker: Worker) -> None:
+        """Run what is due, or rest. What was taken is forgotten with the end of this: it is the callers' data."""
+        if not self._waiting.requests:
+            self._rest(0.0)
+            return
+        taken = self._take(worker)
+        try:
             self._refuse(taken)
             if taken.batch:
-                start_s = time.monotonic()
                 worker.execute(taken.batch)
-                self._batch_s = time.monotonic() - start_s
-                with self._lock:
-                    del self._busy_until_s[worker]
-            elif taken.wait_s:
-                self._rest(taken.wait_s)
-        worker.close()
+        finally:
+            with self._lock:
+                self._busy_until_s.pop(worker, None)
+        if taken.wait_s:
+            self._rest(taken.wait_s)
 
     def _take(self, worker: Worker) -> Taken:
         with self._lock:
@@ -177,7 +191,13 @@ class Pipeline:
         for request in taken.gone:
             fail(request, why_gone(request, now_s), self._observer)
         for request in taken.late:
-            waited = f"after {(now_s - request.arrived_s) * 1e3:.1f} ms in the queue"
-            expired = request.deadline_s is not None and request.deadline_s <= now_s
-            error = DeadlineExceeded(f"deadline passed {waited}") if expired else QueueTimeout(f"timed out {waited}")
-            fail(request, error, self._observer)
+            fail(request, _late(request, now_s, self._waiting.requests), self._observer)
+
+
+def _late(request: Request, now_s: float, waiting: int) -> FoveaError:
+    waited_s = now_s - request.arrived_s
+    told = f"after {waited_s * 1e3:.1f} ms in the queue, where {waiting} more requests wait"
+    if request.deadline_s is not None and request.deadline_s <= now_s:
+        return DeadlineExceeded(f"deadline passed {told}")
+    limit_s = request.due_s - request.arrived_s
+    return QueueTimeout(f"timed out {told}; its limit is {limit_s * 1e3:.1f} ms")

@@ -42,7 +42,6 @@ class PooledCall:
     def __init__(self, context: grpc.ServicerContext, open_calls: set[PooledCall]) -> None:
         self.deadline_s = deadline_after(context.time_remaining())
         self.gone = False
-        self._on_gone: Callable[[], None] = lambda: None
         self._context = context
         self._answered = threading.Event()
         self._body: bytes | None = None
@@ -57,9 +56,8 @@ class PooledCall:
         """True once its answer has been sent, or its caller is gone."""
         return self not in self._open_calls
 
-    def watch(self, on_gone: Callable[[], None]) -> None:
-        """Call once the caller is gone; `gone` is up to date without it."""
-        self._on_gone = on_gone
+    def watch(self) -> None:
+        """Nothing: `gone` is up to date without it."""
 
     def finish(self, body: bytes) -> None:
         """Hand the answer to the waiting thread."""
@@ -83,4 +81,3 @@ class PooledCall:
         self.gone = True
         self._open_calls.discard(self)
         self._answered.set()
-        self._on_gone()

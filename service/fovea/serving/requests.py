@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Hashable
+from collections.abc import Hashable
 from dataclasses import dataclass, field
 from math import inf
 from typing import Protocol
@@ -22,10 +22,10 @@ class Reply(Protocol):
 
     @property
     def gone(self) -> bool:
-        """True once nobody waits for the answer any more; told late, or never, to those that did not `watch`."""
+        """True once nobody waits for the answer any more; it may be told late, or never, without `watch`."""
 
-    def watch(self, on_gone: Callable[[], None]) -> None:
-        """Keep `gone` up to date from now on, and call once it is so."""
+    def watch(self) -> None:
+        """Keep `gone` up to date from now on; any thread, any number of times."""
 
     def answer(self, outputs: Arrays) -> None:
         """Send the outputs; they are views and must be copied before this returns."""

@@ -140,8 +140,8 @@ class _KeptReply:
     def gone(self) -> bool:
         return self._reply.gone
 
-    def watch(self, on_gone: Callable[[], None]) -> None:
-        self._reply.watch(on_gone)
+    def watch(self) -> None:
+        self._reply.watch()
 
     def answer(self, outputs: Arrays) -> None:
         body = self._decoded.header.answer.encode("", outputs)

@@ -16,11 +16,12 @@ from fovea.serving.observer import BatchRecord
 from fovea.serving.outcomes import Outcome
 from fovea.serving.pipeline import Pipeline
 from fovea.serving.queue_limit import QueueLimit
+from fovea.serving.recorder import ModelLabels, Recorder
 from fovea.serving.request_parameters import RequestDefaults
 from fovea.serving.requests import Kind, Request
 from fovea.serving.response_cache import ResponseCache, VersionCache
 from fovea.serving.statistics import Statistics
-from fovea.serving.telemetry import ModelLabels, Recorder, Telemetry
+from fovea.serving.telemetry import Telemetry
 from fovea.serving.worker import SessionSource
 
 log = logging.getLogger(__name__)
@@ -83,7 +84,8 @@ class ServedVersion:
         return self._was_measured(kind) and self.loaded.cost.warmed(kind.length, rows)
 
     def _was_measured(self, kind: Kind) -> bool:
-        return kind.length is not None or kind.shapes == self.loaded.warm_shapes
+        plain = not kind.maps  # the session with maps is opened when it is first wanted
+        return plain and (kind.length is not None or kind.shapes == self.loaded.warm_shapes)
 
     def batch(self, record: BatchRecord, queue_s: Sequence[float]) -> None:
         """A batch ran."""

@@ -14,6 +14,7 @@ from fovea.serving.access import require_open
 from fovea.serving.calls import Call, CallReply, StatusTable
 from fovea.serving.codec import Decoded, parse, parse_request
 from fovea.serving.extensions import Answer, Extensions
+from fovea.serving.model_config import model_config
 from fovea.serving.model_control import ModelControl
 from fovea.serving.model_order import load_order, name_to_unload
 from fovea.serving.models import Models
@@ -21,6 +22,7 @@ from fovea.serving.outcomes import outcome_of
 from fovea.serving.picture_queue import PictureQueue, Undecoded
 from fovea.serving.requests import Request
 from fovea.serving.served_version import ServedVersion
+from fovea.serving.statistics_answer import model_statistics
 from fovea.serving.status import status_of
 from fovea.serving.telemetry import Telemetry
 from fovea.wire import message
@@ -89,7 +91,7 @@ class Servicer:
                 elif request.trace is not None:
                     request.trace.end(time.monotonic())
                 return
-            call.watch(lambda: None)
+            call.watch()
             again = partial(self._again, call, data, decoded)
             onward = served.pipeline.submit
             self._pictures.submit(Undecoded(request, decoded.header.pictures, onward, again, served))
@@ -146,7 +148,7 @@ class Servicer:
             "ServerMetadata": lambda _: metadata.server_metadata(self._extensions.names()),
             "ModelReady": self._model_ready,
             "ModelMetadata": self._model_metadata,
-            "ModelConfig": lambda request: metadata.model_config(self._served(request)),
+            "ModelConfig": lambda request: model_config(self._served(request)),
             "ModelStatistics": self._model_statistics,
             "RepositoryIndex": self._repository_index,
             "RepositoryModelLoad": self._load_model,
@@ -183,11 +185,11 @@ class Servicer:
         if request.version and not request.name:
             raise InvalidRequest("a version without a model name")
         if request.version:
-            return metadata.model_statistics([self._served(request)])
+            return model_statistics([self._served(request)])
         if request.name:
             self._models.entry(request.name, "")
         every = self._models.served()
-        return metadata.model_statistics(one for one in every if request.name in ("", one.card.name))
+        return model_statistics(one for one in every if request.name in ("", one.card.name))
 
     def _repository_index(self, request: Any) -> Any:
         if request.repository_name:

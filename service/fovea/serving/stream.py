@@ -111,10 +111,7 @@ class Stream:
         """The call is over: nobody waits for answers any more."""
         with self.changed:
             self.gone = True
-            calls = list(self.calls)
             self.changed.notify_all()
-        for call in calls:
-            call.on_gone()
 
 
 class StreamCall:
@@ -126,7 +123,6 @@ class StreamCall:
         self.bytes = len(data)
         """Of its request, then of its answer."""
         self.answer = b""
-        self.on_gone: Callable[[], None] = lambda: None
 
     @property
     def gone(self) -> bool:
@@ -138,12 +134,8 @@ class StreamCall:
         """True once its answer has been sent, or the stream has ended."""
         return self.gone or self not in self._stream.calls.copy()
 
-    def watch(self, on_gone: Callable[[], None]) -> None:
-        """Call once the stream has ended; `gone` is up to date without it."""
-        with self._stream.changed:
-            self.on_gone = on_gone
-        if self.gone:
-            on_gone()
+    def watch(self) -> None:
+        """Nothing: `gone` is up to date without it."""
 
     def finish(self, body: bytes) -> None:
         """Send the serialized answer when it is its turn."""

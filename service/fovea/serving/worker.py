@@ -19,6 +19,7 @@ from fovea.serving.outcomes import Outcome, outcome_of
 from fovea.serving.requests import Request, why_gone
 
 log = logging.getLogger(__name__)
+_OPEN_AGAIN_S = 30.0
 
 
 class Session(Protocol):
@@ -68,6 +69,8 @@ class Worker:
     def __init__(self, source: SessionSource, observer: Observer) -> None:
         self._source, self._observer = source, observer
         self._sessions: dict[bool, Session | FoveaError] = {}
+        self._again_s = 0.0
+        """When one that could not be opened is tried again: too little memory, say, may pass."""
         self._in_progress: _Run | None = None
         self._lock = threading.Lock()
 
@@ -89,8 +92,14 @@ class Worker:
         """Let go of the sessions."""
         self._sessions.clear()
 
-    def caller_left(self) -> None:
-        """A caller that was watched is gone: a run that nobody waits for any more is ended."""
+    @property
+    def in_hand(self) -> Sequence[Request]:
+        """The batch that runs now."""
+        run = self._in_progress
+        return () if run is None else run.batch
+
+    def end_if_left(self) -> None:
+        """End a run that nobody waits for any more."""
         with self._lock:
             run = self._in_progress
             if run is not None and not run.terminated and all(request.reply.gone for request in run.batch):
@@ -98,10 +107,12 @@ class Worker:
                 run.session.terminate()
 
     def _session(self, maps: bool) -> Session | FoveaError:
-        """The session, opened once; where it cannot be opened, the reason, for good."""
-        if maps not in self._sessions:
-            self._sessions[maps] = self._opened(maps)
-        return self._sessions[maps]
+        """The session, opened once; where it cannot be opened, the reason, until it is worth another try."""
+        session = self._sessions.get(maps)
+        if session is None or (isinstance(session, FoveaError) and time.monotonic() >= self._again_s):
+            session = self._sessions[maps] = self._opened(maps)
+            self._again_s = time.monotonic() + _OPEN_AGAIN_S
+        return session
 
     def _opened(self, maps: bool) -> Session | FoveaError:
         try:
@@ -119,7 +130,7 @@ class Worker:
         session.gather([request.inputs for request in batch])
         gathered_s = time.monotonic()
         self._in_progress = run
-        self.caller_left()  # one that left during the gathering
+        self.end_if_left()
         try:
             session.run()
         finally:
@@ -137,7 +148,7 @@ class Worker:
         self._tell_ends(batch, outcomes, end_s)
         for request in batch:
             if request.trace is not None:
-                request.trace.ran(start_s, gathered_s, ran_s, end_s)
+                tell(request.trace.ran, start_s, gathered_s, ran_s, end_s)
         tell(self._observer.sample, batch)
 
     def _left_behind(self, batch: list[Request]) -> None:

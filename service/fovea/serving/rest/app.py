@@ -62,7 +62,7 @@ class RestApp:
             if route.rpc not in self._servicer.control_rpcs:
                 raise HTTPException(501, f"this server has no {route.rpc}")
             asked = await self._asked(route, request)
-            facts = route.answer(await self._controlled(route.rpc, asked), request.path_params)
+            facts = route.answer(await self._controlled(request, route.rpc, asked), request.path_params)
             return json_response(facts, 503 if "ready" in facts and not facts["ready"] else 200)
 
         return self._route(route.method, route.path, route.rpc, answer)
@@ -73,12 +73,15 @@ class RestApp:
         async with self._bodies.body(request) as body:
             return await self._bulk.do(len(body), route.request, request.path_params, body)
 
-    async def _controlled(self, rpc: str, data: bytes) -> bytes:
-        call, accept = RestCall(), partial(self._servicer.control, rpc)
+    async def _controlled(self, request: Request, rpc: str, data: bytes) -> bytes:
+        call, accept = RestCall(request), partial(self._servicer.control, rpc)
         if rpc in _QUICK:
             accept(call, data)
         elif rpc in CHANGE_RPCS:
             self._changes.submit(accept, call, data)
         else:
             self._control_pool.submit(accept, call, data)
-        return await call.answer
+        try:
+            return await call.answer
+        finally:
+            call.end()

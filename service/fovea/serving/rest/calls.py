@@ -7,6 +7,10 @@ from collections.abc import Callable
 from contextlib import suppress
 
 import grpc
+from starlette.requests import Request
+
+from fovea.contract.errors import Cancelled
+from fovea.serving.status import status_of
 
 
 class Refused(Exception):
@@ -23,36 +27,50 @@ class RestCall:
     deadline_s: float | None = None
     """HTTP has none; the request's own `timeout` parameter counts."""
 
-    def __init__(self) -> None:
+    def __init__(self, request: Request) -> None:
+        """The request's body is to be read before `watch`."""
         self._loop = asyncio.get_running_loop()
+        self._request = request
+        self._look_out: asyncio.Task[None] | None = None
         self.answer: asyncio.Future[bytes] = self._loop.create_future()
         """The serialized answer, or Refused."""
-        self.gone = self.watched = False
-        self._on_gone: Callable[[], None] = lambda: None
+        self.gone = self._watched = False
         self.over = False
         """True once the caller has its answer, or is gone."""
 
-    def watch(self, on_gone: Callable[[], None]) -> None:
-        """Ask to be told when the caller leaves, by `gone` and by a call."""
-        self.watched, self._on_gone = True, on_gone
+    def watch(self) -> None:
+        """Keep `gone` up to date from now on."""
+        if not self._watched:
+            self._watched = True
+            self._soon(self._begin_to_watch)
 
-    def leave(self) -> None:
-        """The caller has left without an answer."""
+    def end(self) -> None:
+        """The call is over."""
+        self.over = True
+        if self._look_out is not None:
+            self._look_out.cancel()
+
+    def _begin_to_watch(self) -> None:
+        if not self.over:
+            self._look_out = asyncio.ensure_future(self._watch())
+
+    async def _watch(self) -> None:
+        while (await self._request.receive())["type"] != "http.disconnect":
+            pass
         self.gone = True
-        self.answer.cancel()
-        self._on_gone()
+        self._set(Refused(*status_of(Cancelled("the caller is gone"))))
 
     def finish(self, body: bytes) -> None:
         """Hand over the serialized answer."""
-        self._settle(body)
+        self._soon(self._set, body)
 
     def refuse(self, code: grpc.StatusCode, text: str) -> None:
         """Hand over an error."""
-        self._settle(Refused(code, text))
+        self._soon(self._set, Refused(code, text))
 
-    def _settle(self, result: bytes | Refused) -> None:
+    def _soon(self, act: Callable[..., None], *arguments: object) -> None:
         with suppress(RuntimeError):  # the loop has ended, and the caller with it
-            self._loop.call_soon_threadsafe(self._set, result)
+            self._loop.call_soon_threadsafe(act, *arguments)
 
     def _set(self, result: bytes | Refused) -> None:
         if self.answer.done():

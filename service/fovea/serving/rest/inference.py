@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -11,17 +10,16 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
 
-from fovea.contract.errors import Cancelled, InvalidRequest, NotFound
+from fovea.contract.errors import InvalidRequest, NotFound
 from fovea.serving.rest.answers import infer_answer
 from fovea.serving.rest.bodies import BodyReader, is_worth_packing, packed, packing, unpacked
 from fovea.serving.rest.bulk import BULK_BYTES, Bulk
-from fovea.serving.rest.calls import Refused, RestCall
+from fovea.serving.rest.calls import RestCall
 from fovea.serving.rest.limits import RestLimits
 from fovea.serving.rest.picture_body import is_picture, picture_request
 from fovea.serving.rest.requests import AnswerStyle, infer_request
 from fovea.serving.rest.responses import WatchedResponse
 from fovea.serving.servicer import Servicer
-from fovea.serving.status import status_of
 
 _JSON_LENGTH = "Inference-Header-Content-Length"
 _ENCODING = "Content-Encoding"
@@ -40,10 +38,10 @@ class Inference:
 
     async def answer(self, request: Request) -> Response:
         """The response; raises what it refuses."""
-        call = RestCall()
+        call = RestCall(request)
         try:
             style = await self._begin(call, request)
-            answer = await _answer_or_end(call, request)
+            answer = await call.answer
             packer = packing(request.headers.get("accept-encoding", ""))
             body, headers = await self._bulk.do(len(answer), self._told, answer, style, packer)
         except BaseException:
@@ -61,7 +59,7 @@ class Inference:
         return style
 
     def _end(self, call: RestCall) -> None:
-        call.over = True
+        call.end()
         self.open_calls.discard(call)
 
     def _parsed(self, request: Request, body: bytes) -> tuple[bytes, AnswerStyle]:
@@ -98,26 +96,6 @@ class Inference:
         if packer and is_worth_packing(body.data):
             return packed(body.data, packer), {**headers, _ENCODING: packer}
         return body.data, headers
-
-
-async def _answer_or_end(call: RestCall, request: Request) -> bytes:
-    """The serialized answer; where the caller may leave before, that is looked out for."""
-    if not call.watched:
-        return await call.answer
-    leaving: asyncio.Future[Any] = asyncio.ensure_future(_left(request))
-    try:
-        await asyncio.wait({call.answer, leaving}, return_when=asyncio.FIRST_COMPLETED)
-        if not call.answer.done():
-            call.leave()
-            raise Refused(*status_of(Cancelled("the caller is gone")))
-        return call.answer.result()
-    finally:
-        leaving.cancel()
-
-
-async def _left(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
 
 
 def _json_bytes(told: str | None) -> int | None:

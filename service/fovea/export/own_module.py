@@ -1,0 +1,98 @@
+"""Anybody's own module: exported as the command line describes it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from fovea.contract.errors import ExportFailed
+from fovea.export.foreign import load_module, parse_inputs, random_rows, sequence_of
+from fovea.export.own_pictures import preprocessing_of
+from fovea.export.publish import require_version_number
+from fovea.export.reference import Answer, Reference
+from fovea.export.spinner import export_subject
+from fovea.export.version import Subject
+from fovea.runtime.repository import TEMPORARY_ENDINGS, is_model_name
+
+
+@dataclass(frozen=True)
+class OwnModule:
+    """What is said of a module."""
+
+    target: str
+    """Who makes it: `package.module:factory`."""
+    name: str
+    """What the model is called when it is served."""
+    inputs: Sequence[str]
+    """`image=1x3x224x224` or `tokens=1xT:int64`, in the order of its arguments; T is the length of a sequence."""
+    weights: Path | None = None
+    """Its state dict; without it, the weights that the factory makes."""
+    labels: Path | None = None
+    """A text file with a label a line, for the classes of the first output."""
+    preprocessing: str | None = None
+    """How a picture becomes its input: `RGB`, or with mean and std `RGB:0.5:0.25`."""
+    mask: str | None = None
+    """The input that tells how far each sequence goes."""
+    buckets: Sequence[int] = ()
+    """Lengths to group sequences by."""
+
+
+def export_module(own: OwnModule, repository: Path, version: int | None = None) -> Path:
+    """The new version's folder. ExportFailed tells in a line what is wrong, as early as it can be seen."""
+    _check_name(own.name)
+    if version is not None:
+        require_version_number(version)
+    return export_subject(_subject(own), repository, version)
+
+
+def _subject(own: OwnModule) -> Subject:
+    specs = parse_inputs(own.inputs)
+    labels = _read_labels(own.labels) if own.labels is not None else ()
+    preprocessing = preprocessing_of(own.preprocessing, specs) if own.preprocessing is not None else None
+    sequence = sequence_of(specs, own.mask, own.buckets)
+    module = load_module(own.target, own.weights)
+    rows = partial(random_rows, specs, sequence)
+    answer = Reference(module).answer(rows(2))
+    _check_labels(labels, answer)
+    return Subject(
+        name=own.name,
+        module=module,
+        rows=rows,
+        output_names=_output_names(answer),
+        labels=labels,
+        preprocessing=preprocessing,
+        sequence=sequence,
+    )
+
+
+def _output_names(answer: Answer) -> tuple[str, ...]:
+    """`output` for one, `output_0`, `output_1` and so on for several."""
+    count = len(answer.outputs)
+    if count == 0:
+        raise ExportFailed("the module gives no tensor")
+    return ("output",) if count == 1 else tuple(f"output_{index}" for index in range(count))
+
+
+def _check_labels(labels: Sequence[str], answer: Answer) -> None:
+    """ExportFailed where the first output has not as many classes, which its last axis counts."""
+    if labels and answer.outputs and answer.outputs[0].shape[1:][-1:] != (len(labels),):
+        shape = list(answer.outputs[0].shape[1:])
+        raise ExportFailed(f"{len(labels)} labels do not fit the first output, whose rows have shape {shape}")
+
+
+def _read_labels(path: Path) -> tuple[str, ...]:
+    try:
+        return tuple(line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
+    except (OSError, UnicodeDecodeError) as error:
+        raise ExportFailed(f"{path} cannot be read as labels: {error}") from error
+
+
+def _check_name(name: str) -> None:
+    """The repository's rule, asked before any work is done: it keeps the folder inside, and where servers look."""
+    if not is_model_name(name):
+        raise ExportFailed(
+            f"{name!r} cannot be a model's name: letters, digits, '.', '_' and '-' only, the first a letter or digit, "
+            f"and no ending of temporary files ({', '.join(TEMPORARY_ENDINGS)})"
+        )

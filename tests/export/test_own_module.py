@@ -1,0 +1,283 @@
+"""Exporting anybody's own module, as the command line asks for it."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+
+from fovea.contract.errors import ExportFailed, ModelBroken
+from fovea.contract.model_card import ModelCard, Preprocessing
+from fovea.export.foreign import load_module, parse_input, read_weights
+from fovea.export.own_module import OwnModule, export_module
+from fovea.runtime.loading import LoadSettings, load_version
+
+SOURCE = """
+import torch
+from torch import nn
+from fovea.attention.cbam import CBAM
+
+
+class Classifier(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.widen = nn.Conv2d(3, 8, 3)
+        self.attention = CBAM(8)
+        self.classify = nn.Linear(8, 4)
+
+    def forward(self, image, bias):
+        return self.classify(self.attention(self.widen(image)).mean((2, 3))) + bias
+
+
+def make():
+    return Classifier()
+
+
+class Forgetful(Classifier):
+    def forward(self, image, bias):
+        return self.clasify(image)
+
+
+class Misread(Classifier):
+    def forward(self, image, bias):
+        return {"logits": bias}["probabilities"]
+
+
+def not_a_module():
+    return 3
+
+
+def broken():
+    raise OSError("disc on fire")
+"""
+INPUTS = ["image=1x3x9x9", "bias=1x4"]
+
+
+@pytest.fixture
+def their_module(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """A module of its own name in the current folder, outside the package."""
+    return written_module(SOURCE, tmp_path, monkeypatch)
+
+
+def written_module(source: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    name = f"theirs_{uuid.uuid4().hex}"
+    (folder / f"{name}.py").write_text(source)
+    monkeypatch.chdir(folder)
+    monkeypatch.syspath_prepend(str(folder))
+    return name
+
+
+def test_module_from_outside_the_package_is_exported_with_its_weights(their_module: str, tmp_path: Path) -> None:
+    torch.manual_seed(7)
+    module = load_module(f"{their_module}:make", None)
+    for parameter in module.parameters():
+        torch.nn.init.normal_(parameter)
+    torch.save(module.state_dict(), tmp_path / "weights.pt")
+    (tmp_path / "labels.txt").write_text("a\nb\nc\nd\n")
+    weights, labels = tmp_path / "weights.pt", tmp_path / "labels.txt"
+    own = OwnModule(f"{their_module}:make", "theirs", INPUTS, weights, labels, preprocessing="RGB:0.5:0.25")
+    folder = export_module(own, tmp_path / "models")
+    card = ModelCard.read(folder / "card.json")
+    assert folder == tmp_path / "models" / "theirs" / "1"
+    assert (card.attention, card.labels) == ("cbam", ("a", "b", "c", "d"))
+    assert card.preprocessing == Preprocessing(mode="RGB", height=9, width=9, mean=(0.5,) * 3, std=(0.25,) * 3)
+    assert [(spec.name, spec.shape) for spec in card.inputs] == [("image", (-1, 3, 9, 9)), ("bias", (-1, 4))]
+    image, bias = np.ones((5, 3, 9, 9), np.float32), np.ones((5, 4), np.float32)
+    session = onnxruntime.InferenceSession(str(folder / "model.onnx"), providers=["CPUExecutionProvider"])
+    (output,) = session.run(["output"], {"image": image, "bias": bias})
+    expected = module(torch.tensor(image), torch.tensor(bias)).detach().numpy()
+    np.testing.assert_allclose(output, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_given_version_number_is_used(their_module: str, tmp_path: Path) -> None:
+    folder = export_module(OwnModule(f"{their_module}:make", "theirs", INPUTS), tmp_path / "models", version=12)
+    assert folder.name == "12"
+
+
+@pytest.mark.parametrize(
+    ("target", "inputs", "message"),
+    [
+        ("{}", INPUTS, "package.module:factory"),
+        ("no_such_module_here:make", INPUTS, "cannot be imported"),
+        ("{}:nothing", INPUTS, "has no callable nothing"),
+        ("{}:not_a_module", INPUTS, "gives a int, not a torch.nn.Module"),
+        ("{}:broken", INPUTS, "disc on fire"),
+        ("{}:make", [], "inputs must be given"),
+        ("{}:make", ["image"], "name=1x3x224x224"),
+        ("{}:make", ["image=1x3x9x9", "image=1x4"], "same name"),
+        ("{}:make", ["image=1x3x9x9:complex64", "bias=1x4"], "dtype complex64"),
+        ("{}:make", ["image=1x3x9x9"], "fails on its inputs"),
+        ("{}:make", ["image=1x5x9x9", "bias=1x4"], "fails on its inputs"),
+        ("{}:Forgetful", INPUTS, "fails on its inputs in float64: .*clasify"),
+        ("{}:Misread", INPUTS, "fails on its inputs in float64: no key 'probabilities'"),
+    ],
+)
+def test_what_cannot_be_exported_is_told_in_one_line(
+    target: str, inputs: list[str], message: str, their_module: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ExportFailed, match=message) as refusal:
+        export_module(OwnModule(target.format(their_module), "theirs", inputs), tmp_path / "models")
+    assert "\n" not in str(refusal.value)
+    assert not (tmp_path / "models").exists()
+
+
+@pytest.mark.parametrize("name", ["../elsewhere", "", ".hidden", "a/b", "theirs.part"])
+def test_name_that_no_model_of_a_repository_can_have_is_refused(name: str, their_module: str, tmp_path: Path) -> None:
+    with pytest.raises(ExportFailed, match="cannot be a model's name"):
+        export_module(OwnModule(f"{their_module}:make", name, INPUTS), tmp_path / "models")
+
+
+@pytest.mark.parametrize(
+    ("preprocessing", "inputs", "message"),
+    [
+        ("grey", INPUTS, "expected L or RGB, .*, received 'grey'"),
+        ("RGB:0.5", INPUTS, "received 'RGB:0.5'"),
+        ("RGB:0.5:0", INPUTS, "received 'RGB:0.5:0'"),
+        ("RGB:0.5:0.1,0.2", INPUTS, "received 'RGB:0.5:0.1,0.2'"),
+        ("L", INPUTS, r"preprocessing L needs one float32 input 1x1xHxW; there are image \[3, 9, 9\] float32, bias"),
+        ("RGB", ["image=1x3x9x9:uint8", "bias=1x4"], "needs one float32 input"),
+        ("RGB", ["image=1x3x9x9", "other=1x3x9x9"], "needs one float32 input"),
+    ],
+)
+def test_preprocessing_that_makes_no_input_is_told_in_one_line(
+    preprocessing: str, inputs: list[str], message: str, their_module: str, tmp_path: Path
+) -> None:
+    own = OwnModule(f"{their_module}:make", "theirs", inputs, preprocessing=preprocessing)
+    with pytest.raises(ExportFailed, match=message):
+        export_module(own, tmp_path / "models")
+
+
+@pytest.mark.parametrize(("labels", "told"), [("a\nb\n", "2 labels do not fit"), ("a\n" * 5, r"have shape \[4\]")])
+def test_labels_that_are_not_the_classes_are_refused(labels: str, told: str, their_module: str, tmp_path: Path) -> None:
+    (tmp_path / "labels.txt").write_text(labels)
+    own = OwnModule(f"{their_module}:make", "theirs", INPUTS, labels=tmp_path / "labels.txt")
+    with pytest.raises(ExportFailed, match=told):
+        export_module(own, tmp_path / "models")
+
+
+def test_weights_that_do_not_fit_are_told_by_their_keys(their_module: str, tmp_path: Path) -> None:
+    state = load_module(f"{their_module}:make", None).state_dict()
+    state["extra"] = state.pop("classify.bias")
+    torch.save(state, tmp_path / "weights.pt")
+    with pytest.raises(ExportFailed, match=r"lacks classify\.bias; the module has no extra"):
+        load_module(f"{their_module}:make", tmp_path / "weights.pt")
+
+
+def test_weights_of_another_shape_are_told_in_one_line(their_module: str, tmp_path: Path) -> None:
+    state = load_module(f"{their_module}:make", None).state_dict()
+    state["classify.bias"] = torch.zeros(9)
+    torch.save(state, tmp_path / "weights.pt")
+    with pytest.raises(ExportFailed, match=r"classify\.bias") as refusal:
+        load_module(f"{their_module}:make", tmp_path / "weights.pt")
+    assert "\n" not in str(refusal.value)
+
+
+def test_file_that_holds_no_weights_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "weights.pt").write_text("not weights")
+    with pytest.raises(ExportFailed, match=r"weights\.pt cannot be read as weights: expected a state dict"):
+        read_weights(tmp_path / "weights.pt")
+    with pytest.raises(ExportFailed, match="no weights at"):
+        read_weights(tmp_path / "missing.pt")
+
+
+def test_weights_wrapped_in_a_checkpoint_are_found(tmp_path: Path) -> None:
+    torch.save({"state_dict": {"a": torch.ones(2)}, "epoch": 3}, tmp_path / "weights.pt")
+    assert list(read_weights(tmp_path / "weights.pt")) == ["a"]
+
+
+def test_input_may_name_its_dtype() -> None:
+    spec = parse_input("tokens=1x128:int64")
+    assert (spec.name, spec.row_shape, spec.dtype) == ("tokens", (128,), "int64")
+
+
+SEQUENCE_SOURCE = """
+import torch
+from torch import nn
+from fovea.attention.multi_head import MultiHeadAttention
+
+
+class Encoder(nn.Module):
+    def __init__(self, masked):
+        super().__init__()
+        self.masked = masked
+        self.embed = nn.Embedding(50, 16)
+        self.attention = MultiHeadAttention(16, 2)
+        self.classify = nn.Linear(16, 3)
+
+    def forward(self, tokens, mask):
+        hidden = self.embed(tokens)
+        hidden = hidden + self.attention(hidden, mask[:, None, None, :] if self.masked else None)
+        weights = mask[..., None].to(hidden.dtype)
+        return self.classify((hidden * weights).sum(1) / weights.sum(1)), hidden
+
+
+class Halves(nn.Module):
+    def forward(self, tokens, mask):
+        return tokens[:, ::2].float()
+
+
+def make():
+    return Encoder(masked=True)
+
+
+def forgetful():
+    return Encoder(masked=False)
+
+
+def halves():
+    return Halves()
+"""
+SEQUENCES = ["tokens=1xT:int64", "mask=1xT:bool"]
+
+
+@pytest.fixture
+def their_encoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    return written_module(SEQUENCE_SOURCE, tmp_path, monkeypatch)
+
+
+def test_encoder_is_exported_with_its_sequence_and_served_in_buckets(their_encoder: str, tmp_path: Path) -> None:
+    own = OwnModule(f"{their_encoder}:make", "encoder", SEQUENCES, mask="mask", buckets=(8, 16))
+    folder = export_module(own, tmp_path / "models")
+    sequence = ModelCard.read(folder / "card.json").sequence
+    assert sequence is not None
+    assert (sequence.inputs, sequence.mask, sequence.buckets) == ({"tokens": 1}, "mask", (8, 16))
+    assert sequence.outputs == {"output_1": (1,), "attention.attention": (2, 3)}
+    loaded = load_version(folder, "encoder", 1, LoadSettings())
+    maps = loaded.open_maps()
+    for session in (loaded.session, maps):
+        batch = [{"tokens": np.arange(length)[None]} for length in (5, 13, 9)]
+        alone = [{name: array.copy() for name, array in session.infer(request).items()} for request in batch]
+        session.gather(batch)
+        session.run()
+        for found, expected in zip(session.split([1, 1, 1]), alone, strict=True):
+            for name, array in expected.items():
+                np.testing.assert_allclose(found[name], array, rtol=0, atol=1e-5)
+    assert found["attention.attention"].shape == (1, 2, 9, 9)
+
+
+def test_encoder_that_forgets_its_mask_is_not_served(their_encoder: str, tmp_path: Path) -> None:
+    own = OwnModule(f"{their_encoder}:forgetful", "encoder", SEQUENCES, mask="mask")
+    folder = export_module(own, tmp_path / "models")
+    with pytest.raises(ModelBroken, match="padding a sequence of 8 to 12 changes"):
+        load_version(folder, "encoder", 1, LoadSettings())
+
+
+@pytest.mark.parametrize(
+    ("target", "inputs", "mask", "message"),
+    [
+        ("make", SEQUENCES, "masks", "mask masks is no input with a length"),
+        ("make", ["tokens=1x9:int64", "mask=1x9:bool"], "mask", "mask mask is no input with a length"),
+        ("make", ["tokens=1xTxT:int64", "mask=1xT:bool"], None, "along one axis, not 2"),
+        ("halves", SEQUENCES, "mask", "neither fixed nor the sequence's length"),
+    ],
+)
+def test_sequence_that_cannot_be_is_told_in_one_line(
+    target: str, inputs: list[str], mask: str | None, message: str, their_encoder: str, tmp_path: Path
+) -> None:
+    with pytest.raises(ExportFailed, match=message) as refusal:
+        export_module(OwnModule(f"{their_encoder}:{target}", "encoder", inputs, mask=mask), tmp_path / "models")
+    assert "\n" not in str(refusal.value)
