@@ -1,8 +1,12 @@
 PYTHON ?= python3
 BIN = .venv/bin
 # onnxruntime-gpu where an NVIDIA GPU is present; `make serve RUNTIME=cpu` chooses by hand
-RUNTIME ?= $(if $(wildcard /dev/nvidia0 /dev/dxg),gpu,cpu)
+RUNTIME ?= $(if $(wildcard /dev/nvidia[0-9]* /dev/dxg),gpu,cpu)
 
+other-than-cpu = onnxruntime-gpu
+other-than-gpu = onnxruntime
+
+PACKAGE = pyproject.toml hatch_build.py $(wildcard protos/*.proto)
 KERNELS = $(wildcard service/kernels/*.py service/kernels/*.cc service/kernels/*/*.cc service/kernels/*/*.h)
 
 .PHONY: serve test check models kernels kernels-sanitize bench bench-kernels torture up test-containers clean
@@ -45,8 +49,14 @@ up:
 test-containers: .venv/dev.done
 	$(BIN)/pytest tests/containers
 
-.venv/%.done: pyproject.toml hatch_build.py $(wildcard protos/*.proto) | .venv/bin/pip
-	$(BIN)/pip install -q -e '.[$*$(if $(filter dev,$*),$(comma)cpu$(comma)export)]'
+# The two wheels of ONNX Runtime write into one folder: the other one goes, and takes along what it shares with this one
+.venv/cpu.done .venv/gpu.done: .venv/%.done: $(PACKAGE) | .venv/bin/pip
+	@if $(BIN)/pip show -q $(other-than-$*) 2>/dev/null; then $(BIN)/pip uninstall -q -y onnxruntime-gpu onnxruntime; fi
+	$(BIN)/pip install -q -e '.[$*]'
+	@rm -f .venv/cpu.done .venv/gpu.done && touch $@
+
+.venv/dev.done: $(PACKAGE) .venv/$(RUNTIME).done
+	$(BIN)/pip install -q -e '.[dev,export]'
 	@touch $@
 
 # The package's build compiles the kernels first; this does after a pull that changed them, where there is a compiler
@@ -60,5 +70,3 @@ service/kernels/build/.done: $(KERNELS)
 
 clean:
 	rm -rf .venv build dist service/kernels/build
-
-comma := ,

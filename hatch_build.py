@@ -52,7 +52,9 @@ def platform_tag() -> str:
 
 def kernel_builder(root: Path) -> ModuleType:
     """service/kernels/build.py, which is a script and in no package."""
-    spec = importlib.util.spec_from_file_location("fovea_kernel_builder", root / KERNELS)
+    script = root / KERNELS
+    sys.path.append(str(script.parent))  # it imports what lies beside it
+    spec = importlib.util.spec_from_file_location("fovea_kernel_builder", script)
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

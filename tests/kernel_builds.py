@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
 import subprocess
 import sys
 from functools import cache
 from pathlib import Path
 from types import ModuleType
+
+import pytest
 
 KERNELS = Path(__file__).parents[1] / "service" / "kernels"
 _TINY = Path(__file__).with_name("runtime") / "simam_kernel.cc"
@@ -15,6 +18,7 @@ _TINY = Path(__file__).with_name("runtime") / "simam_kernel.cc"
 
 def _load(script: Path) -> ModuleType:
     """A script that is in no package."""
+    sys.path.append(str(script.parent))  # it imports what lies beside it
     spec = importlib.util.spec_from_file_location("fovea_kernel_builder", script)
     assert spec is not None
     assert spec.loader is not None
@@ -34,7 +38,9 @@ def _headers() -> str:
 
 
 def tiny_library(folder: Path, variant: str) -> Path:
-    """A library in `folder` whose kernel is RIGHT, WRONG, SLOW and so on: see simam_kernel.cc."""
+    """A library in `folder` whose kernel is RIGHT, WRONG, SLOW and so on: see simam_kernel.cc. No g++: skipped."""
+    if shutil.which("g++") is None:
+        pytest.skip("there is no g++ to compile a kernel with")
     library = folder / f"lib{variant}.so"
     if not library.exists():
         flags = ["-std=c++17", "-O3", "-march=native", "-fPIC", "-shared", f"-D{variant}", f"-I{_headers()}"]

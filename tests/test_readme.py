@@ -114,6 +114,7 @@ def test_the_picture_gets_its_right_label_and_a_map(address: str, tmp_path: Path
         assert min(picture.size) >= 448
 
 
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_the_picture_as_a_body_gets_its_right_label(ready_line: str) -> None:
     block = next(block for block in blocks("sh") if "--data-binary" in block)
     command = block.replace("127.0.0.1:8000", address_of("HTTP", ready_line)).replace("curl", "curl -s", 1)

@@ -13,26 +13,21 @@ import argparse
 import hashlib
 import json
 import os
-import shlex
-import shutil
-import subprocess
 import sys
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from toolchain import HEADER, HEADERS_VARIABLE, NoKernels, Toolchain, find_toolchain, run
+
 HERE = Path(__file__).resolve().parent
 LIBRARY_NAME = "libfovea_kernels.so"
 NOTE_NAME = "no_kernels.txt"
 """Beside the library's place where there is none: why, in a few words. `fovea.runtime.kernel_library` reads it."""
-HEADERS_VARIABLE = "FOVEA_ONNXRUNTIME_HEADERS"
 EXPORTED = ("RegisterCustomOps", "FoveaReadTally")
 
-_HEADER = "onnxruntime_c_api.h"
-_COMPILERS = ("g++", "c++", "clang++")
-_HEADERS_PATIENCE_S = 120
 _COMMON = (
     *("-std=c++17", "-fPIC", "-pthread", "-fvisibility=hidden", "-fvisibility-inlines-hidden", "-Wall", "-Wextra"),
     # What the kernels' loops need to become vector code; none of them changes what a NaN or an infinity does.
@@ -47,14 +42,6 @@ _INSTRUCTION_SETS: dict[str, tuple[str, ...]] = {
 }
 _ONLY_PORTABLE = "-DFOVEA_ONLY_PORTABLE"
 _X86_64 = ("x86_64", "amd64")
-
-
-class NoKernels(Exception):
-    """Why there is no library, in a few words; `details` is what the compiler said."""
-
-    def __init__(self, reason: str, details: str = "") -> None:
-        super().__init__(reason)
-        self.details = details
 
 
 @dataclass(frozen=True)
@@ -80,16 +67,6 @@ class Plan:
 
 
 @dataclass(frozen=True)
-class Toolchain:
-    """A compiler that runs, what it says of itself, and the headers."""
-
-    command: tuple[str, ...]
-    version: str
-    machine: str
-    headers: Path
-
-
-@dataclass(frozen=True)
 class Unit:
     """One object to compile: a source with its flags."""
 
@@ -107,7 +84,7 @@ def build(plan: Plan) -> Path:
     try:
         if not sources:
             raise NoKernels("no sources")
-        _build(plan, _toolchain(plan), sources)
+        _build(plan, find_toolchain(plan.compiler, plan.headers), sources)
     except (NoKernels, OSError) as error:
         if _stamp(plan).get("sources") != sources:
             with suppress(OSError):  # the reason at hand says why
@@ -194,7 +171,7 @@ def _link_flags(plan: Plan) -> tuple[str, ...]:
 def _compile(unit: Unit, plan: Plan, tools: Toolchain) -> str:
     """The key of an object that is up to date afterwards: a hash of all that goes into it."""
     shared = [path for path in _files(plan.source) if path.suffix != ".cc" or path.parent.name == "maths"]
-    inputs = _digest([unit.source, *shared, tools.headers / _HEADER])
+    inputs = _digest([unit.source, *shared, tools.headers / HEADER])
     key = _hash([*tools.command, tools.version, *unit.flags, inputs])
     kept = unit.object.with_suffix(".key")
     if not unit.object.exists() or not kept.exists() or kept.read_text() != key:
@@ -209,7 +186,7 @@ def _make(plan: Plan, target: Path, command: Sequence[str], failure: str) -> str
     """Run a compiler that writes `target`, which is replaced in one step; what it said on the way."""
     part = target.with_name(f"{target.name}.{os.getpid()}.part")
     try:
-        ended = _run([*command, "-o", str(part)], plan.source)
+        ended = run([*command, "-o", str(part)], plan.source)
         if ended.returncode != 0:
             raise NoKernels(f"{failure}: {_first_error(ended.stderr)}", ended.stderr)
         part.replace(target)
@@ -227,59 +204,6 @@ def _first_error(text: str) -> str:
 def warnings(plan: Plan) -> str:
     """What the compiler had to say of the objects that are in place."""
     return "".join(path.read_text() for path in sorted(plan.folder.glob("*.warnings")))
-
-
-def _toolchain(plan: Plan) -> Toolchain:
-    """NoKernels where there is no compiler or are no headers."""
-    command = _compiler(plan.compiler, os.environ)
-    version = _output([*command, "--version"])
-    machine = _output([*command, "-dumpmachine"]).strip()
-    if not version or not machine:
-        raise NoKernels(f"the C++ compiler {command[0]} does not run")
-    return Toolchain(command, version, machine, _headers(plan.headers, os.environ))
-
-
-def _compiler(given: str | None, environment: Mapping[str, str]) -> tuple[str, ...]:
-    if wanted := given or environment.get("CXX"):
-        command = tuple(shlex.split(wanted))
-        if not command or shutil.which(command[0]) is None:
-            raise NoKernels(f"no C++ compiler {wanted!r}")
-        return command
-    for name in _COMPILERS:
-        if shutil.which(name):
-            return (name,)
-    raise NoKernels("no C++ compiler")
-
-
-def _headers(given: Path | None, environment: Mapping[str, str]) -> Path:
-    stated = given or (Path(environment[HEADERS_VARIABLE]) if environment.get(HEADERS_VARIABLE) else None)
-    if stated is not None:
-        if not (stated / _HEADER).is_file():
-            raise NoKernels(f"no {_HEADER} in {stated}")
-        return stated.resolve()
-    try:
-        fetch = subprocess.run(
-            ["sh", str(HERE / "fetch_headers.sh")], capture_output=True, text=True, timeout=_HEADERS_PATIENCE_S
-        )
-    except subprocess.TimeoutExpired as error:
-        raise NoKernels(f"ONNX Runtime's headers did not come within {_HEADERS_PATIENCE_S} s") from error
-    if fetch.returncode != 0:
-        raise NoKernels("no headers of ONNX Runtime", fetch.stderr)
-    return Path(fetch.stdout.strip().splitlines()[-1])
-
-
-def _output(command: Sequence[str]) -> str:
-    """What a command that succeeds prints; empty where it does not."""
-    try:
-        ended = _run(command, None)
-    except OSError:
-        return ""
-    return ended.stdout if ended.returncode == 0 else ""
-
-
-def _run(command: Sequence[str], folder: Path | None) -> subprocess.CompletedProcess[str]:
-    plain = {**os.environ, "LC_ALL": "C"}
-    return subprocess.run(command, cwd=folder, env=plain, capture_output=True, text=True, errors="replace", check=False)
 
 
 def _files(source: Path) -> list[Path]:
@@ -323,7 +247,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="build.py", description="Builds the library of fused attention kernels.")
     parser.add_argument("--optional", action="store_true", help="one line and status 0 where it cannot be built")
     parser.add_argument("--sanitize", action="store_true", help="with AddressSanitizer and UBSan, in another folder")
-    parser.add_argument("--headers", type=Path, help=f"folder of {_HEADER} [{HEADERS_VARIABLE}]")
+    parser.add_argument("--headers", type=Path, help=f"folder of {HEADER} [{HEADERS_VARIABLE}]")
     parser.add_argument("--compiler", help="C++ compiler [CXX]")
     given = parser.parse_args(words)
     plan = replace(Plan(), sanitize=given.sanitize, headers=given.headers, compiler=given.compiler)

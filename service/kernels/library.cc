@@ -1,24 +1,17 @@
 // The library as ONNX Runtime and the server see it: a table of operators, their registration, and the tally of time.
-#include <chrono>
 #include <cstdio>
 #include <new>
 #include <stdexcept>
 
 #include "glue/kernel.h"
+#include "glue/tally.h"
 
 namespace fovea {
 namespace {
 
-using Clock = std::chrono::steady_clock;
-
-/// Time spent in one operator by one thread.
-struct Spent {
-  int64_t nanoseconds = 0, calls = 0;
-};
-
 std::vector<Operator> AllOperators() {
   std::vector<Operator> all = FeatureMapOperators();
-  for (const Operator& one : SequenceOperators()) all.push_back(one);
+  for (const auto& more : {ScoreOperators(), ExternalOperators()}) all.insert(all.end(), more.begin(), more.end());
   return all;
 }
 
@@ -27,23 +20,6 @@ const std::vector<Operator>& Operators() {
   static const auto& all = *new std::vector<Operator>(AllOperators());
   return all;
 }
-
-constexpr size_t kMostOperators = 64;
-thread_local Spent tally[kMostOperators];
-
-/// Adds to the calling thread's tally from its construction to its end.
-class Timed {
- public:
-  explicit Timed(size_t index) noexcept : spent_(tally[index]), start_(Clock::now()) {}
-  ~Timed() {
-    spent_.nanoseconds += std::chrono::duration_cast<std::chrono::nanoseconds>(Clock::now() - start_).count();
-    ++spent_.calls;
-  }
-
- private:
-  Spent& spent_;
-  Clock::time_point start_;
-};
 
 OrtStatusPtr Failed(OrtErrorCode code, const char* name, const char* what) noexcept {
   char text[1024];

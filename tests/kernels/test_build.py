@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -25,6 +26,8 @@ SOURCES = {
     'extern "C" EXPORTED size_t FoveaReadTally(void*, size_t size) { return Answer(static_cast<int>(size)); }\n'
     'extern "C" EXPORTED int Secret() { return 1; }\n',
 }
+
+pytestmark = pytest.mark.skipif(not all(map(shutil.which, ("g++", "nm"))), reason="g++ or nm is not installed")
 
 
 @pytest.fixture

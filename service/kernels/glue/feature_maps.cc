@@ -99,7 +99,7 @@ void Write(const float* from, int64_t n, T* to) {
   if constexpr (std::is_same_v<T, float>) {
     std::copy_n(from, n, to);
   } else {
-    BestMaths().sequences.narrow(from, n, to);
+    Sequences().narrow(from, n, to);
   }
 }
 
@@ -174,10 +174,9 @@ class GatedAttention : public Kernel {
   static const float* GatePositions(const Plan<T>& plan, const Image<T>& image, const Workspace<T>& work,
                                     const float* gate, const Split& split) {
     if constexpr (!kGates.position) return nullptr;
-    split(plan.pixels, kLeastElements / plan.channels + 64, [&](int64_t begin, int64_t end) noexcept {
-      Maps<T>().pool_channels(image.x, gate, plan.channels, plan.pixels, begin, end, work.channel_mean,
-                              work.channel_max);
-    });
+    const ChannelPooling<T> job{image.x, gate, work.channel_mean, work.channel_max, plan.channels, plan.pixels};
+    split(plan.pixels, kLeastElements / plan.channels + 64,
+          [&](int64_t begin, int64_t end) noexcept { Maps<T>().pool_channels(job, begin, end); });
     Maps<T>().position_gate(*plan.convolution, work.channel_mean, work.channel_max, work.convolution, work.map);
     if (image.map != nullptr) Write(work.map, plan.pixels, image.map);
     return work.map;

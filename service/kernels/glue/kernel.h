@@ -16,6 +16,7 @@
 #include <onnxruntime_cxx_api.h>
 #undef ORT_API_MANUAL_INIT
 
+#include "glue/instruction_set.h"
 #include "maths/kernels.h"
 
 namespace fovea {
@@ -36,6 +37,9 @@ void RequireShape(const char* name, const Shape& shape, const Shape& expected);
 
 /// Of a job: some 5 µs of work, against 1 µs to hand it to another thread.
 constexpr int64_t kLeastElements = 16 * 1024;
+
+/// Of a job that multiplies rows by a matrix.
+constexpr int64_t kLeastRows = 64;
 
 /// The product of all sizes.
 int64_t Elements(const Shape& shape);
@@ -164,21 +168,10 @@ std::unique_ptr<Kernel> Make(const Info& info) {
   return std::make_unique<KernelType>(info);
 }
 
-/// The functions of the best instruction set of this processor, or of the one that FOVEA_KERNELS_ISA names.
-const Maths& BestMaths();
-
-template <class T>
-const FeatureMapMaths<T>& Maps() {
-  if constexpr (std::is_same_v<T, float>) {
-    return BestMaths().float_maps;
-  } else {
-    return BestMaths().half_maps;
-  }
-}
-
-/// The operators of each file of this folder.
+/// The operators of this folder, file by file.
 std::vector<Operator> FeatureMapOperators();
-std::vector<Operator> SequenceOperators();
+std::vector<Operator> ScoreOperators();
+std::vector<Operator> ExternalOperators();
 
 }  // namespace fovea
 

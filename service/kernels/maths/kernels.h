@@ -40,6 +40,15 @@ struct SimamPlanes {
   float lambda;
 };
 
+/// Mean and maximum over the channels of x · gate at every pixel; `gate` may be null, channels > 0.
+template <class T>
+struct ChannelPooling {
+  const T* x;
+  const float* gate;
+  float *mean, *max;
+  int64_t channels, pixels;
+};
+
 /// The square, odd convolution of a spatial gate over one image: w (1, 2, size, size).
 template <class T>
 struct PositionGate {
@@ -56,9 +65,8 @@ struct FeatureMapMaths {
   void (*gate)(const Bottleneck<T>& layer, const float* mean, const float* max, float* hidden, float* gate);
   /// gate = sigmoid(mean).
   void (*gate_directly)(const float* mean, int64_t channels, float* gate);
-  /// Mean and maximum over the channels of x · gate at pixels [begin, end); `gate` may be null, channels > 0.
-  void (*pool_channels)(const T* x, const float* gate, int64_t channels, int64_t pixels, int64_t begin, int64_t end,
-                        float* mean, float* max);
+  /// Of pixels [begin, end).
+  void (*pool_channels)(const ChannelPooling<T>& job, int64_t begin, int64_t end);
   /// Floats of scratch that `position_gate` needs.
   int64_t (*position_gate_scratch)(const PositionGate<T>& gate);
   /// map = sigmoid(convolution of the two pooled planes), zero beyond the border.
@@ -67,20 +75,27 @@ struct FeatureMapMaths {
   void (*simam)(const SimamPlanes<T>& job);
 };
 
+/// c = scale · a b; a (rows, depth), b (depth, columns).
+struct MatrixProduct {
+  const float *a, *b;
+  float* c;
+  int64_t rows, depth, columns;
+  float scale;
+};
+
 /// One block of query rows against all keys of its batch entry: scores (queries, keys).
 struct ScoreBlock {
-  const float* q;     ///< (queries, depth)
-  const float* keys;  ///< (depth, keys): transposed
-  const float* v;     ///< additive: (depth)
+  const float* q;  ///< (queries, depth)
+  const float* k;  ///< (depth, keys): transposed
+  const float* v;  ///< additive: (depth)
   float* scores;
-  int64_t queries, keys_count, depth;
+  int64_t queries, keys, depth;
   float scale;
 };
 
 /// Attention over sequences, all in float; `widen` and `narrow` take Half in and out.
 struct SequenceMaths {
-  /// c = scale · a b; a (rows, depth), b (depth, columns).
-  void (*multiply)(const float* a, const float* b, float* c, int64_t rows, int64_t depth, int64_t columns, float scale);
+  void (*multiply)(const MatrixProduct& job);
   /// to (columns, rows) = from (rows, columns), transposed.
   void (*transpose)(const float* from, int64_t rows, int64_t columns, float* to);
   /// -scale · the squared distance of every query to every key.

@@ -65,12 +65,15 @@ void Pool(const T* x, int64_t planes, int64_t pixels, float* mean, float* max) {
   }
 }
 
-/// Folds `kCount` channels into the running sum and maximum of pixels [begin, end).
+/// Folds `kCount` channels into the running sum and maximum of pixels [begin, end); channel 0 begins them.
 template <int kCount, class T>
-inline void FoldChannels(const T* x, const float* gate, int64_t pixels, int64_t begin, int64_t end, bool first,
-                         float* sum, float* max) {
+inline void FoldChannels(const ChannelPooling<T>& job, int64_t channel, int64_t begin, int64_t end) {
+  const int64_t pixels = job.pixels;
+  const T* x = job.x + channel * pixels;
+  float *sum = job.mean, *max = job.max;
+  const bool first = channel == 0;
   Vec gates[kCount];
-  for (int c = 0; c < kCount; ++c) gates[c] = All(gate == nullptr ? 1.0f : gate[c]);
+  for (int c = 0; c < kCount; ++c) gates[c] = All(job.gate == nullptr ? 1.0f : job.gate[channel + c]);
   ForVectors(end - begin, [&](int64_t i, auto lanes) {
     const int64_t at = begin + i;
     Vec total = first ? Vec{} : Load(sum + at, lanes);
@@ -86,17 +89,13 @@ inline void FoldChannels(const T* x, const float* gate, int64_t pixels, int64_t 
 }
 
 template <class T>
-void PoolChannels(const T* x, const float* gate, int64_t channels, int64_t pixels, int64_t begin, int64_t end,
-                  float* mean, float* max) {
+void PoolChannels(const ChannelPooling<T>& job, int64_t begin, int64_t end) {
   constexpr int kAtOnce = 8;  // sum and maximum are stored once for 8 channels, not for each
   int64_t c = 0;
-  for (; c + kAtOnce <= channels; c += kAtOnce) {
-    FoldChannels<kAtOnce>(x + c * pixels, gate == nullptr ? nullptr : gate + c, pixels, begin, end, c == 0, mean, max);
-  }
-  for (; c < channels; ++c) {
-    FoldChannels<1>(x + c * pixels, gate == nullptr ? nullptr : gate + c, pixels, begin, end, c == 0, mean, max);
-  }
-  const float share = 1.0f / static_cast<float>(channels);
+  for (; c + kAtOnce <= job.channels; c += kAtOnce) FoldChannels<kAtOnce>(job, c, begin, end);
+  for (; c < job.channels; ++c) FoldChannels<1>(job, c, begin, end);
+  float* mean = job.mean;
+  const float share = 1.0f / static_cast<float>(job.channels);
   ForVectors(end - begin, [&](int64_t i, auto lanes) {
     Store(mean + begin + i, Load(mean + begin + i, lanes) * share, lanes);
   });

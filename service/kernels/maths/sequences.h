@@ -44,12 +44,11 @@ struct AdditiveTermOfExponentials {
 };
 
 inline Contraction Scores(const ScoreBlock& block) {
-  return {block.q, block.keys, block.scores, block.queries, block.depth, block.keys_count};
+  return {block.q, block.k, block.scores, block.queries, block.depth, block.keys};
 }
 
-inline void Multiply(const float* a, const float* b, float* c, int64_t rows, int64_t depth, int64_t columns,
-                     float scale) {
-  Contract({a, b, c, rows, depth, columns}, Product{scale});
+inline void Multiply(const MatrixProduct& job) {
+  Contract({job.a, job.b, job.c, job.rows, job.depth, job.columns}, Product{job.scale});
 }
 
 inline void DistanceScores(const ScoreBlock& block) { Contract(Scores(block), SquaredDistance{block.scale}); }

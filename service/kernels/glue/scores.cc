@@ -1,65 +1,13 @@
-// Attention over sequences: score functions over queries, keys and values, and external attention over two memories.
+// Attention by a score function over queries, keys and values.
 //
 // A block of query rows is scored against all keys, normalised and applied to the values before the next block: only
 // (block, keys) scores are ever held, never (queries, keys, features).
-#include "glue/kernel.h"
+#include "glue/conversion.h"
 
 namespace fovea {
 namespace {
 
 constexpr int64_t kBlockQueries = 48;  // a multiple of the 4 or 6 rows that the maths takes at once
-constexpr int64_t kLeastRows = 64;     // of a job that multiplies rows by a matrix
-
-const SequenceMaths& Sequences() { return BestMaths().sequences; }
-
-template <class T>
-constexpr bool kIsFloat = std::is_same_v<T, float>;
-
-/// An input in float: as it is, or widened into memory of its own.
-template <class T>
-class InFloat {
- public:
-  template <class Split>
-  InFloat(const Input<T>& input, const Split& split) : shape(input.shape) {
-    if constexpr (kIsFloat<T>) {
-      data_ = input.data;
-    } else if (input.data != nullptr) {
-      const int64_t n = Elements(input.shape);
-      widened_ = std::make_unique<Scratch>(n);
-      split(n, kLeastElements, [&](int64_t begin, int64_t end) noexcept {
-        Sequences().widen(input.data + begin, end - begin, widened_->get() + begin);
-      });
-      data_ = widened_->get();
-    }
-  }
-  const float* data() const { return data_; }
-
-  const Shape shape;
-
- private:
-  const float* data_ = nullptr;
-  std::unique_ptr<Scratch> widened_;
-};
-
-/// Where float results go: straight to an output, or to scratch memory from which `Deliver` narrows them.
-template <class T>
-struct Target {
-  T* output;      ///< null: not wanted
-  float* memory;  ///< as many floats, where `output` cannot take them
-
-  float* floats() const {
-    if constexpr (kIsFloat<T>) {
-      return output != nullptr ? output : memory;
-    } else {
-      return memory;
-    }
-  }
-  void Deliver(int64_t n) const {
-    if constexpr (!kIsFloat<T>) {
-      if (output != nullptr) Sequences().narrow(memory, n, output);
-    }
-  }
-};
 
 enum class Score { kAdditive, kDistance, kDot, kBilinear };
 
@@ -104,8 +52,8 @@ class Entry {
     Sequences().transpose(problem_.k + index_ * sizes_.keys * sizes_.depth, sizes_.keys, sizes_.depth, keys_);
     if constexpr (kScore == Score::kBilinear) {
       split(sizes_.queries, kLeastRows, [&](int64_t begin, int64_t end) noexcept {
-        Sequences().multiply(given_queries() + begin * sizes_.given, problem_.own, queries_ + begin * sizes_.depth,
-                             end - begin, sizes_.given, sizes_.depth, 1.0f);
+        Sequences().multiply({given_queries() + begin * sizes_.given, problem_.own, queries_ + begin * sizes_.depth,
+                              end - begin, sizes_.given, sizes_.depth, 1.0f});
       });
     } else if constexpr (kScore == Score::kAdditive) {
       const int64_t queries = sizes_.queries * sizes_.depth, all = queries + sizes_.keys * sizes_.depth;
@@ -128,8 +76,8 @@ class Entry {
              sizes_.keys, sizes_.depth, problem_.scale});
     const uint8_t* mask = problem_.mask == nullptr ? nullptr : problem_.mask + row * sizes_.keys;
     Sequences().softmax_rows(scores, mask, rows, sizes_.keys);
-    Sequences().multiply(scores, problem_.v + index_ * sizes_.keys * sizes_.width, values.floats(), rows, sizes_.keys,
-                         sizes_.width, 1.0f);
+    Sequences().multiply({scores, problem_.v + index_ * sizes_.keys * sizes_.width, values.floats(), rows, sizes_.keys,
+                          sizes_.width, 1.0f});
     probabilities.Deliver(rows * sizes_.keys);
     values.Deliver(rows * sizes_.width);
   }
@@ -144,7 +92,7 @@ class Entry {
     } else if constexpr (kScore == Score::kDistance) {
       maths.distance_scores(block);
     } else {
-      maths.multiply(block.q, block.keys, block.scores, block.queries, block.depth, block.keys_count, block.scale);
+      maths.multiply({block.q, block.k, block.scores, block.queries, block.depth, block.keys, block.scale});
     }
   }
 
@@ -209,79 +157,6 @@ class ScoreAttention : public Kernel {
   float scale_ = 1.0f;
 };
 
-template <class T>
-class ExternalAttention : public Kernel {
- public:
-  explicit ExternalAttention(const Info& info) : epsilon_(info.GetAttribute<float>("epsilon")) {
-    int constant = 0;
-    const Ort::ConstValue keys = info.GetTensorConstantInput(1, &constant);
-    if (constant == 0) return;
-    const Shape shape = keys.GetTensorTypeAndShapeInfo().GetShape();
-    if (shape.size() != 2) return;  // Compute refuses it
-    constant_keys_ = Transposed({static_cast<const T*>(keys.GetTensorRawData()), shape}, kAlone);
-  }
-
-  void Compute(const Call& call) const override {
-    const auto split = call.Shared();
-    const Input<T> x_in = call.In<T>(0), keys_in = call.In<T>(1), values_in = call.In<T>(2);
-    const Sizes sizes = Checked(x_in.shape, keys_in.shape, values_in.shape);
-    T* y = call.Out<T>(0, x_in.shape);
-    T* a = call.Out<T>(1, {sizes.batch, sizes.tokens, sizes.slots});
-    if (sizes.tokens == 0) return;
-    const InFloat<T> x(x_in, split), values(values_in, split);
-    const auto own_keys = constant_keys_ ? nullptr : Transposed(keys_in, split);
-    const float* keys = (constant_keys_ ? constant_keys_ : own_keys)->get();
-    call.ForEntries(sizes.batch, sizes.floats(), [&](int64_t b, float* memory, const auto& share) {
-      const Target<T> map{a == nullptr ? nullptr : a + b * sizes.map(), memory + 2 * sizes.slots};
-      const Target<T> out{y + b * sizes.out(), memory + 2 * sizes.slots + sizes.map()};
-      Attend(sizes, x.data() + b * sizes.out(), keys, values.data(), map.floats(), out.floats(), memory, share);
-      map.Deliver(sizes.map());
-      out.Deliver(sizes.out());
-    });
-  }
-
- private:
-  struct Sizes {
-    int64_t batch, tokens, width, slots;
-
-    int64_t map() const { return tokens * slots; }
-    int64_t out() const { return tokens * width; }
-    int64_t floats() const { return 2 * slots + map() + (kIsFloat<T> ? 0 : out()); }
-  };
-
-  static Sizes Checked(const Shape& x, const Shape& keys, const Shape& values) {
-    RequireShape("X", x, {-1, -1, -1});
-    RequireShape("Mk", keys, {-1, x[2]});
-    RequireShape("Mv", values, {keys[0], x[2]});
-    return {x[0], x[1], x[2], keys[0]};
-  }
-
-  /// One entry: x (tokens, width) -> map (tokens, slots) -> out (tokens, width).
-  template <class Split>
-  void Attend(const Sizes& sizes, const float* x, const float* keys, const float* values, float* map, float* out,
-              float* scratch, const Split& split) const {
-    const auto multiply = [&](const float* rows, const float* by, float* to, int64_t depth, int64_t columns) {
-      split(sizes.tokens, kLeastRows, [&](int64_t begin, int64_t end) noexcept {
-        Sequences().multiply(rows + begin * depth, by, to + begin * columns, end - begin, depth, columns, 1.0f);
-      });
-    };
-    multiply(x, keys, map, sizes.width, sizes.slots);
-    Sequences().normalise_twice(map, sizes.tokens, sizes.slots, epsilon_, scratch);
-    multiply(map, values, out, sizes.slots, sizes.width);
-  }
-
-  template <class Split>
-  static std::unique_ptr<const Scratch> Transposed(const Input<T>& given, const Split& split) {
-    const InFloat<T> keys(given, split);
-    auto to = std::make_unique<const Scratch>(Elements(given.shape));
-    Sequences().transpose(keys.data(), keys.shape[0], keys.shape[1], to->get());
-    return to;
-  }
-
-  float epsilon_;
-  std::unique_ptr<const Scratch> constant_keys_;  ///< (width, slots), where the memory is a constant of the graph
-};
-
 template <Score kScore>
 Operator Scored(const char* name) {
   using Float = ScoreAttention<float, kScore>;
@@ -290,13 +165,12 @@ Operator Scored(const char* name) {
 
 }  // namespace
 
-std::vector<Operator> SequenceOperators() {
+std::vector<Operator> ScoreOperators() {
   return {
       Scored<Score::kAdditive>("AdditiveAttention"),
       Scored<Score::kDistance>("DistanceAttention"),
       Scored<Score::kDot>("DotAttention"),
       Scored<Score::kBilinear>("BilinearAttention"),
-      {"ExternalAttention", 3, 2, false, false, Make<ExternalAttention<float>>, Make<ExternalAttention<Half>>},
   };
 }
 
