@@ -11,8 +11,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from fovea.client.tensors import DTYPES, datatype_of, from_raw, to_raw
+from fovea.client.tensors import datatype_of, from_raw, to_raw
 from fovea.contract.errors import FoveaError, InvalidRequest, Unsupported
+from fovea.raw_tensors import NUMPY_DTYPE
 
 
 def there_and_back(array: np.ndarray) -> np.ndarray:
@@ -23,9 +24,9 @@ def output(datatype: str, shape: tuple[int, ...]) -> Any:
     return SimpleNamespace(name="y", datatype=datatype, shape=shape)
 
 
-@pytest.mark.parametrize("datatype", list(DTYPES))
+@pytest.mark.parametrize("datatype", sorted(NUMPY_DTYPE.keys() - {"BYTES"}))
 def test_every_datatype_survives_the_way_there_and_back(datatype: str) -> None:
-    array = np.arange(6).reshape(2, 3).astype(DTYPES[datatype])
+    array = np.arange(6).reshape(2, 3).astype(NUMPY_DTYPE[datatype])
     back = there_and_back(array)
     assert back.dtype == array.dtype
     np.testing.assert_array_equal(back, array)

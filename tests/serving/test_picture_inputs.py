@@ -23,7 +23,7 @@ from fovea.contract.model_card import ModelCard, Preprocessing, TensorSpec
 from fovea.pictures import open_picture, to_tensor
 from fovea.runtime.golden import write_golden
 from rest_calls import rest
-from servers import RunningServer, running_server, save_model, tensor
+from servers import RunningServer, running_server, save_model, tensor, wait_until
 
 ROOT = Path(__file__).parents[2]
 BOOT = (ROOT / "docs" / "ankle-boot.png").read_bytes()
@@ -208,3 +208,22 @@ def test_a_model_without_preprocessing_takes_no_pictures(repository: Path) -> No
             pytest.raises(InferenceServerException, match="input 'x': expected FP32, received 'BYTES'"),
         ):
             infer((client, http_client), "double", "x", of(BOOT))
+
+
+def test_a_flood_of_pictures_for_one_model_delays_another_models_by_a_few_at_most(tmp_path: Path) -> None:
+    echo_model(tmp_path)
+    (tmp_path / "fashion-cbam").symlink_to(ROOT / "exported_models" / "fashion-cbam")
+    large = of(encoded(Image.new("RGBA", (4000, 4000))))
+    with (
+        running_server(tmp_path, "--kernels=off", "--drain-timeout=0") as server,
+        grpc_client.InferenceServerClient(server.grpc) as client,
+    ):
+        sent = grpc_client.InferInput("image", [1], "BYTES")
+        sent.set_data_from_numpy(large)
+        answered: list[Any] = []
+        for _ in range(60):
+            client.async_infer("echo", [sent], lambda result, error: answered.append(result or error))
+        wait_until(lambda: bool(answered))
+        before = len(answered)
+        infer((client, grpc_client), "fashion-cbam", "input", of(BOOT))
+        assert len(answered) - before < 10

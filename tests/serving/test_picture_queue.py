@@ -12,11 +12,12 @@ import pytest
 from PIL import Image
 
 from fakes import FakeObserver, FakeReply
-from fovea.contract.errors import ExecutionFailed, InvalidRequest, QueueFull, VersionEnded
+from fovea.contract.errors import Draining, ExecutionFailed, InvalidRequest, QueueFull, VersionEnded
 from fovea.contract.model_card import Preprocessing
 from fovea.serving.batcher import Kind, Request
 from fovea.serving.picture_input import PictureInput
-from fovea.serving.picture_queue import PictureQueue, Undecoded
+from fovea.serving.picture_lines import PictureLines, Undecoded
+from fovea.serving.picture_queue import PictureQueue
 from fovea.serving.queue_limit import QueueLimit
 from servers import wait_until
 
@@ -40,20 +41,26 @@ class Sent:
 
     def __init__(self, error: Exception | None = None) -> None:
         self.requests: list[Request] = []
+        self.held: list[Request] = []
         self.asked_again = threading.Event()
         self.go_on = threading.Event()
         self.go_on.set()
         self._error = error
 
     def onward(self, request: Request) -> None:
+        self.held.append(request)
         self.go_on.wait()
         self.requests.append(request)
         if self._error is not None:
             raise self._error
 
 
+def undecoded(one: Request, sent: Sent, observer: FakeObserver | None = None, model: str = "m") -> Undecoded:
+    return Undecoded(model, one, PICTURES, sent.onward, sent.asked_again.set, observer or FakeObserver())
+
+
 def submit(queue: PictureQueue, one: Request, sent: Sent, observer: FakeObserver | None = None) -> None:
-    queue.submit(Undecoded(one, PICTURES, sent.onward, sent.asked_again.set, observer or FakeObserver()))
+    queue.submit(undecoded(one, sent, observer))
 
 
 def queue(**limits: int) -> PictureQueue:
@@ -101,13 +108,14 @@ def test_where_the_version_has_ended_it_is_asked_again() -> None:
 def test_what_waits_is_bounded_and_there_is_room_again(limits: dict[str, int], words: str) -> None:
     sent, pictures = Sent(), queue(**limits)
     sent.go_on.clear()
-    waiting = limits.get("requests", 2)
-    for _ in range(waiting):
+    for _ in range(2):
+        submit(pictures, request(white()), sent)
+    wait_until(lambda: len(sent.held) == 2)
+    for _ in range(limits.get("requests", 2)):
         submit(pictures, request(white()), sent)
     with pytest.raises(QueueFull, match=f"picture queue full: {words}"):
         submit(pictures, request(white()), sent)
     sent.go_on.set()
-    wait_until(lambda: len(sent.requests) == waiting)
 
     def there_is_room() -> bool:
         try:
@@ -117,3 +125,41 @@ def test_what_waits_is_bounded_and_there_is_room_again(limits: dict[str, int], w
         return True
 
     wait_until(there_is_room)
+
+
+def test_when_it_is_closed_what_waits_and_what_is_new_is_refused_and_only_what_was_begun_goes_on() -> None:
+    sent, pictures, observer = Sent(), queue(), FakeObserver()
+    sent.go_on.clear()
+    waiting = [request(white()) for _ in range(9)]
+    for one in waiting:
+        submit(pictures, one, sent, observer)
+    pictures.close()
+    refused = [one for one in waiting if type(one.reply.error) is Draining]
+    assert len(refused) == len(observer.outcomes) >= 7
+    with pytest.raises(Draining):
+        submit(pictures, request(white()), sent)
+    sent.go_on.set()
+    wait_until(lambda: pictures.quiet)
+    assert len(sent.requests) == 9 - len(refused)
+
+
+def test_models_take_turns_and_within_one_the_more_urgent_goes_first() -> None:
+    lines, now_s = PictureLines(QueueLimit()), time.monotonic()
+    flood = [request(white()) for _ in range(3)]
+    urgent, soon = request(white(), priority=-1), request(white(), deadline_s=now_s + 1)
+    other = request(white())
+    for one in [*flood, soon, urgent]:
+        lines.add(undecoded(one, Sent()))
+    lines.add(undecoded(other, Sent(), model="other"))
+    taken = [lines.take().request for _ in range(6)]
+    assert taken == [urgent, other, soon, *flood]
+    assert not lines
+
+
+def test_a_full_line_refuses_nobody_elses_pictures() -> None:
+    lines = PictureLines(QueueLimit(requests=1))
+    lines.add(undecoded(request(white()), Sent()))
+    with pytest.raises(QueueFull, match="1 requests"):
+        lines.add(undecoded(request(white()), Sent()))
+    lines.add(undecoded(request(white()), Sent(), model="other"))
+    assert len(lines.take_all()) == 2

@@ -345,7 +345,7 @@ def test_sigterm_answers_what_is_in_flight_and_refuses_the_rest(tmp_path: Path) 
         stopping = pool.submit(server.terminate)
         wait_until(lambda: rest(server, "/v2/health/ready")[:2] == (503, {"ready": False}))
         assert rest(server, "/v2/health/live")[:2] == (200, {"live": True})
-        assert rest(server, SLOW, ROW)[:2] == (503, {"error": "the server is shutting down"})
+        wait_until(lambda: rest(server, SLOW, ROW)[:2] == (503, {"error": "the server is shutting down"}))
         assert [future.result()[0] for future in held] == [200] * 30
         assert stopping.result() == 0
 

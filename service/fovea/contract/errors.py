@@ -16,6 +16,7 @@ FoveaError
 ├── DeadlineExceeded        the call's deadline passed before it ran
 ├── Cancelled               the caller is gone
 ├── ModelBroken             a model file that cannot be loaded, or does not give its golden answers
+│   └── LoadFailed          it could not be loaded now: the reason may pass, its files may be in order
 ├── ExecutionFailed         the model failed on this request
 │   └── OutOfMemory         it needs more memory than the device has left
 ├── RegionTooSmall          a tensor does not fit into its shared memory
@@ -91,6 +92,10 @@ class Cancelled(FoveaError):
 
 class ModelBroken(FoveaError):
     """A model file that cannot be loaded, or does not give its golden answers."""
+
+
+class LoadFailed(ModelBroken):
+    """It could not be loaded now, for a reason that may pass: its files may be in order."""
 
 
 class ExecutionFailed(FoveaError):

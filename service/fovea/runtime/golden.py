@@ -16,7 +16,8 @@ from numpy.typing import NDArray
 
 from fovea.contract.errors import ExecutionFailed, ModelBroken
 from fovea.contract.model_card import GOLDEN_FILE, ModelCard, TensorSpec
-from fovea.runtime.datatypes import NUMPY_DTYPE, Arrays
+from fovea.raw_tensors import NUMPY_DTYPE
+from fovea.runtime.datatypes import Arrays
 from fovea.runtime.session import ModelSession
 
 

@@ -1,4 +1,4 @@
-"""ModelInfer's messages to arrays and back: everything a request must satisfy is checked on this way, once."""
+"""ModelInfer's messages to arrays: everything a request must satisfy is checked on this way, once."""
 
 from __future__ import annotations
 

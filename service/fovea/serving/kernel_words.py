@@ -23,7 +23,7 @@ WORDS = {
 
 
 class Runs(Protocol):
-    """A version; see `fovea.runtime.loading.LoadedVersion`."""
+    """A version; see `fovea.runtime.loaded_version.LoadedVersion`."""
 
     @property
     def name(self) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
+import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,6 +20,7 @@ from fovea.serving.model_order import ModelOrder
 from fovea.serving.model_swap import ModelSwap
 from fovea.serving.models import ModelEntry, Models, VersionEntry, VersionState
 from fovea.serving.repository_watch import RepositoryWatch
+from fovea.serving.retries import Retries
 from fovea.serving.sent_files import SentFiles
 from fovea.serving.served_version import ServedVersion
 from fovea.serving.triton_config import configured_of, read_config
@@ -56,11 +58,12 @@ class ModelControl:
         self._files = SentFiles()
         self._swap = ModelSwap(models, loader, tell, self._closed)
         self._watch = RepositoryWatch(settings.repository)
+        self._retries = Retries()
         self._changing = threading.Lock()
         self._stopped = threading.Event()
 
     def start(self) -> None:
-        """Load what the mode says, and go on looking where it polls. Misconfigured where that cannot be."""
+        """Load what the mode says, and go on as it says. Misconfigured where that cannot be."""
         folders = scan(self._settings.repository, read_config)
         chosen = self._chosen_at_start(folders)
         with self._changing:
@@ -69,8 +72,8 @@ class ModelControl:
             for name in chosen:
                 if not self._stopped.is_set():
                     self._swap.follow(folders[name])
-        if self._settings.mode == "poll":
-            threading.Thread(target=self._poll, daemon=True, name="model-poll").start()
+        if self._settings.mode != "explicit":  # there, who asked for a load hears of it and may ask again
+            threading.Thread(target=self._keep_up, daemon=True, name="model-upkeep").start()
 
     def _chosen_at_start(self, there: Collection[str]) -> list[str]:
         named = self._settings.load_models
@@ -83,10 +86,12 @@ class ModelControl:
             raise Misconfigured(f"load_models names {unknown}, the repository has {list(there)}")
         return [name for name in there if named & {EVERY_MODEL, name}]
 
-    def _poll(self) -> None:
+    def _keep_up(self) -> None:
         while not self._stopped.wait(self._settings.poll_s):
             try:
-                self.look()
+                if self._settings.mode == "poll":
+                    self.look()
+                self.retry(time.monotonic())
             except Misconfigured as error:
                 log.error("the models stay as they are: %s", error)
             except Exception:
@@ -99,6 +104,14 @@ class ModelControl:
                 if self._stopped.is_set():
                     return
                 self._swap.follow(folder) if folder else self._swap.unload(name)
+
+    def retry(self, now_s: float) -> None:
+        """Try again what failed for a reason that may have passed, where its time has come."""
+        failing = [name for name, entry in self._models.entries.items() if entry.failing]
+        for name in self._retries.due(failing, now_s):
+            with self._changing:
+                if not self._stopped.is_set():
+                    self._swap.retry(name)
 
     def load(self, order: ModelOrder) -> None:
         """Load or reload a model on request; back when that is done.

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import partial
 
-from fovea.contract.errors import ModelBroken
+from fovea.contract.errors import LoadFailed, ModelBroken
 from fovea.runtime.repository import ModelFolder, chosen_versions, why_none
 from fovea.serving.models import Models, VersionEntry, VersionState
 from fovea.serving.reload_plan import Source, sources_of, to_let_go, to_load
@@ -46,9 +47,21 @@ class ModelSwap:
         self._models.put(folder)
         if not wanted:
             log.warning("%s has no version to serve: %s", name, why_none(folder))
-        for version in to_load(wanted, self._versions(name), again=again):
-            self._load(folder, version, wanted[version])
-        there = [str(version) for version in folder.versions]
+        self._serve(
+            folder, {version: wanted[version] for version in to_load(wanted, self._versions(name), again=again)}
+        )
+
+    def retry(self, name: str) -> None:
+        """Try again what could not be loaded for a reason that may have passed."""
+        entry = self._models.entries[name]
+        self._serve(entry.folder, {version: entry.versions[version].source for version in entry.failing})
+
+    def _serve(self, folder: ModelFolder, loads: Mapping[str, Source]) -> None:
+        """Load these, and let go of what they replace."""
+        name = folder.name
+        for version, source in loads.items():
+            self._load(folder, version, source)
+        wanted, there = ([str(version) for version in some] for some in (chosen_versions(folder), folder.versions))
         for version in to_let_go(wanted, there, self._versions(name)):
             self._let_go(name, version, None)
         self._tell(name, bool(self._models.ready_versions(name)))
@@ -74,7 +87,9 @@ class ModelSwap:
         try:
             served = self._loader.load(folder, version)
         except ModelBroken as error:
-            self._refused(folder, version, serving, source, str(error))
+            outlook = {"passing": isinstance(error, LoadFailed), "unsupported": folder.unsupported}
+            refused = VersionEntry(VersionState.UNAVAILABLE, str(error), None, source, **outlook)
+            self._models.put_version(folder, version, self._refuse(folder.name, version, refused, serving))
             return
         self._models.put_version(folder, version, VersionEntry(VersionState.READY, "", served, source))
         self._loader.telemetry.forget(folder.name, version)
@@ -82,18 +97,15 @@ class ModelSwap:
         if serving:
             self._models.let_go(serving, partial(self._closed, serving))
 
-    def _refused(
-        self, folder: ModelFolder, version: str, serving: ServedVersion | None, source: Source, reason: str
-    ) -> None:
-        name = folder.name
-        if serving:
-            held = VersionEntry(VersionState.READY, f"newer files are not served: {reason}", serving, source)
-            log.error("%s version %s goes on as it was: %s", name, version, held.reason)
-        else:
-            held = VersionEntry(VersionState.UNAVAILABLE, reason, None, source, folder.unsupported)
+    def _refuse(self, name: str, version: str, refused: VersionEntry, serving: ServedVersion | None) -> VersionEntry:
+        """What takes the place of a version that could not be loaded: what is serving already, where something is."""
+        if serving is None:
             self._loader.telemetry.unready(name, version)
-            log.error("%s version %s is unavailable: %s", name, version, reason)
-        self._models.put_version(folder, version, held)
+            log.error("%s version %s is unavailable: %s", name, version, refused.reason)
+            return refused
+        reason = f"newer files are not served: {refused.reason}"
+        log.error("%s version %s goes on as it was: %s", name, version, reason)
+        return replace(refused, state=VersionState.READY, reason=reason, served=serving)
 
     def _let_go(self, name: str, version: str, then: VersionEntry | None) -> threading.Thread | None:
         """Take a version out; `then` takes its place once its last request is answered."""

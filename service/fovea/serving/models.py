@@ -41,6 +41,8 @@ class VersionEntry:
     """What was loaded, or could not be: equal where loading it again would change nothing."""
     unsupported: bool = False
     """It wants what this server does not offer: no wait will make it ready."""
+    passing: bool = False
+    """Whether the reason may be gone later: then loading it again may help after all."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,11 @@ class ModelEntry:
     def ready(self) -> list[str]:
         """The versions that answer, ascending."""
         return sorted((version for version, held in self.versions.items() if held.served), key=int)
+
+    @property
+    def failing(self) -> list[str]:
+        """The versions that could not be loaded for a reason that may pass."""
+        return [version for version, held in self.versions.items() if held.passing]
 
 
 class Models:

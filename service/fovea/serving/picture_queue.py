@@ -1,19 +1,17 @@
-"""Where requests with pictures wait to be decoded: a few threads, and a bounded queue before them."""
+"""Where requests with pictures wait to be decoded: a few threads, and bounded lines before them."""
 
 from __future__ import annotations
 
 import logging
 import threading
 import time
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 
 import numpy as np
 
-from fovea.contract.errors import ExecutionFailed, FoveaError, VersionEnded
-from fovea.serving.observer import Observer, fail
+from fovea.contract.errors import Draining, ExecutionFailed, FoveaError, VersionEnded
+from fovea.serving.observer import fail
 from fovea.serving.picture_input import PictureInput
+from fovea.serving.picture_lines import PictureLines, Undecoded
 from fovea.serving.queue_limit import QueueLimit
 from fovea.serving.requests import Request, is_late
 
@@ -22,50 +20,57 @@ _THREADS = 2
 """Decoding lets other threads run; more would take the cores that models run on."""
 
 
-@dataclass(frozen=True, slots=True)
-class Undecoded:
-    """A request with pictures, and where it goes from here."""
-
-    request: Request
-    pictures: PictureInput
-    onward: Callable[[Request], None]
-    """Takes it once its pictures are a tensor."""
-    again: Callable[[], None]
-    """Called instead where its version has ended meanwhile."""
-    observer: Observer
-    """Told where it fails."""
-
-
-@dataclass(slots=True)
-class _Load:
-    """What waits or is being decoded."""
-
-    requests: int = 0
-    bytes: int = 0
-
-
 class PictureQueue:
-    """Bounded in requests and in bytes, as the queue of a model is. `submit` may be called from any thread."""
+    """Bounded in requests and in bytes for each model, as its own queue is. May be used by any thread."""
 
     def __init__(self, limit: QueueLimit, max_pixels: int) -> None:
-        self._limit, self._max_pixels = limit, max_pixels
-        self._pool = ThreadPoolExecutor(_THREADS, "pictures")
-        self._lock = threading.Lock()
-        self._load = _Load()
+        self._max_pixels = max_pixels
+        self._changed = threading.Condition()
+        self._lines = PictureLines(limit)
+        self._decoding = 0
+        self._closed = False
+        for _ in range(_THREADS):  # daemons, for the process's end: a picture that is begun cannot be stopped
+            threading.Thread(target=self._work, daemon=True, name="pictures").start()
+
+    @property
+    def quiet(self) -> bool:
+        """True while nothing waits and nothing is decoded."""
+        with self._changed:
+            return not self._lines and not self._decoding
 
     def submit(self, undecoded: Undecoded) -> None:
-        """Have its pictures decoded; QueueFull where there is no room."""
-        self._admit(undecoded.request.bytes)
-        self._pool.submit(self._work, undecoded, undecoded.request.bytes)
+        """Have its pictures decoded; QueueFull where there is no room, Draining where the queue is closed."""
+        with self._changed:
+            if self._closed:
+                raise Draining
+            self._lines.add(undecoded)
+            self._changed.notify()
 
-    def _admit(self, size: int) -> None:
-        with self._lock:
-            if not self._limit.admits(self._load, size):
-                raise self._limit.full("picture queue", self._load)
-            self._load.requests += 1
-            self._load.bytes += size
+    def close(self) -> None:
+        """Refuse what waits and what is new."""
+        with self._changed:
+            self._closed = True
+            waiting = self._lines.take_all()
+            self._changed.notify_all()
+        for undecoded in waiting:
+            fail(undecoded.request, Draining(), undecoded.observer)
 
-    def _work(self, undecoded: Undecoded, size: int) -> None:
+    def _work(self) -> None:
+        while (undecoded := self._next()) is not None:
+            self._hand_on(undecoded)
+            with self._changed:
+                self._decoding -= 1
+
+    def _next(self) -> Undecoded | None:
+        """What to decode next, waited for; None once the queue is closed."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._lines or self._closed)
+            if self._closed:
+                return None
+            self._decoding += 1
+            return self._lines.take()
+
+    def _hand_on(self, undecoded: Undecoded) -> None:
         try:
             self._decode(undecoded.request, undecoded.pictures)
             undecoded.onward(undecoded.request)
@@ -76,10 +81,6 @@ class PictureQueue:
         except Exception:
             log.exception("pictures could not be decoded")
             fail(undecoded.request, ExecutionFailed("the pictures could not be decoded"), undecoded.observer)
-        finally:
-            with self._lock:
-                self._load.requests -= 1
-                self._load.bytes -= size
 
     def _decode(self, request: Request, pictures: PictureInput) -> None:
         """Its pictures as a tensor. What nobody waits for is left as it is: the model's queue drops it, and says so."""

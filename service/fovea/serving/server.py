@@ -67,9 +67,9 @@ class Server:
         defaults = batch_defaults(settings, cache)
         loader = VersionLoader(load_settings(settings, self.device), defaults, self._telemetry, self._sampler)
         self._control = ModelControl(control_settings(settings), self.models, loader, self._tell)
-        pictures = PictureQueue(defaults.queue, settings.max_pixels)
+        self._pictures = PictureQueue(defaults.queue, settings.max_pixels)
         table = status_table(settings.status_codes)
-        parts = (self.models, self._control, pictures, self._telemetry, table)
+        parts = (self.models, self._control, self._pictures, self._telemetry, table)
         self._tracer = Tracer(settings.trace_file)
         self._servicer = Servicer(*parts, extensions(settings, self._tracer))
         self._changes = Changes()
@@ -122,10 +122,11 @@ class Server:
         self._servicer.draining = True
         self.grpc.drain_streams()
         self._drain(time.monotonic() + self._settings.drain_timeout)
+        self._pictures.close()
         self.grpc.stop(_LAST_GRACE_S)
         self.rest.stop(_LAST_GRACE_S)
         self.metrics.stop()
-        quiet = self._control.stop() and self.models.quiet
+        quiet = self._control.stop() and self._quiet
         if quiet:
             self.models.close()
         self._control.close()
@@ -142,8 +143,14 @@ class Server:
 
     def _drain(self, until_s: float) -> None:
         unanswered = [*self.grpc.unanswered(), *self.rest.unanswered()]
-        while not (self.models.quiet and all(call.over for call in unanswered)) and time.monotonic() < until_s:
+        while not (self._quiet and all(call.over for call in unanswered)) and time.monotonic() < until_s:
             time.sleep(_DRAIN_POLL_S)
+
+    @property
+    def _quiet(self) -> bool:
+        """True while no request waits or runs."""
+        # Pictures first: what they hand on meanwhile is then seen at its model.
+        return self._pictures.quiet and self.models.quiet
 
 
 def _listening(what: str, port: int, listen: Callable[[int], T]) -> T:

@@ -19,7 +19,8 @@ from fovea.serving.model_control import ModelControl
 from fovea.serving.model_order import load_order, name_to_unload
 from fovea.serving.models import Models
 from fovea.serving.outcomes import outcome_of
-from fovea.serving.picture_queue import PictureQueue, Undecoded
+from fovea.serving.picture_lines import Undecoded
+from fovea.serving.picture_queue import PictureQueue
 from fovea.serving.requests import Request
 from fovea.serving.served_version import ServedVersion
 from fovea.serving.statistics_answer import model_statistics
@@ -93,8 +94,8 @@ class Servicer:
                 return
             call.watch()
             again = partial(self._again, call, data, decoded)
-            onward = served.pipeline.submit
-            self._pictures.submit(Undecoded(request, decoded.header.pictures, onward, again, served))
+            goes = (served.pipeline.submit, again, served)
+            self._pictures.submit(Undecoded(served.card.name, request, decoded.header.pictures, *goes))
         except FoveaError:
             decoded.release()
             if request.trace is not None:

@@ -21,7 +21,8 @@ class Settings(BaseSettings):
     control_mode: Literal["none", "poll", "explicit"] = Field(
         "none",
         description="What makes models come and go. none: they are loaded at start. poll: changes of the repository "
-        "are followed. explicit: callers load and unload them (see open_rpcs).",
+        "are followed. Both try again, ever less often, what failed for a reason that may pass (too little memory, "
+        "say). explicit: callers load and unload them (see open_rpcs).",
     )
     poll_s: float = Field(
         5.0,

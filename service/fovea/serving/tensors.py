@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 from math import prod
 from typing import Any
 
@@ -10,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fovea.contract.errors import InvalidRequest
-from fovea.runtime.datatypes import NUMPY_DTYPE
+from fovea.raw_tensors import NUMPY_DTYPE, bytes_array, join_bytes, split_bytes
 from fovea.serving.places import Place
 
 CONTENTS_FIELD: dict[str, str] = {
@@ -29,8 +28,6 @@ CONTENTS_FIELD: dict[str, str] = {
 }
 """Datatype -> field of InferTensorContents. FP16 has none: it travels raw only."""
 
-_LENGTH = struct.Struct("<I")
-
 
 class RawTensor:
     """One input as a request declares it: `array` turns its raw bytes into an array."""
@@ -45,7 +42,7 @@ class RawTensor:
     def array(self, raw: bytes) -> NDArray[Any]:
         """A read-only view of raw bytes (a copy for BYTES); InvalidRequest where the byte count does not fit."""
         if self.datatype == "BYTES":
-            return _elements(split_bytes(self.name, raw, prod(self.shape)), self.shape)
+            return bytes_array(elements_of(self.name, raw, prod(self.shape)), self.shape)
         self.check_size(len(raw))
         if self.datatype == "BOOL" and raw.strip(b"\0\1"):
             raise InvalidRequest(f"input '{self.name}': a BOOL is a byte of 0 or 1")
@@ -72,9 +69,10 @@ def from_contents(name: str, datatype: str, shape: tuple[int, ...], contents: An
     if others:
         raise InvalidRequest(f"input '{name}': {datatype} data belongs in {field}, received {others[0]}")
     values = getattr(contents, field)
-    _check_count(name, len(values), prod(shape))  # first: converting millions of values holds everybody up
+    if len(values) != prod(shape):  # first: converting millions of values holds everybody up
+        raise InvalidRequest(f"input '{name}': expected {prod(shape)} elements, received {len(values)}")
     if datatype == "BYTES":
-        return _elements(list(values), shape)
+        return bytes_array(list(values), shape)
     return _numbers(name, datatype, values).reshape(shape)
 
 
@@ -85,45 +83,19 @@ def _numbers(name: str, datatype: str, values: Any) -> NDArray[Any]:
         raise InvalidRequest(f"input '{name}': a value does not fit {datatype}") from error
 
 
-def _check_count(name: str, received: int, expected: int) -> None:
-    if received != expected:
-        raise InvalidRequest(f"input '{name}': expected {expected} elements, received {received}")
-
-
-def _elements(elements: list[bytes], shape: tuple[int, ...]) -> NDArray[Any]:
-    array = np.empty(len(elements), dtype=np.object_)
-    array[:] = elements
-    return array.reshape(shape)
-
-
-def split_bytes(name: str, raw: bytes, count: int) -> list[bytes]:
-    """The `count` elements of a BYTES tensor: each a 4-byte little-endian length, then that many bytes."""
-    elements: list[bytes] = []
-    at = 0
-    while at < len(raw) and len(elements) < count:
-        if at + 4 > len(raw):
-            raise InvalidRequest(
-                f"input '{name}': malformed BYTES, {len(raw) - at} bytes where a 4-byte length belongs"
-            )
-        (length,) = _LENGTH.unpack_from(raw, at)
-        at += 4
-        if at + length > len(raw):
-            raise InvalidRequest(
-                f"input '{name}': malformed BYTES, an element of {length} bytes with {len(raw) - at} bytes left"
-            )
-        elements.append(raw[at : at + length])
-        at += length
-    if at < len(raw):
-        raise InvalidRequest(f"input '{name}': expected {count} elements, received {len(raw) - at} bytes after them")
-    _check_count(name, len(elements), count)
-    return elements
+def elements_of(name: str, raw: bytes, count: int) -> list[bytes]:
+    """The `count` elements of a BYTES tensor; InvalidRequest where its raw bytes are malformed."""
+    try:
+        return split_bytes(raw, count)
+    except ValueError as error:
+        raise InvalidRequest(f"input '{name}': {error}") from error
 
 
 def to_raw(array: NDArray[Any]) -> bytes:
     """The raw bytes of an output, row by row."""
     if array.dtype != np.object_:
         return array.tobytes()
-    return b"".join(_LENGTH.pack(len(element)) + element for element in map(_as_bytes, array.ravel()))
+    return join_bytes(map(_as_bytes, array.ravel()))
 
 
 def _as_bytes(element: Any) -> bytes:

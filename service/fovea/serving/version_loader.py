@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
-from fovea.contract.errors import FoveaError, ModelBroken
+from fovea.contract.errors import FoveaError, LoadFailed, ModelBroken
 from fovea.runtime.loading import LoadSettings, load_chosen
+from fovea.runtime.passing import may_pass
 from fovea.runtime.reasons import tellable
 from fovea.runtime.repository import ModelFolder
 from fovea.serving.attention_sampler import AttentionSampler
@@ -26,14 +27,18 @@ class VersionLoader:
     sampler: AttentionSampler
 
     def load(self, folder: ModelFolder, version: str) -> ServedVersion:
-        """A version, ready. ModelBroken tells why it cannot be served, whatever the trouble was."""
+        """A version, ready. ModelBroken tells why it cannot be served, whatever the trouble was.
+
+        LoadFailed where that may be otherwise later, with the same files.
+        """
         try:
             return self._serve(folder, int(version))
         except FoveaError as error:
-            raise ModelBroken(tellable(str(error))) from error
+            kind = LoadFailed if may_pass(error) else ModelBroken
+            raise kind(tellable(str(error))) from error
         except Exception as error:  # one version's trouble is never the server's
             log.exception("%s version %s", folder.name, version)
-            raise ModelBroken(f"{type(error).__name__} while loading") from error
+            raise LoadFailed(f"{type(error).__name__} while loading") from error
 
     def _serve(self, folder: ModelFolder, version: int) -> ServedVersion:
         loaded = load_chosen(folder, version, self.settings)

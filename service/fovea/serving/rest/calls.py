@@ -46,7 +46,7 @@ class RestCall:
 
     def end(self) -> None:
         """The call is over."""
-        self.over = True
+        self.over = self.gone = True  # at the server's end, what was refused may still wait or run, for nobody
         if self._look_out is not None:
             self._look_out.cancel()
 

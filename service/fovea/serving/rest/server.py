@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
+from fovea.contract.errors import Draining
 from fovea.serving.addresses import family_of
 from fovea.serving.changes import Changes
 from fovea.serving.rest.app import Admit, RestApp
 from fovea.serving.rest.connection import bounded_connection
 from fovea.serving.rest.limits import RestLimits
 from fovea.serving.servicer import Servicer
+from fovea.serving.status import status_of
 from fovea.serving.tls import Tls
 
 if TYPE_CHECKING:
@@ -63,7 +65,9 @@ class RestServer:
         return list(self._app.inference.open_calls)
 
     def stop(self, grace_s: float) -> None:
-        """Refuse new connections, give those in use `grace_s`, and return when all have ended."""
+        """Refuse new connections and what has no answer yet, give answers `grace_s`, and return when all have ended."""
+        for call in self.unanswered():
+            call.refuse(*status_of(Draining()))
         self._server.config.timeout_graceful_shutdown = grace_s  # type: ignore[assignment]  # it may have fractions
         self._server.should_exit = True
         self._thread.join(grace_s + _LAST_WORD_S)

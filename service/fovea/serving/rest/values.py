@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fovea.contract.errors import InvalidRequest
-from fovea.runtime.datatypes import NUMPY_DTYPE
+from fovea.raw_tensors import NUMPY_DTYPE
 from fovea.serving.rest.json_text import word
-from fovea.serving.tensors import CONTENTS_FIELD, split_bytes
+from fovea.serving.tensors import CONTENTS_FIELD, elements_of
 
 _BINARY_ONLY = ("FP16", "BF16")
 _FLOATS = ("FP32", "FP64")
@@ -86,7 +86,7 @@ def to_json(name: str, datatype: str, shape: list[int], raw: bytes, most_bytes: 
     """An output's raw bytes as a flat JSON list; InvalidRequest where JSON cannot have it, or not so much of it."""
     if datatype in _BINARY_ONLY:
         raise InvalidRequest(f"output '{name}': {datatype} has no form in JSON, ask for it with binary_data")
-    values = split_bytes(name, raw, prod(shape)) if datatype == "BYTES" else np.frombuffer(raw, NUMPY_DTYPE[datatype])
+    values = elements_of(name, raw, prod(shape)) if datatype == "BYTES" else np.frombuffer(raw, NUMPY_DTYPE[datatype])
     parts, size = [], 0
     for start in range(0, len(values), _CHUNK_VALUES):
         part = values[start : start + _CHUNK_VALUES]
