@@ -9,7 +9,7 @@ from functools import partial
 from typing import Any, Protocol
 
 import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2_grpc
 
 from fovea import wire
 from fovea.contract.errors import Misconfigured
@@ -17,6 +17,7 @@ from fovea.serving import fast_lane, pooled_lane
 from fovea.serving.addresses import address_of
 from fovea.serving.changes import CHANGE_RPCS, Changes
 from fovea.serving.gate import Gate
+from fovea.serving.health import Health
 from fovea.serving.reflection import add_reflection
 from fovea.serving.servicer import Servicer
 from fovea.serving.stream import StreamLimits
@@ -66,7 +67,7 @@ class GrpcServer:
         self._gate = None if settings.tokens is None else Gate(settings.tokens)
         gates = [self._gate] if self._gate else []
         self._server = grpc.server(pool, interceptors=gates, options=settings.transport.options())
-        self.health = health.HealthServicer(experimental_non_blocking=True)
+        self.health = Health()
         self._streams = Streams(
             servicer.infer, StreamLimits(settings.max_infer_streams, bytes=settings.transport.max_message_bytes)
         )
@@ -78,7 +79,8 @@ class GrpcServer:
         self._server.add_registered_method_handlers(wire.SERVICE, self._handlers(lane, threads))
         health_pb2_grpc.add_HealthServicer_to_server(self.health, self._server)
         add_reflection((wire.SERVICE, _HEALTH_SERVICE), self._server)
-        self.set_serving({"": False, wire.SERVICE: False})
+        for name in ("", wire.SERVICE):
+            self.health.tell(name, False)
         return lane
 
     def _handlers(self, lane: pooled_lane.PooledLane, threads: int) -> dict[str, grpc.RpcMethodHandler]:
@@ -131,12 +133,6 @@ class GrpcServer:
     def drain_streams(self) -> None:
         """End every stream once what it has in flight is answered."""
         self._streams.drain()
-
-    def set_serving(self, services: dict[str, bool]) -> None:
-        """Tell the health service, per name."""
-        status = health_pb2.HealthCheckResponse
-        for name, serving in services.items():
-            self.health.set(name, status.SERVING if serving else status.NOT_SERVING)
 
     def stop(self, grace_s: float) -> None:
         """Refuse new calls, give those in flight `grace_s`, and return when all have ended."""

@@ -49,10 +49,10 @@ class ControlSettings:
 
 
 class ModelControl:
-    """Decides when models come and go. `tell` hears of each model, and whether it answers."""
+    """Decides when models come and go. `tell` hears which model has changed."""
 
     def __init__(
-        self, settings: ControlSettings, models: Models, loader: VersionLoader, tell: Callable[[str, bool], None]
+        self, settings: ControlSettings, models: Models, loader: VersionLoader, tell: Callable[[str], None]
     ) -> None:
         self._settings, self._models = settings, models
         self._files = SentFiles()
