@@ -27,6 +27,12 @@ LIBRARY_NAME = "libfovea_kernels.so"
 NOTE_NAME = "no_kernels.txt"
 """Beside the library's place where there is none: why, in a few words. `fovea.runtime.kernel_library` reads it."""
 EXPORTED = ("RegisterCustomOps", "FoveaReadTally")
+INSTRUCTION_SETS: dict[str, tuple[str, ...]] = {
+    "portable": (),
+    "avx2": ("-mavx2", "-mfma", "-mf16c"),
+    "avx512": ("-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx2", "-mfma", "-mf16c"),
+}
+"""What the compiler may use in each. glue/instruction_set.cc runs none on a processor that lacks a part of it."""
 
 _COMMON = (
     *("-std=c++17", "-fPIC", "-pthread", "-fvisibility=hidden", "-fvisibility-inlines-hidden", "-Wall", "-Wextra"),
@@ -35,11 +41,6 @@ _COMMON = (
 )
 _FAST = ("-O3", "-DNDEBUG")
 _SANITIZED = ("-O1", "-g", "-fno-omit-frame-pointer", "-fsanitize=address,undefined", "-fno-sanitize-recover=all")
-_INSTRUCTION_SETS: dict[str, tuple[str, ...]] = {
-    "portable": (),
-    "avx2": ("-mavx2", "-mfma", "-mf16c"),
-    "avx512": ("-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx2", "-mfma", "-mf16c"),
-}
 _ONLY_PORTABLE = "-DFOVEA_ONLY_PORTABLE"
 _X86_64 = ("x86_64", "amd64")
 
@@ -155,7 +156,7 @@ def _units(plan: Plan, tools: Toolchain) -> list[Unit]:
     kernels = plan.source / "maths" / "kernels.cc"
     per_set = [
         Unit(kernels, plan.folder / f"kernels.{name}.o", (*base, f"-DFOVEA_ISA={name}", *flags))
-        for name, flags in _INSTRUCTION_SETS.items()
+        for name, flags in INSTRUCTION_SETS.items()
         if x86_64 or name == "portable"
     ]
     glue = [*sorted((plan.source / "glue").glob("*.cc")), plan.source / "library.cc"]

@@ -51,6 +51,13 @@ def test_versions_machine_device_and_kernels_are_told(fovea: Fovea, healthy: Pat
     assert found["simam 1"]["kernels_reason"] == "kernels are turned off"
 
 
+def test_a_variable_that_is_no_setting_is_told(fovea: Fovea, healthy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("FOVEA_KERNELS", "FOVEA_KERNELS_ISA", "FOVEA_MAX_QUEUES"):
+        monkeypatch.setenv(name, "off")
+    _, found = examined(fovea, "--repository", healthy, *FREE_PORTS)
+    assert found["server"]["variables_that_are_no_settings"] == ["FOVEA_MAX_QUEUES"]
+
+
 def test_a_broken_model_is_named_with_its_reason(fovea: Fovea, repository: Path) -> None:
     status, found = examined(fovea, "--repository", repository, *FREE_PORTS)
     assert (status, found["ok"]) == (1, False)

@@ -56,6 +56,7 @@ def test_every_setting_is_a_flag_whose_help_tells_its_default_and_variable(
         (["serve", "--grpc-port", "many"], "--grpc-port (FOVEA_GRPC_PORT)"),
         (["serve", "--grpc-port", "70000"], "65535"),
         (["serve", "--device", "gpu"], "--device (FOVEA_DEVICE): expected auto, cpu, cuda or cuda:N, got 'gpu'"),
+        (["serve", "--trace-file", "nowhere/x.jsonl"], "--trace-file (FOVEA_TRACE_FILE): there is no folder nowhere"),
         (["models", "--server", "http://127.0.0.1:8000"], "expected the address of a gRPC server"),
         (["health", "--server", "localhost:grpc"], "such as 127.0.0.1:8001, received 'localhost:grpc'"),
         (["export"], "fashion-cbam"),

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from fovea.runtime.processor import KERNEL_CODE
 from kernel_builds import builder
 
 SOURCES = {
@@ -69,6 +70,11 @@ def test_maths_is_compiled_once_for_each_instruction_set(plan: Any, recompiled: 
     for name in sets:
         symbols = subprocess.run(["nm", "-C", plan.folder / f"kernels.{name}.o"], capture_output=True, text=True)
         assert f"{name}::Twice" in symbols.stdout
+
+
+def test_the_server_asks_of_a_processor_what_the_code_is_compiled_for() -> None:
+    compiled = {name: {flag.removeprefix("-m") for flag in flags} for name, flags in builder.INSTRUCTION_SETS.items()}
+    assert compiled == KERNEL_CODE
 
 
 def test_code_for_one_instruction_set_never_stands_in_for_anothers() -> None:

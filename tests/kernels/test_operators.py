@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from fovea.runtime.processor import KERNEL_CODE, this_processor
 from kernel_cases import CASES, GATED, SCORED, Case, external_case, map_case, score_case
 from kernel_formulas import formula
 from kernel_nodes import run_chain, run_node
 
-FLAGS = {"portable": set(), "avx2": {"avx2", "fma", "f16c"}, "avx512": {"avx512f", "avx512bw", "avx512dq", "avx512vl"}}
 FLOOR = 2e-6
 """Of an error, relative to the largest value: kernels sum in another order, and take exponentials of their own."""
 HALF_STEP, HALF_LEAST = 2.0**-11, 2.0**-25
@@ -26,18 +26,13 @@ SEQUENCES = [
 ]
 
 
-def processor_flags() -> set[str]:
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    return set(next((line for line in lines if line.startswith("flags")), "").split())
-
-
 @pytest.fixture(scope="session")
 def forced(kernel_library: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """The library on one instruction set. It chooses when it is first used, so each choice is a copy of its own."""
     folder = tmp_path_factory.mktemp("isa")
 
     def copy(isa: str) -> Path:
-        if not FLAGS[isa] <= processor_flags():
+        if not KERNEL_CODE[isa] <= this_processor().flags:
             pytest.skip(f"this processor has no {isa}")
         library = folder / f"{isa}.so"
         if not library.exists():
@@ -63,13 +58,13 @@ def assert_agrees(library: Path, case: Case, **how: object) -> None:
         assert (np.abs(got - right) <= allowed + rounding).all()
 
 
-@pytest.mark.parametrize("isa", FLAGS)
+@pytest.mark.parametrize("isa", KERNEL_CODE)
 @pytest.mark.parametrize("case", CASES, ids=str)
 def test_float32_kernel_gives_the_formulas_answer(forced, isa, case):
     assert_agrees(forced(isa), case)
 
 
-@pytest.mark.parametrize("isa", FLAGS)
+@pytest.mark.parametrize("isa", KERNEL_CODE)
 @pytest.mark.parametrize("case", SHORT, ids=str)
 def test_float16_kernel_gives_the_formulas_answer(forced, isa, case):
     assert_agrees(forced(isa), case.with_dtype(np.float16))
@@ -107,7 +102,7 @@ def test_additive_scores_hold_for_tiny_and_for_saturated_sums(kernel_library, sc
     assert_agrees(kernel_library, score_case("AdditiveAttention", (2, 9, 17, 16, 8), scale=scale))
 
 
-@pytest.mark.parametrize("isa", FLAGS)
+@pytest.mark.parametrize("isa", KERNEL_CODE)
 @pytest.mark.parametrize(("middle", "weight"), [(5.0, 3.0), (15.0, 3.0), (19.0, None)])
 def test_additive_scores_hold_where_large_queries_meet_large_opposite_keys(forced, isa, middle, weight):
     case = score_case("AdditiveAttention", (2, 9, 17, 128, 8), scale=0.3)
@@ -116,14 +111,14 @@ def test_additive_scores_hold_where_large_queries_meet_large_opposite_keys(force
     assert_agrees(forced(isa), Case(case.operator, case.inputs | moved | weights))
 
 
-@pytest.mark.parametrize("isa", FLAGS)
+@pytest.mark.parametrize("isa", KERNEL_CODE)
 @pytest.mark.parametrize("operator", ["SqueezeExcitation", "CBAM", "SimAM"])
 def test_large_planes_far_from_zero_keep_their_mean(forced, isa, operator):
     case = map_case(operator, (1, 2, 1024, 512), 3)
     assert_agrees(forced(isa), Case(operator, case.inputs | {"X": case.inputs["X"] + np.float32(100)}, case.settings))
 
 
-@pytest.mark.parametrize("isa", FLAGS)
+@pytest.mark.parametrize("isa", KERNEL_CODE)
 @pytest.mark.parametrize("keys", [1, 5, 17, 18, 33])
 @pytest.mark.parametrize("masked", [False, True])
 def test_a_nan_among_the_scores_is_not_hidden(forced, isa, keys, masked):

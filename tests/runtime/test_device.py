@@ -1,9 +1,12 @@
 """The device is the one asked for, or a clear refusal."""
 
+import logging
+
+import numpy as np
 import pytest
 
 from fovea.contract.errors import Misconfigured
-from fovea.runtime.device import CPU, Device, cuda_obstacle, provider_list, resolve_device
+from fovea.runtime.device import CPU, Device, batch_buffer, cuda_obstacle, provider_list, resolve_device
 
 HAS_CUDA = cuda_obstacle(0) is None
 
@@ -51,3 +54,13 @@ def test_tf32_is_allowed_by_the_card_alone_and_memory_is_unlimited_by_default():
     (_, options), _ = provider_list(Device("cuda"), allow_tf32=True, memory_limit_bytes=None)
     assert options["use_tf32"] == "1"
     assert "gpu_mem_limit" not in options
+
+
+@pytest.mark.skipif(HAS_CUDA, reason="this machine has a GPU")
+def test_a_gpu_that_copies_from_ordinary_memory_is_told_once(caplog):
+    caplog.set_level(logging.INFO, "fovea")
+    buffers = [batch_buffer((2, 3), np.dtype(np.float32), Device("cuda", 5)) for _ in range(2)]
+    assert [buffer.shape for buffer in buffers] == [(2, 3)] * 2
+    assert [record.message for record in caplog.records] == [
+        "batches for cuda:5 are copied from pageable memory: this onnxruntime offers no other"
+    ]

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fovea.contract.errors import Misconfigured
-from fovea.runtime.repository import chosen_versions, scan
+from fovea.runtime.repository import chosen_versions, repository_meant, scan
 
 
 @pytest.fixture
@@ -41,6 +41,14 @@ def test_hidden_temporary_and_empty_folders_are_no_models(folder_of):
     (folder_of("good", "1") / "empty").mkdir()
     (folder_of("other", "1") / "README.md").touch()
     assert list(scan(folder_of("last", "1"))) == ["good", "last", "other"]
+
+
+@pytest.mark.parametrize(("part", "is_one"), [("a", True), ("a/1", True), ("", False), ("empty", False)])
+def test_a_part_of_a_repository_tells_which_one_is_meant(folder_of, part, is_one):
+    root = folder_of("a", "1")
+    folder_of("empty", "2")
+    (root / "a" / "1" / "model.onnx").touch()
+    assert repository_meant(root / part) == (root if is_one else None)
 
 
 @pytest.mark.parametrize(

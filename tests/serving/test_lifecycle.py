@@ -8,7 +8,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import urllib.error
 import urllib.request
 from pathlib import Path
@@ -75,9 +74,7 @@ def test_while_draining_it_is_live_not_ready_and_refuses_new_requests(tmp_path: 
         held = [infer.future(infer_request("slow", x), timeout=60) for _ in range(60)]
         wait_until(lambda: taken_in(server) >= len(held) - 1)  # one may run
         server.process.send_signal(signal.SIGTERM)
-        pause = threading.Event()
-        while ready(b"", timeout=20).ready:
-            pause.wait(0.005)
+        wait_until(lambda: not ready(b"", timeout=20).ready)
         assert live(b"", timeout=20).live
         late: list[Any] = []
 
@@ -258,6 +255,14 @@ def start_and_fail(*flags: str, **environment: str) -> str:
     return lines[0]
 
 
+def test_a_repository_that_is_one_of_its_own_models_is_told_with_the_one_that_is_meant(repository: Path) -> None:
+    with running_server(repository / "double") as server:
+        assert "models none" in server.ready_line
+        server.terminate()
+    warned = [entry["message"] for entry in map(json.loads, server.errors) if entry["level"] == "warning"]
+    assert [message.endswith(f"did you mean {repository}?") for message in warned] == [True]
+
+
 def test_cuda_where_there_is_none_is_one_line_and_never_a_silent_cpu(repository: Path) -> None:
     assert "cuda" in start_and_fail(f"--repository={repository}", "--device=cuda").lower()
 
@@ -266,6 +271,11 @@ def test_a_taken_port_is_one_line(repository: Path) -> None:
     with running_server(repository) as server:
         port = server.grpc.rsplit(":", 1)[1]
         assert port in start_and_fail(f"--repository={repository}", f"--grpc-port={port}")
+
+
+def test_a_host_that_is_not_there_is_one_line(repository: Path) -> None:
+    line = start_and_fail(f"--repository={repository}", "--host=nohost.invalid")
+    assert "nohost.invalid is no address of this machine" in line
 
 
 def test_required_kernels_that_are_not_there_are_one_line(repository: Path, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 import onnxruntime
 
 from fovea.cli.findings import Finding, costs
+from fovea.cli.settings import unknown_variables
 from fovea.contract.errors import FoveaError, Misconfigured
 from fovea.runtime.attention_share import attention_share
 from fovea.runtime.device import cuda_obstacle, resolve_device
@@ -103,6 +104,8 @@ def _server(settings: Settings, serves: Callable[[str], bool]) -> Iterator[Findi
     obstacle = fast_lane.obstacle() if settings.fast_lane else "turned off"
     yield Finding("server", "fast_lane", obstacle or "possible")
     yield from _security(settings)
+    if unknown := unknown_variables(os.environ):
+        yield Finding("server", "variables_that_are_no_settings", unknown)
     running = settings.grpc_port > 0 and serves(address_of(settings.host, settings.grpc_port))
     for name in ("grpc_port", "http_port", "metrics_port"):
         yield _port(settings.host, name, getattr(settings, name), running)

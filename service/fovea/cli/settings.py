@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable
 from typing import Any
 
 from pydantic import ValidationError, create_model
@@ -12,6 +13,9 @@ from pydantic_settings import BaseSettings
 from fovea.contract.errors import Misconfigured
 from fovea.contract.validation import first_problem
 from fovea.serving.settings import Settings
+
+_OTHER_VARIABLES = ("FOVEA_KERNELS_ISA", "FOVEA_ONNXRUNTIME_HEADERS")
+"""Read by the kernels and by their build."""
 
 
 class _SameSource(BaseSettings):
@@ -62,6 +66,12 @@ def setting(name: str) -> Any:
         return getattr(create_model("OneSetting", __base__=_SameSource, **{name: field})(), name)
     except ValidationError as error:
         raise _misconfigured(error) from error
+
+
+def unknown_variables(names: Iterable[str]) -> list[str]:
+    """Those that have the settings' prefix and are none. Not always a mistake: Kubernetes makes some for a service."""
+    known = {*map(variable, Settings.model_fields), *_OTHER_VARIABLES}
+    return sorted(name for name in names if name.startswith(variable("")) and name not in known)
 
 
 def _misconfigured(error: ValidationError) -> Misconfigured:

@@ -1,6 +1,7 @@
 """A client of the Open Inference Protocol, blocking or async: numpy arrays in, numpy arrays out.
 
-Any other client of the protocol works as well; this one needs no more than gRPC, retries, and knows attention maps.
+Any other client of the protocol works as well; this one needs grpcio, numpy and pydantic, calls again where nobody
+answers, and knows attention maps and labels.
 """
 
 from fovea.client.aio import AsyncClient

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import logging
 import re
 import sys
 from contextlib import redirect_stdout
@@ -15,6 +16,8 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from fovea.contract.errors import Misconfigured
+
+logger = logging.getLogger(__name__)
 
 CUDA_PROVIDER = "CUDAExecutionProvider"
 CPU_PROVIDER = "CPUExecutionProvider"
@@ -113,19 +116,28 @@ def provider_list(
 
 def batch_buffer(shape: tuple[int, ...], dtype: np.dtype[Any], device: Device) -> NDArray[Any]:
     """An uninitialised array in host memory, page-locked for a GPU where ONNX Runtime offers that."""
-    pinned = _page_locked(shape, dtype, device) if device.kind == "cuda" and 0 not in shape else None
-    return np.empty(shape, dtype) if pinned is None else pinned
-
-
-def _page_locked(shape: tuple[int, ...], dtype: np.dtype[Any], device: Device) -> NDArray[Any] | None:
-    """Memory that the GPU copies from directly; None where this ONNX Runtime has no such allocator."""
+    memory = _page_locked_memory(device.index) if device.kind == "cuda" and 0 not in shape else None
+    if memory is None:
+        return np.empty(shape, dtype)
     try:
-        cuda = [entry for entry in onnxruntime.get_ep_devices() if entry.ep_name == CUDA_PROVIDER]
-        memory = cuda[device.index].memory_info(onnxruntime.OrtDeviceMemoryType.HOST_ACCESSIBLE)
         value = onnxruntime.OrtValue.ortvalue_from_shape_and_type(shape, dtype, memory_info=memory)
-        return array_over(value, shape, dtype)
-    except Exception:  # an ordinary array gives the same answers, a little later
-        return None
+    except Exception:  # page-locked memory is scarce; ordinary memory gives the same answers, a little later
+        return np.empty(shape, dtype)
+    return array_over(value, shape, dtype)
+
+
+@cache
+def _page_locked_memory(index: int) -> Any | None:
+    """Host memory that CUDA device `index` copies from directly; None, and one line in the log, where there is none.
+
+    Only wheels that hold CUDA as a plug-in list its devices; onnxruntime-gpu 1.31 has it built in. Registering its
+    library by hand would list them too, but no GPU has been at hand to show that this is safe.
+    """
+    cuda = [entry for entry in onnxruntime.get_ep_devices() if entry.ep_name == CUDA_PROVIDER]
+    memory = cuda[index].memory_info(onnxruntime.OrtDeviceMemoryType.HOST_ACCESSIBLE) if index < len(cuda) else None
+    if memory is None:
+        logger.info("batches for cuda:%d are copied from pageable memory: this onnxruntime offers no other", index)
+    return memory
 
 
 def array_over(value: Any, shape: tuple[int, ...], dtype: np.dtype[Any]) -> NDArray[Any]:

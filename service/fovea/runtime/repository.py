@@ -16,7 +16,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from fovea.contract.errors import Misconfigured, ModelBroken, Unsupported
-from fovea.contract.model_card import MOST_BATCH_ROWS
+from fovea.contract.model_card import MODEL_FILE, MOST_BATCH_ROWS
 from fovea.contract.sequence import SequenceSpec
 from fovea.contract.validation import first_problem
 from fovea.runtime.files import require_small
@@ -120,6 +120,14 @@ def scan(root: Path, read_foreign: ReadForeign = lambda _: None) -> dict[str, Mo
     """
     folders = [model_folder(path, read_foreign) for path in model_paths(root)]
     return {folder.name: folder for folder in folders if folder.versions or _is_configured(folder)}
+
+
+def repository_meant(root: Path) -> Path | None:
+    """Where `root` is itself a model, or a version of one: the repository that this is in. Else None."""
+    if (root / MODEL_FILE).exists():
+        return root.absolute().parent.parent
+    versions = (root / str(version) for version in _versions(root))
+    return root.absolute().parent if any((folder / MODEL_FILE).exists() for folder in versions) else None
 
 
 def _is_configured(folder: ModelFolder) -> bool:

@@ -104,7 +104,8 @@ class GrpcServer:
                 return int(self._server.add_secure_port(address, _credentials(settings.tls)))
             return int(self._server.add_insecure_port(address))
         except RuntimeError as error:
-            raise Misconfigured(f"cannot listen on {address} for gRPC: is the port taken?") from error
+            why = f"the port is taken, or {settings.host} is no address of this machine"
+            raise Misconfigured(f"cannot listen on {address} for gRPC: {why}") from error
 
     def start(self) -> None:
         """Answer calls."""

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from fovea.contract.errors import Draining, InvalidRequest, Misconfigured, ModelBroken, NotFound, Unsupported
-from fovea.runtime.repository import ModelFolder, chosen_versions, model_folder, scan, why_none
+from fovea.runtime.repository import ModelFolder, chosen_versions, model_folder, repository_meant, scan, why_none
 from fovea.serving.model_order import ModelOrder
 from fovea.serving.model_swap import ModelSwap
 from fovea.serving.models import ModelEntry, Models, VersionEntry, VersionState
@@ -65,6 +65,8 @@ class ModelControl:
     def start(self) -> None:
         """Load what the mode says, and go on as it says. Misconfigured where that cannot be."""
         folders = scan(self._settings.repository, read_config)
+        if not folders:
+            self._tell_of_emptiness()
         chosen = self._chosen_at_start(folders)
         with self._changing:
             for name, folder in folders.items():
@@ -74,6 +76,12 @@ class ModelControl:
                     self._swap.follow(folders[name])
         if self._settings.mode != "explicit":  # there, who asked for a load hears of it and may ask again
             threading.Thread(target=self._keep_up, daemon=True, name="model-upkeep").start()
+
+    def _tell_of_emptiness(self) -> None:
+        root = self._settings.repository
+        meant = repository_meant(root)
+        hint = f": it is a part of one; did you mean {meant}?" if meant else ""
+        log.warning("there is no model in the repository %s%s", root.absolute(), hint)
 
     def _chosen_at_start(self, there: Collection[str]) -> list[str]:
         named = self._settings.load_models

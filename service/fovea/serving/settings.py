@@ -219,6 +219,13 @@ class Settings(BaseSettings):
             raise ValueError("expected auto, cpu, cuda or cuda:N")
         return value
 
+    @field_validator("trace_file")
+    @classmethod
+    def _has_a_folder(cls, value: Path | None) -> Path | None:
+        if value is not None and not value.parent.is_dir():
+            raise ValueError(f"there is no folder {value.parent}")
+        return value
+
     @field_validator("load_models", "open_rpcs", mode="before")
     @classmethod
     def _split_at_commas(cls, value: Any) -> Any:

@@ -1,0 +1,65 @@
+"""`fovea export` of a module of one's own, as it is typed; and what it made, served."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from fovea.cli import main
+from servers import running_server
+
+SOURCE = """
+from torch import nn
+from fovea.attention.simam import SimAM
+
+
+def network():
+    return nn.Sequential(nn.Conv2d(3, 8, 3), SimAM(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 2))
+
+
+class Undecided(nn.Module):
+    def forward(self, picture):
+        return picture[: int(picture.sum())] if picture.sum() > 0 else picture
+"""
+PICTURES = ("--labels", "labels.txt", "--preprocessing", "RGB:0.5:0.25")
+
+
+def exported(folder: Path, factory: str, *flags: str) -> subprocess.CompletedProcess[str]:
+    (folder / "mine.py").write_text(SOURCE)
+    (folder / "labels.txt").write_text("cat\ndog\n")
+    words = [
+        "export",
+        f"mine:{factory}",
+        "--name",
+        "mine",
+        "--input",
+        "picture=1x3x9x9",
+        "--repository",
+        "models",
+        *flags,
+    ]
+    command = [sys.executable, "-m", "fovea.cli", *words]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=240, check=False)
+
+
+def test_a_module_whose_preprocessing_is_told_names_what_is_on_a_picture(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    done = exported(tmp_path, "network", *PICTURES)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "models/mine/1\n", "")
+    Image.new("L", (20, 30), 99).save(tmp_path / "picture.png")
+    with running_server(tmp_path / "models") as server:
+        assert main(["infer", "mine", str(tmp_path / "picture.png"), "--server", server.grpc]) == 0
+    found = re.findall(r"^ *[\d.]+%  (\w+)$", capsys.readouterr().out, re.MULTILINE)
+    assert sorted(found) == ["cat", "dog"]
+
+
+def test_what_torch_cannot_trace_is_told_in_our_one_line_alone(tmp_path: Path) -> None:
+    done = exported(tmp_path, "Undecided")
+    assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)
+    assert done.stderr.startswith("fovea: the module")
