@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import weakref
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ import tritonclient.grpc as triton
 import tritonclient.http as http_client
 from tritonclient.utils import InferenceServerException, shared_memory
 
+from fovea.serving.places import Place
+from fovea.serving.regions import Regions
+from fovea.wire import message
 from raw_client import RawClient
 from servers import (
     RunningServer,
@@ -290,6 +294,20 @@ def test_regions_are_limited(client: Any, region: Any) -> None:
     with pytest.raises(InferenceServerException, match="256") as caught:
         client.register_system_shared_memory("one more", key(region), 16)
     assert caught.value.status() == "StatusCode.UNAVAILABLE"
+
+
+class Name(str):
+    """A text whose end can be watched."""
+
+
+def test_a_region_that_was_used_and_unregistered_is_forgotten_with_its_name(region: Any) -> None:
+    regions, name = Regions({"shared_memory"}), Name("used")
+    regions.register(message("SystemSharedMemoryRegisterRequest")(name=name, key=key(region), byte_size=64))
+    regions.hold([Place("y", name, 0, 64)]).release()
+    regions.unregister(message("SystemSharedMemoryUnregisterRequest")(name=name))
+    there = weakref.ref(name)
+    del name
+    assert there() is None
 
 
 def test_it_works_over_http_too(client: Any, region: Any, server: RunningServer) -> None:

@@ -124,7 +124,7 @@ class Regions:
                 raise Unavailable(f"shared memory regions {busy} are in use by requests in flight")
             for name in names:
                 os.close(self._named(self._regions, name).file)
-                del self._regions[name]
+                del self._regions[name], self._users[name]
         return message("SystemSharedMemoryUnregisterResponse")()
 
     @staticmethod

@@ -93,17 +93,15 @@ class Servicer:
                     request.trace.end(time.monotonic())
                 return
             call.watch()
-            again = partial(self._again, call, data, decoded)
+            again = partial(self._again, call, data, decoded, request)
             goes = (served.pipeline.submit, again, served)
             self._pictures.submit(Undecoded(served.card.name, request, decoded.header.pictures, *goes))
         except FoveaError:
-            decoded.release()
-            if request.trace is not None:
-                request.trace.end(time.monotonic())
+            _end(request, decoded)
             raise
 
-    def _again(self, call: Call, data: bytes, decoded: Decoded) -> None:
-        decoded.release()
+    def _again(self, call: Call, data: bytes, decoded: Decoded, request: Request) -> None:
+        _end(request, decoded)  # of its way through the version that has ended; its successor's begins anew
         self.infer(call, data)
 
     def _addressed(self, data: bytes) -> tuple[Any, ServedVersion]:
@@ -206,3 +204,10 @@ class Servicer:
         name = name_to_unload(request)
         self._model_control.unload(name)
         return message("RepositoryModelUnloadResponse")(model_name=name, isUnloaded=True)
+
+
+def _end(request: Request, decoded: Decoded) -> None:
+    """Let go of what a request holds that this version will not answer."""
+    decoded.release()
+    if request.trace is not None:
+        request.trace.end(time.monotonic())
