@@ -237,3 +237,11 @@ def test_the_client_loads_nothing_heavy(heavy: str) -> None:
 def test_the_client_and_tritonclient_live_in_one_process() -> None:
     script = "import fovea.client, tritonclient.grpc"
     assert subprocess.run([sys.executable, "-c", script], check=False).returncode == 0
+
+
+def test_a_users_type_checker_sees_the_clients_types(tmp_path: Path) -> None:
+    script = tmp_path / "mine.py"
+    script.write_text("from fovea.client import Client\nreveal_type(Client.ready)\n")
+    command = [sys.executable, "-m", "mypy", "--follow-imports=silent", script.name]
+    told = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False).stdout
+    assert "model: str" in told, told

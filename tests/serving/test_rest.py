@@ -78,6 +78,7 @@ def test_tritons_client_gets_every_output_as_binary_data_where_it_names_none(tri
         ("integers", "INT32", np.array([[-(2**31), 2**31 - 1]], np.int32)),
         ("integers8", "INT8", np.array([[-128, 127]], np.int8)),
         ("double", "FP32", np.array([[1e-38, 0.1, 3e37, -0.0]], np.float32)),
+        ("double", "FP32", np.array([[np.nan, np.inf, -np.inf, 1.5]], np.float32)),
         ("texts", "BYTES", np.array([["boot", "bottine d'été"]], np.object_)),
     ],
 )

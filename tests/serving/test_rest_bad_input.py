@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import math
 import socket
 from collections.abc import Iterator
 from typing import Any
@@ -60,7 +61,8 @@ BAD_JSON: dict[str, tuple[bytes, str]] = {
     "very many lists": (b'{"inputs": [' + b"[]," * 300_000 + b"[]]}", "more than 200000 '[' and '{'"),
     "deep nesting": (b'{"inputs": ' + b"[" * 100_000, "nested too deeply"),
     "many digits": (b'{"id": ' + b"9" * 10_000 + b"}", "too many digits"),
-    "NaN": (ask(data=[1, 2, 3, float("nan")]), 'NaN is no JSON; send it as a text, "NaN"'),
+    "an id that is NaN": (b'{"id": NaN}', "'id' must be a text, received NaN or Infinity"),
+    "a parameter that is infinite": (b'{"parameters": {"a": -Infinity}}', "received NaN or Infinity"),
     "an id that is a number": (b'{"id": 5}', "'id' must be a text, received an integer"),
     "inputs that are an object": (b'{"inputs": {}}', "'inputs' must be a list, received an object"),
     "an input that is a list": (b'{"inputs": [[]]}', "inputs[0] must be an object, received a list"),
@@ -115,6 +117,8 @@ def test_bad_json_gets_400_and_what_was_expected(server: RunningServer, case: st
     ("model", "datatype", "data", "words"),
     [
         ("integers", "INT32", [1, 2.0], "INT32 data must be integers, received a number with a fraction"),
+        ("integers", "INT32", [1, math.inf], "INT32 data must be integers, received NaN or Infinity"),
+        ("texts", "BYTES", ["a", math.nan], "must be texts; what is no UTF-8 travels as binary data, received NaN"),
         ("integers", "INT32", [1, 2**31], "input 'x': a value does not fit INT32"),
         ("integers8", "INT8", [1, 10**30], "input 'x': a value does not fit INT8"),
         ("texts", "BYTES", ["a", 5], "BYTES data must be texts; what is no UTF-8 travels as binary data"),

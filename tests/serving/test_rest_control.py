@@ -48,9 +48,9 @@ def route(method: str, path: str) -> ControlRoute:
             {"model_name": "m", "parameters": {"unload_dependents": {"bool_param": False}}},
         ),
         ("GET", "/v2/systemsharedmemory/status", {}, None, {}),
-        ("GET", "/v2/systemsharedmemory/region/{name}/status", {"name": "r"}, None, {"name": "r"}),
-        ("POST", "/v2/systemsharedmemory/region/{name}/register", {"name": "r"}, REGION, {"name": "r", **REGION}),
-        ("POST", "/v2/systemsharedmemory/region/{name}/unregister", {"name": "r"}, None, {"name": "r"}),
+        ("GET", "/v2/systemsharedmemory/region/{name:path}/status", {"name": "r"}, None, {"name": "r"}),
+        ("POST", "/v2/systemsharedmemory/region/{name:path}/register", {"name": "r"}, REGION, {"name": "r", **REGION}),
+        ("POST", "/v2/systemsharedmemory/region/{name:path}/unregister", {"name": "r"}, None, {"name": "r"}),
         ("GET", "/v2/trace/setting", {}, None, {}),
         (
             *("POST", "/v2/models/{name}/trace/setting", {"name": "m"}),
@@ -96,8 +96,8 @@ def test_a_body_becomes_the_request_of_its_rpc(
             "parameter 'a': expected true or false; an integer; a text, received a number",
         ),
         ("/v2/repository/models/{name}/load", {"parameters": {"file:a": 5}}, "'file:a' must be a text in Base64"),
-        ("/v2/systemsharedmemory/region/{name}/register", {"offset": -1}, "'offset' must be at least 0"),
-        ("/v2/systemsharedmemory/region/{name}/register", {"byte_size": "9"}, "'byte_size' must be an integer"),
+        ("/v2/systemsharedmemory/region/{name:path}/register", {"offset": -1}, "'offset' must be at least 0"),
+        ("/v2/systemsharedmemory/region/{name:path}/register", {"byte_size": "9"}, "'byte_size' must be an integer"),
         ("/v2/trace/setting", {"trace_rate": 10}, "setting 'trace_rate' must be a text or a list of texts"),
         ("/v2/logging", {"log_verbose_level": -1}, "parameter 'log_verbose_level': -1 is out of range"),
         (

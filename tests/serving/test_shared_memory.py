@@ -19,6 +19,7 @@ from fovea.serving.places import Place
 from fovea.serving.regions import Regions
 from fovea.wire import message
 from raw_client import RawClient
+from rest_calls import rest
 from servers import (
     RunningServer,
     endless_model,
@@ -319,6 +320,23 @@ def test_it_works_over_http_too(client: Any, region: Any, server: RunningServer)
     with http_client.InferenceServerClient(server.http.removeprefix("http://")) as over_http:
         over_http.infer("double", [tensor], outputs=[output])
     np.testing.assert_array_equal(shared_memory.get_contents_as_numpy(region, np.float32, X.shape, 4096), 2 * X)
+
+
+@pytest.mark.usefixtures("client")  # which unregisters what is left
+@pytest.mark.parametrize("name", ["/r", "a/b", "status"])
+def test_regions_of_any_name_are_reached_over_http(region: Any, server: RunningServer, name: str) -> None:
+    with http_client.InferenceServerClient(server.http.removeprefix("http://")) as over_http:
+        over_http.register_system_shared_memory(name, key(region), 8192)
+        assert [one["name"] for one in over_http.get_system_shared_memory_status(name)] == [name]
+        over_http.unregister_system_shared_memory(name)
+        assert not over_http.get_system_shared_memory_status()
+
+
+def test_no_name_in_a_path_does_not_mean_every_region(client: Any, region: Any, server: RunningServer) -> None:
+    client.register_system_shared_memory("r", key(region), 8192)
+    status, told, _ = rest(server, "/v2/systemsharedmemory/region//unregister", b"")
+    assert (status, told) == (400, {"error": "expected a name, received none"})
+    assert list(client.get_system_shared_memory_status().regions) == ["r"]
 
 
 def test_cuda_shared_memory_is_not_offered(raw: RawClient) -> None:

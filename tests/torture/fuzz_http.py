@@ -76,7 +76,9 @@ _RIGHT: dict[str, Any] = {
 def _control(random: Random) -> Request:
     """Of any route but …/infer, for any name; one in ten by a method of another."""
     method, path = random.choice(_CONTROL)
-    path = path.format(name=quote(random.choice(WORDS), safe=""), version=quote(random.choice(WORDS), safe=""))
+    path = path.replace(":path", "").format(
+        name=quote(random.choice(WORDS), safe=""), version=quote(random.choice(WORDS), safe="")
+    )
     facts = json.loads(json.dumps(random.choice(_BODIES)))
     if random.random() < 0.5:
         _spoil(random, facts)

@@ -30,6 +30,7 @@ def best_indices(scores: NDArray[Any], top: int) -> NDArray[np.intp]:
     return candidates[np.argsort(keys[candidates], kind="stable")[:top]]
 
 
-def _text(score: Any, index: int, labels: Sequence[str]) -> bytes:
+def _text(score: np.generic, index: int, labels: Sequence[str]) -> bytes:
     label = f":{labels[index]}" if index < len(labels) else ""
-    return f"{float(score):f}:{index}{label}".encode()
+    told = str(score) if score.dtype.kind in "iu" else f"{float(score):f}"
+    return f"{told}:{index}{label}".encode()

@@ -26,6 +26,8 @@ _LISTS = ("trace_level",)
 
 def _by_name(request: Any, names: Names, _: dict[str, Any]) -> None:
     for field, name in names.items():
+        if not name:  # which would mean every one there is
+            raise InvalidRequest(f"expected a {field}, received none")
         setattr(request, field, name)
 
 
@@ -145,11 +147,12 @@ def _of_a_model(path: str) -> tuple[ControlRoute, ...]:
 def _of_memory(kind: str, ask: Ask) -> tuple[ControlRoute, ...]:
     """Of shared memory, `kind` being system or cuda; `ask` makes the request to register a region."""
     path, rpc = f"/v2/{kind}sharedmemory", f"{kind.title()}SharedMemory"
+    region = path + "/region/{name:path}"  # regions are often called as their object is: /name
     return (
         ControlRoute("GET", path + "/status", rpc + "Status", tell=_regions),
-        ControlRoute("GET", path + "/region/{name}/status", rpc + "Status", tell=_regions),
-        ControlRoute("POST", path + "/region/{name}/register", rpc + "Register", ask, _nothing),
-        ControlRoute("POST", path + "/region/{name}/unregister", rpc + "Unregister", tell=_nothing),
+        ControlRoute("GET", region + "/status", rpc + "Status", tell=_regions),
+        ControlRoute("POST", region + "/register", rpc + "Register", ask, _nothing),
+        ControlRoute("POST", region + "/unregister", rpc + "Unregister", tell=_nothing),
         ControlRoute("POST", path + "/unregister", rpc + "Unregister", tell=_nothing),
     )
 

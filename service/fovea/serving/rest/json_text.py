@@ -5,11 +5,19 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 from fovea.contract.errors import InvalidRequest
 
 T = TypeVar("T")
+
+
+class NotFinite(str):
+    """A NaN, Infinity or -Infinity. JSON has none, yet Python's json writes them, and so do Triton's clients."""
+
+    __slots__ = ()
+
+
 _MOST_PARTS = 200_000
 """Lists and objects. Each costs the parser, which lets nobody else run, as much as ten numbers: so many, 0.2 s."""
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
@@ -21,6 +29,7 @@ _WORDS: dict[type, str] = {
     int: "an integer",
     float: "a number with a fraction",
     type(None): "null",
+    NotFinite: "NaN or Infinity",
 }
 
 
@@ -44,7 +53,7 @@ def _parse(data: bytes) -> Any:
         raise InvalidRequest(f"the JSON has more than {_MOST_PARTS} '[' and '{{'; send tensors flat, or as binary data")
     try:
         text = data.decode()
-        value = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant)
+        value = json.loads(text, object_pairs_hook=_unique, parse_constant=NotFinite)
         if _SURROGATE.search(text):
             json.dumps(value, ensure_ascii=False).encode()
     except UnicodeError as error:
@@ -64,10 +73,6 @@ def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         (twice, _), *_ = Counter(name for name, _ in pairs).most_common(1)
         raise InvalidRequest(f"the JSON has the key '{twice}' twice in one object")
     return found
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise InvalidRequest(f'{name} is no JSON; send it as a text, "{name}", or as binary data')
 
 
 def take(facts: dict[str, Any], key: str, kind: type[T], where: str = "") -> T:

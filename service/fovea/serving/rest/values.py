@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 from fovea.contract.errors import InvalidRequest
 from fovea.raw_tensors import NUMPY_DTYPE
-from fovea.serving.rest.json_text import word
+from fovea.serving.rest.json_text import NotFinite, word
 from fovea.serving.tensors import CONTENTS_FIELD, elements_of
 
 _BINARY_ONLY = ("FP16", "BF16")
 _FLOATS = ("FP32", "FP64")
 _NOT_FINITE = ("NaN", "Infinity", "-Infinity")
-"""JSON has no such numbers: they travel as texts, as in protobuf's JSON. numpy, Python and JavaScript read them."""
+"""JSON has no such numbers: answers have them as texts, as in protobuf's JSON. numpy, Python and JavaScript read them.
+Requests may have them as texts or bare."""
 _CHUNK_VALUES = 32 * 1024
 """Written at once: 20 ms in which no other thread runs."""
 _KINDS: dict[str, tuple[frozenset[type], str]] = {
@@ -63,7 +64,7 @@ def _checked(name: str, datatype: str, values: list[Any]) -> list[Any]:
     """The values as protobuf takes them; ValueError or OverflowError for numbers out of range."""
     allowed, words = _KINDS.get(datatype, _INTEGERS)
     others = set(map(type, values)) - allowed
-    if datatype in _FLOATS and others <= {str}:
+    if datatype in _FLOATS and others <= {str, NotFinite}:
         return _floats(name, datatype, values)
     if others:
         raise InvalidRequest(f"input '{name}': {datatype} data must be {words}, received {word(others.pop())}")
@@ -71,7 +72,7 @@ def _checked(name: str, datatype: str, values: list[Any]) -> list[Any]:
 
 
 def _floats(name: str, datatype: str, values: list[Any]) -> list[float]:
-    texts = [value for value in values if type(value) is str]
+    texts = [value for value in values if isinstance(value, str)]
     if not set(texts) <= set(_NOT_FINITE):
         raise InvalidRequest(f"input '{name}': {datatype} data must be numbers, received a text")
     with np.errstate(over="ignore"):
