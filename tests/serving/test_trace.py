@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import grpc
 import numpy as np
 import pytest
 import tritonclient.grpc as triton
 from tritonclient.utils import InferenceServerException
 
-from servers import RunningServer, plain_models, running_server, wait_until
+from fovea import wire
+from servers import RunningServer, infer_request, plain_models, running_server, wait_until
 
 X = np.ones((1, 4), np.float32)
 STAMPS = [
@@ -159,6 +162,22 @@ def test_a_full_disk_loses_traces_and_no_requests(tmp_path: Path) -> None:
         wait_until(lambda: any("traces are lost" in line for line in server.errors))
         assert server.terminate() == 0
         assert sum("traces are lost" in line for line in server.errors) == 1
+
+
+def test_a_trace_file_that_hangs_does_not_hinder_the_end(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "trace")  # nobody reads it
+    flags = ("--open-rpcs=trace", f"--trace-file={tmp_path / 'trace'}")
+    with (
+        running_server(plain_models(tmp_path / "repository"), *flags) as server,
+        triton.InferenceServerClient(server.grpc) as client,
+        grpc.insecure_channel(server.grpc) as channel,
+    ):
+        client.update_trace_settings(None, {"trace_level": "TIMESTAMPS", "trace_rate": "1"})
+        call, request = channel.unary_unary(wire.path("ModelInfer")), infer_request("double", X)
+        while not any("traces are lost" in line for line in server.errors):
+            for future in [call.future(request, timeout=60) for _ in range(500)]:
+                future.result()
+        assert server.terminate() == 0
 
 
 def test_without_a_file_tracing_cannot_be_switched_on(tmp_path: Path) -> None:

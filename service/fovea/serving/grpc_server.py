@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Protocol
 
 import grpc
 from grpc_health.v1 import health_pb2_grpc
@@ -15,11 +15,12 @@ from fovea import wire
 from fovea.contract.errors import Misconfigured
 from fovea.serving import fast_lane, pooled_lane
 from fovea.serving.addresses import address_of
+from fovea.serving.answer_pool import AnswerPool
 from fovea.serving.changes import CHANGE_RPCS, Changes
 from fovea.serving.gate import Gate
 from fovea.serving.health import Health
 from fovea.serving.reflection import add_reflection
-from fovea.serving.servicer import Servicer
+from fovea.serving.servicer import MOST_CONTROL_CALLS, QUICK_RPCS, Servicer
 from fovea.serving.stream import StreamLimits
 from fovea.serving.streams import Streams
 from fovea.serving.tls import Tls, TlsMaterial
@@ -62,7 +63,7 @@ class GrpcServer:
         self.slow_reason = fast_lane.obstacle() if settings.fast_lane else "it is switched off"
         """Why calls go through ordinary handlers; None on the fast lane."""
         pool = ThreadPoolExecutor(settings.handler_threads, "grpc-handler")
-        self._control_pool = ThreadPoolExecutor(settings.handler_threads, "grpc-control")
+        self._control_pool = AnswerPool("control", settings.handler_threads, MOST_CONTROL_CALLS)
         """Not gRPC's own pool, whose threads health checks that send nothing and open streams may hold."""
         self._gate = None if settings.tokens is None else Gate(settings.tokens)
         gates = [self._gate] if self._gate else []
@@ -117,14 +118,10 @@ class GrpcServer:
             self._server.start()
 
     def _in_pool(self, rpc: str, accept: fast_lane.Accept) -> fast_lane.Accept:
-        """The same, off the serving loop."""
-        if rpc in CHANGE_RPCS:  # they have a thread
+        """The same, off the serving loop where it takes time; changes have a thread of their own."""
+        if rpc in (*QUICK_RPCS, *CHANGE_RPCS):
             return accept
-
-        def submit(call: Any, data: bytes) -> None:
-            self._control_pool.submit(accept, call, data)
-
-        return submit
+        return partial(self._control_pool.submit, accept)
 
     def unanswered(self) -> Sequence[OpenCall]:
         """The calls whose request has been taken in and whose answer has not been sent, but loads and unloads."""

@@ -29,6 +29,10 @@ from fovea.serving.telemetry import Telemetry
 from fovea.wire import message
 
 log = logging.getLogger(__name__)
+QUICK_RPCS = ("ServerLive", "ServerReady", "ServerMetadata", "ModelReady")
+"""They take a few microseconds and are answered where they come in: probes wait behind nothing."""
+MOST_CONTROL_CALLS = 256
+"""Of the others, and of each front, so many are answered or wait, besides loads and unloads."""
 
 
 class Servicer:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import threading
+from contextlib import suppress
 from itertools import count
 from pathlib import Path
 from queue import Full, Queue
@@ -41,10 +42,11 @@ class TraceFile:
             self._failed("traces are lost: the disk is too slow")
 
     def close(self) -> None:
-        """Write what waits."""
+        """Write what waits; where a file hangs, it is left after a while."""
         if self._thread is not None:
-            self._waiting.put(None, timeout=_PATIENCE_S)
-            self._thread.join(_PATIENCE_S)
+            with suppress(Full):
+                self._waiting.put(None, timeout=_PATIENCE_S)
+                self._thread.join(_PATIENCE_S)
 
     def _start(self) -> None:
         if self._thread is None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from starlette.applications import Starlette
@@ -12,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
+from fovea.serving.answer_pool import AnswerPool
 from fovea.serving.changes import CHANGE_RPCS, Changes
 from fovea.serving.rest.bodies import BodyReader
 from fovea.serving.rest.bulk import Bulk
@@ -20,15 +20,13 @@ from fovea.serving.rest.control_routes import CONTROL_ROUTES, MODEL_PATHS, Contr
 from fovea.serving.rest.inference import Inference
 from fovea.serving.rest.limits import RestLimits
 from fovea.serving.rest.responses import HANDLERS, json_response
-from fovea.serving.servicer import Servicer
+from fovea.serving.servicer import MOST_CONTROL_CALLS, QUICK_RPCS, Servicer
 
 Admit = Callable[[str, Mapping[str, str]], None]
 """From an RPC's name and a request's headers: raises a FoveaError where the caller may not."""
 Handler = Callable[[Request], Awaitable[Response]]
 
 _CONTROL_THREADS = 8
-_QUICK = ("ServerLive", "ServerReady", "ServerMetadata", "ModelReady")
-"""RPCs that are answered on the event loop: probes wait behind nothing."""
 
 
 class RestApp:
@@ -40,7 +38,7 @@ class RestApp:
         self._servicer, self._changes, self._admit = servicer, changes, admit
         self._bodies = BodyReader(limits)
         self._bulk = Bulk()
-        self._control_pool = ThreadPoolExecutor(_CONTROL_THREADS, "rest-control")
+        self._control_pool = AnswerPool("control", _CONTROL_THREADS, MOST_CONTROL_CALLS)
         self.inference = Inference(servicer, self._bodies, self._bulk, limits, stray)
         self.asgi = Starlette(routes=self._routes(), exception_handlers=HANDLERS)
         self.asgi.router.redirect_slashes = False  # to an address out of the caller's own Host header
@@ -75,7 +73,7 @@ class RestApp:
 
     async def _controlled(self, request: Request, rpc: str, data: bytes) -> bytes:
         call, accept = RestCall(request), partial(self._servicer.control, rpc)
-        if rpc in _QUICK:
+        if rpc in QUICK_RPCS:
             accept(call, data)
         elif rpc in CHANGE_RPCS:
             self._changes.submit(accept, call, data)

@@ -1,0 +1,46 @@
+"""Threads that answer calls, and a bounded queue before them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from fovea.contract.errors import QueueFull
+from fovea.serving.calls import Call
+from fovea.serving.status import status_of
+
+Accept = Callable[[Call, bytes], None]
+
+
+class AnswerPool:
+    """Refuses at once what is above its bound, and leaves out calls whose callers are gone. For any thread."""
+
+    def __init__(self, what: str, threads: int, most_calls: int) -> None:
+        self._what, self._most_calls = what, most_calls
+        self._pool = ThreadPoolExecutor(threads, what)
+        self._calls: set[Call] = set()
+
+    def __contains__(self, call: object) -> bool:
+        """Whether this call is being answered or waits its turn."""
+        return call in self._calls
+
+    @property
+    def calls(self) -> list[Call]:
+        """Those that are being answered or wait their turn."""
+        return list(self._calls)
+
+    def submit(self, accept: Accept, call: Call, data: bytes) -> None:
+        """Have a call answered by `accept` when its turn comes; those that wait hold no thread."""
+        if len(self._calls) >= self._most_calls:
+            call.refuse(*status_of(QueueFull(f"{len(self._calls)} {self._what} calls wait, which is the limit")))
+            return
+        self._calls.add(call)
+        call.watch()
+        self._pool.submit(self._run, accept, call, data)
+
+    def _run(self, accept: Accept, call: Call, data: bytes) -> None:
+        try:
+            if not call.gone:
+                accept(call, data)
+        finally:
+            self._calls.discard(call)

@@ -1,0 +1,75 @@
+"""Calls that ask about models or change them: a flood of them is bounded, and those whose callers left are left out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import grpc
+import pytest
+
+from fovea import wire
+from raw_client import RawClient
+from servers import RunningServer, plain_models, running_server, slow_model, wait_until
+
+EXPLICIT = ("--control-mode=explicit", "--open-rpcs=model_control")
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    """Loading model "slow" takes it seconds."""
+    repository = plain_models(slow_model(tmp_path_factory.mktemp("repository")))
+    with running_server(repository, *EXPLICIT, "--max-batch-rows=64", "--handler-threads=2") as server:
+        yield server
+
+
+@pytest.fixture
+def client(server: RunningServer) -> Iterator[RawClient]:
+    with grpc.insecure_channel(server.grpc) as channel:
+        yield RawClient(channel)
+
+
+def load(client: RawClient, model: str) -> Any:
+    message = wire.message("RepositoryModelLoadRequest")(model_name=model)
+    return client.start("RepositoryModelLoad", message.SerializeToString(), 60)
+
+
+def unload(client: RawClient, model: str) -> None:
+    client("RepositoryModelUnload", model_name=model)
+
+
+def is_loading(client: RawClient, model: str) -> bool:
+    states = {one.name: one.state for one in client("RepositoryIndex").models}
+    return states[model] == "LOADING"
+
+
+def test_control_calls_that_wait_are_bounded_and_probes_wait_for_none_of_them(client: RawClient) -> None:
+    flood = [client.start("RepositoryIndex", b"", 60) for _ in range(3000)]
+    assert client("ServerLive").live
+    assert not all(call.done() for call in flood)
+    refused = [call for call in flood if call.code() is not grpc.StatusCode.OK]
+    assert {call.code() for call in refused} == {grpc.StatusCode.UNAVAILABLE}
+    assert refused[0].details() == "256 control calls wait, which is the limit"
+
+
+def test_a_load_whose_caller_left_while_it_waited_is_not_carried_out(client: RawClient) -> None:
+    held = load(client, "slow")
+    wait_until(lambda: is_loading(client, "slow"))
+    left = [load(client, "double") for _ in range(3)]
+    for call in left:
+        call.cancel()
+    assert load(client, "single").result() is not None
+    assert held.result() is not None
+    assert not client("ModelReady", name="double").ready
+    unload(client, "slow")
+
+
+def test_loads_that_wait_are_bounded(client: RawClient) -> None:
+    held = load(client, "slow")
+    wait_until(lambda: is_loading(client, "slow"))
+    flood = [load(client, "single") for _ in range(80)]
+    refused = [call for call in flood if call.code() is not grpc.StatusCode.OK]
+    assert {call.code() for call in refused} == {grpc.StatusCode.UNAVAILABLE}
+    assert {call.details() for call in refused} == {"64 load and unload calls wait, which is the limit"}
+    assert held.result() is not None
+    unload(client, "slow")
