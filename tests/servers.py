@@ -25,6 +25,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from fovea import wire
 
 _LONG_S = 60.0
+Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
+"""Parsed /metrics text: (name, labels) -> value."""
+
 _READY = re.compile(r"gRPC (\S+), HTTP (\S+), metrics (\S+),")
 
 
@@ -58,6 +61,11 @@ class RunningServer:
         """Processor time that it has used."""
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def samples(self) -> Samples:
+        """What /metrics says now."""
+        with urlopen(self.metrics, timeout=_LONG_S) as answer:
+            return samples(answer.read().decode())
 
     def terminate(self) -> int:
         """SIGTERM, and the exit status."""
@@ -104,18 +112,21 @@ def running_server(
         process.stderr.close() if process.stderr else None
 
 
-def samples(text: str) -> dict[tuple[str, frozenset[tuple[str, str]]], float]:
-    """Parsed /metrics text: (name, labels) -> value."""
+def samples(text: str) -> Samples:
+    """/metrics text, parsed."""
     families = text_string_to_metric_families(text)
     return {(s.name, frozenset(s.labels.items())): s.value for family in families for s in family.samples}
 
 
+def total(found: Samples, name: str, **labels: str) -> float:
+    """The sum of a metric's series that bear the labels."""
+    return sum(value for (metric, has), value in found.items() if metric == name and labels.items() <= set(has))
+
+
 def requests_by_outcome(server: RunningServer) -> Counter[str]:
     """`fovea_requests_total` of all models; outcomes that nobody had are left out."""
-    with urlopen(server.metrics, timeout=20) as answer:
-        found = samples(answer.read().decode())
     counts = Counter[str]()
-    for (name, labels), value in found.items():
+    for (name, labels), value in server.samples().items():
         if name == "fovea_requests_total" and value:
             counts[dict(labels)["outcome"]] += int(value)
     return counts

@@ -14,6 +14,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from fovea.contract.model_card import ModelCard
+from servers import running_server
+
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text()
 BIN = Path(sys.executable).parent
@@ -44,12 +47,8 @@ def words_of(line: str) -> list[str]:
 @pytest.fixture(scope="module")
 def ready_line() -> Iterator[str]:
     """What a running server with the exported models says."""
-    ports = [f"--{kind}-port=0" for kind in ("grpc", "http", "metrics")]
-    command = [str(BIN / "fovea"), "serve", f"--repository={MODELS}", "--log-level=error", *ports]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdout
-        yield process.stdout.readline()
-        process.terminate()
+    with running_server(MODELS, "--log-level=error") as server:
+        yield server.ready_line
 
 
 def address_of(front: str, ready_line: str) -> str:
@@ -150,6 +149,15 @@ def test_every_target_of_make_that_is_named_exists() -> None:
 
 def test_the_settings_table_is_the_settings() -> None:
     run([sys.executable, "-m", "tests.benchmarks.readme", "--check"], ROOT)
+
+
+def test_the_chart_says_what_the_cards_say() -> None:
+    rows = re.findall(r"^\| `(\w+)` \(([\w-]+)\) \| ([\d,]+) \| ([\d.]+%) \|", TEXT, re.MULTILINE)
+    cards = {path.parts[-3]: ModelCard.read(path) for path in MODELS.glob("*/1/card.json")}
+    assert {model: (kind, parameters, accuracy) for kind, model, parameters, accuracy in rows} == {
+        model: (card.attention.value, f"{card.parameters:,}", f"{card.metrics['accuracy']:.2%}")
+        for model, card in cards.items()
+    }
 
 
 def test_every_metric_that_is_named_is_defined_and_every_one_that_is_defined_is_named() -> None:

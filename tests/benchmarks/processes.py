@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import socket
 import subprocess
 import sys
 import time
@@ -69,12 +68,12 @@ class Server:
 @contextmanager
 def fovea_server(repository: Path, *, pinned: bool = True, flags: Sequence[str] = ()) -> Iterator[Server]:
     """`fovea serve` on free ports, on the server's core or on all; ends with the block."""
-    grpc_port, metrics_port, http_port = (_free_port() for _ in range(3))
-    ports = [f"--grpc-port={grpc_port}", f"--metrics-port={metrics_port}", f"--http-port={http_port}"]
+    ports = ("--grpc-port=0", "--http-port=0", "--metrics-port=0")
     command = [str(FOVEA), "serve", f"--repository={repository}", *ports, "--log-level=error", *flags]
     begun = time.perf_counter()
     with _process([*_pin(pinned), *command]) as (process, line):
-        yield Server(process.pid, grpc_port, metrics_port, time.perf_counter() - begun, line)
+        start_s = time.perf_counter() - begun
+        yield Server(process.pid, _port("gRPC", line), _port("metrics", line), start_s, line)
 
 
 @contextmanager
@@ -114,7 +113,8 @@ def _pin(pinned: bool) -> list[str]:
     return ["taskset", "--cpu-list", str(SERVER_CORE)] if pinned else []
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def _port(of: str, ready_line: str) -> int:
+    found = re.search(rf"{of} \S+:(\d+),", ready_line)
+    if found is None:
+        raise BenchmarkImpossible(f"no port of {of} in {ready_line!r}")
+    return int(found[1])

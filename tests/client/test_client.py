@@ -9,7 +9,6 @@ import sys
 import threading
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
 
 import numpy as np
 import pytest
@@ -23,7 +22,7 @@ from fovea.contract.errors import (
     NotFound,
     Unavailable,
 )
-from servers import RunningServer, held_up, running_server, samples, wait_until
+from servers import RunningServer, held_up, running_server, total, wait_until
 from simam_version import images, simam
 
 ROW = np.arange(4, dtype=np.float32)[None]
@@ -33,10 +32,7 @@ PATIENT = Retry(attempts=1000, first_pause_s=0.05, longest_pause_s=0.2)
 
 def ended(server: RunningServer, model: str, outcome: str) -> float:
     """How many requests of a model ended so, by the server's own count."""
-    with urlopen(server.metrics, timeout=20) as answer:
-        found = samples(answer.read().decode())
-    wanted = {("model", model), ("outcome", outcome)}
-    return sum(count for (name, labels), count in found.items() if name == "fovea_requests_total" and wanted <= labels)
+    return total(server.samples(), "fovea_requests_total", model=model, outcome=outcome)
 
 
 def test_arrays_go_in_and_come_out(client: Any) -> None:

@@ -1,7 +1,5 @@
 """Batches go in as requests and come out as the same requests' rows."""
 
-import time
-
 import numpy as np
 import pytest
 from onnx import TensorProto, helper
@@ -60,18 +58,6 @@ def test_batch_outside_its_bounds_is_refused(doubling, size):
 def test_read_only_and_strided_arrays_are_taken(doubling):
     array = np.frombuffer(np.arange(12, dtype=np.float32).tobytes(), np.float32).reshape(4, 3)
     assert doubling.infer({"x": array[::2]})["y"].tolist() == [[0, 2, 4], [12, 14, 16]]
-
-
-def test_running_costs_microseconds(doubling):
-    request = [rows(1)]
-    costs = []
-    for _ in range(200):
-        start = time.perf_counter()
-        doubling.gather(request)
-        doubling.run()
-        doubling.split([1])
-        costs.append(time.perf_counter() - start)
-    assert np.median(costs) < 100e-6  # 3 µs on a quiet core
 
 
 def test_unknown_sizes_beyond_the_batch_are_batched_where_they_agree(open_model, tensor):

@@ -17,6 +17,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from onnx import helper
 
 from fovea import wire
+from raw_client import RawClient
 from servers import (
     endless_model,
     infer_request,
@@ -96,7 +97,7 @@ def test_a_slow_reader_gets_its_answer_within_the_drain_time(tmp_path: Path, lan
         wait_until(lambda: requests_by_outcome(server)["ok"] == 1)
         stopping = threading.Thread(target=server.terminate)
         stopping.start()
-        stopping.join(2)
+        wait_until(lambda: not RawClient(channel)("ServerReady").ready)
         assert stopping.is_alive()
         answer = wire.message("ModelInferResponse").FromString(next(reader))
         assert len(answer.raw_output_contents[0]) == 16_000_000

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import threading
-import urllib.request
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -22,7 +20,7 @@ from fovea.contract.model_card import AttentionLayer
 from fovea.contract.operators import DOMAIN
 from fovea.runtime.golden import write_golden
 from kernel_builds import tiny_library
-from servers import RunningServer, running_server, samples, tensor
+from servers import RunningServer, running_server, tensor, total, wait_until
 from simam_version import (
     LAMBDA,
     SHAPE,
@@ -88,20 +86,13 @@ def metadata(server: RunningServer) -> dict[str, str]:
 
 
 def series(server: RunningServer, name: str) -> dict[frozenset[tuple[str, str]], float]:
-    with urllib.request.urlopen(server.metrics, timeout=20) as answer:
-        found = samples(answer.read().decode())
-    return {labels: value for (own, labels), value in found.items() if own == name}
+    return {labels: value for (own, labels), value in server.samples().items() if own == name}
 
 
-def series_until(server: RunningServer, name: str, total: float) -> dict[frozenset[tuple[str, str]], float]:
+def series_until(server: RunningServer, name: str, least: float) -> dict[frozenset[tuple[str, str]], float]:
     """Metrics are written after callers are answered."""
-    pause = threading.Event()
-    for _ in range(400):
-        found = series(server, name)
-        if sum(found.values()) >= total:
-            break
-        pause.wait(0.05)
-    return found
+    wait_until(lambda: total(server.samples(), name) >= least)
+    return series(server, name)
 
 
 def test_every_batch_is_counted_with_what_its_kernels_took_and_nothing_else_is(

@@ -26,19 +26,16 @@ from servers import (
     infer_request,
     requests_by_outcome,
     running_server,
-    samples,
     slow_model,
+    total,
     wait_until,
 )
 
 
 def taken_in(server: RunningServer) -> float:
     """Requests that wait or have been answered."""
-    with urllib.request.urlopen(server.metrics, timeout=20) as answer:
-        found = samples(answer.read().decode())
-    return sum(
-        value for (name, _), value in found.items() if name in ("fovea_waiting_requests", "fovea_requests_total")
-    )
+    found = server.samples()
+    return total(found, "fovea_waiting_requests") + total(found, "fovea_requests_total")
 
 
 @pytest.mark.parametrize("lane", ["fast-lane", "no-fast-lane"])
@@ -109,6 +106,15 @@ def health(channel: grpc.Channel, name: str) -> str:
     request = health_pb2.HealthCheckRequest(service=name)
     status = health_pb2_grpc.HealthStub(channel).Check(request, timeout=20).status
     return str(health_pb2.HealthCheckResponse.ServingStatus.Name(status))
+
+
+def test_who_watches_health_is_told_when_the_end_begins(repository: Path) -> None:
+    with running_server(repository, "--drain-delay=600") as server, grpc.insecure_channel(server.grpc) as channel:
+        stub, told = health_pb2_grpc.HealthStub(channel), health_pb2.HealthCheckResponse
+        watches = [stub.Watch(health_pb2.HealthCheckRequest(service=name), timeout=60) for name in ("", "double")]
+        assert [next(watch).status for watch in watches] == [told.SERVING] * 2
+        server.process.send_signal(signal.SIGTERM)
+        assert [next(watch).status for watch in watches] == [told.NOT_SERVING] * 2
 
 
 def test_a_second_sigterm_ends_it_at_once(repository: Path) -> None:

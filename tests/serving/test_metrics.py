@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+import re
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,10 +15,9 @@ import tritonclient.grpc as triton
 
 from fovea.contract.model_card import CARD_FILE, GOLDEN_FILE, ModelCard
 from fovea.serving.metrics import METRICS
-from servers import RunningServer, running_server, samples
+from servers import RunningServer, Samples, running_server, samples, total, wait_until
 
 EXPORTED = Path(__file__).parents[2] / "exported_models"
-Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
 
 
 @pytest.fixture(scope="module")
@@ -58,47 +57,39 @@ def infer(client: Any, name: str, outputs: list[str] | None = None) -> Any:
     return client.infer(name, [tensor], outputs=wanted)
 
 
-def scrape(server: RunningServer) -> Samples:
-    with urllib.request.urlopen(server.metrics, timeout=20) as answer:
-        return samples(answer.read().decode())
-
-
-def scrape_until(server: RunningServer, found: Callable[[Samples], bool]) -> Samples:
+def samples_when(server: RunningServer, found: Callable[[Samples], bool]) -> Samples:
     """Metrics are written after callers are answered, and attention time is sampled after that."""
-    pause = threading.Event()
-    for _ in range(600):
-        now = scrape(server)
-        if found(now):
-            break
-        pause.wait(0.05)
-    return now
-
-
-def value(found: Samples, name: str, **labels: str) -> float:
-    return sum(v for (n, own), v in found.items() if n == name and frozenset(labels.items()) <= own)
+    wait_until(lambda: found(server.samples()))
+    return server.samples()
 
 
 @pytest.mark.parametrize("name", versions())
 def test_each_model_answers_its_golden_batch_and_counts_it(server: RunningServer, client: Any, name: str) -> None:
     card, x, golden = golden_rows(name)
-    before = scrape(server)
+    before = server.samples()
     answer = infer(client, name)
     for spec in card.outputs:
         expected = golden[f"outputs/{spec.name}"]
         np.testing.assert_allclose(answer.as_numpy(spec.name), expected, rtol=0, atol=card.tolerances[spec.name])
     labels = {"model": name, "version": versions()[name].name, "attention": card.attention.value}
     count = "fovea_request_duration_seconds_count"
-    had = value(before, count, outcome="ok", **labels)
-    after = scrape_until(server, lambda now: value(now, count, outcome="ok", **labels) > had)
-    assert value(after, count, outcome="ok", **labels) == had + 1
-    rows = value(after, "fovea_rows_total", outcome="ok", **labels) - value(
+    had = total(before, count, outcome="ok", **labels)
+    after = samples_when(server, lambda now: total(now, count, outcome="ok", **labels) > had)
+    assert total(after, count, outcome="ok", **labels) == had + 1
+    rows = total(after, "fovea_rows_total", outcome="ok", **labels) - total(
         before, "fovea_rows_total", outcome="ok", **labels
     )
     assert rows == len(x)
     for name_of in ("fovea_queue_duration_seconds_count", "fovea_batch_rows_count", "fovea_padding_ratio_count"):
-        assert value(after, name_of, **labels) >= 1
+        assert total(after, name_of, **labels) >= 1
     for stage in ("gather", "run", "split"):
-        assert value(after, "fovea_batch_compute_seconds_count", stage=stage, **labels) >= 1
+        assert total(after, "fovea_batch_compute_seconds_count", stage=stage, **labels) >= 1
+
+
+def test_the_ready_line_names_the_device_the_models_and_their_attention_types(server: RunningServer) -> None:
+    types = sorted({kind.value for name in versions() for kind in golden_rows(name)[0].attention_types})
+    told = f", models {', '.join(versions())}, attention {', '.join(types)}, kernels "
+    assert re.search(rf", device (cpu|cuda:0){re.escape(told)}", server.ready_line)
 
 
 def test_time_inside_attention_is_measured_for_every_type(server: RunningServer, client: Any) -> None:
@@ -113,10 +104,10 @@ def test_time_inside_attention_is_measured_for_every_type(server: RunningServer,
         return {
             (model, op, attention)
             for model, op, attention in expected
-            if value(now, "fovea_attention_op_seconds_sum", model=model, op=op, attention=attention) <= 0
+            if total(now, "fovea_attention_op_seconds_sum", model=model, op=op, attention=attention) <= 0
         }
 
-    assert missing(scrape_until(server, lambda now: not missing(now))) == set()
+    samples_when(server, lambda now: not missing(now))
 
 
 def test_an_attention_map_is_sent_when_asked_for_by_name_and_only_then(client: Any) -> None:
@@ -136,10 +127,10 @@ def test_batches_that_warm_up_did_not_run_are_counted_and_those_with_maps_are_am
     server: RunningServer, client: Any
 ) -> None:
     name, count = "fashion-cbam", "fovea_unwarmed_batches_total"
-    before = value(scrape(server), count, model=name)
+    before = total(server.samples(), count, model=name)
     infer(client, name)
     infer(client, name, [*golden_rows(name)[0].maps])
-    scrape_until(server, lambda now: value(now, count, model=name) == before + 1)
+    samples_when(server, lambda now: total(now, count, model=name) == before + 1)
 
 
 def test_classification_sends_labels(client: Any) -> None:
@@ -154,13 +145,13 @@ def test_classification_sends_labels(client: Any) -> None:
 
 def test_callers_texts_never_become_labels(server: RunningServer, client: Any) -> None:
     def stray(now: Samples) -> float:
-        return value(now, "fovea_requests_total", model="_unknown", outcome="invalid")
+        return total(now, "fovea_requests_total", model="_unknown", outcome="invalid")
 
-    before = stray(scrape(server))
+    before = stray(server.samples())
     for name in ("made-up-1", "made-up-2"):
         with pytest.raises(triton.InferenceServerException, match=name):
             client.infer(name, [])
-    after = scrape(server)
+    after = server.samples()
     assert stray(after) - before == 2
     assert not [key for key in after if ("model", "made-up-1") in key[1]]
 
@@ -170,7 +161,7 @@ def test_every_metric_of_the_table_is_exposed_with_its_labels_and_no_other(serve
         text = answer.read().decode()
     for name, metric in METRICS.items():
         assert f"# HELP {name.removesuffix('_total') if metric.kind == 'counter' else name}" in text
-    found = scrape(server)
+    found = server.samples()
     for name, labels in found:
         base = name.removesuffix("_bucket").removesuffix("_count").removesuffix("_sum")
         expected = set(METRICS[name if name in METRICS else base].labels) | (

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import concurrent.futures
-import threading
 import time
 from typing import Any
 
@@ -16,7 +15,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
 from fovea import __version__, wire
-from servers import RunningServer
+from servers import RunningServer, wait_until
 
 ROW = np.arange(4, dtype=np.float32)
 
@@ -212,13 +211,8 @@ def test_statistics_of_durations_count_requests_and_those_of_batches_count_batch
 
 def wait_for(read: Any, before: Any) -> Any:
     """Statistics are written after callers are answered: ask again until they have changed."""
-    pause = threading.Event()
-    for _ in range(500):
-        now = read()
-        if now.inference_stats.success.count != before.inference_stats.success.count:
-            return now
-        pause.wait(0.01)
-    return now
+    wait_until(lambda: read().inference_stats.success.count != before.inference_stats.success.count)
+    return read()
 
 
 def test_the_repository_index_tells_states_and_reasons(triton_client: Any) -> None:

@@ -6,14 +6,13 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from queue import SimpleQueue
-from urllib.request import urlopen
 
 import grpc
 import numpy as np
 import pytest
 
 from fovea import wire
-from servers import RunningServer, infer_request, running_server, samples, slow_model, wait_until
+from servers import RunningServer, infer_request, running_server, slow_model, total, wait_until
 
 WAITING = "fovea_waiting_requests"
 ROWS = 256
@@ -59,9 +58,7 @@ class Caller:
 
 def waiting(server: RunningServer) -> float:
     """Requests in the queue of the model."""
-    with urlopen(server.metrics, timeout=20) as answer:
-        found = samples(answer.read().decode())
-    return sum(value for (name, labels), value in found.items() if name == WAITING and ("model", "slow") in labels)
+    return total(server.samples(), WAITING, model="slow")
 
 
 def test_the_first_level_goes_before_the_others_and_who_asks_for_none_is_of_the_last(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +13,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from adding_models import MODEL, Answers, calling, write_files, write_version
 from raw_client import RawClient
-from servers import RunningServer, running_server, samples, wait_until
+from servers import RunningServer, running_server, wait_until
 
 POLL = ("--control-mode=poll", "--poll-s=0.1")
 
@@ -161,8 +160,7 @@ def test_version_policies_hold_when_versions_come_and_go(tmp_path: Path) -> None
 
 def of_model(server: RunningServer, metric: str = "") -> list[tuple[str, float]]:
     """The names and values of the model's series, of one metric or of all."""
-    with urllib.request.urlopen(server.metrics, timeout=20) as answer:
-        found = samples(answer.read().decode()).items()
+    found = server.samples().items()
     return [(name, value) for (name, labels), value in found if ("model", MODEL) in labels and metric in name]
 
 

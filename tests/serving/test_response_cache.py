@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
 
 import grpc
 import numpy as np
@@ -15,7 +14,7 @@ from onnx import helper
 
 from fovea.serving.response_cache import MOST_INPUT_BYTES, ResponseCache
 from raw_client import RawClient
-from servers import RunningServer, plain_models, running_server, samples, save_model, tensor, wait_until
+from servers import RunningServer, plain_models, running_server, save_model, tensor, total, wait_until
 
 CACHED = ("double", "texts", "pair", "any_length")
 ROW = np.array([[1, 4, 2, 3]], np.float32)
@@ -112,15 +111,10 @@ def test_the_models_configuration_says_whether_it_is_cached(client: RawClient) -
     assert shown == {"double": True, "single": False}
 
 
-def metrics(server: RunningServer) -> dict[Any, float]:
-    with urlopen(server.metrics, timeout=20) as page:
-        return samples(page.read().decode())
-
-
 def test_what_it_holds_is_bounded(server: RunningServer, client: RawClient) -> None:
     for value in range(40):
         asked(client, "any_length", np.full((1, 20_000), value, np.float32))
-    held = metrics(server)["fovea_cache_bytes", frozenset()]
+    held = total(server.samples(), "fovea_cache_bytes")
     assert (1 << 20) - 100_000 < held <= 1 << 20
 
 
@@ -129,15 +123,10 @@ def test_metrics_and_tritons_metrics_count_the_same(server: RunningServer, clien
     asked(client, "double", ROW)
 
     def agree() -> bool:
-        found, stats = metrics(server), told(client, "double")
-        ours = {
-            dict(labels)["result"]: value
-            for (name, labels), value in found.items()
-            if name == "fovea_cache_lookups_total" and ("model", "double") in labels
-        }
-        nv = frozenset({("model", "double"), ("version", "1")})
-        theirs = [found[f"nv_cache_num_{kind}_per_model", nv] for kind in ("hits", "misses")]
-        return theirs == [ours["hit"], ours["miss"]] == [stats["cache_hit"], stats["cache_miss"]]
+        found, stats = server.samples(), told(client, "double")
+        ours = [total(found, "fovea_cache_lookups_total", model="double", result=kind) for kind in ("hit", "miss")]
+        theirs = [total(found, f"nv_cache_num_{kind}_per_model", model="double") for kind in ("hits", "misses")]
+        return theirs == ours == [stats["cache_hit"], stats["cache_miss"]]
 
     wait_until(agree)
 
@@ -158,7 +147,7 @@ def test_a_model_that_was_loaded_again_never_answers_from_before(tmp_path: Path)
         save("Abs")
         client("RepositoryModelLoad", model_name="m")
         after = [asked(client, "m", ROW).raw_output_contents[0] for _ in range(2)]
-        wait_until(lambda: metrics(server)["fovea_cache_bytes", frozenset()] < 500)
+        wait_until(lambda: total(server.samples(), "fovea_cache_bytes") < 500)
     assert (before, after) == ([(-ROW).tobytes()] * 2, [ROW.tobytes()] * 2)
 
 

@@ -34,7 +34,6 @@ from servers import (
     endless_model,
     infer_request,
     running_server,
-    samples,
     save_model,
     slow_model,
     tensor,
@@ -280,11 +279,9 @@ def test_with_a_certificate_it_speaks_tls(certificate: tuple[Path, Path]) -> Non
 
 
 def counts(server: RunningServer) -> dict[str, float]:
-    with urlopen(server.metrics, timeout=20) as answer:
-        found = samples(answer.read().decode())
     return {
         dict(labels).get("outcome", "waiting"): value
-        for (name, labels), value in found.items()
+        for (name, labels), value in server.samples().items()
         if name in ("fovea_requests_total", "fovea_waiting_requests") and ("model", "slow") in labels
     }
 
@@ -363,7 +360,7 @@ def test_a_slow_reader_gets_its_answer_within_the_drain_time(tmp_path: Path) -> 
         assert connection.recv(9) == b"HTTP/1.1 "
         stopping = threading.Thread(target=server.terminate)
         stopping.start()
-        stopping.join(1)
+        wait_until(lambda: rest(server, "/v2/health/ready")[0] == 503)
         assert stopping.is_alive()
         assert len(all_of(connection)) > 16_000_000
         stopping.join(LONG_S)

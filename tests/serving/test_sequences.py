@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
-from urllib.request import urlopen
 
 import grpc
 import numpy as np
@@ -17,7 +16,7 @@ import tritonclient.grpc as triton
 
 from encoder_model import VOCABULARY, write_encoder
 from fovea import wire
-from servers import RunningServer, running_server, samples
+from servers import RunningServer, running_server, total
 
 CHOICES = """
 [sequence]
@@ -83,10 +82,8 @@ def plain(encoders: Path, ids: np.ndarray) -> dict[str, np.ndarray]:
 
 def padding(server: RunningServer) -> tuple[float, float]:
     """Batches observed, and the sum of their ratios."""
-    with urlopen(server.metrics) as answer:
-        found = samples(answer.read().decode())
-    values = {name: value for (name, _), value in found.items() if name.startswith("fovea_padding_ratio_")}
-    return values["fovea_padding_ratio_count"], values["fovea_padding_ratio_sum"]
+    found = server.samples()
+    return total(found, "fovea_padding_ratio_count"), total(found, "fovea_padding_ratio_sum")
 
 
 def test_every_length_gets_the_answer_that_it_gets_alone(client, encoders):
@@ -152,10 +149,7 @@ def test_what_batches_cost_is_told_in_metadata_configuration_and_metrics(server,
     assert json.loads(config.parameters["batch_cost"].string_value) == costs
     preferred = list(config.dynamic_batching.preferred_batch_size)
     assert preferred == sorted({cost["worthwhile_rows"] for cost in costs})
-    with urlopen(server.metrics) as page:
-        found = samples(page.read().decode())
-    labels = {"model": "encoder", "version": "1", "attention": "none", "rows": "4", "length": "16"}
-    seconds = found["fovea_batch_cost_seconds", frozenset(labels.items())]
+    seconds = total(server.samples(), "fovea_batch_cost_seconds", model="encoder", rows="4", length="16")
     assert seconds == pytest.approx(costs[1]["seconds"]["4"], rel=0.01)
 
 

@@ -311,7 +311,7 @@ def test_a_region_that_was_used_and_unregistered_is_forgotten_with_its_name(regi
     assert there() is None
 
 
-def test_it_works_over_http_too(client: Any, region: Any, server: RunningServer) -> None:
+def test_shared_memory_works_over_http_too(client: Any, region: Any, server: RunningServer) -> None:
     client.register_system_shared_memory("r", key(region), 8192)
     shared_memory.set_shared_memory_region(region, [X])
     tensor, output = http_client.InferInput("x", X.shape, "FP32"), http_client.InferRequestedOutput("y")

@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
-from urllib.request import urlopen
 
 import grpc
 import numpy as np
@@ -16,7 +15,7 @@ import pytest
 import tritonclient.grpc as triton
 
 from fovea import wire
-from servers import RunningServer, infer_request, running_server, samples, slow_model, wait_until
+from servers import RunningServer, infer_request, running_server, slow_model, total, wait_until
 
 ROW = np.arange(4, dtype=np.float32)
 LANES = ("fast-lane", "no-fast-lane")
@@ -124,9 +123,7 @@ def test_a_client_that_does_not_read_is_not_read_from_either(server: RunningServ
 
 
 def _rows(server: RunningServer, model: str, outcome: str = "ok") -> float:
-    labels = {"model": model, "version": "1", "attention": "none", "outcome": outcome}
-    with urlopen(server.metrics) as answer:
-        return samples(answer.read().decode()).get(("fovea_rows_total", frozenset(labels.items())), 0.0)
+    return total(server.samples(), "fovea_rows_total", model=model, outcome=outcome)
 
 
 @pytest.mark.parametrize("lane", LANES)

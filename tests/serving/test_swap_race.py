@@ -68,7 +68,9 @@ def swap_at_next_look_up(server: Server, model: Path, change: Callable[[], objec
 
 @pytest.mark.parametrize("fast_lane", [True, False])
 @pytest.mark.parametrize("version", [1, 2])
-def test_it_is_answered_by_the_successor(tmp_path: Path, version: int, fast_lane: bool) -> None:
+def test_a_request_whose_version_is_swapped_while_it_is_looked_up_is_answered_by_the_successor(
+    tmp_path: Path, version: int, fast_lane: bool
+) -> None:
     write_version(tmp_path, 10)
     with (
         server_here(tmp_path, fast_lane=fast_lane) as server,

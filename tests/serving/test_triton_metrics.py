@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.request import urlopen
 
 import grpc
 import numpy as np
@@ -14,7 +13,7 @@ import pytest
 from fovea.serving.outcomes import EVERY_OUTCOME
 from fovea.serving.triton_metrics import FAILURE_REASONS, TRITON_METRICS
 from raw_client import RawClient
-from servers import RunningServer, infer_request, requests_by_outcome, running_server, samples, wait_until
+from servers import RunningServer, infer_request, requests_by_outcome, running_server, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -25,9 +24,8 @@ def shown(repository: Path) -> Iterator[RunningServer]:
 
 def nv(server: RunningServer, **labels: str) -> dict[str, float]:
     """The metrics of these labels, by name."""
-    with urlopen(server.metrics, timeout=20) as page:
-        found = samples(page.read().decode())
-    return {name: value for (name, own), value in found.items() if name[:3] == "nv_" and own >= set(labels.items())}
+    found = server.samples().items()
+    return {name: value for (name, own), value in found if name[:3] == "nv_" and own >= set(labels.items())}
 
 
 def test_every_way_to_fail_that_is_not_the_callers_mistake_has_a_word_of_tritons() -> None:

@@ -9,9 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.request import urlopen
 
-from tests.servers import RunningServer, samples
+from tests.servers import RunningServer, total
 from tests.torture.report import Promise
 
 _SETTLE_S = 30.0
@@ -98,9 +97,7 @@ def settles(is_so: Callable[[], bool], within_s: float = _SETTLE_S) -> bool:
 
 def gauge(server: RunningServer, name: str, **labels: str) -> float:
     """The sum of a metric's series that bear the labels."""
-    with urlopen(server.metrics, timeout=60) as answer:
-        found = samples(answer.read().decode())
-    return sum(value for (metric, has), value in found.items() if metric == name and labels.items() <= set(has))
+    return total(server.samples(), name, **labels)
 
 
 def unforeseen(server: RunningServer) -> list[str]:

@@ -28,7 +28,8 @@ class Settings(BaseSettings):
         5.0,
         gt=0,
         le=86_400,
-        description="With poll: seconds between looks. A change is followed once two looks see the same files.",
+        description="With poll: seconds between looks. A change is followed once two looks see the same files. Fewer "
+        "follow it sooner, and list the repository more often.",
     )
     load_models: Annotated[frozenset[str], NoDecode] = Field(
         frozenset(), description="With explicit: models to load at start, with commas between; * loads every one."
@@ -64,7 +65,8 @@ class Settings(BaseSettings):
     )
     device: str = Field(
         "auto",
-        description="auto, cpu, cuda or cuda:N. auto takes a GPU where one is usable; cuda fails where there is none.",
+        description="auto, cpu, cuda or cuda:N. auto takes a GPU where one is usable, else the CPU; cuda fails where "
+        "there is none, so that nobody is slow unawares.",
     )
     threads: int = Field(
         0,
@@ -135,7 +137,11 @@ class Settings(BaseSettings):
         "asks, and who vanished without a word keeps its connection.",
     )
     keepalive_timeout_s: float = Field(
-        20.0, gt=0, le=3600, description="Seconds that the peer has for an answer before its connection is closed."
+        20.0,
+        gt=0,
+        le=3600,
+        description="Seconds that the peer has for an answer before its connection is closed. Fewer free its place "
+        "sooner; more forgive a slow network.",
     )
     min_ping_s: float = Field(
         5.0,
@@ -176,7 +182,11 @@ class Settings(BaseSettings):
         description="Take calls in on gRPC's own serving loop. Off: ordinary handlers, slower, same answers.",
     )
     handler_threads: int = Field(
-        32, ge=2, le=1024, description="Threads for every other call, and for ModelInfer where the fast lane is off."
+        32,
+        ge=2,
+        le=1024,
+        description="Threads for every other call, and for ModelInfer where the fast lane is off. More let more calls "
+        "wait side by side, each with a thread's memory.",
     )
     max_infer_streams: int = Field(
         64, ge=1, le=1024, description="Most open ModelStreamInfer calls; each holds two threads, idle or not."
@@ -200,7 +210,8 @@ class Settings(BaseSettings):
     )
     kernel_library: Path | None = Field(
         None,
-        description="Library of fused attention kernels; where not given, the one that was built is used if there.",
+        description="Library of fused attention kernels; where not given, the one that was built is used if there. It "
+        "has all the server's rights: name only one that you trust.",
     )
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least important log line that is written. debug names every refused request."
