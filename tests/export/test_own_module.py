@@ -136,6 +136,7 @@ def test_name_that_no_model_of_a_repository_can_have_is_refused(name: str, their
     [
         ("grey", INPUTS, "expected L or RGB, .*, received 'grey'"),
         ("RGB:0.5", INPUTS, "received 'RGB:0.5'"),
+        ("RGB:half:0.5", INPUTS, "received 'RGB:half:0.5'"),
         ("RGB:0.5:0", INPUTS, "received 'RGB:0.5:0'"),
         ("RGB:0.5:0.1,0.2", INPUTS, "received 'RGB:0.5:0.1,0.2'"),
         ("L", INPUTS, r"preprocessing L needs one float32 input 1x1xHxW; there are image \[3, 9, 9\] float32, bias"),

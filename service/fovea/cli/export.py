@@ -48,7 +48,7 @@ def _export(arguments: argparse.Namespace) -> list[Path]:
 
 
 def _export_recipes(arguments: argparse.Namespace) -> list[Path]:
-    from fovea.export.command import export_recipes
+    from fovea.export.recipes import export_recipes
     from fovea.recipes.catalogue import RECIPES
 
     names = list(RECIPES) if arguments.all else arguments.what

@@ -9,9 +9,8 @@ from fovea.contract.errors import ExportFailed
 from fovea.contract.model_card import Preprocessing
 from fovea.export.foreign import InputSpec
 
-CHANNELS = {"L": 1, "RGB": 3}
-_NUMBERS = r"[-+.\deE]+(?:,[-+.\deE]+)*"
-_WORD = re.compile(rf"(?P<mode>L|RGB)(?::(?P<mean>{_NUMBERS}):(?P<std>{_NUMBERS}))?")
+_CHANNELS = {"L": 1, "RGB": 3}
+_WORD = re.compile(r"(?P<mode>L|RGB)(:(?P<mean>[^:]+):(?P<std>[^:]+))?")
 _EXPECTED = "expected L or RGB, or with mean and std of a channel RGB:0.485,0.456,0.406:0.229,0.224,0.225"
 
 
@@ -23,23 +22,22 @@ def preprocessing_of(text: str, specs: Sequence[InputSpec]) -> Preprocessing:
     match = _WORD.fullmatch(text)
     if match is None:
         raise ExportFailed(f"preprocessing: {_EXPECTED}, received {text!r}")
-    mode, channels = match["mode"], CHANNELS[match["mode"]]
+    mode, channels = match["mode"], _CHANNELS[match["mode"]]
     height, width = _picture_size(mode, specs)
     mean, std = _each_channel(match["mean"] or "0", channels), _each_channel(match["std"] or "1", channels)
     try:
-        return Preprocessing.model_validate(
-            {"mode": mode, "height": height, "width": width, "mean": mean, "std": std},
-        )
+        facts = {"mode": mode, "height": height, "width": width, "mean": mean, "std": std}
+        return Preprocessing.model_validate(facts)
     except ValueError as error:
         raise ExportFailed(f"preprocessing: {_EXPECTED}, received {text!r}") from error
 
 
 def _picture_size(mode: str, specs: Sequence[InputSpec]) -> tuple[int, int]:
     shapes = [spec.row_shape for spec in specs if spec.dtype == "float32" and len(spec.row_shape) == 3]
-    fitting = [shape for shape in shapes if shape[0] == CHANNELS[mode] and min(shape) > 0]
+    fitting = [shape for shape in shapes if shape[0] == _CHANNELS[mode] and min(shape) > 0]
     if len(fitting) != 1:
         known = ", ".join(f"{spec.name} {list(spec.row_shape)} {spec.dtype}" for spec in specs)
-        raise ExportFailed(f"preprocessing {mode} needs one float32 input 1x{CHANNELS[mode]}xHxW; there are {known}")
+        raise ExportFailed(f"preprocessing {mode} needs one float32 input 1x{_CHANNELS[mode]}xHxW; there are {known}")
     return fitting[0][1:]
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from fovea.contract.errors import ExportFailed
 from fovea.contract.model_card import ModelCard, Training
-from fovea.export.command import export_recipes, export_trained
+from fovea.export.recipes import export_recipes, export_trained
 from fovea.recipes.catalogue import RECIPES
 from fovea.recipes.dataset import ImageDataset
 from fovea.recipes.training import Trained
