@@ -56,7 +56,7 @@ class Sent:
 
 
 def undecoded(one: Request, sent: Sent, observer: FakeObserver | None = None, model: str = "m") -> Undecoded:
-    return Undecoded(model, one, PICTURES, sent.onward, sent.asked_again.set, observer or FakeObserver())
+    return Undecoded(model, one, None, PICTURES, sent.onward, sent.asked_again.set, observer or FakeObserver())
 
 
 def submit(queue: PictureQueue, one: Request, sent: Sent, observer: FakeObserver | None = None) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
@@ -258,6 +259,22 @@ def test_an_object_that_its_client_has_cut_short_costs_an_error_and_not_the_serv
         client.infer("double", [sent], outputs=[shared_output()])
     assert Path(f"/dev/shm{key(region)}").stat().st_size == 16
     np.testing.assert_array_equal(client.infer("double", [sent]).as_numpy("y"), 2 * X)
+
+
+def test_an_output_that_only_partly_fits_into_the_machines_memory_is_an_error(
+    server: RunningServer, client: Any, region: Any
+) -> None:
+    client.register_system_shared_memory("r", key(region), 8192)
+    shared_memory.set_shared_memory_region(region, [X])
+    unlimited = resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE)
+    try:
+        resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, (4096 + 16, unlimited[1]))  # as full memory does
+        with pytest.raises(InferenceServerException, match="48 bytes cannot be written: "):
+            client.infer("double", [shared_input("x", X)], outputs=[shared_output()])
+    finally:
+        resource.prlimit(server.process.pid, resource.RLIMIT_FSIZE, unlimited)
+    client.infer("double", [shared_input("x", X)], outputs=[shared_output()])
+    np.testing.assert_array_equal(shared_memory.get_contents_as_numpy(region, np.float32, X.shape, 4096), 2 * X)
 
 
 def test_a_region_that_a_request_in_flight_will_be_answered_in_cannot_be_unregistered(

@@ -8,16 +8,29 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fovea.contract.errors import InvalidRequest
+
+_MOST_CLASSES = 65_536
+"""Of an answer: each is a text, at a microsecond in which no other thread runs."""
+
 
 def best_classes(scores: NDArray[Any], top: int, labels: Sequence[str], *, batched: bool) -> NDArray[Any]:
     """`"<score>:<index>[:<label>]"`, best first, per row: (rows, classes) -> (rows, top) of bytes.
 
-    Of equal scores the lower index comes first; what is no number comes last.
+    Of equal scores the lower index comes first; what is no number comes last. InvalidRequest for too many texts.
     """
     rows = scores.reshape(len(scores), -1) if batched else scores.reshape(1, -1)
+    _check_count(len(rows), min(top, rows.shape[1]))
     texts = [[_text(row[index], int(index), labels) for index in best_indices(row, top)] for row in rows]
     array = np.array(texts, dtype=np.object_)
     return array if batched else array[0]
+
+
+def _check_count(rows: int, classes: int) -> None:
+    if rows * classes > _MOST_CLASSES:
+        raise InvalidRequest(
+            f"classification: expected at most {_MOST_CLASSES} classes in all, received {rows} rows of {classes}"
+        )
 
 
 def best_indices(scores: NDArray[Any], top: int) -> NDArray[np.intp]:

@@ -36,6 +36,10 @@ class Header:
     """Inputs whose data comes with the message; that of the others is in shared memory."""
     output_places: tuple[Place, ...] = ()
     """Where in shared memory outputs are to go."""
+    shared_bytes: int = 0
+    """Size of the inputs in shared memory."""
+    takes_long: bool = False
+    """Its data takes long to decode, as raw bytes or from shared memory."""
 
 
 class HeaderCheck:
@@ -65,8 +69,9 @@ class HeaderCheck:
         maps = any(output.spec.name in self._maps for output in answer.wanted)
         kind = self._kinds.of(shapes, maps=maps)
         places = tuple(output.place for output in answer.wanted if output.place)
-        raw_count = sum(tensor.place is None for tensor in inputs)
-        return Header(inputs, rows, kind, answer, timeout_s, priority, pictures, raw_count, places)
+        shared = [tensor.place.byte_size for tensor in inputs if tensor.place]
+        data = (len(inputs) - len(shared), places, sum(shared), any(tensor.takes_long() for tensor in inputs))
+        return Header(inputs, rows, kind, answer, timeout_s, priority, pictures, *data)
 
     def _tensors(self, received: Any) -> tuple[RawTensor, ...]:
         tensors: dict[str, RawTensor] = {}

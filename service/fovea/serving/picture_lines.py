@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from itertools import count
 
+from fovea.runtime.datatypes import Arrays
 from fovea.serving.observer import Observer
 from fovea.serving.picture_input import PictureInput
 from fovea.serving.queue_limit import QueueLimit
@@ -19,7 +20,10 @@ class Undecoded:
 
     model: str
     request: Request
-    pictures: PictureInput
+    decode: Callable[[], Arrays] | None
+    """Makes its inputs, where they are not made yet."""
+    pictures: PictureInput | None
+    """The input that came as pictures, if one did."""
     onward: Callable[[Request], None]
     """Takes it once its pictures are a tensor."""
     again: Callable[[], None]

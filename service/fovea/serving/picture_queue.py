@@ -72,7 +72,7 @@ class PictureQueue:
 
     def _hand_on(self, undecoded: Undecoded) -> None:
         try:
-            self._decode(undecoded.request, undecoded.pictures)
+            self._decode(undecoded)
             undecoded.onward(undecoded.request)
         except VersionEnded:
             undecoded.again()
@@ -82,13 +82,25 @@ class PictureQueue:
             log.exception("pictures could not be decoded")
             fail(undecoded.request, ExecutionFailed("the pictures could not be decoded"), undecoded.observer)
 
-    def _decode(self, request: Request, pictures: PictureInput) -> None:
-        """Its pictures as a tensor. What nobody waits for is left as it is: the model's queue drops it, and says so."""
+    def _decode(self, undecoded: Undecoded) -> None:
+        """Make its tensors. What nobody waits for is left as it is: the model's queue drops it, and says so."""
+        request = undecoded.request
+        if undecoded.decode is not None and not _is_pointless(request):
+            request.inputs = undecoded.decode()
+        if undecoded.pictures is not None and request.inputs:
+            self._decode_pictures(request, undecoded.pictures)
+
+    def _decode_pictures(self, request: Request, pictures: PictureInput) -> None:
         rows = []
         for row, data in enumerate(request.inputs[pictures.name].ravel()):
-            if request.reply.gone or is_late(request, time.monotonic()):
+            if _is_pointless(request):
                 return
             rows.append(pictures.row(row, data, self._max_pixels))
         tensor = np.concatenate(rows)
         request.inputs = {**request.inputs, pictures.name: tensor}
         request.bytes = sum(array.nbytes for array in request.inputs.values())
+
+
+def _is_pointless(request: Request) -> bool:
+    """Whether nobody waits for it any more."""
+    return request.reply.gone or is_late(request, time.monotonic())

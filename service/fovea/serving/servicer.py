@@ -90,7 +90,7 @@ class Servicer:
 
     def _submit(self, call: Call, data: bytes, request: Request, decoded: Decoded, served: ServedVersion) -> None:
         try:
-            if decoded.header.pictures is None:
+            if decoded.header.pictures is None and decoded.decode is None:
                 if served.cache is None or not served.cache.answers(request, decoded, call.finish):
                     served.pipeline.submit(request)
                 elif request.trace is not None:
@@ -98,8 +98,8 @@ class Servicer:
                 return
             call.watch()
             again = partial(self._again, call, data, decoded, request)
-            goes = (served.pipeline.submit, again, served)
-            self._pictures.submit(Undecoded(served.card.name, request, decoded.header.pictures, *goes))
+            what = (served.card.name, request, decoded.decode, decoded.header.pictures)
+            self._pictures.submit(Undecoded(*what, served.pipeline.submit, again, served))
         except FoveaError:
             _end(request, decoded)
             raise

@@ -35,7 +35,7 @@ class Region:
     def read(self, place: Place) -> bytes:
         """The bytes at a place; InvalidRequest where it leaves the region, RegionTooSmall where the object does."""
         self.check(place)
-        data = os.pread(self.file, place.byte_size, self.offset + place.offset)
+        data = _read(self.file, place.byte_size, self.offset + place.offset)
         if len(data) != place.byte_size:
             raise RegionTooSmall(f"{place}: the object '{self.key}' has been cut short, {len(data)} bytes are left")
         return data
@@ -47,12 +47,32 @@ class Region:
         at = self.offset + place.offset
         if os.fstat(self.file).st_size < at + len(data):  # writing would make the object longer
             raise RegionTooSmall(f"{place}: the object '{self.key}' has been cut short")
-        os.pwrite(self.file, data, at)
+        try:
+            _write(self.file, data, at)
+        except OSError as error:  # the machine has no memory left for what the object is to hold
+            raise RegionTooSmall(f"{place}: {len(data)} bytes cannot be written: {error.strerror}") from error
 
     def check(self, place: Place) -> None:
         """InvalidRequest where a place leaves the region."""
         if place.offset + place.byte_size > self.byte_size:
             raise InvalidRequest(f"{place}: the region has {self.byte_size} bytes")
+
+
+def _read(file: int, size: int, at: int) -> bytes:
+    """The bytes there, fewer where the file ends; a call reads 2 GB at most."""
+    parts, found = [], 0
+    while found < size and (part := os.pread(file, size - found, at + found)):
+        parts.append(part)
+        found += len(part)
+    return b"".join(parts)
+
+
+def _write(file: int, data: bytes, at: int) -> None:
+    """All of the bytes; OSError where they do not fit: the first call takes some of them, the next one says why."""
+    left = memoryview(data)
+    while left:
+        count = os.pwrite(file, left, at)
+        left, at = left[count:], at + count
 
 
 def opened(key: str) -> int:

@@ -28,21 +28,33 @@ CONTENTS_FIELD: dict[str, str] = {
 }
 """Datatype -> field of InferTensorContents. FP16 has none: it travels raw only."""
 
+_MOST_AT_ONCE = 4096
+"""Elements that become Python objects, at half a microsecond each or more."""
+_MOST_SHARED_BYTES_AT_ONCE = 1 << 20
+_CHUNK = 16 * 1024
+"""Elements converted in one go: 2 ms in which no other thread runs."""
+
 
 class RawTensor:
     """One input as a request declares it: `array` turns its raw bytes into an array."""
 
-    __slots__ = ("_dtype", "_size", "datatype", "name", "place", "shape")
+    __slots__ = ("_dtype", "count", "datatype", "name", "place", "shape", "size")
 
     def __init__(self, name: str, datatype: str, shape: tuple[int, ...], place: Place | None = None) -> None:
         self.name, self.datatype, self.shape, self.place = name, datatype, shape, place
         self._dtype = NUMPY_DTYPE[datatype]
-        self._size = prod(shape) * self._dtype.itemsize
+        self.count = prod(shape)
+        self.size = self.count * self._dtype.itemsize
+
+    def takes_long(self, *, typed: bool = False) -> bool:
+        """Whether making its array is no work for the thread that takes requests in; typed: from typed contents."""
+        shared = self.place is not None and self.place.byte_size > _MOST_SHARED_BYTES_AT_ONCE
+        return shared or ((typed or self.datatype == "BYTES") and self.count > _MOST_AT_ONCE)
 
     def array(self, raw: bytes) -> NDArray[Any]:
         """A read-only view of raw bytes (a copy for BYTES); InvalidRequest where the byte count does not fit."""
         if self.datatype == "BYTES":
-            return bytes_array(elements_of(self.name, raw, prod(self.shape)), self.shape)
+            return bytes_array(elements_of(self.name, raw, self.count), self.shape)
         self.check_size(len(raw))
         if self.datatype == "BOOL" and raw.strip(b"\0\1"):
             raise InvalidRequest(f"input '{self.name}': a BOOL is a byte of 0 or 1")
@@ -53,9 +65,9 @@ class RawTensor:
 
     def check_size(self, size: int) -> None:
         """InvalidRequest where a byte count does not fit."""
-        if size != self._size and self.datatype != "BYTES":
+        if size != self.size and self.datatype != "BYTES":
             raise InvalidRequest(
-                f"input '{self.name}': expected {self._size} bytes for {self.datatype} {list(self.shape)}, "
+                f"input '{self.name}': expected {self.size} bytes for {self.datatype} {list(self.shape)}, "
                 f"received {size}"
             )
 
@@ -71,16 +83,13 @@ def from_contents(name: str, datatype: str, shape: tuple[int, ...], contents: An
     values = getattr(contents, field)
     if len(values) != prod(shape):  # first: converting millions of values holds everybody up
         raise InvalidRequest(f"input '{name}': expected {prod(shape)} elements, received {len(values)}")
-    if datatype == "BYTES":
-        return bytes_array(list(values), shape)
-    return _numbers(name, datatype, values).reshape(shape)
-
-
-def _numbers(name: str, datatype: str, values: Any) -> NDArray[Any]:
+    array = np.empty(len(values), NUMPY_DTYPE[datatype])
     try:
-        return np.array(values, dtype=NUMPY_DTYPE[datatype])
+        for start in range(0, len(values), _CHUNK):
+            array[start : start + _CHUNK] = values[start : start + _CHUNK]
     except OverflowError as error:
         raise InvalidRequest(f"input '{name}': a value does not fit {datatype}") from error
+    return array.reshape(shape)
 
 
 def elements_of(name: str, raw: bytes, count: int) -> list[bytes]:
