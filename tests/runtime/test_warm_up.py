@@ -1,10 +1,17 @@
 """Warm-up runs what production will meet, and not for long."""
 
+import logging
+from itertools import count
+from pathlib import Path
+
 import numpy as np
 import pytest
 
+from encoder_model import write_encoder
 from fovea.contract.errors import ExecutionFailed, ModelBroken
+from fovea.contract.sequence import SequenceSpec
 from fovea.runtime.cost import BatchCost
+from fovea.runtime.loading import LoadSettings, load_version
 from fovea.runtime.warm_up import batch_sizes, measure_batch_cost, measure_cost, run_measured_sizes
 
 
@@ -47,6 +54,20 @@ def test_lengths_that_come_late_are_run_in_the_smallest_batch_only():
     sizes = [len(curve) for curve in measure_cost(session, rows, session.clock).curves.values()]
     assert len(sizes) == 19
     assert (sizes[0], sizes[-1]) == (3, 1)
+
+
+def test_operator_is_told_of_lengths_that_were_run_in_single_rows_only(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    model = write_encoder(tmp_path / "encoder" / "1" / "model.onnx")
+    lengths = {"outputs": {"hidden": (1,), "probabilities": (2, 3)}, "mask": "mask", "buckets": (8, 16)}
+    settings = LoadSettings(model_sequence=SequenceSpec(inputs={"tokens": 1}, **lengths))
+    loaded = load_version(model.parent, "encoder", 1, settings)
+    caplog.set_level(logging.INFO)
+    seconds = count()
+    loaded.warm_up(None, lambda: float(next(seconds)))
+    told = "encoder version 1: warm-up had no time for more than one row a batch of lengths [8, 16]"
+    assert caplog.messages == [told]
 
 
 def test_length_that_a_model_cannot_run_is_told_where_a_shorter_one_runs():

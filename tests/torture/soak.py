@@ -6,6 +6,7 @@ import statistics
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import suppress
+from itertools import pairwise
 from random import Random
 from typing import Any
 
@@ -32,6 +33,9 @@ _SHARE = 0.1
 _GROWTH = 1.05
 _GROWTH_MB = 16.0
 """Of a small process five percent are less than what an allocator moves to and fro."""
+_PARTS = 9
+_STEADY_MB = 4.0
+"""In all. What a caller leaves behind adds up in every part of the soak, what an allocator takes at once in one."""
 _FEW = 8
 _SLOWER = 1.2
 _PAUSE_S = 0.1
@@ -49,6 +53,7 @@ def run(given: Run) -> Report:
             offered = offering.result()
         promises = (
             *_nothing_grows(looks),
+            _no_steady_growth([look.resident_mb for look in looks], given.effort.judged_by_time),
             _no_slower(offered, given.effort.soak_s, given.effort.judged_by_time),
             none_of("every request is answered", _unanswered(offered, len(schedule))),
             none_of("answers are right", offered.wrong()),
@@ -123,6 +128,20 @@ def _nothing_grows(looks: Sequence[Census]) -> list[Promise]:
         at_most("descriptors at the end", later_descriptors, descriptors + _FEW),
         at_most("threads at the end", later_threads, threads + _FEW),
     ]
+
+
+def _no_steady_growth(resident_mb: Sequence[float], judged: bool) -> Promise:
+    later = resident_mb[int(_SHARE * len(resident_mb)) :]
+    return at_most("steady growth of memory", steady_growth(later, _PARTS), _STEADY_MB, "MB", judged)
+
+
+def steady_growth(values: Sequence[float], parts: int) -> float:
+    """What the values would grow by in all if they grew from every part to the next as they did in the middling case.
+
+    One step, up or down, does not count.
+    """
+    levels = [statistics.median(part) for part in np.array_split(np.asarray(values), parts) if part.size]
+    return (len(levels) - 1) * statistics.median(b - a for a, b in pairwise(levels))
 
 
 def _no_slower(offered: Offered, seconds: float, judged: bool) -> Promise:

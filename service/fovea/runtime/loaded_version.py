@@ -69,6 +69,10 @@ class LoadedVersion:
         self.rows_by_length = {length: self.cost.worthwhile_rows(length) for length in self.cost.curves}
         row, first = next(iter(rows.values())), 1 if self.card.batched else 0
         self.warm_shapes = tuple(row[spec.name].shape[first:] for spec in self.card.inputs if spec.name in row)
+        lone = [length for length in self.cost.curves if length is not None and not self.cost.warmed(length, 2)]
+        if lone and self.max_batch_rows > 1:
+            told = (self.name, self.version, lone)
+            logger.info("%s version %d: warm-up had no time for more than one row a batch of lengths %s", *told)
 
     def joined(self, requests: Sequence[Arrays]) -> dict[str, NDArray[Any]]:
         """Requests that share a batch as one request, in memory of its own."""
