@@ -27,15 +27,9 @@ from servers import (
     requests_by_outcome,
     running_server,
     slow_model,
-    total,
+    taken_in,
     wait_until,
 )
-
-
-def taken_in(server: RunningServer) -> float:
-    """Requests that wait or have been answered."""
-    found = server.samples()
-    return total(found, "fovea_waiting_requests") + total(found, "fovea_requests_total")
 
 
 @pytest.mark.parametrize("lane", ["fast-lane", "no-fast-lane"])
