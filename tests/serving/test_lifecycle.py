@@ -21,7 +21,6 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from fovea import wire
 from raw_client import RawClient
 from servers import (
-    RunningServer,
     endless_model,
     infer_request,
     requests_by_outcome,
