@@ -37,7 +37,7 @@ def write_version(repository: Path, value: float, version: int = 1, golden_value
 def write_files(repository: Path, value: float, version: int = 1, golden_value: float | None = None) -> Path:
     """The same, file by file."""
     shutil.rmtree(repository / MODEL / str(version), ignore_errors=True)
-    constant = helper.make_node("Constant", [], ["c"], value=numpy_helper.from_array(np.float32(value), "c"))
+    constant = helper.make_node("Constant", [], ["c"], value=numpy_helper.from_array(np.array(value, np.float32), "c"))
     nodes = [constant, helper.make_node("Add", ["x", "c"], ["y"])]
     folder = save_model(repository, MODEL, nodes, [tensor("x", ["n", 4])], [tensor("y", ["n", 4])], version)
     answer = X + np.float32(value if golden_value is None else golden_value)

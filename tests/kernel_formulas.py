@@ -28,7 +28,8 @@ def softmax(scores: Array, mask: Array | None, axis: int = -1) -> Array:
     peak = np.where(allowed, scores, -np.inf).max(axis, keepdims=True)
     e = np.where(allowed, np.exp(scores - np.where(np.isfinite(peak), peak, 0)), 0)
     total = e.sum(axis, keepdims=True)
-    return np.divide(e, total, out=np.zeros_like(e), where=allowed.any(axis, keepdims=True)).astype(scores.dtype)
+    shares: Array = np.divide(e, total, out=np.zeros_like(e), where=allowed.any(axis, keepdims=True))
+    return shares.astype(scores.dtype)
 
 
 def _gated(x: Array, gate: Array) -> tuple[Array, Array]:
@@ -36,7 +37,8 @@ def _gated(x: Array, gate: Array) -> tuple[Array, Array]:
 
 
 def _mlp(pooled: Array, i: dict[str, Array]) -> Array:
-    return np.maximum(pooled @ i["W1"].T + i["B1"], 0) @ i["W2"].T + i["B2"]
+    hidden: Array = np.maximum(pooled @ i["W1"].T + i["B1"], 0)
+    return hidden @ i["W2"].T + i["B2"]
 
 
 def squeeze_excitation(i: dict[str, Array]) -> tuple[Array, ...]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -30,7 +32,7 @@ def simam(image: np.ndarray) -> tuple[np.ndarray, ...]:
 
 
 def simam_function() -> onnx.FunctionProto:
-    def step(op: str, inputs: list[str], output: str, name: str, **attributes: object) -> onnx.NodeProto:
+    def step(op: str, inputs: list[str], output: str, name: str, **attributes: Any) -> onnx.NodeProto:
         return helper.make_node(op, inputs, [output], name=f"SimAM/{name}", **attributes)
 
     def scalar(name: str, value: float) -> onnx.NodeProto:
@@ -60,7 +62,15 @@ def simam_function() -> onnx.FunctionProto:
     )
 
 
-def save(path: Path, nodes: list[onnx.NodeProto], inputs: list, outputs: list, *, weights=(), functions=()) -> Path:
+def save(
+    path: Path,
+    nodes: list[onnx.NodeProto],
+    inputs: list[onnx.ValueInfoProto],
+    outputs: list[onnx.ValueInfoProto],
+    *,
+    weights: Sequence[onnx.TensorProto] = (),
+    functions: Sequence[onnx.FunctionProto] = (),
+) -> Path:
     graph = helper.make_graph(nodes, "graph", inputs, outputs, list(weights))
     opsets = [helper.make_opsetid("", 21), *([helper.make_opsetid(DOMAIN, 1)] if functions else [])]
     model = helper.make_model(graph, opset_imports=opsets, ir_version=10, functions=functions)
@@ -87,7 +97,9 @@ def images(rows: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).standard_normal((rows, *SHAPE)).astype(np.float32)
 
 
-def write_card(folder: Path, *, tolerance: float = 1e-5, files: tuple[str, ...] | None = None, **changes) -> ModelCard:
+def write_card(
+    folder: Path, *, tolerance: float = 1e-5, files: tuple[str, ...] | None = None, **changes: Any
+) -> ModelCard:
     """A card for what is in the folder; `changes` replace its fields."""
     names = files if files is not None else tuple(path.name for path in folder.iterdir() if path.name != "card.json")
     facts = {

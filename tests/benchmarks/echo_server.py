@@ -1,6 +1,6 @@
 """A bare `grpc.aio` echo: no parsing, no checks, no metrics; the usual way to serve in Python. Prints its port.
 
-It runs on asyncio's own event loop, whatever else is installed: figures of two machines mean the same.
+It runs on asyncio's own event loop whatever else is installed, so that the figures of two machines compare.
 """
 
 from __future__ import annotations
