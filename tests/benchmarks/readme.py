@@ -68,7 +68,7 @@ def kernels(report: Mapping[str, Any]) -> str:
     rows = [row for row in report["kernels"] if "fused" in row["microseconds"]]
     most = max(row["findings"]["plain"]["value"] for row in rows)
     head = [
-        "| kernel | time | as long as a copy | as fast as torch's export | as its body | with 2 threads | |",
+        "| kernel | time | time ÷ copy (target) | export ÷ time (target) | body ÷ time | 1 ÷ 2 threads (target) | |",
         "|---|--:|--:|--:|--:|--:|:--|",
     ]
     machine = report["machine"]

@@ -199,3 +199,15 @@ def test_a_run_that_nobody_waits_for_any_more_is_ended(tmp_path: Path, lane: str
         assert np.frombuffer(answer.raw_output_contents[0], np.float32).tolist() == [1.0] * 4
         wait_until(lambda: requests_by_outcome(server) == {how: 1, "ok": 1 + before})
         assert server.terminate() == 0
+
+
+def test_off_the_fast_lane_requests_that_wait_for_a_thread_are_bounded(tmp_path: Path) -> None:
+    flags = ("--no-fast-lane", "--handler-threads=2", "--max-queue=4", "--max-batch-rows=1")
+    request = infer_request("slow", np.ones((1, 256), np.float32))
+    with running_server(slow_model(tmp_path), *flags) as server, grpc.insecure_channel(server.grpc) as channel:
+        call = channel.unary_unary(wire.path("ModelInfer"))
+        flood = [call.future(request, timeout=LONG_S) for _ in range(60)]
+        refused = [future for future in flood if future.code() is not grpc.StatusCode.OK]
+        assert {future.code() for future in refused} == {grpc.StatusCode.UNAVAILABLE}
+        assert {future.details() for future in refused} == {"6 ModelInfer calls wait, which is the limit"}
+        assert call(request, timeout=LONG_S)

@@ -1,4 +1,4 @@
-"""Calls that ask about models or change them: a flood of them is bounded, and those whose callers left are left out."""
+"""Floods of calls that ask about models or change them: they are bounded, and those whose callers left are left out."""
 
 from __future__ import annotations
 
@@ -15,11 +15,12 @@ from servers import RunningServer, plain_models, running_server, slow_model, wai
 EXPLICIT = ("--control-mode=explicit", "--open-rpcs=model_control")
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+@pytest.fixture(scope="module", params=["fast-lane", "no-fast-lane"])
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     """Loading model "slow" takes it seconds."""
     repository = plain_models(slow_model(tmp_path_factory.mktemp("repository")))
-    with running_server(repository, *EXPLICIT, "--max-batch-rows=64", "--handler-threads=2") as server:
+    flags = (f"--{request.param}", "--max-batch-rows=64", "--handler-threads=2")
+    with running_server(repository, *EXPLICIT, *flags) as server:
         yield server
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+import socket
 import urllib.request
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import grpc
 import numpy as np
@@ -179,3 +182,21 @@ def test_a_scrape_may_ask_for_single_metrics(server: RunningServer) -> None:
 def test_grpc_is_what_the_ready_line_says(server: RunningServer) -> None:
     with grpc.insecure_channel(server.grpc) as channel:
         grpc.channel_ready_future(channel).result(20)
+
+
+def test_callers_that_send_drop_by_drop_take_few_threads_and_hinder_no_scrape(repository: Path) -> None:
+    with running_server(repository) as server, ExitStack() as held:
+        address = urlsplit(server.metrics)
+        threads = Path(f"/proc/{server.process.pid}/task")
+        before = len(list(threads.iterdir()))
+        dripping = [
+            held.enter_context(socket.create_connection((address.hostname, address.port), timeout=20))
+            for _ in range(100)
+        ]
+        for connection in dripping:
+            with suppress(OSError):  # cut off already
+                connection.sendall(b"GET /metrics HTTP/1.1\r\nX: ")
+        assert server.samples()
+        assert len(list(threads.iterdir())) < before + 50
+        with suppress(ConnectionResetError):
+            assert dripping[0].recv(1) == b""

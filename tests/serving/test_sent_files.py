@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from fovea.contract.errors import InvalidRequest
-from fovea.serving.model_order import ModelOrder
+from fovea.serving.load_request import LoadRequest
 from fovea.serving.sent_files import SentFiles
 
 
@@ -18,7 +18,7 @@ def test_files_that_cannot_be_kept_are_told_and_leave_nothing_behind(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     files = SentFiles()
     with pytest.raises(InvalidRequest, match="files of model 'm' cannot be kept"):
-        files.write(ModelOrder("m", files={"1/model.onnx": b"first", "1/model.onnx/more": b"beneath a file"}))
+        files.write(LoadRequest("m", files={"1/model.onnx": b"first", "1/model.onnx/more": b"beneath a file"}))
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
     files.close()
     assert list(tmp_path.iterdir()) == []

@@ -16,8 +16,8 @@ import tritonclient.grpc as triton
 import tritonclient.http as http_client
 from tritonclient.utils import InferenceServerException, shared_memory
 
-from fovea.serving.places import Place
 from fovea.serving.regions import Regions
+from fovea.serving.shared_memory_places import Place
 from fovea.wire import message
 from raw_client import RawClient
 from rest_calls import rest

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from fovea.contract.model_card import TensorSpec
 from fovea.runtime.datatypes import Arrays
 from fovea.serving.classification import best_classes
-from fovea.serving.places import Place
 from fovea.serving.regions import Held
+from fovea.serving.shared_memory_places import Place
 from fovea.serving.tensors import to_raw
 from fovea.wire import length_mark, message
 

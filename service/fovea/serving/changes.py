@@ -7,7 +7,7 @@ from fovea.serving.answer_pool import AnswerPool
 from fovea.serving.status import status_of
 
 CHANGE_RPCS = ("RepositoryModelLoad", "RepositoryModelUnload")
-_MOST_CALLS = 64
+MOST_CHANGES = 64
 """Each may hold the files of a model while it waits."""
 
 
@@ -15,7 +15,7 @@ class Changes(AnswerPool):
     """The calls that ask for them, and the one thread that runs them. May be used by any thread."""
 
     def __init__(self) -> None:
-        super().__init__("load and unload", 1, _MOST_CALLS)
+        super().__init__("load and unload", 1, MOST_CHANGES)
 
     def refuse(self) -> None:
         """Answer those that are going on or wait their turn: nobody waits for models any more."""

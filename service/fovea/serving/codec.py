@@ -13,9 +13,9 @@ from fovea.contract.errors import InvalidRequest
 from fovea.contract.model_card import ModelCard
 from fovea.serving.header_size import check_header_size
 from fovea.serving.headers import Header, HeaderCheck
-from fovea.serving.places import Place
 from fovea.serving.regions import Held, Regions
 from fovea.serving.request_parameters import RequestDefaults
+from fovea.serving.shared_memory_places import Place
 from fovea.serving.tensors import RawTensor, from_contents
 from fovea.wire import message
 

@@ -21,7 +21,7 @@ import grpc
 from grpc import _common, _server
 from grpc._cython import cygrpc
 
-from fovea.serving.deadlines import deadline_after
+from fovea.serving.deadlines import NEVER_S, deadline_after
 
 log = logging.getLogger(__name__)
 
@@ -140,7 +140,7 @@ class FastCall:
 
     def __init__(self, core: Any, deadline: float, accept: Accept) -> None:
         self._core, self._accept = core, accept
-        self.deadline_s = deadline_after(deadline - time.time())
+        self.deadline_s = None if deadline > NEVER_S else deadline_after(deadline - time.time())  # most have none
         self.gone = self.over = False
         self._claim, self._unwatched = [True], [True]  # list.pop is atomic: one thread gets it
         self._closed = self._received = self._sent = self._withdrawn = False

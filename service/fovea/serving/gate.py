@@ -37,10 +37,12 @@ class Gate(grpc.ServerInterceptor):  # type: ignore[misc]
     def intercept_service(self, continuation: Callable[[Any], Any], details: Any) -> Any:
         """The call's own handler, or one that reads nothing and refuses."""
         refusal = self.refusal(details.method, details.invocation_metadata)
-        return continuation(details) if refusal is None else _refusing(refusal)
+        return continuation(details) if refusal is None else refusing(refusal)
 
 
-def _refusing(refusal: Refusal) -> grpc.RpcMethodHandler:
+def refusing(refusal: Refusal) -> grpc.RpcMethodHandler:
+    """A handler that reads nothing and refuses."""
+
     def refuse(_messages: Any, context: grpc.ServicerContext) -> Any:
         context.abort(*refusal)
 

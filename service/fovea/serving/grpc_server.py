@@ -18,6 +18,7 @@ from fovea.serving.addresses import address_of
 from fovea.serving.answer_pool import AnswerPool
 from fovea.serving.changes import CHANGE_RPCS, Changes
 from fovea.serving.gate import Gate
+from fovea.serving.handler_pool import INFER, Bounds, handler_pools
 from fovea.serving.health import Health
 from fovea.serving.reflection import add_reflection
 from fovea.serving.servicer import MOST_CONTROL_CALLS, QUICK_RPCS, Servicer
@@ -28,7 +29,6 @@ from fovea.serving.token import Tokens
 from fovea.serving.transport import Transport
 
 _HEALTH_SERVICE = "grpc.health.v1.Health"
-_INFER = "ModelInfer"
 _STREAM = "ModelStreamInfer"
 _LAST_WORD_S = 5.0
 
@@ -43,6 +43,8 @@ class GrpcSettings:
     handler_threads: int
     fast_lane: bool
     max_infer_streams: int
+    max_queue: int
+    """Of ModelInfer calls that wait for a thread, where they need one."""
     tls: Tls | None = None
     tokens: Tokens | None = None
 
@@ -66,29 +68,28 @@ class GrpcServer:
         self._control_pool = AnswerPool("control", settings.handler_threads, MOST_CONTROL_CALLS)
         """Not gRPC's own pool, whose threads health checks that send nothing and open streams may hold."""
         self._gate = None if settings.tokens is None else Gate(settings.tokens)
-        gates = [self._gate] if self._gate else []
+        self._pools = handler_pools(servicer.control_rpcs, settings.handler_threads, settings.max_queue)
+        gates = [*([self._gate] if self._gate else []), Bounds(self._pools)]
         self._server = grpc.server(pool, interceptors=gates, options=settings.transport.options())
         self.health = Health()
         self._streams = Streams(
             servicer.infer, StreamLimits(settings.max_infer_streams, bytes=settings.transport.max_message_bytes)
         )
-        self._lane: fast_lane.Lane | pooled_lane.PooledLane = self._register(settings.handler_threads)
+        self._lane: fast_lane.Lane | pooled_lane.PooledLane = self._register()
         self.port = self._listen(settings)
 
-    def _register(self, threads: int) -> pooled_lane.PooledLane:
+    def _register(self) -> pooled_lane.PooledLane:
         lane = pooled_lane.PooledLane()
-        self._server.add_registered_method_handlers(wire.SERVICE, self._handlers(lane, threads))
+        self._server.add_registered_method_handlers(wire.SERVICE, self._handlers(lane))
         health_pb2_grpc.add_HealthServicer_to_server(self.health, self._server)
         add_reflection((wire.SERVICE, _HEALTH_SERVICE), self._server)
         for name in ("", wire.SERVICE):
             self.health.tell(name, False)
         return lane
 
-    def _handlers(self, lane: pooled_lane.PooledLane, threads: int) -> dict[str, grpc.RpcMethodHandler]:
-        """Those of ModelInfer and of changes wait in pools of their own and leave the other calls their threads."""
-        pools = dict.fromkeys(CHANGE_RPCS, ThreadPoolExecutor(threads, "grpc-change"))
-        handlers = {rpc: lane.handler(accept, pools.get(rpc)) for rpc, accept in self._control().items()}
-        handlers[_INFER] = lane.handler(self._servicer.infer, ThreadPoolExecutor(threads, "grpc-infer"))
+    def _handlers(self, lane: pooled_lane.PooledLane) -> dict[str, grpc.RpcMethodHandler]:
+        accepts = {**self._control(), INFER: self._servicer.infer}
+        handlers = {rpc: lane.handler(accept, self._pools.get(rpc)) for rpc, accept in accepts.items()}
         unary = {rpc: grpc.unary_unary_rpc_method_handler(handler) for rpc, handler in handlers.items()}
         return {**unary, _STREAM: self._streams.handler()}
 
@@ -112,7 +113,7 @@ class GrpcServer:
         """Answer calls."""
         if self.slow_reason is None:
             control = {wire.path(rpc): self._in_pool(rpc, accept) for rpc, accept in self._control().items()}
-            accepts = {**control, wire.path(_INFER): self._servicer.infer}
+            accepts = {**control, wire.path(INFER): self._servicer.infer}
             self._lane = fast_lane.start(self._server, accepts, self._gate.refusal if self._gate else None)
         else:
             self._server.start()

@@ -11,9 +11,9 @@ from fovea.contract.model_card import MAP_PREFIX, ModelCard, TensorSpec
 from fovea.serving.answers import AnswerForm, AnswerMaker, WantedOutput
 from fovea.serving.kinds import KindOfRequest
 from fovea.serving.picture_input import PictureInput, picture_input
-from fovea.serving.places import PLACE_PARAMETERS, Place, place_of
 from fovea.serving.request_parameters import RequestDefaults, classes_wanted, urgency
 from fovea.serving.requests import Kind
+from fovea.serving.shared_memory_places import PLACE_PARAMETERS, Place, place_of
 from fovea.serving.tensors import RawTensor
 
 

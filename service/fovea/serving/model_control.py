@@ -16,7 +16,7 @@ from typing import Literal
 
 from fovea.contract.errors import Draining, InvalidRequest, Misconfigured, ModelBroken, NotFound, Unsupported
 from fovea.runtime.repository import ModelFolder, chosen_versions, model_folder, repository_meant, scan, why_none
-from fovea.serving.model_order import ModelOrder
+from fovea.serving.load_request import LoadRequest
 from fovea.serving.model_swap import ModelSwap
 from fovea.serving.models import ModelEntry, Models, VersionEntry, VersionState
 from fovea.serving.repository_watch import RepositoryWatch
@@ -121,7 +121,7 @@ class ModelControl:
                 if not self._stopped.is_set():
                     self._swap.retry(name)
 
-    def load(self, order: ModelOrder) -> None:
+    def load(self, request: LoadRequest) -> None:
         """Load or reload a model on request; back when that is done.
 
         NotFound where there is no such model, InvalidRequest where a version of it is not served, with the reason.
@@ -129,20 +129,20 @@ class ModelControl:
         self._require_explicit()
         with self._changing:
             self._require_running()
-            folder = self._ordered_folder(order)
+            folder = self._requested_folder(request)
             try:
-                folder = _with_config(folder, order)
+                folder = _with_config(folder, request)
                 self._swap.follow(folder, again=True)
             finally:
                 self._discard(folder.path)
             self._require_loaded(folder)
 
-    def _ordered_folder(self, order: ModelOrder) -> ModelFolder:
-        if order.files:
-            return model_folder(self._files.write(order), read_config)
-        folder = scan(self._settings.repository, read_config).get(order.name)
+    def _requested_folder(self, request: LoadRequest) -> ModelFolder:
+        if request.files:
+            return model_folder(self._files.write(request), read_config)
+        folder = scan(self._settings.repository, read_config).get(request.name)
         if folder is None:
-            raise NotFound(f"unknown model '{order.name}': the repository has no such folder")
+            raise NotFound(f"unknown model '{request.name}': the repository has no such folder")
         return folder
 
     def _require_loaded(self, folder: ModelFolder) -> None:
@@ -208,12 +208,12 @@ def _unloaded_entry(folder: ModelFolder) -> ModelEntry:
     return ModelEntry(folder, {str(version): _NOT_LOADED for version in chosen_versions(folder)})
 
 
-def _with_config(folder: ModelFolder, order: ModelOrder) -> ModelFolder:
-    """The folder, with what the order's own configuration says in the place of what the folder's files say."""
-    if order.config is None:
+def _with_config(folder: ModelFolder, request: LoadRequest) -> ModelFolder:
+    """The folder, with what the request's own configuration says in the place of what the folder's files say."""
+    if request.config is None:
         return folder
     try:
-        configured = configured_of(order.config, folder.path)
+        configured = configured_of(request.config, folder.path)
     except (ModelBroken, Unsupported) as error:
         raise InvalidRequest(f"parameter 'config': {error}") from error
     return replace(folder, choices=configured.choices, stated=configured.stated, problem=None, unsupported=False)

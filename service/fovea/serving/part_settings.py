@@ -73,6 +73,7 @@ def grpc_settings(settings: Settings, tls: Tls | None, tokens: Tokens | None) ->
         settings.handler_threads,
         settings.fast_lane,
         settings.max_infer_streams,
+        settings.max_queue,
         tls,
         tokens,
     )

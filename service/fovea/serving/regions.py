@@ -11,8 +11,8 @@ from typing import Any
 
 from fovea.contract.errors import AlreadyExists, InvalidRequest, NotFound, Unavailable
 from fovea.serving.access import require_group
-from fovea.serving.places import Place
 from fovea.serving.shared_memory import Region, check_size, opened
+from fovea.serving.shared_memory_places import Place
 from fovea.wire import message
 
 _MOST_REGIONS = 256

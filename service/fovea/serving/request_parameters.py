@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any
 
 from fovea.contract.errors import InvalidRequest
-from fovea.serving.places import PLACE_PARAMETERS
+from fovea.serving.shared_memory_places import PLACE_PARAMETERS
 
 _TIMEOUT, _PRIORITY, _CLASSIFICATION = "timeout", "priority", "classification"
 _TIMEOUT_MAX_US = 2**63 - 1

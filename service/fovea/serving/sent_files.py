@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from fovea.contract.errors import InvalidRequest
-from fovea.serving.model_order import ModelOrder
+from fovea.serving.load_request import LoadRequest
 
 
 class SentFiles:
@@ -16,18 +16,18 @@ class SentFiles:
     def __init__(self) -> None:
         self._root: Path | None = None
 
-    def write(self, order: ModelOrder) -> Path:
-        """Write an order's files; the model's folder. InvalidRequest tells why they cannot be kept."""
+    def write(self, request: LoadRequest) -> Path:
+        """Write a request's files; the model's folder. InvalidRequest tells why they cannot be kept."""
         self._root = self._root or Path(tempfile.mkdtemp(prefix="fovea-sent-"))
-        model = Path(tempfile.mkdtemp(dir=self._root)) / order.name
+        model = Path(tempfile.mkdtemp(dir=self._root)) / request.name
         try:
-            for name, content in order.files.items():
+            for name, content in request.files.items():
                 path = model / name
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_bytes(content)
         except OSError as error:  # a full disk, or two names for one file
             self.discard(model)
-            raise InvalidRequest(f"the files of model '{order.name}' cannot be kept: {error.strerror}") from error
+            raise InvalidRequest(f"the files of model '{request.name}' cannot be kept: {error.strerror}") from error
         return model
 
     def discard(self, model: Path) -> None:

@@ -14,9 +14,9 @@ from fovea.serving.access import require_open
 from fovea.serving.calls import Call, CallReply, StatusTable
 from fovea.serving.codec import Decoded, parse, parse_request
 from fovea.serving.extensions import Answer, Extensions
+from fovea.serving.load_request import load_requested, name_to_unload
 from fovea.serving.model_config import model_config
 from fovea.serving.model_control import ModelControl
-from fovea.serving.model_order import load_order, name_to_unload
 from fovea.serving.models import Models
 from fovea.serving.outcomes import outcome_of
 from fovea.serving.picture_lines import Undecoded
@@ -200,9 +200,9 @@ class Servicer:
         return metadata.repository_index(self._model_control.entries(), only_ready=request.ready)
 
     def _load_model(self, request: Any) -> Any:
-        order = load_order(request)
-        self._model_control.load(order)
-        return message("RepositoryModelLoadResponse")(model_name=order.name, isLoaded=True)
+        wanted = load_requested(request)
+        self._model_control.load(wanted)
+        return message("RepositoryModelLoadResponse")(model_name=wanted.name, isLoaded=True)
 
     def _unload_model(self, request: Any) -> Any:
         name = name_to_unload(request)

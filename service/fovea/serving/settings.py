@@ -88,8 +88,8 @@ class Settings(BaseSettings):
         0.0,
         ge=0,
         le=10_000,
-        description="How long an idle model may wait for a batch to fill; 0 never waits. None waits longer than its "
-        "measured batches say that it can pay.",
+        description="How long an idle model may wait for a batch to fill; 0 never waits. It is never longer than the "
+        "measured batch costs can repay.",
     )
     max_queue: int = Field(
         1024, ge=1, description="Most requests waiting per model version. More survives bursts; fewer refuses sooner."
@@ -148,7 +148,7 @@ class Settings(BaseSettings):
         ge=0,
         le=3600,
         description="Callers that ask the same of the server more often than this are cut off: keep it below their "
-        "keepalive time. Lower lets each connection cost more.",
+        "keepalive time. A lower value lets a connection send more pings.",
     )
     max_pixels: int = Field(
         1 << 24,
@@ -195,7 +195,7 @@ class Settings(BaseSettings):
         30.0,
         ge=0,
         description="Seconds between samples of attention time where no kernel tells it; 0 = off. "
-        "Each is a session and six batches.",
+        "Each sample opens a session and runs six batches.",
     )
     triton_metrics: bool = Field(
         False,

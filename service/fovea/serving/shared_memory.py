@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fovea.contract.errors import InvalidRequest, NotFound, RegionTooSmall
-from fovea.serving.places import Place
+from fovea.serving.shared_memory_places import Place
 
 _FOLDER = Path("/dev/shm")  # where Linux keeps POSIX shared memory
 _KEY = re.compile(r"/?([A-Za-z0-9_-][A-Za-z0-9._-]{0,253})", re.ASCII)

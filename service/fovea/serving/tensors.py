@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fovea.contract.errors import InvalidRequest
 from fovea.raw_tensors import NUMPY_DTYPE, bytes_array, join_bytes, split_bytes
-from fovea.serving.places import Place
+from fovea.serving.shared_memory_places import Place
 
 CONTENTS_FIELD: dict[str, str] = {
     "BOOL": "bool_contents",

@@ -12,9 +12,10 @@ from starlette.responses import Response
 
 from fovea.contract.errors import InvalidRequest, NotFound
 from fovea.serving.rest.answers import infer_answer
-from fovea.serving.rest.bodies import BodyReader, is_worth_packing, packed, packing, unpacked
+from fovea.serving.rest.bodies import BodyReader
 from fovea.serving.rest.bulk import BULK_BYTES, Bulk
 from fovea.serving.rest.calls import RestCall
+from fovea.serving.rest.encodings import is_worth_packing, packed, packing, unpacked
 from fovea.serving.rest.limits import RestLimits
 from fovea.serving.rest.picture_body import is_picture, picture_request
 from fovea.serving.rest.requests import AnswerStyle, infer_request

@@ -2,15 +2,34 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from httptools import HttpParserUpgrade, HttpRequestParser
 
-if TYPE_CHECKING:
-    from fovea.serving.rest.connection import Connection
-
 _FRAMING = (b"content-length", b"transfer-encoding")
 """Headers that tell how long a body is."""
+
+
+class Listener(Protocol):
+    """Who is told of a request, part by part."""
+
+    def on_message_begin(self) -> None:
+        """A request begins."""
+
+    def on_url(self, url: bytes) -> None:
+        """A part of its path."""
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header, or a trailer."""
+
+    def on_headers_complete(self) -> None:
+        """Its head is complete."""
+
+    def on_body(self, body: bytes) -> None:
+        """A part of its body."""
+
+    def on_message_complete(self) -> None:
+        """Its body is complete."""
 
 
 class Parser:
@@ -20,8 +39,8 @@ class Parser:
     first request, send its body all the same, and want it answered by a server that goes on as before (RFC 9110, 7.8).
     """
 
-    def __init__(self, connection: Connection) -> None:
-        self._connection = connection
+    def __init__(self, listener: Listener) -> None:
+        self._listener = listener
         self._framing: list[bytes] = []
         self._again = False
         """The head is one that has been told of."""
@@ -55,31 +74,31 @@ class Parser:
         """A request begins."""
         if not self._again:
             self._framing.clear()
-            self._connection.on_message_begin()
+            self._listener.on_message_begin()
 
     def on_url(self, url: bytes) -> None:
         """A part of its path."""
         if not self._again:
-            self._connection.on_url(url)
+            self._listener.on_url(url)
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header, or a trailer."""
         if not self._again:
             if name.lower() in _FRAMING:
                 self._framing.append(name + b": " + value + b"\r\n")
-            self._connection.on_header(name, value)
+            self._listener.on_header(name, value)
 
     def on_headers_complete(self) -> None:
         """Its head is complete."""
         if not self._again:
-            self._connection.on_headers_complete()
+            self._listener.on_headers_complete()
         self._again = False
 
     def on_body(self, body: bytes) -> None:
         """A part of its body."""
-        self._connection.on_body(body)
+        self._listener.on_body(body)
 
     def on_message_complete(self) -> None:
         """Its body is complete, unless it is still to be read."""
         if not (self._parser.should_upgrade() and self._framing):
-            self._connection.on_message_complete()
+            self._listener.on_message_complete()

@@ -23,7 +23,7 @@ _FILE_NAME = re.compile(r"[1-9][0-9]{0,17}/[A-Za-z0-9][A-Za-z0-9._-]{0,199}", re
 
 
 @dataclass(frozen=True)
-class ModelOrder:
+class LoadRequest:
     """A model to load: from the repository, or from `files` alone where there are some."""
 
     name: str
@@ -33,7 +33,7 @@ class ModelOrder:
     """"<version>/<name>" -> content."""
 
 
-def ordered_name(request: Any) -> str:
+def requested_name(request: Any) -> str:
     """The model's name in either form. InvalidRequest where it is no name, Unsupported where a repository is named."""
     name = request.model_name or request.repository_name
     if request.model_name and request.repository_name:
@@ -43,9 +43,9 @@ def ordered_name(request: Any) -> str:
     return str(name)
 
 
-def load_order(request: Any) -> ModelOrder:
+def load_requested(request: Any) -> LoadRequest:
     """What a RepositoryModelLoadRequest asks for; InvalidRequest tells which parameter is wrong."""
-    name, config, files = ordered_name(request), None, {}
+    name, config, files = requested_name(request), None, {}
     for parameter, value in request.parameters.items():
         if parameter == "config":
             config = _config(_value(parameter, value, "string_param"))
@@ -53,7 +53,7 @@ def load_order(request: Any) -> ModelOrder:
             files[_file_name(parameter)] = _value(parameter, value, "bytes_param")
         else:
             raise InvalidRequest(f"parameter '{parameter}': expected 'config' or 'file:<version>/<name>'")
-    return ModelOrder(name, config, files)
+    return LoadRequest(name, config, files)
 
 
 def name_to_unload(request: Any) -> str:
@@ -62,7 +62,7 @@ def name_to_unload(request: Any) -> str:
         if parameter != "unload_dependents":
             raise InvalidRequest(f"parameter '{parameter}': expected 'unload_dependents'")
         _value(parameter, value, "bool_param")
-    return ordered_name(request)
+    return requested_name(request)
 
 
 def _value(name: str, parameter: Any, expected: str) -> Any:
