@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import threading
 import time
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -73,6 +74,14 @@ def test_pictures_go_on_as_a_tensor() -> None:
     wait_until(lambda: bool(sent.requests))
     np.testing.assert_array_equal(one.inputs["image"], np.ones((2, 1, 2, 2), np.float32))
     assert one.bytes == 2 * 4 * 4
+
+
+def test_data_that_was_left_for_here_is_decoded_first() -> None:
+    sent, one = Sent(), request()
+    data = {"image": np.array([white()], np.object_)}
+    queue().submit(replace(undecoded(one, sent), decode=lambda: data))
+    wait_until(lambda: bool(sent.requests))
+    np.testing.assert_array_equal(one.inputs["image"], np.ones((1, 1, 2, 2), np.float32))
 
 
 @pytest.mark.parametrize("end", ["gone", "late"])

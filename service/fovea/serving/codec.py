@@ -31,7 +31,7 @@ class Decoded:
     header: Header
     inputs: dict[str, NDArray[Any]]
     bytes: int
-    """Size of the inputs."""
+    """Size of the inputs; of typed ones that are still to be made it is not known, and 0."""
     held: Held | None = None
     """The shared memory that its outputs go to, if any does."""
     decode: Callable[[], dict[str, NDArray[Any]]] | None = None
@@ -99,7 +99,7 @@ class Door:
         decode = partial(_from_typed, header.inputs, request.inputs, regions) if takes_long else None
         arrays = {} if decode else _from_typed(header.inputs, request.inputs, regions)
         held = regions.hold(header.output_places) if header.output_places else None
-        size = sum(map(_typed_bytes, header.inputs, request.inputs)) + header.shared_bytes
+        size = 0 if decode else header.shared_bytes + sum(map(_typed_bytes, header.inputs, request.inputs))
         return Decoded(request.id, header, arrays, size, held, decode)
 
 

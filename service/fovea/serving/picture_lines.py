@@ -1,4 +1,4 @@
-"""The requests with pictures that wait to be decoded: a line for each model, in order of urgency, taken by turns."""
+"""The requests that wait to be decoded: a line for each model, in order of urgency, taken by turns."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fovea.serving.requests import Request
 
 @dataclass(frozen=True, slots=True)
 class Undecoded:
-    """A request with pictures, and where it goes from here."""
+    """A request with pictures or very much data, and where it goes from here."""
 
     model: str
     request: Request
@@ -25,7 +25,7 @@ class Undecoded:
     pictures: PictureInput | None
     """The input that came as pictures, if one did."""
     onward: Callable[[Request], None]
-    """Takes it once its pictures are a tensor."""
+    """Takes it once all its inputs are tensors."""
     again: Callable[[], None]
     """Called instead where its version has ended meanwhile."""
     observer: Observer

@@ -1,4 +1,4 @@
-"""Where requests with pictures wait to be decoded: a few threads, and bounded lines before them."""
+"""Where requests with pictures or very much data wait to be decoded: a few threads, and bounded lines before them."""
 
 from __future__ import annotations
 
@@ -79,14 +79,15 @@ class PictureQueue:
         except FoveaError as error:
             fail(undecoded.request, error, undecoded.observer)
         except Exception:
-            log.exception("pictures could not be decoded")
-            fail(undecoded.request, ExecutionFailed("the pictures could not be decoded"), undecoded.observer)
+            log.exception("a request could not be decoded")
+            fail(undecoded.request, ExecutionFailed("the inputs could not be decoded"), undecoded.observer)
 
     def _decode(self, undecoded: Undecoded) -> None:
         """Make its tensors. What nobody waits for is left as it is: the model's queue drops it, and says so."""
         request = undecoded.request
         if undecoded.decode is not None and not _is_pointless(request):
             request.inputs = undecoded.decode()
+            request.bytes = max(request.bytes, _bytes(request))
         if undecoded.pictures is not None and request.inputs:
             self._decode_pictures(request, undecoded.pictures)
 
@@ -98,7 +99,11 @@ class PictureQueue:
             rows.append(pictures.row(row, data, self._max_pixels))
         tensor = np.concatenate(rows)
         request.inputs = {**request.inputs, pictures.name: tensor}
-        request.bytes = sum(array.nbytes for array in request.inputs.values())
+        request.bytes = _bytes(request)
+
+
+def _bytes(request: Request) -> int:
+    return sum(array.nbytes for array in request.inputs.values())
 
 
 def _is_pointless(request: Request) -> bool:

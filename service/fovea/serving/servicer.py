@@ -97,6 +97,7 @@ class Servicer:
                     request.trace.end(time.monotonic())
                 return
             call.watch()
+            request.bytes = len(data) + decoded.header.shared_bytes  # until it is decoded
             again = partial(self._again, call, data, decoded, request)
             what = (served.card.name, request, decoded.decode, decoded.header.pictures)
             self._pictures.submit(Undecoded(*what, served.pipeline.submit, again, served))
