@@ -123,6 +123,12 @@ def total(found: Samples, name: str, **labels: str) -> float:
     return sum(value for (metric, has), value in found.items() if metric == name and labels.items() <= set(has))
 
 
+def taken_in(server: RunningServer) -> float:
+    """Requests that wait or have been answered."""
+    found = server.samples()
+    return total(found, "fovea_waiting_requests") + total(found, "fovea_requests_total")
+
+
 def requests_by_outcome(server: RunningServer) -> Counter[str]:
     """`fovea_requests_total` of all models; outcomes that nobody had are left out."""
     counts = Counter[str]()

@@ -12,8 +12,12 @@ from tritonclient.grpc import model_config_pb2, service_pb2
 from fovea import wire
 
 THEIRS = {**service_pb2.DESCRIPTOR.message_types_by_name, **model_config_pb2.DESCRIPTOR.message_types_by_name}
-OWN_FIELDS = {("ModelMetadataResponse", "properties")}
-"""The Open Inference Protocol has it; Triton's message lacks it."""
+OWN_FIELDS = {
+    ("ModelMetadataResponse", "properties"),
+    *(("RepositoryModelLoadResponse", name) for name in ("model_name", "isLoaded")),
+    *(("RepositoryModelUnloadResponse", name) for name in ("model_name", "isUnloaded")),
+}
+"""The Open Inference Protocol, or KServe's form of it, has them; Triton's messages lack them."""
 
 
 def every_message(descriptor: Descriptor) -> list[Descriptor]:

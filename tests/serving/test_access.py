@@ -55,7 +55,9 @@ def test_the_metadata_names_the_extensions_that_work(client: Any) -> None:
     assert not extensions & {*CLOSED, "sequence", "cuda_shared_memory"}
 
 
-def test_the_metadata_names_what_is_opened(repository: Path) -> None:
-    flags = ("--control-mode=explicit", "--open-rpcs=model_control,shared_memory,logging,trace")
+@pytest.mark.parametrize(("trace_file", "missing"), [("/dev/null", set()), ("", {"trace"})])
+def test_the_metadata_names_what_is_opened_and_works(repository: Path, trace_file: str, missing: set[str]) -> None:
+    flags = ["--control-mode=explicit", "--open-rpcs=model_control,shared_memory,logging,trace"]
+    flags += [f"--trace-file={trace_file}"] if trace_file else []
     with running_server(repository, *flags) as server, grpc.insecure_channel(server.grpc) as channel:
-        assert set(RawClient(channel)("ServerMetadata").extensions) >= CLOSED
+        assert CLOSED & set(RawClient(channel)("ServerMetadata").extensions) == CLOSED - missing

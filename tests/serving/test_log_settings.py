@@ -62,6 +62,12 @@ def test_more_and_less_is_logged_at_once(client: Any, server: RunningServer) -> 
     assert not logged(server, "third")
 
 
+@pytest.mark.parametrize("named", ["default", "ISO8601"])
+def test_tritons_names_of_formats_are_taken_and_lines_stay_json(client: Any, named: str) -> None:
+    told = client.update_log_settings({"log_format": named}, as_json=True)["settings"]
+    assert told["log_format"]["string_param"] == "ISO8601"
+
+
 def test_info_can_be_switched_off(tmp_path: Path) -> None:
     with (
         running_server(plain_models(tmp_path), "--open-rpcs=logging") as server,
@@ -77,7 +83,7 @@ def test_info_can_be_switched_off(tmp_path: Path) -> None:
     ("asked", "told"),
     [
         ({"log_file": "/etc/passwd"}, "cannot be changed over the network"),
-        ({"log_format": "default"}, "received 'default'"),
+        ({"log_format": "text"}, "received 'text'"),
         ({"colour": True}, "unknown log setting 'colour'"),
         ({"log_verbose_level": 2, "log_info": None}, "received nothing"),
     ],

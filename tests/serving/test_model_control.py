@@ -18,7 +18,7 @@ from tritonclient.utils import InferenceServerException
 from adding_models import MODEL, X, write_files, write_version
 from fovea import wire
 from raw_client import RawClient
-from servers import RunningServer, infer_request, running_server, slow_model, wait_until
+from servers import RunningServer, infer_request, running_server, slow_model, taken_in, wait_until
 
 OPEN = "--open-rpcs=model_control"
 EXPLICIT = ("--control-mode=explicit", OPEN)
@@ -93,10 +93,15 @@ def test_a_model_serves_from_its_load_to_its_unload(
     assert serving(server) == "NOT_SERVING"
 
 
-def test_the_model_name_may_be_where_kserve_has_it(client: RawClient, tclient: triton.InferenceServerClient) -> None:
-    client("RepositoryModelLoad", repository_name=MODEL)
+def test_the_model_name_may_be_where_kserve_has_it_and_success_is_told_as_there(
+    client: RawClient, tclient: triton.InferenceServerClient
+) -> None:
+    loaded = client("RepositoryModelLoad", repository_name=MODEL)
+    assert (loaded.model_name, loaded.isLoaded) == (MODEL, True)
     assert added(tclient) == 20
-    client("RepositoryModelUnload", repository_name=MODEL, parameters={"unload_dependents": {"bool_param": True}})
+    parameters = {"unload_dependents": {"bool_param": True}}
+    unloaded = client("RepositoryModelUnload", repository_name=MODEL, parameters=parameters)
+    assert (unloaded.model_name, unloaded.isUnloaded) == (MODEL, True)
     assert not tclient.is_model_ready(MODEL)
 
 
@@ -242,7 +247,7 @@ def test_unloading_answers_what_was_admitted_and_refuses_the_rest(tmp_path: Path
         send = RawClient(channel)
         request = infer_request("slow", x)
         waiting = [send.start("ModelInfer", request, 60) for _ in range(20)]
-        waiting[0].result()
+        wait_until(lambda: taken_in(server) >= len(waiting) - 1)  # one may run
         unload = wire.message("RepositoryModelUnloadRequest")(model_name="slow").SerializeToString()
         unloading = send.start("RepositoryModelUnload", unload, 60)
         wait_until(lambda: states(client) == {("slow", "1"): "UNLOADING"})

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import grpc
 import pytest
+from grpc_health.v1 import health_pb2, health_pb2_grpc
 
 from adding_models import MODEL, Answers, calling, write_files, write_version
 from raw_client import RawClient
@@ -161,6 +162,22 @@ def of_model(server: RunningServer, metric: str = "") -> list[tuple[str, float]]
     """The names and values of the model's series, of one metric or of all."""
     found = server.samples().items()
     return [(name, value) for (name, labels), value in found if ("model", MODEL) in labels and metric in name]
+
+
+def test_the_health_of_a_model_comes_and_goes_with_its_folder(tmp_path: Path) -> None:
+    asked, told = health_pb2.HealthCheckRequest(service=MODEL), health_pb2.HealthCheckResponse
+    with polling(tmp_path) as (server, _), grpc.insecure_channel(server.grpc) as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+        watch = stub.Watch(asked, timeout=60)
+        assert next(watch).status == told.SERVICE_UNKNOWN
+        write_version(tmp_path, 10)
+        assert told.SERVING in (one.status for one in watch)
+        shutil.rmtree(tmp_path / MODEL)
+        assert told.SERVICE_UNKNOWN in (one.status for one in watch)
+        with pytest.raises(grpc.RpcError) as caught:
+            stub.Check(asked, timeout=20)
+        assert caught.value.code() == grpc.StatusCode.NOT_FOUND
+        watch.cancel()
 
 
 def test_models_come_and_go_with_their_folders_and_so_do_their_series(tmp_path: Path) -> None:

@@ -20,6 +20,7 @@ import pytest
 import tritonclient.http as http_client
 from onnx import helper
 
+from certificates import authority
 from fakes import FakeServicer
 from fovea import wire
 from fovea.contract.errors import InvalidRequest
@@ -98,6 +99,13 @@ def test_a_caller_that_does_not_say_what_it_wants_is_cut_off(data: bytes) -> Non
     with rest_server(FakeServicer(), patience=Patience(head_s=0.1)) as server:
         assert all_of(connect(server, data)) == b""
         assert live(server)
+
+
+def test_a_caller_that_does_not_shake_hands_is_cut_off(tmp_path: Path) -> None:
+    own = authority(tmp_path)
+    patience, tls = Patience(handshake_s=0.1), read_tls(own.cert, own.key, None)
+    with rest_server(FakeServicer(), patience=patience, tls=tls) as server:
+        assert all_of(connect(server)) == b""
 
 
 def test_a_caller_that_drips_its_headers_is_cut_off() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,8 @@ SERVED = {
     "alone": 'backend: "onnxruntime" input [ { name: "x" data_type: TYPE_FP32 dims: [ -1, 4 ] } ]',
     "narrow": 'max_batch_size: 8 input [ { name: "x" data_type: TYPE_FP32 dims: [ 6 ] } ]',
     "silent": "max_batch_size: 3",
+    "minimal": 'backend: "onnxruntime"',
+    "none_chosen": "version_policy { specific { versions: [ 5 ] } }",
 }
 CARDS = {"exported": "max_batch_size: 4", "exported_alone": ""}
 REFUSED = {
@@ -58,7 +61,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     doubling(root, "double", ["n", 4], (1, 2))
     doubling(root, "narrow", ["n", "length"])
     doubling(root, "no_batch", [3])
-    for name in ("alone", "silent", "no_such_input", "dtype", "dims", "decoupled"):
+    for name in ("alone", "silent", "minimal", "none_chosen", "no_such_input", "dtype", "dims", "decoupled"):
         doubling(root, name, ["n", 4])
     for name in CARDS:
         write_version(root / name / "1")
@@ -120,7 +123,12 @@ def test_the_configuration_is_told_again(client: Any) -> None:
     assert client.get_model_config("alone").config.max_batch_size == 0
 
 
-@pytest.mark.parametrize(("model", "most_rows"), [("exported", 4), ("exported_alone", 0)])
+def test_where_nothing_is_said_of_batches_the_file_decides(client: Any) -> None:
+    assert client.get_model_config("minimal").config.max_batch_size == 32
+    np.testing.assert_array_equal(infer(client, "minimal", rows(9)), rows(9) * 2)
+
+
+@pytest.mark.parametrize(("model", "most_rows"), [("exported", 4), ("exported_alone", 8)])
 def test_a_version_with_a_card_is_served_as_its_configuration_says(client: Any, model: str, most_rows: int) -> None:
     assert client.get_model_config(model).config.max_batch_size == most_rows
     picture = images(2)
@@ -140,6 +148,24 @@ def test_a_configuration_that_cannot_be_met_is_the_reason_why_the_model_is_not_s
     (reason,) = [one.reason for one in client.get_model_repository_index().models if one.name == model]
     assert reason.startswith("config.pbtxt: ")
     assert told in reason
+
+
+@pytest.mark.parametrize(("model", "code"), [("decoupled", "UNIMPLEMENTED"), ("no_such_input", "UNAVAILABLE")])
+def test_a_model_that_no_wait_will_make_ready_is_refused_with_a_code_on_which_nobody_tries_again(
+    client: Any, model: str, code: str
+) -> None:
+    with pytest.raises(InferenceServerException, match=re.escape(REFUSED[model][1])) as refusal:
+        infer(client, model, rows(1))
+    assert refusal.value.status() == f"StatusCode.{code}"
+
+
+def test_a_model_of_which_no_version_is_chosen_is_listed_and_its_callers_hear_why(client: Any) -> None:
+    why = "its version policy chooses none of [1]"
+    (told,) = [one for one in client.get_model_repository_index().models if one.name == "none_chosen"]
+    assert (told.version, told.state, told.reason) == ("", "UNAVAILABLE", why)
+    with pytest.raises(InferenceServerException, match=re.escape(f"no version to serve: {why}")) as refusal:
+        infer(client, "none_chosen", rows(1))
+    assert refusal.value.status() == "StatusCode.NOT_FOUND"
 
 
 def test_hints_without_effect_are_logged_where_the_model_is_loaded(server: RunningServer) -> None:

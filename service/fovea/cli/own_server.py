@@ -11,13 +11,17 @@ from typing import Any
 from fovea.cli.settings import setting
 from fovea.client import Access
 from fovea.contract.errors import Misconfigured
+from fovea.serving.addresses import address_of
 
 _PATIENCE_S = 3.0
+_LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}
+"""Where a server that listens everywhere is found on its own machine."""
 
 
 def own_address() -> str:
     """Where it listens."""
-    return f"127.0.0.1:{setting('grpc_port')}"
+    host = setting("host")
+    return address_of(_LOOPBACK.get(host, host), setting("grpc_port"))
 
 
 def own_certificate() -> tuple[Path | None, Path | None]:

@@ -25,7 +25,7 @@ def remote_checkup(client: Client) -> Iterator[Finding]:
 
 
 def _version(client: Client, state: ModelState, done: Statistics | None) -> Iterator[Finding]:
-    topic, told = f"{state.name} {state.version}", state.state.lower()
+    topic, told = f"{state.name} {state.version}".strip(), state.state.lower()
     ready = state.state == "READY"
     yield Finding(topic, "state", f"{told}: {state.reason}" if state.reason else told, wrong=not ready)
     if ready:

@@ -6,7 +6,7 @@ FoveaError
 ├── AlreadyExists           there is one of that name
 ├── Unauthenticated         the server does not know who asks
 ├── Forbidden               it knows, and does not let them
-├── Unsupported             a request for something this server does not offer
+├── Unsupported             a request, or a model, that wants what this server does not offer
 ├── Unavailable             it exists, and cannot be had now
 │   ├── NotReady            the version is not (or no longer) ready
 │   │   └── VersionEnded    it has been let go since it was looked up: look again
@@ -52,7 +52,7 @@ class Forbidden(FoveaError):
 
 
 class Unsupported(FoveaError):
-    """A request for something this server does not offer."""
+    """A request, or a model's configuration, that wants what this server does not offer."""
 
 
 class Unavailable(FoveaError):

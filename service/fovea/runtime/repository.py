@@ -15,7 +15,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from fovea.contract.errors import Misconfigured, ModelBroken
+from fovea.contract.errors import Misconfigured, ModelBroken, Unsupported
 from fovea.contract.model_card import MODEL_FILE, MOST_BATCH_ROWS
 from fovea.contract.sequence import SequenceSpec
 from fovea.contract.validation import first_problem
@@ -87,7 +87,10 @@ class Configured:
 
 
 ReadForeign = Callable[[Path], Configured | None]
-"""Reads another server's file in a model folder, where there is one; ModelBroken tells what cannot be done."""
+"""Reads another server's file in a model folder, where there is one.
+
+ModelBroken tells what is wrong in it, Unsupported what it wants that cannot be done here.
+"""
 
 
 @dataclass(frozen=True)
@@ -101,6 +104,8 @@ class ModelFolder:
     choices: ServingChoices = field(default_factory=ServingChoices)
     problem: str | None = None
     stated: Stated | None = None
+    unsupported: bool = False
+    """The problem is that the model wants what this server does not offer: no wait will help."""
 
     def version_path(self, version: int) -> Path:
         """The folder of one version."""
@@ -143,8 +148,9 @@ def model_folder(path: Path, read_foreign: ReadForeign = lambda _: None) -> Mode
     versions = _versions(path)
     try:
         configured = _own_choices(path) or read_foreign(path) or Configured()
-    except ModelBroken as error:
-        return ModelFolder(path.name, path, versions, problem=tellable(str(error)))
+    except (ModelBroken, Unsupported) as error:
+        unsupported = isinstance(error, Unsupported)
+        return ModelFolder(path.name, path, versions, problem=tellable(str(error)), unsupported=unsupported)
     return ModelFolder(path.name, path, versions, configured.choices, stated=configured.stated)
 
 

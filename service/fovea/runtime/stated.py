@@ -17,7 +17,8 @@ class Stated:
     """What is said in `source`, a file. Shapes have the batch axis, where `batched`."""
 
     source: str
-    batched: bool
+    batched: bool | None
+    """None where nothing is said of it."""
     inputs: tuple[TensorSpec, ...] = ()
     """All of them, or none where nothing is said of inputs."""
     outputs: tuple[TensorSpec, ...] = ()
@@ -36,7 +37,7 @@ def with_stated(card: ModelCard, stated: Stated | None) -> ModelCard:
     if stated.batched and not card.batched:
         raise ModelBroken(f"{stated.source}: it asks for batches, and the file does not batch along axis 0")
     changes = {
-        "batched": stated.batched,
+        "batched": card.batched if stated.batched is None else stated.batched,
         "inputs": _agreed(stated.source, "input", stated.inputs, card.inputs, whole=True),
         "outputs": _agreed(stated.source, "output", stated.outputs, card.outputs, whole=False),
         "labels": stated.labels or card.labels,

@@ -42,6 +42,7 @@ class Extensions:
         """As ServerMetadata lists them: exactly those that work with these settings."""
         working = {group: group in self.open_rpcs for group in _OF_GROUP}
         working["model_control"] &= self.explicit
+        working["trace"] &= self.tracer.can_write
         return [*_ALWAYS, *(name for group, names in _OF_GROUP.items() if working[group] for name in names)]
 
     def answers(self) -> dict[str, Answer]:

@@ -9,7 +9,7 @@ from functools import partial
 from typing import Protocol
 
 import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health_pb2_grpc
 
 from fovea import wire
 from fovea.contract.errors import Misconfigured
@@ -19,6 +19,7 @@ from fovea.serving.answer_pool import AnswerPool
 from fovea.serving.changes import CHANGE_RPCS, Changes
 from fovea.serving.gate import Gate
 from fovea.serving.handler_pool import INFER, Bounds, handler_pools
+from fovea.serving.health import Health
 from fovea.serving.reflection import add_reflection
 from fovea.serving.servicer import MOST_CONTROL_CALLS, QUICK_RPCS, Servicer
 from fovea.serving.stream import StreamLimits
@@ -70,7 +71,7 @@ class GrpcServer:
         self._pools = handler_pools(servicer.control_rpcs, settings.handler_threads, settings.max_queue)
         gates = [*([self._gate] if self._gate else []), Bounds(self._pools)]
         self._server = grpc.server(pool, interceptors=gates, options=settings.transport.options())
-        self.health = health.HealthServicer(experimental_non_blocking=True)
+        self.health = Health()
         self._streams = Streams(
             servicer.infer, StreamLimits(settings.max_infer_streams, bytes=settings.transport.max_message_bytes)
         )
@@ -82,7 +83,8 @@ class GrpcServer:
         self._server.add_registered_method_handlers(wire.SERVICE, self._handlers(lane))
         health_pb2_grpc.add_HealthServicer_to_server(self.health, self._server)
         add_reflection((wire.SERVICE, _HEALTH_SERVICE), self._server)
-        self.set_serving({"": False, wire.SERVICE: False})
+        for name in ("", wire.SERVICE):
+            self.health.tell(name, False)
         return lane
 
     def _handlers(self, lane: pooled_lane.PooledLane) -> dict[str, grpc.RpcMethodHandler]:
@@ -130,12 +132,6 @@ class GrpcServer:
     def drain_streams(self) -> None:
         """End every stream once what it has in flight is answered."""
         self._streams.drain()
-
-    def set_serving(self, services: dict[str, bool]) -> None:
-        """Tell the health service, per name."""
-        status = health_pb2.HealthCheckResponse
-        for name, serving in services.items():
-            self.health.set(name, status.SERVING if serving else status.NOT_SERVING)
 
     def stop(self, grace_s: float) -> None:
         """Refuse new calls, give those in flight `grace_s`, and return when all have ended."""

@@ -13,6 +13,8 @@ _LEVEL_OF = {"log_info": logging.INFO, "log_warning": logging.WARNING, "log_erro
 """Setting of the protocol -> the lines that it lets through; those above ERROR count as ERROR."""
 _VERBOSE, _FORMAT, _FILE = "log_verbose_level", "log_format", "log_file"
 _ISO8601 = "ISO8601"
+_FORMATS = ("default", _ISO8601)
+"""Triton's two, which differ in how a time is written; here all lines are JSON, with times of ISO 8601."""
 _NONE = logging.CRITICAL + 1
 _FIELD_OF: Mapping[str, str] = {
     **dict.fromkeys(_LEVEL_OF, "bool_param"),
@@ -77,6 +79,6 @@ def _value(name: str, setting: Any) -> Any:
     value = getattr(setting, field)
     if name == _FILE and value:
         raise InvalidRequest("log_file cannot be changed over the network; lines go to standard error")
-    if name == _FORMAT and value != _ISO8601:
-        raise InvalidRequest(f"log_format: lines are JSON with {_ISO8601} times, received '{value}'")
+    if name == _FORMAT and value not in _FORMATS:
+        raise InvalidRequest(f"log_format: expected one of {[*_FORMATS]}, received '{value}'")
     return value

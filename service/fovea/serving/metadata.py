@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fovea import __version__
+from fovea.runtime.repository import why_none
 from fovea.serving.models import ModelEntry, VersionState
 from fovea.serving.picture_input import picture_input
 from fovea.serving.served_version import ServedVersion
@@ -63,9 +64,15 @@ def _maps(served: ServedVersion) -> list[dict[str, Any]]:
 
 
 def repository_index(entries: Mapping[str, ModelEntry], *, only_ready: bool) -> Any:
-    """RepositoryIndexResponse: every version the policy chose, with the reason where it is not ready."""
+    """RepositoryIndexResponse: every version the policy chose, with the reason where it is not ready.
+
+    A model of which it chose none is there without a version.
+    """
     response = message("RepositoryIndexResponse")()
     for name, entry in sorted(entries.items()):
+        if not entry.versions and not only_ready:
+            state, reason = VersionState.UNAVAILABLE.value, why_none(entry.folder)
+            response.models.add(name=name, state=state, reason=reason)
         for version, held in entry.versions.items():
             if held.state is VersionState.READY or not only_ready:
                 response.models.add(name=name, version=version, state=held.state.value, reason=held.reason)

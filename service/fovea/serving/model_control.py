@@ -49,10 +49,10 @@ class ControlSettings:
 
 
 class ModelControl:
-    """Decides when models come and go. `tell` hears of each model, and whether it answers."""
+    """Decides when models come and go. `tell` hears which model has changed."""
 
     def __init__(
-        self, settings: ControlSettings, models: Models, loader: VersionLoader, tell: Callable[[str, bool], None]
+        self, settings: ControlSettings, models: Models, loader: VersionLoader, tell: Callable[[str], None]
     ) -> None:
         self._settings, self._models = settings, models
         self._files = SentFiles()
@@ -214,6 +214,6 @@ def _with_config(folder: ModelFolder, request: LoadRequest) -> ModelFolder:
         return folder
     try:
         configured = configured_of(request.config, folder.path)
-    except ModelBroken as error:
+    except (ModelBroken, Unsupported) as error:
         raise InvalidRequest(f"parameter 'config': {error}") from error
-    return replace(folder, choices=configured.choices, stated=configured.stated, problem=None)
+    return replace(folder, choices=configured.choices, stated=configured.stated, problem=None, unsupported=False)

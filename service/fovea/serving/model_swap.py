@@ -22,13 +22,13 @@ log = logging.getLogger(__name__)
 
 
 class ModelSwap:
-    """Changes the table. `tell` hears of each model, and whether it answers; `closed` of versions that have ended."""
+    """Changes the table. `tell` hears which model has changed; `closed` of versions that have ended."""
 
     def __init__(
         self,
         models: Models,
         loader: VersionLoader,
-        tell: Callable[[str, bool], None],
+        tell: Callable[[str], None],
         closed: Callable[[ServedVersion], None],
     ) -> None:
         self._models, self._loader, self._tell, self._closed = models, loader, tell, closed
@@ -36,7 +36,7 @@ class ModelSwap:
     def announce(self, folder: ModelFolder, held: VersionEntry) -> None:
         """A model that is not in the table yet, its versions all in one state."""
         self._models.put(folder, {str(version): held for version in chosen_versions(folder)})
-        self._tell(folder.name, False)
+        self._tell(folder.name)
 
     def follow(self, folder: ModelFolder, *, again: bool = False) -> None:
         """Serve what the folder's policy chooses. `again`: also try what failed before and has not changed.
@@ -47,9 +47,8 @@ class ModelSwap:
         self._models.put(folder)
         if not wanted:
             log.warning("%s has no version to serve: %s", name, why_none(folder))
-        self._serve(
-            folder, {version: wanted[version] for version in to_load(wanted, self._versions(name), again=again)}
-        )
+        news = to_load(wanted, self._versions(name), again=again)
+        self._serve(folder, {version: wanted[version] for version in news})
 
     def retry(self, name: str) -> None:
         """Try again what could not be loaded for a reason that may have passed."""
@@ -64,7 +63,7 @@ class ModelSwap:
         wanted, there = ([str(version) for version in some] for some in (chosen_versions(folder), folder.versions))
         for version in to_let_go(wanted, there, self._versions(name)):
             self._let_go(name, version, None)
-        self._tell(name, bool(self._models.ready_versions(name)))
+        self._tell(name)
 
     def unload(self, name: str, then: VersionEntry | None = None) -> list[threading.Thread]:
         """Let go of every version; `then` takes its place once it has ended, which is when its thread ends."""
@@ -72,7 +71,7 @@ class ModelSwap:
         if not versions:
             self._models.take(name)
         leaving = [self._let_go(name, version, then) for version in versions]
-        self._tell(name, False)
+        self._tell(name)
         return [thread for thread in leaving if thread]
 
     def _versions(self, name: str) -> dict[str, VersionEntry]:
@@ -87,7 +86,8 @@ class ModelSwap:
         try:
             served = self._loader.load(folder, version)
         except ModelBroken as error:
-            refused = VersionEntry(VersionState.UNAVAILABLE, str(error), None, source, isinstance(error, LoadFailed))
+            outlook = {"passing": isinstance(error, LoadFailed), "unsupported": folder.unsupported}
+            refused = VersionEntry(VersionState.UNAVAILABLE, str(error), None, source, **outlook)
             self._models.put_version(folder, version, self._refuse(folder.name, version, refused, serving))
             return
         self._models.put_version(folder, version, VersionEntry(VersionState.READY, "", served, source))
@@ -121,6 +121,7 @@ class ModelSwap:
 
     def _ended(self, leaving: VersionEntry, then: VersionEntry | None, served: ServedVersion) -> None:
         self._models.swap_version(served.card.name, served.version, leaving, then)
+        self._tell(served.card.name)
         self._loader.telemetry.forget(served.card.name, served.version)
         log.info("%s version %s has ended", served.card.name, served.version)
         self._closed(served)

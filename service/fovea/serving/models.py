@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
-from fovea.contract.errors import InvalidRequest, NotFound, NotReady
+from fovea.contract.errors import InvalidRequest, NotFound, NotReady, Unsupported
 from fovea.runtime.memory import return_freed_memory
-from fovea.runtime.repository import ModelFolder
+from fovea.runtime.repository import ModelFolder, why_none
 from fovea.serving.served_version import ServedVersion
 
 _VERSION = re.compile(r"0*[1-9][0-9]{0,17}", re.ASCII)
@@ -39,6 +39,8 @@ class VersionEntry:
     served: ServedVersion | None = None
     source: Any = None
     """What was loaded, or could not be: equal where loading it again would change nothing."""
+    unsupported: bool = False
+    """It wants what this server does not offer: no wait will make it ready."""
     passing: bool = False
     """Whether the reason may be gone later: then loading it again may help after all."""
 
@@ -77,7 +79,7 @@ class Models:
         self._leaving: dict[ServedVersion, threading.Thread] = {}
 
     def ready(self, name: str, version: str) -> ServedVersion:
-        """The version that answers; NotFound, NotReady or InvalidRequest tell why none does."""
+        """The version that answers; NotFound, NotReady, Unsupported or InvalidRequest tell why none does."""
         return self._ready.get((name, version)) or self._refuse(name, version)
 
     def entry(self, name: str, version: str) -> tuple[str, VersionEntry]:
@@ -88,7 +90,9 @@ class Models:
         if version and not _VERSION.fullmatch(version):
             raise InvalidRequest(f"model '{name}': version '{version}' is no positive integer")
         number = str(int(version)) if version else model.default
-        if number is None or number not in model.versions:
+        if number is None:
+            raise NotFound(f"model '{name}' has no version to serve: {why_none(model.folder)}")
+        if number not in model.versions:
             raise NotFound(f"model '{name}' has no version '{version}'; it has {list(model.versions)}")
         return number, model.versions[number]
 
@@ -103,7 +107,8 @@ class Models:
         if entry.served:
             return entry.served
         reason = f": {entry.reason}" if entry.reason else ""
-        raise NotReady(f"model '{name}' version {number} is {entry.state}{reason}")
+        kind = Unsupported if entry.unsupported else NotReady
+        raise kind(f"model '{name}' version {number} is {entry.state}{reason}")
 
     def ready_versions(self, name: str) -> list[str]:
         """The ready versions of a model."""

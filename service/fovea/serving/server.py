@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Mapping
 from functools import partial
@@ -46,6 +47,8 @@ T = TypeVar("T")
 _DRAIN_POLL_S = 0.01
 _LAST_GRACE_S = 0.5
 _SAMPLE_PATIENCE_S = 5.0
+_SERVER = ("", SERVICE)
+"""What the server as a whole is called in health checks."""
 
 
 class Server:
@@ -58,6 +61,8 @@ class Server:
         self.device = resolve_device(settings.device)
         self._telemetry = Telemetry()
         self.models = Models()
+        self._telling = threading.Lock()
+        """So that what is told last is what is so."""
         if settings.triton_metrics:
             TritonMetrics(self.models.served, self._telemetry.registry)
         self._sampler = AttentionSampler(settings.attention_sample_s)
@@ -93,12 +98,20 @@ class Server:
         """Load the models to start with; Misconfigured where the repository cannot be read."""
         self._control.start()
         self._servicer.ready = not self._servicer.stopping
-        self._tell("", True)
-        self._tell(SERVICE, True)
+        self._tell(*_SERVER)
 
-    def _tell(self, name: str, serving: bool) -> None:
-        """Tell the health service of a model, of the service, or of all ("")."""
-        self.grpc.set_serving({name: serving and not self._servicer.stopping})
+    def _tell(self, *names: str) -> None:
+        """Tell the health service of models, or of the server, as they are now."""
+        with self._telling:
+            for name in names:
+                self.grpc.health.tell(name, self._serves(name))
+
+    def _serves(self, name: str) -> bool | None:
+        """Whether the server, or a model, serves and goes on doing so; None of a model that there is not."""
+        if name in _SERVER:
+            return self._servicer.ready
+        model = self.models.entries.get(name)
+        return None if model is None else bool(model.ready) and not self._servicer.stopping
 
     def ready_line(self) -> str:
         """What is up, where: one line."""
@@ -136,7 +149,7 @@ class Server:
     def _say_goodbye(self) -> None:
         """Tell everyone to go elsewhere, begin no change of models, and serve those who have not heard yet."""
         was_ready, self._servicer.ready, self._servicer.stopping = self._servicer.ready, False, True
-        self.grpc.set_serving({"": False, SERVICE: False} | dict.fromkeys(self.models.entries, False))
+        self._tell(*_SERVER, *self.models.entries)
         self._control.stop()
         self._changes.refuse()
         time.sleep(self._settings.drain_delay if was_ready else 0)

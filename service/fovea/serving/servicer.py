@@ -117,7 +117,7 @@ class Servicer:
         except (InvalidRequest, NotFound):
             self._telemetry.stray_request()
             raise
-        except NotReady:
+        except (NotReady, Unsupported):
             name = message_in.model_name
             number, _ = self._models.entry(name, message_in.model_version)
             self._telemetry.unready_request(name, number, partial(self._models.is_unready, name, number))
@@ -201,12 +201,14 @@ class Servicer:
         return metadata.repository_index(self._model_control.entries(), only_ready=request.ready)
 
     def _load_model(self, request: Any) -> Any:
-        self._model_control.load(load_requested(request))
-        return message("RepositoryModelLoadResponse")()
+        wanted = load_requested(request)
+        self._model_control.load(wanted)
+        return message("RepositoryModelLoadResponse")(model_name=wanted.name, isLoaded=True)
 
     def _unload_model(self, request: Any) -> Any:
-        self._model_control.unload(name_to_unload(request))
-        return message("RepositoryModelUnloadResponse")()
+        name = name_to_unload(request)
+        self._model_control.unload(name)
+        return message("RepositoryModelUnloadResponse")(model_name=name, isUnloaded=True)
 
 
 def _end(request: Request, decoded: Decoded) -> None:

@@ -50,7 +50,7 @@ class VersionTotals:
     success: Total = field(default_factory=Total)
     fail: Total = field(default_factory=Total)
     failures: dict[Outcome, int] = field(default_factory=dict)
-    """How often requests failed, by how."""
+    """How often requests failed, by how; never by their callers' mistakes."""
     queue: Total = field(default_factory=Total)
     cache_hit: Total = field(default_factory=Total)
     """Finding answers that were cached."""
@@ -79,7 +79,9 @@ class Statistics:
             totals.by_rows.setdefault(record.rows, BatchTotals()).add(record)
 
     def requests(self, outcome: Outcome, duration_s: Sequence[float]) -> None:
-        """Requests ended."""
+        """Requests ended. Those that did not fit the model are none of its inferences: Triton counts no such either."""
+        if outcome == "invalid":
+            return
         with self._lock:
             totals = self._totals
             total = totals.success if outcome == "ok" else totals.fail

@@ -108,6 +108,11 @@ class Tracer:
         self.active = False
         """Whether anything is traced."""
 
+    @property
+    def can_write(self) -> bool:
+        """Whether there is a file for traces."""
+        return bool(self._file.path)
+
     def begin(self, model: str, version: str, request_id: str, arrived_s: float) -> Trace | None:
         """The trace of a request that enters the queue now; None where it is not to be traced."""
         path = (self._samplers.get(model) or self._samplers[""]).path()
@@ -141,7 +146,7 @@ class Tracer:
         if _FILE in settings:
             raise InvalidRequest(f"{_FILE} cannot be changed over the network; it is set by --trace-file")
         asked = {name: _value(name, list(setting.value)) for name, setting in settings.items()}
-        if asked.get("trace_level", OFF) not in (OFF, None) and not self._file.path:
+        if asked.get("trace_level", OFF) not in (OFF, None) and not self.can_write:
             raise InvalidRequest("there is nowhere to write traces to; the server must be started with --trace-file")
         return asked
 

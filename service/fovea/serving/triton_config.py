@@ -12,7 +12,7 @@ from typing import Any
 from google.protobuf import text_format
 from pydantic import ValidationError
 
-from fovea.contract.errors import ModelBroken
+from fovea.contract.errors import ModelBroken, Unsupported
 from fovea.contract.model_card import TensorSpec
 from fovea.contract.validation import first_problem
 from fovea.runtime.files import require_small
@@ -25,7 +25,7 @@ CONFIG_FILE = "config.pbtxt"
 
 
 def read_config(folder: Path) -> Configured | None:
-    """What a model folder's config.pbtxt says; None where it has none. ModelBroken tells what cannot be served."""
+    """What a folder's config.pbtxt says; None where it has none. ModelBroken or Unsupported tell what is amiss."""
     path = folder / CONFIG_FILE
     if not (path.exists() or path.is_symlink()):
         return None
@@ -33,7 +33,7 @@ def read_config(folder: Path) -> Configured | None:
 
 
 def configured_of(config: Any, folder: Path) -> Configured:
-    """What a ModelConfig says of the model in a folder; ModelBroken tells what cannot be served."""
+    """What a ModelConfig says of the model in a folder; ModelBroken or Unsupported tell what is amiss."""
     if config.name not in ("", folder.name):
         raise ModelBroken(f"{CONFIG_FILE}: name: expected {folder.name}, found {config.name}")
     return Configured(choices_of(config), _stated(config, folder))
@@ -48,9 +48,9 @@ def parse(text: str) -> Any:
 
 
 def choices_of(config: Any) -> ServingChoices:
-    """How a ModelConfig asks to be served; ModelBroken names everything in it that this server does not do."""
+    """How a ModelConfig asks to be served; Unsupported names everything in it that this server does not do."""
     if found := list(problems(config)):
-        raise ModelBroken(f"{CONFIG_FILE}: {'; '.join(found)}")
+        raise Unsupported(f"{CONFIG_FILE}: {'; '.join(found)}")
     wanted = {name: value for name, (_, read) in CHOICES.items() if (value := read(config))}
     if config.HasField("version_policy"):
         wanted["versions"] = _versions(config.version_policy)
@@ -71,9 +71,16 @@ def _versions(policy: Any) -> Any:
 
 
 def _stated(config: Any, folder: Path) -> Stated:
-    batched = config.max_batch_size > 0
-    inputs, outputs = (tuple(_spec(one, batched) for one in part) for part in (config.input, config.output))
+    batched = _batched(config)
+    inputs, outputs = (tuple(_spec(one, bool(batched)) for one in part) for part in (config.input, config.output))
     return Stated(CONFIG_FILE, batched, inputs, outputs, _labels(config, folder), remark(config))
+
+
+def _batched(config: Any) -> bool | None:
+    """Tensors that come without a largest batch have their whole shape; where neither is said, the file decides."""
+    if config.max_batch_size > 0:
+        return True
+    return False if config.input or config.output else None
 
 
 def _spec(tensor: Any, batched: bool) -> TensorSpec:

@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
-from fovea.serving.outcomes import EVERY_OUTCOME, Outcome
+from fovea.serving.outcomes import Outcome
 from fovea.serving.served_version import ServedVersion
 from fovea.serving.statistics import Total, VersionTotals
 
@@ -22,9 +22,10 @@ FAILURE_REASONS: dict[Outcome, str] = {
     "deadline": "REJECTED",
     "cancelled": "CANCELED",
     "failed": "BACKEND",
-    "invalid": "OTHER",
 }
 """How a request failed -> Triton's word for it; a time-out in the queue is a rejection there."""
+_EVERY_REASON = (*dict.fromkeys(FAILURE_REASONS.values()), "OTHER")
+"""Dashboards may ask for the last one too, which nothing is here."""
 
 
 @dataclass(frozen=True)
@@ -105,8 +106,7 @@ class TritonMetrics(Collector):
 
 def _failures(totals: VersionTotals) -> dict[str, int]:
     """Failed requests by Triton's reasons, all of them."""
-    counts = dict.fromkeys(FAILURE_REASONS.values(), 0)
-    for outcome in EVERY_OUTCOME:
-        if outcome in FAILURE_REASONS:
-            counts[FAILURE_REASONS[outcome]] += totals.failures.get(outcome, 0)
+    counts = dict.fromkeys(_EVERY_REASON, 0)
+    for outcome, reason in FAILURE_REASONS.items():
+        counts[reason] += totals.failures.get(outcome, 0)
     return counts

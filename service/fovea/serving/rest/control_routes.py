@@ -132,9 +132,6 @@ class ControlRoute:
 
 MODEL_PATHS = ("/v2/models/{name}", "/v2/models/{name}/versions/{version}")
 _CHANGE_PATH = "/v2/repository/models/{name}"
-_MEMORY_PATH = "/v2/systemsharedmemory"
-_REGION_PATH = _MEMORY_PATH + "/region/{name:path}"
-"""Regions are often called as their object is: /name."""
 _TRACE_PATHS = ("/v2/trace/setting", "/v2/models/{name}/trace/setting")
 
 
@@ -147,6 +144,19 @@ def _of_a_model(path: str) -> tuple[ControlRoute, ...]:
     )
 
 
+def _of_memory(kind: str, ask: Ask) -> tuple[ControlRoute, ...]:
+    """Of shared memory, `kind` being system or cuda; `ask` makes the request to register a region."""
+    path, rpc = f"/v2/{kind}sharedmemory", f"{kind.title()}SharedMemory"
+    region = path + "/region/{name:path}"  # regions are often called as their object is: /name
+    return (
+        ControlRoute("GET", path + "/status", rpc + "Status", tell=_regions),
+        ControlRoute("GET", region + "/status", rpc + "Status", tell=_regions),
+        ControlRoute("POST", region + "/register", rpc + "Register", ask, _nothing),
+        ControlRoute("POST", region + "/unregister", rpc + "Unregister", tell=_nothing),
+        ControlRoute("POST", path + "/unregister", rpc + "Unregister", tell=_nothing),
+    )
+
+
 CONTROL_ROUTES: tuple[ControlRoute, ...] = (
     ControlRoute("GET", "/v2", "ServerMetadata"),
     ControlRoute("GET", "/v2/health/live", "ServerLive"),
@@ -156,11 +166,8 @@ CONTROL_ROUTES: tuple[ControlRoute, ...] = (
     ControlRoute("POST", "/v2/repository/index", "RepositoryIndex", _index, _models),
     ControlRoute("POST", _CHANGE_PATH + "/load", "RepositoryModelLoad", _change, _nothing),
     ControlRoute("POST", _CHANGE_PATH + "/unload", "RepositoryModelUnload", _change, _nothing),
-    ControlRoute("GET", _MEMORY_PATH + "/status", "SystemSharedMemoryStatus", tell=_regions),
-    ControlRoute("GET", _REGION_PATH + "/status", "SystemSharedMemoryStatus", tell=_regions),
-    ControlRoute("POST", _REGION_PATH + "/register", "SystemSharedMemoryRegister", _region, _nothing),
-    ControlRoute("POST", _REGION_PATH + "/unregister", "SystemSharedMemoryUnregister", tell=_nothing),
-    ControlRoute("POST", _MEMORY_PATH + "/unregister", "SystemSharedMemoryUnregister", tell=_nothing),
+    *_of_memory("system", _region),
+    *_of_memory("cuda", _by_name),
     *(
         ControlRoute(method, path, "TraceSetting", _trace, _trace_settings)
         for method in ("GET", "POST")

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 class Patience:
     """How long a caller may keep a connection waiting, in seconds."""
 
+    handshake_s: float = 10.0
+    """For the TLS handshake of a new connection, which is counted among the connections only once it is done."""
     head_s: float = 10.0
     """For a request's line and headers, from the first byte; and for the first byte of a new connection."""
     body_s: float = 60.0

@@ -8,7 +8,7 @@ import socket
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import uvicorn
 
@@ -51,12 +51,14 @@ class RestServer:
         self._socket = socket.create_server(address, family=family, backlog=_BACKLOG)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else an answer's body may wait 40 ms
         self.port = int(self._socket.getsockname()[1])
+        self._handshake_s = settings.limits.patience.handshake_s
         self._server = uvicorn.Server(_config(self._app, settings))
         self._thread = threading.Thread(target=self._serve, daemon=True, name="rest")
         self._thread.start()
 
     def _serve(self) -> None:
-        asyncio.run(self._server.serve([self._socket]))
+        with asyncio.Runner(loop_factory=lambda: _Loop(self._handshake_s)) as runner:
+            runner.run(self._server.serve([self._socket]))
 
     def unanswered(self) -> list[RestCall]:
         """The requests that have been taken in and whose answers have not been read."""
@@ -69,6 +71,20 @@ class RestServer:
         self._server.config.timeout_graceful_shutdown = grace_s  # type: ignore[assignment]  # it may have fractions
         self._server.should_exit = True
         self._thread.join(grace_s + _LAST_WORD_S)
+
+
+class _Loop(asyncio.SelectorEventLoop):
+    """asyncio gives a TLS handshake a minute, and uvicorn has no setting that would say otherwise."""
+
+    def __init__(self, handshake_s: float) -> None:
+        super().__init__()
+        self._handshake_s = handshake_s
+
+    async def create_server(self, *where: Any, **options: Any) -> Any:
+        """A listener, as asyncio's."""
+        if options.get("ssl"):
+            options["ssl_handshake_timeout"] = self._handshake_s
+        return await super().create_server(*where, **options)
 
 
 def _config(app: RestApp, settings: RestSettings) -> uvicorn.Config:
