@@ -45,8 +45,16 @@ class Pipeline:
         self._threads = [
             threading.Thread(target=self._work, args=(worker,), daemon=True, name="batch") for worker in self._workers
         ]
-        for thread in self._threads:
-            thread.start()
+        self._start()
+
+    def _start(self) -> None:
+        try:
+            for thread in self._threads:
+                thread.start()
+        except RuntimeError:  # no more threads are to be had
+            self._threads = [thread for thread in self._threads if thread.is_alive()]
+            self.close()
+            raise
 
     @property
     def waiting(self) -> int:
