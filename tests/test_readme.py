@@ -161,7 +161,7 @@ def test_the_chart_says_what_the_cards_say() -> None:
 
 
 def test_every_metric_that_is_named_is_defined_and_every_one_that_is_defined_is_named() -> None:
-    from fovea.serving.metrics import METRICS
+    from fovea.serving.observability.metrics import METRICS
 
     named = set(re.findall(r"`(fovea_[a-z_]+)`", TEXT))
     assert named == set(METRICS) - {"fovea_server_info"}

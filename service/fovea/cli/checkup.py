@@ -23,13 +23,13 @@ from fovea.runtime.loaded_version import LoadedVersion
 from fovea.runtime.loading import LoadSettings, load_chosen
 from fovea.runtime.processor import this_processor
 from fovea.runtime.repository import ModelFolder, chosen_versions, scan, why_none
-from fovea.serving import fast_lane
 from fovea.serving.addresses import address_of, family_of
+from fovea.serving.grpc import fast_lane
+from fovea.serving.lifecycle.triton_config import read_config
 from fovea.serving.part_settings import load_settings
+from fovea.serving.security.tls import read_tls
+from fovea.serving.security.token import read_tokens
 from fovea.serving.settings import Settings
-from fovea.serving.tls import read_tls
-from fovea.serving.token import read_tokens
-from fovea.serving.triton_config import read_config
 
 PACKAGES = ("fovea", "onnxruntime", "onnxruntime-gpu", "grpcio", "protobuf", "numpy", "pydantic")
 _MEMORY = {"memory_mb": "MemTotal", "memory_free_mb": "MemAvailable"}

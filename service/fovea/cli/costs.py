@@ -18,8 +18,8 @@ from fovea.contract.errors import FoveaError
 from fovea.runtime.device import resolve_device
 from fovea.runtime.loading import LoadSettings, load_chosen
 from fovea.runtime.repository import ModelFolder, chosen_versions, scan
+from fovea.serving.lifecycle.triton_config import read_config
 from fovea.serving.part_settings import load_settings
-from fovea.serving.triton_config import read_config
 
 Costs = list[dict[str, Any]]
 """As the property `batch_cost` has them; see `fovea.runtime.cost.BatchCost.facts`."""

@@ -19,7 +19,7 @@ from fovea.contract.errors import FoveaError, ModelBroken
 from fovea.contract.model_card import CARD_FILE, ModelCard
 from fovea.runtime.files import require_inside, require_whole
 from fovea.runtime.repository import ModelFolder, chosen_versions, scan, why_none
-from fovea.serving.triton_config import read_config
+from fovea.serving.lifecycle.triton_config import read_config
 
 COLUMNS = ("model", "version", "attention", "parameters", "accuracy", "kernels", "state")
 

@@ -9,7 +9,7 @@ import grpc
 
 from fovea.contract.errors import FoveaError
 from fovea.runtime.datatypes import Arrays
-from fovea.serving.codec import Decoded
+from fovea.serving.messages.codec import Decoded
 from fovea.serving.status import status_of
 
 StatusTable = Mapping[type[FoveaError], grpc.StatusCode]

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from fovea.contract.errors import Unsupported
-from fovea.serving.access import Group
-from fovea.serving.log_settings import LogControl
-from fovea.serving.regions import Regions
-from fovea.serving.trace import Tracer
+from fovea.serving.observability.log_settings import LogControl
+from fovea.serving.observability.trace import Tracer
+from fovea.serving.security.access import Group
+from fovea.serving.shared_memory.regions import Regions
 
 Answer = Callable[[Any], Any]
 """From a request message to its answer's message; raises what it refuses."""

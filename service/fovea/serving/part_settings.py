@@ -9,21 +9,21 @@ from fovea.runtime.device import Device
 from fovea.runtime.kernel_library import NOT_FOUND, Obstacle, kernels_on_offer
 from fovea.runtime.loading import LoadSettings
 from fovea.runtime.ort_session import SessionSettings
+from fovea.serving.batching.queue_limit import QueueLimit
 from fovea.serving.extensions import Extensions
-from fovea.serving.grpc_server import GrpcSettings
-from fovea.serving.log_settings import LogControl
-from fovea.serving.model_control import ControlSettings
-from fovea.serving.queue_limit import QueueLimit
-from fovea.serving.regions import Regions
+from fovea.serving.grpc.server import GrpcSettings
+from fovea.serving.grpc.transport import Transport
+from fovea.serving.lifecycle.model_control import ControlSettings
+from fovea.serving.lifecycle.served_version import BatchDefaults
+from fovea.serving.observability.log_settings import LogControl
+from fovea.serving.observability.trace import Tracer
 from fovea.serving.response_cache import ResponseCache
 from fovea.serving.rest.limits import RestLimits
 from fovea.serving.rest.server import RestSettings
-from fovea.serving.served_version import BatchDefaults
+from fovea.serving.security.tls import Tls
+from fovea.serving.security.token import Tokens
 from fovea.serving.settings import Settings
-from fovea.serving.tls import Tls
-from fovea.serving.token import Tokens
-from fovea.serving.trace import Tracer
-from fovea.serving.transport import Transport
+from fovea.serving.shared_memory.regions import Regions
 
 _MB = 1024 * 1024
 

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from types import FrameType
 
-from fovea.serving.logs import set_up_logs
+from fovea.serving.observability.logs import set_up_logs
 from fovea.serving.server import Server
 from fovea.serving.settings import Settings
 

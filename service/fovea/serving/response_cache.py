@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 
 from fovea.contract.errors import FoveaError
 from fovea.runtime.datatypes import Arrays
-from fovea.serving.answers import with_id
-from fovea.serving.codec import Decoded
-from fovea.serving.requests import Reply, Request
+from fovea.serving.batching.requests import Reply, Request
+from fovea.serving.messages.answers import with_id
+from fovea.serving.messages.codec import Decoded
 
 MOST_INPUT_BYTES = 1 << 20
 """A digest takes about a millisecond a megabyte, on the thread that takes every request in."""

@@ -13,13 +13,18 @@ from fovea import __version__
 from fovea.contract.errors import Misconfigured
 from fovea.runtime.device import resolve_device
 from fovea.serving.addresses import address_of
-from fovea.serving.attention_sampler import AttentionSampler
-from fovea.serving.changes import Changes
-from fovea.serving.grpc_server import GrpcServer
+from fovea.serving.decoding.decode_queue import DecodeQueue
+from fovea.serving.grpc.server import GrpcServer
 from fovea.serving.kernel_words import kernel_words
-from fovea.serving.metrics_server import MetricsServer
-from fovea.serving.model_control import ModelControl
-from fovea.serving.models import Models
+from fovea.serving.lifecycle.changes import Changes
+from fovea.serving.lifecycle.model_control import ModelControl
+from fovea.serving.lifecycle.models import Models
+from fovea.serving.lifecycle.version_loader import VersionLoader
+from fovea.serving.observability.attention_sampler import AttentionSampler
+from fovea.serving.observability.metrics_server import MetricsServer
+from fovea.serving.observability.telemetry import Telemetry
+from fovea.serving.observability.trace import Tracer
+from fovea.serving.observability.triton_metrics import TritonMetrics
 from fovea.serving.part_settings import (
     batch_defaults,
     control_settings,
@@ -29,17 +34,12 @@ from fovea.serving.part_settings import (
     response_cache,
     rest_settings,
 )
-from fovea.serving.picture_queue import PictureQueue
 from fovea.serving.rest.server import RestServer
+from fovea.serving.security.tls import read_tls
+from fovea.serving.security.token import HEADER, read_tokens
 from fovea.serving.servicer import Servicer
 from fovea.serving.settings import Settings
 from fovea.serving.status import status_table
-from fovea.serving.telemetry import Telemetry
-from fovea.serving.tls import read_tls
-from fovea.serving.token import HEADER, read_tokens
-from fovea.serving.trace import Tracer
-from fovea.serving.triton_metrics import TritonMetrics
-from fovea.serving.version_loader import VersionLoader
 from fovea.wire import SERVICE
 
 log = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ class Server:
         defaults = batch_defaults(settings, cache)
         loader = VersionLoader(load_settings(settings, self.device), defaults, self._telemetry, self._sampler)
         self._control = ModelControl(control_settings(settings), self.models, loader, self._tell)
-        self._pictures = PictureQueue(defaults.queue, settings.max_pixels)
+        self._pictures = DecodeQueue(defaults.queue, settings.max_pixels)
         table = status_table(settings.status_codes)
         parts = (self.models, self._control, self._pictures, self._telemetry, table)
         self._tracer = Tracer(settings.trace_file)

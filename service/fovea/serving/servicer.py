@@ -9,23 +9,23 @@ from typing import Any
 
 from fovea.contract.errors import Draining, FoveaError, InvalidRequest, NotFound, NotReady, Unsupported, VersionEnded
 from fovea.contract.model_card import ModelCard
-from fovea.serving import metadata
-from fovea.serving.access import require_open
+from fovea.serving.batching.outcomes import outcome_of
+from fovea.serving.batching.requests import Request
 from fovea.serving.calls import Call, CallReply, StatusTable
-from fovea.serving.codec import Decoded, parse, parse_request
+from fovea.serving.decoding.decode_lines import Undecoded
+from fovea.serving.decoding.decode_queue import DecodeQueue
 from fovea.serving.extensions import Answer, Extensions
-from fovea.serving.load_request import load_requested, name_to_unload
-from fovea.serving.model_config import model_config
-from fovea.serving.model_control import ModelControl
-from fovea.serving.models import Models
-from fovea.serving.outcomes import outcome_of
-from fovea.serving.picture_lines import Undecoded
-from fovea.serving.picture_queue import PictureQueue
-from fovea.serving.requests import Request
-from fovea.serving.served_version import ServedVersion
-from fovea.serving.statistics_answer import model_statistics
+from fovea.serving.lifecycle.load_request import load_requested, name_to_unload
+from fovea.serving.lifecycle.model_control import ModelControl
+from fovea.serving.lifecycle.models import Models
+from fovea.serving.lifecycle.served_version import ServedVersion
+from fovea.serving.messages import metadata
+from fovea.serving.messages.codec import Decoded, parse, parse_request
+from fovea.serving.messages.model_config import model_config
+from fovea.serving.messages.statistics_answer import model_statistics
+from fovea.serving.observability.telemetry import Telemetry
+from fovea.serving.security.access import require_open
 from fovea.serving.status import status_of
-from fovea.serving.telemetry import Telemetry
 from fovea.wire import message
 
 log = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ class Servicer:
         self,
         models: Models,
         control: ModelControl,
-        pictures: PictureQueue,
+        pictures: DecodeQueue,
         telemetry: Telemetry,
         table: StatusTable,
         extensions: Extensions,

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from fovea.serving.access import Group
+from fovea.serving.security.access import Group
 
 
 class Settings(BaseSettings):

@@ -7,7 +7,7 @@ from typing import Any
 
 from fovea.contract.errors import InvalidRequest
 from fovea.contract.model_card import ModelCard
-from fovea.serving.picture_input import picture_input
+from fovea.serving.decoding.picture_input import picture_input
 from fovea.wire import message
 
 _TYPES = ("image/png", "image/jpeg")

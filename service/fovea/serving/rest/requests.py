@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from fovea.contract.errors import InvalidRequest
+from fovea.serving.messages.tensors import from_contents, to_raw
 from fovea.serving.rest.json_text import parse_object, take, word
 from fovea.serving.rest.parameters import set_parameters
 from fovea.serving.rest.values import fill
-from fovea.serving.tensors import from_contents, to_raw
 from fovea.wire import message
 
 _BINARY_SIZE = "binary_data_size"

@@ -14,13 +14,13 @@ import uvicorn
 
 from fovea.contract.errors import Draining
 from fovea.serving.addresses import family_of
-from fovea.serving.changes import Changes
+from fovea.serving.lifecycle.changes import Changes
 from fovea.serving.rest.app import Admit, RestApp
 from fovea.serving.rest.connection import bounded_connection
 from fovea.serving.rest.limits import RestLimits
+from fovea.serving.security.tls import Tls
 from fovea.serving.servicer import Servicer
 from fovea.serving.status import status_of
-from fovea.serving.tls import Tls
 
 if TYPE_CHECKING:
     from fovea.serving.rest.calls import RestCall

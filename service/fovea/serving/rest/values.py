@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from fovea.contract.errors import InvalidRequest
 from fovea.raw_tensors import NUMPY_DTYPE
+from fovea.serving.messages.tensors import CONTENTS_FIELD, elements_of
 from fovea.serving.rest.json_text import NotFinite, word
-from fovea.serving.tensors import CONTENTS_FIELD, elements_of
 
 _BINARY_ONLY = ("FP16", "BF16")
 _FLOATS = ("FP32", "FP64")

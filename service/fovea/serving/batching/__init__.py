@@ -1,0 +1,1 @@
+"""Which requests run together, when, and on what: nothing here knows a protocol."""

@@ -1,0 +1,43 @@
+"""Which requests may share a batch: those of one shape, and sequences that fall into one bucket."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from fovea.contract.errors import InvalidRequest
+from fovea.contract.model_card import ModelCard
+from fovea.serving.batching.requests import Kind
+
+Shape = tuple[int, ...]
+
+
+class KindOfRequest:
+    """Tells a request's kind from its shapes, by input name."""
+
+    def __init__(self, card: ModelCard) -> None:
+        self._sequence = card.sequence
+        self.optional = card.sequence.mask if card.sequence else None
+        """An input that a request may leave out, since the server makes it."""
+        self._names = [spec.name for spec in card.inputs if spec.name != self.optional]
+        self._first_axis = 1 if card.batched else 0
+
+    def of(self, shapes: Mapping[str, Shape], *, maps: bool) -> Kind:
+        """The kind; InvalidRequest where sequences differ in their length or are empty."""
+        if self._sequence is None:
+            return Kind(tuple(shapes[name][self._first_axis :] for name in self._names), maps)
+        bucket = self._sequence.bucket(self._length(self._sequence.lengths, shapes))
+        return Kind(tuple(self._padded(name, shapes[name], bucket) for name in self._names), maps, bucket)
+
+    def _length(self, axes: Mapping[str, int], shapes: Mapping[str, Shape]) -> int:
+        lengths = {name: shapes[name][axis] for name, axis in axes.items() if name in shapes}
+        length, *others = set(lengths.values())
+        if others:
+            raise InvalidRequest(f"inputs differ in the length of their sequence: {lengths}")
+        if not length:
+            raise InvalidRequest(f"expected a sequence of at least 1, received {lengths}")
+        return length
+
+    def _padded(self, name: str, shape: Shape, bucket: int) -> Shape:
+        assert self._sequence is not None
+        axis = self._sequence.inputs.get(name)
+        return tuple(bucket if place == axis else size for place, size in enumerate(shape) if place)

@@ -1,0 +1,1 @@
+"""The gRPC front: the server, its fast lane, streams, limits of connections."""

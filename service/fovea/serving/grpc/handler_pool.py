@@ -1,0 +1,66 @@
+"""Threads for gRPC's ordinary handlers, and a bound on the calls that wait for one, kept at the door."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from threading import Lock
+from typing import Any
+
+import grpc
+
+from fovea import wire
+from fovea.contract.errors import QueueFull
+from fovea.serving.grpc.gate import refusing
+from fovea.serving.lifecycle.changes import CHANGE_RPCS, MOST_CHANGES
+from fovea.serving.servicer import MOST_CONTROL_CALLS, QUICK_RPCS
+from fovea.serving.status import status_of
+
+INFER = "ModelInfer"
+
+
+class HandlerPool(ThreadPoolExecutor):
+    """A pool that knows how many calls it has: gRPC hands it every call, and bounds nothing itself."""
+
+    def __init__(self, what: str, threads: int, most_calls: int) -> None:
+        super().__init__(threads, f"grpc {what}")
+        self._what, self._most_calls = what, most_calls
+        self._lock = Lock()
+        self._calls = 0
+
+    def refusal(self) -> QueueFull | None:
+        """Why no more may come; None while one may."""
+        calls = self._calls
+        return QueueFull(f"{calls} {self._what} calls wait, which is the limit") if calls >= self._most_calls else None
+
+    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
+        """Have a call handled."""
+        self._count(1)
+        future = super().submit(fn, *args, **kwargs)
+        future.add_done_callback(lambda _: self._count(-1))
+        return future
+
+    def _count(self, more: int) -> None:
+        with self._lock:
+            self._calls += more
+
+
+class Bounds(grpc.ServerInterceptor):  # type: ignore[misc]
+    """Turns calls away whose pool, by their RPC, has too many."""
+
+    def __init__(self, pools: Mapping[str, HandlerPool]) -> None:
+        self._pools = {wire.path(rpc): pool for rpc, pool in pools.items()}
+
+    def intercept_service(self, continuation: Callable[[Any], Any], details: Any) -> Any:
+        """The call's own handler, or one that reads nothing and refuses."""
+        pool = self._pools.get(details.method)
+        refusal = pool.refusal() if pool else None
+        return continuation(details) if refusal is None else refusing(status_of(refusal))
+
+
+def handler_pools(control_rpcs: Iterable[str], threads: int, max_queue: int) -> dict[str, HandlerPool]:
+    """The pool of each RPC but those that take no time: none of them waits for the threads of another kind."""
+    control = HandlerPool("control", threads, MOST_CONTROL_CALLS)
+    changes = HandlerPool("load and unload", threads, MOST_CHANGES)
+    slow = {rpc: changes if rpc in CHANGE_RPCS else control for rpc in control_rpcs if rpc not in QUICK_RPCS}
+    return {**slow, INFER: HandlerPool(INFER, threads, threads + max_queue)}

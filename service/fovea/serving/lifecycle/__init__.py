@@ -1,0 +1,1 @@
+"""Which versions are served: loading, swapping, watching the repository, letting go."""

@@ -1,0 +1,112 @@
+"""Triton's config.pbtxt: how a model folder that has one, and no model.toml, is served.
+
+What this server does not do is named, never passed over: where leaving it out would change an answer or break a
+promise, the model is not served and the reason tells which fields; where it would not, a log line does.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from google.protobuf import text_format
+from pydantic import ValidationError
+
+from fovea.contract.errors import ModelBroken, Unsupported
+from fovea.contract.model_card import TensorSpec
+from fovea.contract.validation import first_problem
+from fovea.runtime.files import require_small
+from fovea.runtime.repository import Configured, Latest, ServingChoices
+from fovea.runtime.stated import Stated
+from fovea.serving.lifecycle.triton_fields import CHOICES, problems, remark
+from fovea.wire import enum_name, message
+
+CONFIG_FILE = "config.pbtxt"
+
+
+def read_config(folder: Path) -> Configured | None:
+    """What a folder's config.pbtxt says; None where it has none. ModelBroken or Unsupported tell what is amiss."""
+    path = folder / CONFIG_FILE
+    if not (path.exists() or path.is_symlink()):
+        return None
+    return configured_of(parse(_text(folder, CONFIG_FILE)), folder)
+
+
+def configured_of(config: Any, folder: Path) -> Configured:
+    """What a ModelConfig says of the model in a folder; ModelBroken or Unsupported tell what is amiss."""
+    if config.name not in ("", folder.name):
+        raise ModelBroken(f"{CONFIG_FILE}: name: expected {folder.name}, found {config.name}")
+    return Configured(choices_of(config), _stated(config, folder))
+
+
+def parse(text: str) -> Any:
+    """A ModelConfig; ModelBroken tells line and field where the text is none."""
+    try:
+        return text_format.Parse(text, message("ModelConfig")())
+    except text_format.ParseError as error:
+        raise ModelBroken(f"{CONFIG_FILE}: {error}") from error
+
+
+def choices_of(config: Any) -> ServingChoices:
+    """How a ModelConfig asks to be served; Unsupported names everything in it that this server does not do."""
+    if found := list(problems(config)):
+        raise Unsupported(f"{CONFIG_FILE}: {'; '.join(found)}")
+    wanted = {name: value for name, (_, read) in CHOICES.items() if (value := read(config))}
+    if config.HasField("version_policy"):
+        wanted["versions"] = _versions(config.version_policy)
+    try:
+        return ServingChoices.model_validate(wanted)
+    except ValidationError as error:
+        problem = first_problem(error)
+        where = CHOICES.get(problem.field, ("version_policy",))[0] if problem.field else "dynamic_batching"
+        raise ModelBroken(f"{CONFIG_FILE}: {where}: {problem.what}") from error
+
+
+def _versions(policy: Any) -> Any:
+    if policy.HasField("specific"):
+        return tuple(policy.specific.versions)
+    if policy.HasField("latest"):
+        return Latest(latest=policy.latest.num_versions or 1)
+    return "all" if policy.HasField("all") else "latest"
+
+
+def _stated(config: Any, folder: Path) -> Stated:
+    batched = _batched(config)
+    inputs, outputs = (tuple(_spec(one, bool(batched)) for one in part) for part in (config.input, config.output))
+    return Stated(CONFIG_FILE, batched, inputs, outputs, _labels(config, folder), remark(config))
+
+
+def _batched(config: Any) -> bool | None:
+    """Tensors that come without a largest batch have their whole shape; where neither is said, the file decides."""
+    if config.max_batch_size > 0:
+        return True
+    return False if config.input or config.output else None
+
+
+def _spec(tensor: Any, batched: bool) -> TensorSpec:
+    """A tensor as the server's models describe theirs."""
+    datatype = enum_name("DataType", tensor.data_type).removeprefix("TYPE_").replace("STRING", "BYTES")
+    shape = ((-1,) if batched else ()) + tuple(tensor.dims)
+    try:
+        return TensorSpec.model_validate({"name": tensor.name, "datatype": datatype, "shape": shape})
+    except ValidationError as error:
+        problem = first_problem(error)
+        raise ModelBroken(f"{CONFIG_FILE}: {tensor.name}: {problem.field}: {problem.what}") from error
+
+
+def _labels(config: Any, folder: Path) -> tuple[str, ...]:
+    """One label a line, of the file that an output names."""
+    names = [output.label_filename for output in config.output if output.label_filename]
+    if not names:
+        return ()
+    return tuple(_text(folder, names[0]).splitlines())
+
+
+def _text(folder: Path, name: str) -> str:
+    try:
+        require_small(folder, name)
+        return (folder / name).read_text("utf-8")
+    except OSError as error:  # its own words would tell the whole path
+        raise ModelBroken(f"{name} cannot be read: {error.strerror}") from error
+    except ValueError as error:
+        raise ModelBroken(f"{name}: {error}") from error

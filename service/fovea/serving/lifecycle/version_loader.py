@@ -1,0 +1,49 @@
+"""From a version's folder to a served version, or one reason why not."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from fovea.contract.errors import FoveaError, LoadFailed, ModelBroken
+from fovea.runtime.loading import LoadSettings, load_chosen
+from fovea.runtime.passing import may_pass
+from fovea.runtime.reasons import tellable
+from fovea.runtime.repository import ModelFolder
+from fovea.serving.lifecycle.served_version import BatchDefaults, ServedVersion
+from fovea.serving.observability.attention_sampler import AttentionSampler
+from fovea.serving.observability.telemetry import Telemetry
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class VersionLoader:
+    """Loads versions, and tells telemetry of those that cannot be served."""
+
+    settings: LoadSettings
+    defaults: BatchDefaults
+    telemetry: Telemetry
+    sampler: AttentionSampler
+
+    def load(self, folder: ModelFolder, version: str) -> ServedVersion:
+        """A version, ready. ModelBroken tells why it cannot be served, whatever the trouble was.
+
+        LoadFailed where that may be otherwise later, with the same files.
+        """
+        try:
+            return self._serve(folder, int(version))
+        except FoveaError as error:
+            kind = LoadFailed if may_pass(error) else ModelBroken
+            raise kind(tellable(str(error))) from error
+        except Exception as error:  # one version's trouble is never the server's
+            log.exception("%s version %s", folder.name, version)
+            raise LoadFailed(f"{type(error).__name__} while loading") from error
+
+    def _serve(self, folder: ModelFolder, version: int) -> ServedVersion:
+        loaded = load_chosen(folder, version, self.settings)
+        try:
+            return ServedVersion(loaded, folder, self.defaults, self.telemetry, self.sampler)
+        except BaseException:
+            loaded.close()
+            raise

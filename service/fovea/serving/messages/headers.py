@@ -1,0 +1,151 @@
+"""What a request says besides its data: which tensors it brings, which outputs it wants. All of it is checked here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from fovea.contract.errors import InvalidRequest
+from fovea.contract.model_card import MAP_PREFIX, ModelCard, TensorSpec
+from fovea.serving.batching.kinds import KindOfRequest
+from fovea.serving.batching.requests import Kind
+from fovea.serving.decoding.picture_input import PictureInput, picture_input
+from fovea.serving.messages.answers import AnswerForm, AnswerMaker, WantedOutput
+from fovea.serving.messages.request_parameters import RequestDefaults, classes_wanted, urgency
+from fovea.serving.messages.tensors import RawTensor
+from fovea.serving.shared_memory.places import PLACE_PARAMETERS, Place, place_of
+
+
+@dataclass(frozen=True, slots=True)
+class Header:
+    """A request's header that has passed."""
+
+    inputs: tuple[RawTensor, ...]
+    """As the request lists them."""
+    rows: int
+    kind: Kind
+    answer: AnswerForm
+    timeout_s: float | None
+    """How long it may wait in the queue."""
+    priority: int
+    """Lower goes first."""
+    pictures: PictureInput | None = None
+    """The input that came as pictures, if one did."""
+    raw_count: int = 0
+    """Inputs whose data comes with the message; that of the others is in shared memory."""
+    output_places: tuple[Place, ...] = ()
+    """Where in shared memory outputs are to go."""
+    shared_bytes: int = 0
+    """Size of the inputs in shared memory."""
+    takes_long: bool = False
+    """Its data takes long to decode, as raw bytes or from shared memory."""
+
+
+class HeaderCheck:
+    """What one model version lets in."""
+
+    def __init__(self, card: ModelCard, version: int, max_batch_rows: int, defaults: RequestDefaults) -> None:
+        self._defaults = defaults
+        self._batched, self._max_rows = card.batched, max_batch_rows
+        self._inputs = {spec.name: spec for spec in card.inputs}
+        self._outputs = {spec.name: spec for spec in card.outputs}
+        self._maps = card.maps
+        self._pictures = picture_input(card)
+        self._kinds = KindOfRequest(card)
+        self._answers = AnswerMaker(card.name, str(version), card.labels, card.batched)
+        self._every_output = AnswerForm(self._answers, tuple(WantedOutput(spec) for spec in card.outputs))
+
+    def check(self, request: Any) -> Header:
+        """The header of a ModelInferRequest; InvalidRequest tells expected and received."""
+        timeout_s, priority = urgency(request.parameters, self._defaults)
+        inputs = self._tensors(request.inputs)
+        shapes = {tensor.name: tensor.shape for tensor in inputs}
+        rows = self._rows(shapes)
+        pictures = self._pictures if any(map(self._is_picture, request.inputs)) else None
+        if pictures is not None:
+            shapes[pictures.name] = (rows, *pictures.row_shape)
+        answer = AnswerForm(self._answers, self._wanted(request.outputs)) if request.outputs else self._every_output
+        maps = any(output.spec.name in self._maps for output in answer.wanted)
+        kind = self._kinds.of(shapes, maps=maps)
+        places = tuple(output.place for output in answer.wanted if output.place)
+        shared = [tensor.place.byte_size for tensor in inputs if tensor.place]
+        data = (len(inputs) - len(shared), places, sum(shared), any(tensor.takes_long() for tensor in inputs))
+        return Header(inputs, rows, kind, answer, timeout_s, priority, pictures, *data)
+
+    def _tensors(self, received: Any) -> tuple[RawTensor, ...]:
+        tensors: dict[str, RawTensor] = {}
+        for tensor in received:
+            if tensor.name in tensors:
+                raise InvalidRequest(f"input '{tensor.name}' was sent twice")
+            tensors[tensor.name] = self._tensor(tensor)
+        missing = [name for name in self._inputs if name not in tensors and name != self._kinds.optional]
+        if missing:
+            raise InvalidRequest(f"missing input(s) {missing}: expected {list(self._inputs)}, received {list(tensors)}")
+        return tuple(tensors.values())
+
+    def _tensor(self, tensor: Any) -> RawTensor:
+        spec = self._spec(tensor)
+        unknown = sorted(set(tensor.parameters) - PLACE_PARAMETERS)
+        if unknown:
+            raise InvalidRequest(f"input '{spec.name}': parameter {unknown[0]!r} is not supported")
+        place = place_of(spec.name, tensor.parameters)
+        if place is not None and tensor.HasField("contents"):
+            raise InvalidRequest(f"input '{spec.name}': contents and shared memory together, send one of them")
+        shape = tuple(tensor.shape)
+        self._check_shape(spec, shape)
+        return RawTensor(spec.name, spec.datatype, shape, place)
+
+    def _spec(self, tensor: Any) -> TensorSpec:
+        """What the tensor is held against."""
+        spec = self._inputs.get(tensor.name)
+        if spec is None:
+            raise InvalidRequest(f"unexpected input '{tensor.name}': expected {list(self._inputs)}")
+        if self._pictures is not None and self._is_picture(tensor):
+            return self._pictures.spec(len(tensor.shape))
+        if tensor.datatype != spec.datatype:
+            raise InvalidRequest(f"input '{spec.name}': expected {spec.datatype}, received '{tensor.datatype}'")
+        return spec
+
+    def _is_picture(self, tensor: Any) -> bool:
+        return self._pictures is not None and tensor.name == self._pictures.name and tensor.datatype == "BYTES"
+
+    def _check_shape(self, spec: TensorSpec, shape: tuple[int, ...]) -> None:
+        if spec.admits(shape) and min(shape, default=0) >= 0:
+            return
+        expected, hint = spec.shape, ""
+        if self._batched and len(shape) == len(expected) - 1:
+            hint = f"; the batch axis is missing, send {[1, *shape]}"
+        elif any(size < 0 for size in shape):
+            hint = "; a request's sizes must be known, -1 is not one"
+        raise InvalidRequest(f"input '{spec.name}': expected shape {list(expected)}, received {list(shape)}{hint}")
+
+    def _rows(self, shapes: Mapping[str, tuple[int, ...]]) -> int:
+        if not self._batched:
+            return 1
+        rows = {name: shape[0] for name, shape in shapes.items()}
+        counts = set(rows.values())
+        if len(counts) > 1:
+            raise InvalidRequest(f"inputs differ in their batch size: {rows}")
+        count = counts.pop()
+        if not 1 <= count <= self._max_rows:
+            raise InvalidRequest(f"expected a batch of 1 to {self._max_rows} rows, received {count}")
+        return count
+
+    def _wanted(self, received: Any) -> tuple[WantedOutput, ...]:
+        wanted: dict[str, WantedOutput] = {}
+        for output in received:
+            if output.name in wanted:  # looked for first: of thousands only as many are made as the model has
+                raise InvalidRequest(f"output '{output.name}' was requested twice")
+            wanted[output.name] = self._wanted_output(output)
+        return tuple(wanted.values())
+
+    def _wanted_output(self, output: Any) -> WantedOutput:
+        spec = self._outputs.get(output.name) or self._maps.get(output.name)
+        if spec is None:
+            has_maps = f", and maps {list(self._maps)}" if self._maps and output.name.startswith(MAP_PREFIX) else ""
+            raise InvalidRequest(f"unknown output '{output.name}': the model has {list(self._outputs)}{has_maps}")
+        top = classes_wanted(f"output '{spec.name}'", output.parameters)
+        if top and (spec.datatype == "BYTES" or spec.datatype == "BOOL"):
+            raise InvalidRequest(f"output '{spec.name}': classification needs numbers, it is {spec.datatype}")
+        return WantedOutput(spec, top, place_of(spec.name, output.parameters))

@@ -1,0 +1,107 @@
+"""One version's running totals, for ModelStatistics. Durations in nanoseconds, as the protocol has them."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Sequence
+from copy import deepcopy
+from dataclasses import dataclass, field
+
+from fovea.serving.batching.observer import BatchRecord
+from fovea.serving.batching.outcomes import Outcome
+
+
+@dataclass
+class Total:
+    """How often, and how long in all."""
+
+    count: int = 0
+    ns: int = 0
+
+    def add(self, seconds: float, count: int = 1) -> None:
+        """`count` events that took `seconds` together."""
+        self.count += count
+        self.ns += int(seconds * 1e9)
+
+
+@dataclass
+class BatchTotals:
+    """Totals of the batches of one size."""
+
+    compute_input: Total = field(default_factory=Total)
+    compute_infer: Total = field(default_factory=Total)
+    compute_output: Total = field(default_factory=Total)
+
+    def add(self, record: BatchRecord, count: int = 1) -> None:
+        """One batch, felt by `count` requests."""
+        self.compute_input.add(record.gather_s * count, count)
+        self.compute_infer.add(record.run_s * count, count)
+        self.compute_output.add(record.split_s * count, count)
+
+
+@dataclass
+class VersionTotals:
+    """Everything ModelStatistics tells of a version."""
+
+    inference_count: int = 0
+    execution_count: int = 0
+    last_inference_ms: int = 0
+    success: Total = field(default_factory=Total)
+    fail: Total = field(default_factory=Total)
+    failures: dict[Outcome, int] = field(default_factory=dict)
+    """How often requests failed, by how; never by their callers' mistakes."""
+    queue: Total = field(default_factory=Total)
+    cache_hit: Total = field(default_factory=Total)
+    """Finding answers that were cached."""
+    cache_miss: Total = field(default_factory=Total)
+    """Looking for answers that were not, and keeping them once they were there."""
+    compute: BatchTotals = field(default_factory=BatchTotals)
+    by_rows: dict[int, BatchTotals] = field(default_factory=dict)
+
+
+class Statistics:
+    """Owner of one version's totals; written by its workers and by the door, read by ModelStatistics."""
+
+    def __init__(self) -> None:
+        self._totals = VersionTotals()
+        self._lock = threading.Lock()
+
+    def batch(self, record: BatchRecord, queue_s: Sequence[float]) -> None:
+        """A batch ran."""
+        with self._lock:
+            totals = self._totals
+            totals.inference_count += record.rows
+            totals.execution_count += 1
+            totals.last_inference_ms = time.time_ns() // 1_000_000
+            totals.queue.add(sum(queue_s), len(queue_s))
+            totals.compute.add(record, record.requests)
+            totals.by_rows.setdefault(record.rows, BatchTotals()).add(record)
+
+    def requests(self, outcome: Outcome, duration_s: Sequence[float]) -> None:
+        """Requests ended. Those that did not fit the model are none of its inferences: Triton counts no such either."""
+        if outcome == "invalid":
+            return
+        with self._lock:
+            totals = self._totals
+            total = totals.success if outcome == "ok" else totals.fail
+            total.add(sum(duration_s), len(duration_s))
+            if outcome != "ok":
+                totals.failures[outcome] = totals.failures.get(outcome, 0) + len(duration_s)
+
+    def cache_hit(self, seconds: float) -> None:
+        """An answer came from the cache: its request waited in no queue and was in no batch."""
+        with self._lock:
+            self._totals.cache_hit.add(seconds)
+            self._totals.queue.add(0.0)
+            self._totals.last_inference_ms = time.time_ns() // 1_000_000
+
+    def cache_miss(self, seconds: float) -> None:
+        """One did not, and is there now."""
+        with self._lock:
+            self._totals.cache_miss.add(seconds)
+
+    def read(self) -> VersionTotals:
+        """A copy of the totals, all of one moment."""
+        with self._lock:
+            return deepcopy(self._totals)

@@ -1,0 +1,110 @@
+"""The metrics of `/metrics`: a recorder per model version, all in one registry."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    disable_created_metrics,
+)
+
+from fovea import __version__
+from fovea.serving.observability.histograms import Histograms
+from fovea.serving.observability.metrics import METRICS, UNKNOWN_MODEL, Metric
+from fovea.serving.observability.recorder import ModelLabels, Recorder
+
+_UNREADY = "none"
+"""The attention type in series of a version that is not ready: its own is not known."""
+
+
+class Telemetry:
+    """All metrics of one server, in a registry of their own."""
+
+    def __init__(self) -> None:
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # a third of the series, for nobody
+        self.registry = CollectorRegistry()
+        self._metrics = {name: _make(name, metric, self.registry) for name, metric in METRICS.items()}
+        self._metrics["fovea_server_info"].labels(__version__).set(1)
+        self._recorders: dict[tuple[str, ...], Recorder] = {}
+        """(model, version) -> who writes its series."""
+        self._lock = threading.Lock()
+        self._stray = self._metrics["fovea_requests_total"].labels(*UNKNOWN_MODEL, "invalid")
+
+    def cache_bytes(self, held: Callable[[], int]) -> None:
+        """Ask for what the response cache holds at every scrape."""
+        self._metrics["fovea_cache_bytes"].set_function(held)
+
+    def stray_request(self) -> None:
+        """A request for a model or version that is not there."""
+        self._stray.inc()
+
+    def unready_request(self, model: str, version: str, still: Callable[[], bool]) -> None:
+        """A request for a version that is there and not ready; stray where it is `still` so no more.
+
+        `still` is asked under the lock, so that no series comes back after its version's were taken away.
+        """
+        with self._lock:
+            if still():
+                self._metrics["fovea_requests_total"].labels(model, version, _UNREADY, "rejected").inc()
+                return
+        self.stray_request()
+
+    def unready(self, model: str, version: str) -> None:
+        """A version that is known and cannot be served."""
+        self._metrics["fovea_model_ready"].labels(model, version, _UNREADY).set(0)
+
+    def forget(self, model: str, version: str) -> None:
+        """A version that is ready by now, or gone: take away what there is of the time when it was neither.
+
+        To be called after the table says so, or a request that comes in between brings it back.
+        """
+        with self._lock:
+            recorder = self._recorders.get((model, version))
+            if recorder is None:
+                _remove(self._metrics, model=model, version=version)
+            elif recorder.labels.attention != _UNREADY:
+                _remove(self._metrics, model=model, version=version, attention=_UNREADY)
+
+    def recorder(self, labels: ModelLabels, waiting: Callable[[], int]) -> Recorder:
+        """The recorder of one version; `waiting` is asked at every scrape.
+
+        Where the version is being served already, from other files, the new one goes on with its series.
+        """
+        with self._lock:
+            if labels.common[:2] not in self._recorders:  # what it got while it was not ready has no type
+                _remove(self._metrics, model=labels.model, version=labels.version)
+            recorder = Recorder(self._metrics, labels, waiting, self._lock)
+            self._recorders[labels.common[:2]] = recorder
+        return recorder
+
+    def retire(self, recorder: Recorder) -> None:
+        """Take a version's series away; those that a newer recorder of the same version goes on with stay."""
+        labels = recorder.labels
+        with self._lock:
+            recorder.retired = True
+            newer = self._recorders.get(labels.common[:2])
+            if newer is recorder:
+                del self._recorders[labels.common[:2]]
+                _remove(self._metrics, model=labels.model, version=labels.version)
+            elif newer and newer.labels.attention != labels.attention:
+                _remove(self._metrics, model=labels.model, version=labels.version, attention=labels.attention)
+            elif newer and newer.labels.facts != labels.facts:
+                self._metrics["fovea_model_info"].remove(*labels.common, *labels.facts)
+
+
+def _make(name: str, metric: Metric, registry: CollectorRegistry) -> Any:
+    if metric.kind == "histogram":
+        return Histograms(name, metric.text, metric.labels, registry, metric.buckets)
+    kind = Counter if metric.kind == "counter" else Gauge
+    return kind(name, metric.text, metric.labels, registry=registry)
+
+
+def _remove(metrics: Mapping[str, Any], **labels: str) -> None:
+    for name, metric in metrics.items():
+        if labels.keys() <= set(METRICS[name].labels):
+            metric.remove_by_labels(labels)

@@ -1,0 +1,1 @@
+"""Tensors in shared memory: regions, and who may have which."""

@@ -1,0 +1,174 @@
+"""Requests with pictures on their way to a model's queue: what is dead stays undecoded, what is too much is refused."""
+
+from __future__ import annotations
+
+import io
+import threading
+import time
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fakes import FakeObserver, FakeReply
+from fovea.contract.errors import Draining, ExecutionFailed, InvalidRequest, QueueFull, VersionEnded
+from fovea.contract.model_card import Preprocessing
+from fovea.serving.batching.batcher import Kind, Request
+from fovea.serving.batching.queue_limit import QueueLimit
+from fovea.serving.decoding.decode_lines import DecodeLines, Undecoded
+from fovea.serving.decoding.decode_queue import DecodeQueue
+from fovea.serving.decoding.picture_input import PictureInput
+from servers import wait_until
+
+PICTURES = PictureInput("image", Preprocessing(mode="L", height=2, width=2, mean=(0.5,), std=(0.5,)))
+KIND = Kind("any")
+
+
+def white() -> bytes:
+    data = io.BytesIO()
+    Image.new("L", (2, 2), 255).save(data, "PNG")
+    return data.getvalue()
+
+
+def request(*pictures: bytes, **more: Any) -> Request:
+    inputs = {"image": np.array(pictures, np.object_)}
+    return Request(inputs, len(pictures), KIND, FakeReply(), time.monotonic(), bytes=sum(map(len, pictures)), **more)
+
+
+class Sent:
+    """Where requests go on to."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self.requests: list[Request] = []
+        self.held: list[Request] = []
+        self.asked_again = threading.Event()
+        self.go_on = threading.Event()
+        self.go_on.set()
+        self._error = error
+
+    def onward(self, request: Request) -> None:
+        self.held.append(request)
+        self.go_on.wait()
+        self.requests.append(request)
+        if self._error is not None:
+            raise self._error
+
+
+def undecoded(one: Request, sent: Sent, observer: FakeObserver | None = None, model: str = "m") -> Undecoded:
+    return Undecoded(model, one, None, PICTURES, sent.onward, sent.asked_again.set, observer or FakeObserver())
+
+
+def submit(queue: DecodeQueue, one: Request, sent: Sent, observer: FakeObserver | None = None) -> None:
+    queue.submit(undecoded(one, sent, observer))
+
+
+def queue(**limits: int) -> DecodeQueue:
+    return DecodeQueue(QueueLimit(**limits), max_pixels=100)
+
+
+def test_pictures_go_on_as_a_tensor() -> None:
+    sent, one = Sent(), request(white(), white())
+    submit(queue(), one, sent)
+    wait_until(lambda: bool(sent.requests))
+    np.testing.assert_array_equal(one.inputs["image"], np.ones((2, 1, 2, 2), np.float32))
+    assert one.bytes == 2 * 4 * 4
+
+
+def test_data_that_was_left_for_here_is_decoded_first() -> None:
+    sent, one = Sent(), request()
+    data = {"image": np.array([white()], np.object_)}
+    queue().submit(replace(undecoded(one, sent), decode=lambda: data))
+    wait_until(lambda: bool(sent.requests))
+    np.testing.assert_array_equal(one.inputs["image"], np.ones((1, 1, 2, 2), np.float32))
+
+
+@pytest.mark.parametrize("end", ["gone", "late"])
+def test_what_nobody_waits_for_goes_on_undecoded_and_is_dropped_there(end: str) -> None:
+    sent, one = Sent(), request(b"no picture", queue_until_s=time.monotonic() - 1 if end == "late" else None)
+    one.reply.gone = end == "gone"
+    submit(queue(), one, sent)
+    wait_until(lambda: sent.requests == [one])
+    assert one.inputs["image"].dtype == np.object_
+
+
+@pytest.mark.parametrize(
+    ("error", "answer"),
+    [(None, InvalidRequest), (QueueFull("full"), QueueFull), (RuntimeError("a mistake"), ExecutionFailed)],
+)
+def test_what_fails_is_answered_and_counted(error: Exception | None, answer: type[Exception]) -> None:
+    one, observer = request(b"no picture" if error is None else white()), FakeObserver()
+    submit(queue(), one, Sent(error), observer)
+    assert one.reply.done.wait(20)
+    assert type(one.reply.error) is answer
+    wait_until(lambda: len(observer.outcomes) == 1)
+
+
+def test_where_the_version_has_ended_it_is_asked_again() -> None:
+    sent = Sent(VersionEnded("swapped"))
+    submit(queue(), request(white()), sent)
+    assert sent.asked_again.wait(20)
+
+
+@pytest.mark.parametrize(
+    ("limits", "words"), [({"requests": 3}, "3 requests of .* wait"), ({"bytes": 2 * len(white())}, "2 requests")]
+)
+def test_what_waits_is_bounded_and_there_is_room_again(limits: dict[str, int], words: str) -> None:
+    sent, pictures = Sent(), queue(**limits)
+    sent.go_on.clear()
+    for _ in range(2):
+        submit(pictures, request(white()), sent)
+    wait_until(lambda: len(sent.held) == 2)
+    for _ in range(limits.get("requests", 2)):
+        submit(pictures, request(white()), sent)
+    with pytest.raises(QueueFull, match=f"decode queue full: {words}"):
+        submit(pictures, request(white()), sent)
+    sent.go_on.set()
+
+    def there_is_room() -> bool:
+        try:
+            submit(pictures, request(white()), sent)
+        except QueueFull:
+            return False
+        return True
+
+    wait_until(there_is_room)
+
+
+def test_when_it_is_closed_what_waits_and_what_is_new_is_refused_and_only_what_was_begun_goes_on() -> None:
+    sent, pictures, observer = Sent(), queue(), FakeObserver()
+    sent.go_on.clear()
+    waiting = [request(white()) for _ in range(9)]
+    for one in waiting:
+        submit(pictures, one, sent, observer)
+    pictures.close()
+    refused = [one for one in waiting if type(one.reply.error) is Draining]
+    assert len(refused) == len(observer.outcomes) >= 7
+    with pytest.raises(Draining):
+        submit(pictures, request(white()), sent)
+    sent.go_on.set()
+    wait_until(lambda: pictures.quiet)
+    assert len(sent.requests) == 9 - len(refused)
+
+
+def test_models_take_turns_and_within_one_the_more_urgent_goes_first() -> None:
+    lines, now_s = DecodeLines(QueueLimit()), time.monotonic()
+    flood = [request(white()) for _ in range(3)]
+    urgent, soon = request(white(), priority=-1), request(white(), deadline_s=now_s + 1)
+    other = request(white())
+    for one in [*flood, soon, urgent]:
+        lines.add(undecoded(one, Sent()))
+    lines.add(undecoded(other, Sent(), model="other"))
+    taken = [lines.take().request for _ in range(6)]
+    assert taken == [urgent, other, soon, *flood]
+    assert not lines
+
+
+def test_a_full_line_refuses_nobody_elses_pictures() -> None:
+    lines = DecodeLines(QueueLimit(requests=1))
+    lines.add(undecoded(request(white()), Sent()))
+    with pytest.raises(QueueFull, match="1 requests"):
+        lines.add(undecoded(request(white()), Sent()))
+    lines.add(undecoded(request(white()), Sent(), model="other"))
+    assert len(lines.take_all()) == 2

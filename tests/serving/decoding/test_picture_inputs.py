@@ -1,0 +1,229 @@
+"""PNG and JPEG bytes in place of a tensor: over gRPC and HTTP, with the exported models."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import numpy as np
+import pytest
+import tritonclient.grpc as grpc_client
+import tritonclient.http as http_client
+from onnx import helper
+from PIL import Image
+from tritonclient.utils import InferenceServerException
+
+from fovea.contract.attention import AttentionType
+from fovea.contract.model_card import ModelCard, Preprocessing, TensorSpec
+from fovea.pictures import open_picture, to_tensor
+from fovea.runtime.golden import write_golden
+from rest_calls import rest
+from servers import RunningServer, running_server, save_model, tensor, wait_until
+
+ROOT = Path(__file__).parents[3]
+BOOT = (ROOT / "docs" / "ankle-boot.png").read_bytes()
+COLOURS = Preprocessing(mode="RGB", height=3, width=4, mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.25))
+
+
+def echo_model(repository: Path) -> None:
+    """A model whose answer is the tensor that its pictures became."""
+    shape = ["n", 3, COLOURS.height, COLOURS.width]
+    nodes = [helper.make_node("Identity", ["image"], ["seen"])]
+    folder = save_model(repository, "echo", nodes, [tensor("image", shape)], [tensor("seen", shape)])
+    golden = np.zeros((2, 3, COLOURS.height, COLOURS.width), np.float32)
+    write_golden(folder / "golden.npz", {"image": golden}, {"seen": golden.astype(np.float64)}, {})
+    spec = {"datatype": "FP32", "shape": (-1, 3, COLOURS.height, COLOURS.width)}
+    card = ModelCard(
+        name="echo",
+        attention=AttentionType.NONE,
+        inputs=(TensorSpec(name="image", **spec),),
+        outputs=(TensorSpec(name="seen", **spec),),
+        batched=True,
+        preprocessing=COLOURS,
+        parameters=0,
+        opset=21,
+        tolerances={"seen": 1e-6},
+        sha256={entry.name: hashlib.sha256(entry.read_bytes()).hexdigest() for entry in folder.iterdir()},
+    )
+    (folder / "card.json").write_text(card.to_json())
+
+
+@pytest.fixture(scope="module", params=["fast-lane", "no-fast-lane"])
+def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    repository = tmp_path_factory.mktemp("repository")
+    echo_model(repository)
+    (repository / "fashion-cbam").symlink_to(ROOT / "exported_models" / "fashion-cbam")
+    with running_server(repository, f"--{request.param}", "--max-pixels=5000", "--kernels=off") as server:
+        yield server
+
+
+@pytest.fixture(params=["gRPC", "HTTP"])
+def front(request: pytest.FixtureRequest, server: RunningServer) -> Iterator[Any]:
+    """A client, and its module."""
+    module = grpc_client if request.param == "gRPC" else http_client
+    address = server.grpc if request.param == "gRPC" else server.http.removeprefix("http://")
+    with module.InferenceServerClient(address) as client:
+        yield client, module
+
+
+def infer(front: Any, model: str, name: str, array: Any, datatype: str = "BYTES") -> np.ndarray:
+    client, module = front
+    sent = module.InferInput(name, list(array.shape), datatype)
+    sent.set_data_from_numpy(array)
+    answer = client.infer(model, [sent])
+    return answer.as_numpy("logits" if model == "fashion-cbam" else "seen")
+
+
+def of(*pictures: bytes) -> np.ndarray:
+    return np.array(pictures, np.object_)
+
+
+def encoded(picture: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
+    data = io.BytesIO()
+    picture.save(data, kind, **options)
+    return data.getvalue()
+
+
+def noise(mode: str, size: tuple[int, int] = (31, 17), seed: int = 0) -> Image.Image:
+    channels = len(Image.new(mode, (1, 1)).getbands())
+    pixels = np.random.default_rng(seed).integers(0, 256, (size[1], size[0], channels), np.uint8)
+    return Image.fromarray(pixels.squeeze(), mode)
+
+
+def test_the_boot_as_bytes_gets_the_logits_of_the_boot_as_a_tensor(front: Any) -> None:
+    facts = Preprocessing(mode="L", height=28, width=28, mean=(0.286,), std=(0.353,))
+    own = infer(front, "fashion-cbam", "input", to_tensor(open_picture(io.BytesIO(BOOT)), facts), "FP32")
+    assert own.argmax() == 9
+    np.testing.assert_array_equal(infer(front, "fashion-cbam", "input", of(BOOT)), own)
+    np.testing.assert_array_equal(infer(front, "fashion-cbam", "input", of(BOOT)[:, None]), own)
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "RGBA", "LA", "P", "1", "I;16", "CMYK", "turned"])
+def test_every_kind_of_picture_becomes_the_tensor_that_the_client_would_have_made(front: Any, mode: str) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = 6  # rotate by 90 degrees to view
+    special = {
+        "P": lambda: encoded(noise("RGB").convert("P", palette=Image.Palette.ADAPTIVE)),
+        "1": lambda: encoded(noise("L").convert("1")),
+        "I;16": lambda: encoded(Image.fromarray(np.arange(31 * 17, dtype=np.uint16).reshape(17, 31) * 120)),
+        "CMYK": lambda: encoded(noise("CMYK"), "JPEG"),
+        "turned": lambda: encoded(noise("RGB"), "JPEG", exif=exif),
+    }
+    data = special.get(mode, lambda: encoded(noise(mode)))()
+    seen = infer(front, "echo", "image", of(data))
+    np.testing.assert_array_equal(seen, to_tensor(open_picture(io.BytesIO(data)), COLOURS))
+
+
+def test_several_pictures_are_rows_in_their_order(front: Any) -> None:
+    pictures = [encoded(noise("RGB", (9 + seed, 7), seed), "PNG" if seed % 2 else "JPEG") for seed in range(5)]
+    seen = infer(front, "echo", "image", of(*pictures))
+    rows = [to_tensor(open_picture(io.BytesIO(data)), COLOURS) for data in pictures]
+    np.testing.assert_array_equal(seen, np.concatenate(rows))
+
+
+BAD = {
+    "no picture": (b"no picture", "no picture that can be read, expected PNG or JPEG"),
+    "empty": (b"", "no picture that can be read"),
+    "another format": (encoded(noise("RGB"), "BMP"), "expected PNG or JPEG"),
+    "cut short": (encoded(noise("RGB"))[:400], "truncated"),
+    "too large": (encoded(noise("L", (100, 51))), "100 x 51 is above the limit of 5000"),
+    "animated": (encoded(noise("L"), save_all=True, append_images=[noise("L", seed=1)]), "animated"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_bad_picture_fails_its_request_with_its_row_and_the_reason_and_no_other(front: Any, case: str) -> None:
+    bad, reason = BAD[case]
+    good = encoded(noise("RGB"))
+    with pytest.raises(InferenceServerException) as caught:
+        infer(front, "echo", "image", of(good, bad))
+    assert caught.value.status() in ("400", "StatusCode.INVALID_ARGUMENT")
+    assert caught.value.message().startswith("input 'image': row 1: ")
+    assert reason in caught.value.message()
+    assert infer(front, "echo", "image", of(good)).shape == (1, 3, 3, 4)
+
+
+@pytest.mark.parametrize(
+    ("array", "words"),
+    [
+        (of(BOOT)[:, None, None], "expected shape [-1], received [1, 1, 1]"),
+        (of(BOOT, BOOT)[None], "expected shape [-1, 1], received [1, 2]"),
+        (of(*[BOOT] * 33), "expected a batch of 1 to 32 rows, received 33"),
+    ],
+)
+def test_pictures_in_another_shape_are_refused(front: Any, array: Any, words: str) -> None:
+    with pytest.raises(InferenceServerException) as caught:
+        infer(front, "echo", "image", array)
+    assert words in caught.value.message()
+
+
+def test_the_model_tells_that_it_takes_pictures_and_lists_the_tensor_alone(server: RunningServer) -> None:
+    _, told, _ = rest(server, "/v2/models/fashion-cbam")
+    assert [tensor["datatype"] for tensor in told["inputs"]] == ["FP32"]
+    assert json.loads(told["properties"]["image_input"]) == {
+        "name": "input",
+        "datatype": "BYTES",
+        "shape": [-1],
+        "formats": ["PNG", "JPEG"],
+    }
+
+
+def test_a_body_that_is_a_picture_is_classified(server: RunningServer) -> None:
+    path = "/v2/models/fashion-cbam/infer?classification=2"
+    status, told, _ = rest(server, path, BOOT, {"Content-Type": "image/png"})
+    assert (status, told["outputs"][0]["shape"]) == (200, [1, 2])
+    assert told["outputs"][0]["data"][0].endswith(":9:Ankle boot")
+    _, told, _ = rest(server, path.partition("?")[0], BOOT, {"Content-Type": "image/png"})
+    assert np.argmax(told["outputs"][0]["data"]) == 9
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "words"),
+    [
+        ("/v2/models/fashion-cbam/infer?classification=some", 400, "a count of classes, received 'some'"),
+        ("/v2/models/fashion-cbam/infer?classification=0", 400, "expected 1 to"),
+        ("/v2/models/nope/infer", 404, "unknown model 'nope'"),
+    ],
+)
+def test_a_picture_that_cannot_be_asked_about_is_refused(
+    server: RunningServer, path: str, status: int, words: str
+) -> None:
+    found, told, _ = rest(server, path, BOOT, {"Content-Type": "image/jpeg; q=1"})
+    assert found == status
+    assert words in told["error"]
+
+
+def test_a_model_without_preprocessing_takes_no_pictures(repository: Path) -> None:
+    with running_server(repository) as server, grpc.insecure_channel(server.grpc):
+        status, told, _ = rest(server, "/v2/models/double/infer", BOOT, {"Content-Type": "image/png"})
+        assert status == 400
+        assert "model 'double' takes no pictures" in told["error"]
+        with (
+            http_client.InferenceServerClient(server.http.removeprefix("http://")) as client,
+            pytest.raises(InferenceServerException, match="input 'x': expected FP32, received 'BYTES'"),
+        ):
+            infer((client, http_client), "double", "x", of(BOOT))
+
+
+def test_a_flood_of_pictures_for_one_model_delays_another_models_by_a_few_at_most(tmp_path: Path) -> None:
+    echo_model(tmp_path)
+    (tmp_path / "fashion-cbam").symlink_to(ROOT / "exported_models" / "fashion-cbam")
+    large = of(encoded(Image.new("RGBA", (4000, 4000))))
+    with (
+        running_server(tmp_path, "--kernels=off", "--drain-timeout=0") as server,
+        grpc_client.InferenceServerClient(server.grpc) as client,
+    ):
+        sent = grpc_client.InferInput("image", [1], "BYTES")
+        sent.set_data_from_numpy(large)
+        answered: list[Any] = []
+        for _ in range(60):
+            client.async_infer("echo", [sent], lambda result, error: answered.append(result or error))
+        wait_until(lambda: bool(answered))
+        before = len(answered)
+        infer((client, grpc_client), "fashion-cbam", "input", of(BOOT))
+        assert len(answered) - before < 10

@@ -1,0 +1,280 @@
+"""Model folders with Triton's config.pbtxt: served as it says, or refused with the name of what is not supported."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tritonclient.grpc as triton
+from onnx import helper
+from tritonclient.utils import InferenceServerException
+
+from fovea.contract.errors import ModelBroken
+from fovea.runtime.repository import Latest, ServingChoices, scan
+from fovea.serving.lifecycle.triton_config import choices_of, parse, read_config
+from fovea.serving.lifecycle.triton_fields import CHOICES, HEEDED, HINTS, PARTS
+from fovea.wire import message
+from servers import RunningServer, running_server, save_model, tensor, wait_until
+from simam_version import images, simam, write_version
+
+SERVED = {
+    "double": """
+        name: "double"
+        platform: "onnxruntime_onnx"
+        max_batch_size: 4
+        input [ { name: "x" data_type: TYPE_FP32 dims: [ 4 ] } ]
+        output [ { name: "y" data_type: TYPE_FP32 dims: [ 4 ] label_filename: "labels.txt" } ]
+        version_policy { specific { versions: [ 1 ] } }
+        dynamic_batching { max_queue_delay_microseconds: 100 }
+        instance_group [ { count: 2 kind: KIND_CPU } ]
+        optimization { priority: PRIORITY_MAX }
+    """,
+    "alone": 'backend: "onnxruntime" input [ { name: "x" data_type: TYPE_FP32 dims: [ -1, 4 ] } ]',
+    "narrow": 'max_batch_size: 8 input [ { name: "x" data_type: TYPE_FP32 dims: [ 6 ] } ]',
+    "silent": "max_batch_size: 3",
+    "minimal": 'backend: "onnxruntime"',
+    "none_chosen": "version_policy { specific { versions: [ 5 ] } }",
+}
+CARDS = {"exported": "max_batch_size: 4", "exported_alone": ""}
+REFUSED = {
+    "no_such_input": ('input [ { name: "z" data_type: TYPE_FP32 dims: [ 4 ] } ]', "input z: the file has ['x']"),
+    "dtype": ('input [ { name: "x" data_type: TYPE_INT64 dims: [ -1, 4 ] } ]', "x is INT64[-1, 4] there, FP32[-1, 4]"),
+    "dims": ('max_batch_size: 8 output [ { name: "y" data_type: TYPE_FP32 dims: [ 5 ] } ]', "y is FP32[-1, 5] there"),
+    "no_batch": ("max_batch_size: 8", "does not batch"),
+    "decoupled": ("model_transaction_policy { decoupled: true }", "model_transaction_policy is not supported"),
+}
+
+
+def doubling(repository: Path, name: str, axes: list[int | str], versions: tuple[int, ...] = (1,)) -> None:
+    for version in versions:
+        node = helper.make_node("Add", ["x", "x"], ["y"])
+        save_model(repository, name, [node], [tensor("x", axes)], [tensor("y", axes)], version)
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("triton")
+    doubling(root, "double", ["n", 4], (1, 2))
+    doubling(root, "narrow", ["n", "length"])
+    doubling(root, "no_batch", [3])
+    for name in ("alone", "silent", "minimal", "none_chosen", "no_such_input", "dtype", "dims", "decoupled"):
+        doubling(root, name, ["n", 4])
+    for name in CARDS:
+        write_version(root / name / "1")
+        (root / name / "config.pbtxt").write_text(CARDS[name])
+    for name, text in [*SERVED.items(), *((name, text) for name, (text, _) in REFUSED.items())]:
+        (root / name / "config.pbtxt").write_text(text)
+    (root / "double" / "labels.txt").write_text("one\ntwo\nthree\nfour\n")
+    return root
+
+
+@pytest.fixture(scope="module")
+def server(repository: Path) -> Iterator[RunningServer]:
+    with running_server(repository) as server:
+        yield server
+
+
+@pytest.fixture
+def client(server: RunningServer) -> Iterator[Any]:
+    with triton.InferenceServerClient(server.grpc) as client:
+        yield client
+
+
+def infer(client: Any, model: str, x: np.ndarray, top: int = 0) -> Any:
+    sent = triton.InferInput("x", x.shape, "FP32")
+    sent.set_data_from_numpy(x)
+    wanted = [triton.InferRequestedOutput("y", class_count=top)]
+    return client.infer(model, [sent], outputs=wanted).as_numpy("y")
+
+
+def rows(count: int, width: int = 4) -> np.ndarray:
+    return np.arange(count * width, dtype=np.float32).reshape(count, width)
+
+
+@pytest.mark.parametrize(("model", "x"), [("double", rows(4)), ("alone", rows(9)), ("narrow", rows(2, 6))])
+def test_a_model_is_served_as_its_configuration_says(client: Any, model: str, x: np.ndarray) -> None:
+    np.testing.assert_array_equal(infer(client, model, x), x * 2)
+
+
+@pytest.mark.parametrize(
+    ("model", "x", "told"),
+    [
+        ("double", rows(5), "batch of 1 to 4 rows"),
+        ("silent", rows(4), "batch of 1 to 3 rows"),
+        ("narrow", rows(1, 5), "expected shape [-1, 6]"),
+        ("alone", rows(2, 5), "expected shape [-1, 4]"),
+    ],
+)
+def test_what_the_configuration_does_not_allow_is_refused(client: Any, model: str, x: np.ndarray, told: str) -> None:
+    with pytest.raises(InferenceServerException) as refusal:
+        infer(client, model, x)
+    assert told in str(refusal.value)
+
+
+def test_the_configuration_is_told_again(client: Any) -> None:
+    config = client.get_model_config("double").config
+    assert (config.max_batch_size, config.instance_group[0].count) == (4, 2)
+    assert config.dynamic_batching.max_queue_delay_microseconds == 100
+    assert list(config.version_policy.specific.versions) == [1]
+    assert client.get_model_config("alone").config.max_batch_size == 0
+
+
+def test_where_nothing_is_said_of_batches_the_file_decides(client: Any) -> None:
+    assert client.get_model_config("minimal").config.max_batch_size == 32
+    np.testing.assert_array_equal(infer(client, "minimal", rows(9)), rows(9) * 2)
+
+
+@pytest.mark.parametrize(("model", "most_rows"), [("exported", 4), ("exported_alone", 8)])
+def test_a_version_with_a_card_is_served_as_its_configuration_says(client: Any, model: str, most_rows: int) -> None:
+    assert client.get_model_config(model).config.max_batch_size == most_rows
+    picture = images(2)
+    sent = triton.InferInput("image", picture.shape, "FP32")
+    sent.set_data_from_numpy(picture)
+    np.testing.assert_allclose(client.infer(model, [sent]).as_numpy("features"), simam(picture)[0], atol=1e-4)
+
+
+def test_labels_come_from_the_file_that_is_named(client: Any) -> None:
+    assert infer(client, "double", rows(1), top=2).tolist() == [[b"6.000000:3:four", b"4.000000:2:three"]]
+
+
+@pytest.mark.parametrize(("model", "told"), [(name, told) for name, (_, told) in REFUSED.items()])
+def test_a_configuration_that_cannot_be_met_is_the_reason_why_the_model_is_not_served(
+    client: Any, model: str, told: str
+) -> None:
+    (reason,) = [one.reason for one in client.get_model_repository_index().models if one.name == model]
+    assert reason.startswith("config.pbtxt: ")
+    assert told in reason
+
+
+@pytest.mark.parametrize(("model", "code"), [("decoupled", "UNIMPLEMENTED"), ("no_such_input", "UNAVAILABLE")])
+def test_a_model_that_no_wait_will_make_ready_is_refused_with_a_code_on_which_nobody_tries_again(
+    client: Any, model: str, code: str
+) -> None:
+    with pytest.raises(InferenceServerException, match=re.escape(REFUSED[model][1])) as refusal:
+        infer(client, model, rows(1))
+    assert refusal.value.status() == f"StatusCode.{code}"
+
+
+def test_a_model_of_which_no_version_is_chosen_is_listed_and_its_callers_hear_why(client: Any) -> None:
+    why = "its version policy chooses none of [1]"
+    (told,) = [one for one in client.get_model_repository_index().models if one.name == "none_chosen"]
+    assert (told.version, told.state, told.reason) == ("", "UNAVAILABLE", why)
+    with pytest.raises(InferenceServerException, match=re.escape(f"no version to serve: {why}")) as refusal:
+        infer(client, "none_chosen", rows(1))
+    assert refusal.value.status() == "StatusCode.NOT_FOUND"
+
+
+def test_hints_without_effect_are_logged_where_the_model_is_loaded(server: RunningServer) -> None:
+    told = "double: config.pbtxt: without effect here: instance_group.kind, optimization"
+    wait_until(lambda: any(told in line for line in server.errors))
+
+
+def problem_of(folder: Path, text: str) -> str | None:
+    doubling(folder, "m", ["n", 4])
+    (folder / "m" / "config.pbtxt").write_text(text)
+    return scan(folder, read_config)["m"].problem
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        ("max_batch_size: many", "1:17"),
+        ("max_batches: 8", 'no field named "max_batches"'),
+        ('name: "n"', "name: expected m, found n"),
+        ('platform: "tensorrt_plan"', "platform: expected onnxruntime_onnx, found tensorrt_plan"),
+        ('backend: "python"', "backend: expected onnxruntime, found python"),
+        ('default_model_filename: "net.onnx"', "default_model_filename: expected model.onnx"),
+        ("max_batch_size: -1", "max_batch_size: Input should be greater than 0"),
+        ("max_batch_size: 5000", "max_batch_size: Input should be less than or equal to 4096"),
+        ("dynamic_batching {}", "max_batch_size is 0"),
+        ('input { name: "x" dims: 4 }', "x: datatype"),
+        ('input { name: "x" data_type: TYPE_BF16 dims: 4 }', "x: datatype"),
+        ('input { name: "x" data_type: TYPE_FP32 dims: 1 reshape { } }', "input.reshape is not supported"),
+        ('input { name: "x" data_type: TYPE_FP32 allow_ragged_batch: true }', "input.allow_ragged_batch"),
+        ('input { name: "x" data_type: TYPE_FP32 optional: true }', "input.optional"),
+        ('output { name: "y" data_type: TYPE_FP32 is_shape_tensor: true }', "output.is_shape_tensor"),
+        ('output { name: "y" data_type: TYPE_FP32 label_filename: "no.txt" }', "no.txt"),
+        ('output { name: "y" data_type: TYPE_FP32 label_filename: "../x" }', "leads outside"),
+        ('output { name: "y" data_type: TYPE_FP32 label_filename: "\\000" }', "null"),
+        ("max_batch_size: 4 dynamic_batching { preserve_ordering: true }", "dynamic_batching.preserve_ordering"),
+        (
+            "max_batch_size: 4 dynamic_batching { default_queue_policy { timeout_action: DELAY } }",
+            "dynamic_batching.default_queue_policy.timeout_action is not supported",
+        ),
+        (
+            "max_batch_size: 4 dynamic_batching { priority_queue_policy { key: 1 value { max_queue_size: 1 } } }",
+            "dynamic_batching.priority_queue_policy is not supported",
+        ),
+        ("sequence_batching { }", "sequence_batching is not supported"),
+        ("ensemble_scheduling { }", "ensemble_scheduling is not supported"),
+        ("instance_group { passive: true }", "instance_group.passive is not supported"),
+        ("batch_input { }", "batch_input is not supported"),
+        ('model_repository_agents { agents { name: "checksum" } }', "model_repository_agents is not supported"),
+        ("instance_group { count: 65 }", "instance_group.count: Input should be less than or equal to 64"),
+        ("batch_output { } batch_input { }", "batch_input is not supported; batch_output is not supported"),
+    ],
+)
+def test_what_is_not_supported_is_named(tmp_path: Path, text: str, told: str) -> None:
+    problem = problem_of(tmp_path, text)
+    assert problem
+    assert told in problem
+
+
+def test_model_toml_goes_before_config_pbtxt(tmp_path: Path) -> None:
+    doubling(tmp_path, "m", ["n", 4])
+    (tmp_path / "m" / "config.pbtxt").write_text("ensemble_scheduling { }")
+    (tmp_path / "m" / "model.toml").write_text("max_batch_rows = 2")
+    folder = scan(tmp_path, read_config)["m"]
+    assert (folder.problem, folder.choices.max_batch_rows, folder.stated) == (None, 2, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "versions"),
+    [
+        ("", "latest"),
+        ("version_policy { all { } }", "all"),
+        ("version_policy { latest { num_versions: 2 } }", Latest(latest=2)),
+        ("version_policy { latest { } }", Latest(latest=1)),
+        ("version_policy { specific { versions: [ 3, 1 ] } }", (3, 1)),
+    ],
+)
+def test_version_policies_are_the_same(text: str, versions: object) -> None:
+    assert choices_of(parse(text)).versions == versions
+
+
+@pytest.mark.parametrize(
+    ("text", "choices"),
+    [
+        ("", ServingChoices()),
+        ("max_batch_size: 16", ServingChoices(max_batch_rows=16)),
+        ("instance_group { count: 2 } instance_group { }", ServingChoices(instances=3)),
+        (
+            "max_batch_size: 4 dynamic_batching { max_queue_delay_microseconds: 500 }",
+            ServingChoices(max_batch_rows=4, max_queue_delay_s=0.0005),
+        ),
+        (
+            "max_batch_size: 4 dynamic_batching { preferred_batch_size: [ 2, 4 ] }",
+            ServingChoices(max_batch_rows=4, preferred_batch_rows=(2, 4)),
+        ),
+        ("response_cache { enable: true }", ServingChoices(cache=True)),
+        ("model_transaction_policy { decoupled: false }", ServingChoices()),
+    ],
+)
+def test_choices_are_the_same_in_our_words(text: str, choices: ServingChoices) -> None:
+    assert choices_of(parse(text)) == choices
+
+
+def test_a_default_priority_that_is_no_level_is_told() -> None:
+    with pytest.raises(ModelBroken, match=r"config\.pbtxt: dynamic_batching: .*default_priority 5 is above"):
+        choices_of(parse("max_batch_size: 4 dynamic_batching { default_priority_level: 5 }"))
+
+
+def test_every_field_that_is_listed_is_one_of_tritons() -> None:
+    for path in HEEDED | HINTS | PARTS | {path for path, _ in CHOICES.values()}:
+        descriptor: Any = message("ModelConfig").DESCRIPTOR
+        for name in path.split("."):
+            descriptor = descriptor.fields_by_name[name].message_type or descriptor.fields_by_name[name]
