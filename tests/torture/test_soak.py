@@ -7,17 +7,17 @@ from collections.abc import Callable
 import pytest
 from tests.torture.soak import steady_growth
 
-LOOKS, PARTS = 900, 9
+LOOKS, PARTS = 600, 6
 
 
 @pytest.mark.parametrize(
     ("value", "grown"),
     [
-        (lambda look: 100 + 9 * look / LOOKS, 8.0),
-        (lambda look: 100 + 9 * look / LOOKS + look % 7, 8.0),
-        (lambda look: 100 if look < 400 else 116, 0.0),
+        (lambda look: 100 + 6 * look / LOOKS, 5.0),
+        (lambda look: 100 + 6 * look / LOOKS + look % 7, 5.0),
+        (lambda look: 100 if look < 250 else 116, 0.0),
         (lambda look: 100 + look % 7, 0.0),
-        (lambda look: 100 - 9 * look / LOOKS, -8.0),
+        (lambda look: 100 - 6 * look / LOOKS, -5.0),
     ],
 )
 def test_what_adds_up_all_the_time_is_growth_and_a_step_is_not(value: Callable[[int], float], grown: float) -> None:

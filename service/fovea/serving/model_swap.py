@@ -47,9 +47,8 @@ class ModelSwap:
         self._models.put(folder)
         if not wanted:
             log.warning("%s has no version to serve: %s", name, why_none(folder))
-        self._serve(
-            folder, {version: wanted[version] for version in to_load(wanted, self._versions(name), again=again)}
-        )
+        news = to_load(wanted, self._versions(name), again=again)
+        self._serve(folder, {version: wanted[version] for version in news})
 
     def retry(self, name: str) -> None:
         """Try again what could not be loaded for a reason that may have passed."""
