@@ -28,6 +28,7 @@ from servers import (
     plain_models,
     requests_by_outcome,
     running_server,
+    total,
     wait_until,
 )
 
@@ -287,7 +288,7 @@ def test_a_region_that_a_request_in_flight_will_be_answered_in_cannot_be_unregis
     sent = triton.InferInput("x", [1, 4], "FP32")
     sent.set_data_from_numpy(np.ones((1, 4), np.float32))
     held = client.async_infer("endless", [sent], lambda **_: None, outputs=[shared_output(1024)])
-    wait_until(lambda: not _unregistered(client, region))
+    wait_until(lambda: total(server.samples(), "fovea_waiting_requests", model="endless") == 1)
     with pytest.raises(InferenceServerException, match="in use") as caught:
         client.unregister_system_shared_memory("r")
     assert caught.value.status() == "StatusCode.UNAVAILABLE"
