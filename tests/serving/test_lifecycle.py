@@ -171,9 +171,9 @@ def test_a_full_queue_and_a_time_out_in_it_have_the_codes_of_the_setting(
         call(infer_request("slow", x), timeout=20)
         running = call.future(infer_request("slow", x), timeout=60)
         impatient = call.future(infer_with_timeout(x, 1), timeout=60)
-        flood = [call.future(infer_request("slow", x), timeout=60) for _ in range(40)]
         assert impatient.code() == timed_out
         assert "in the queue" in impatient.details()
+        flood = [call.future(infer_request("slow", x), timeout=60) for _ in range(40)]
         refused = [future for future in flood if future.code() != grpc.StatusCode.OK]
         assert {future.code() for future in refused} == {full}
         assert "the limit is 4" in refused[0].details()
