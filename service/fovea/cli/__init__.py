@@ -48,9 +48,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _parsed(words: list[str]) -> argparse.Namespace:
-    arguments, unknown = _parser(chosen=words[0] if words else "").parse_known_args(words)
+    parser = _parser(chosen=words[0] if words else "")
+    arguments, unknown = parser.parse_known_args(words)
     if unknown:
-        arguments.refuse(f"unrecognized arguments: {' '.join(unknown)}")
+        refuse = getattr(arguments, "refuse", parser.error)  # the command's own, where one is chosen
+        refuse(f"unrecognized arguments: {' '.join(unknown)}")
     return arguments
 
 

@@ -36,7 +36,11 @@ class AnswerPool:
             return
         self._calls.add(call)
         call.watch()
-        self._pool.submit(self._run, accept, call, data)
+        try:
+            self._pool.submit(self._run, accept, call, data)
+        except RuntimeError:  # no more threads are to be had
+            self._calls.discard(call)
+            raise
 
     def _run(self, accept: Accept, call: Call, data: bytes) -> None:
         try:

@@ -13,10 +13,10 @@ from fovea import __version__
 from fovea.contract.errors import Misconfigured
 from fovea.runtime.device import resolve_device
 from fovea.serving.addresses import address_of
+from fovea.serving.changes import Changes
 from fovea.serving.decoding.decode_queue import DecodeQueue
 from fovea.serving.grpc.server import GrpcServer
 from fovea.serving.kernel_words import kernel_words
-from fovea.serving.lifecycle.changes import Changes
 from fovea.serving.lifecycle.model_control import ModelControl
 from fovea.serving.lifecycle.models import Models
 from fovea.serving.lifecycle.version_loader import VersionLoader
@@ -72,9 +72,9 @@ class Server:
         defaults = batch_defaults(settings, cache)
         loader = VersionLoader(load_settings(settings, self.device), defaults, self._telemetry, self._sampler)
         self._control = ModelControl(control_settings(settings), self.models, loader, self._tell)
-        self._pictures = DecodeQueue(defaults.queue, settings.max_pixels)
+        self._decoding = DecodeQueue(defaults.queue, settings.max_pixels)
         table = status_table(settings.status_codes)
-        parts = (self.models, self._control, self._pictures, self._telemetry, table)
+        parts = (self.models, self._control, self._decoding, self._telemetry, table)
         self._tracer = Tracer(settings.trace_file)
         self._servicer = Servicer(*parts, extensions(settings, self._tracer))
         self._changes = Changes()
@@ -135,7 +135,7 @@ class Server:
         self._servicer.draining = True
         self.grpc.drain_streams()
         self._drain(time.monotonic() + self._settings.drain_timeout)
-        self._pictures.close()
+        self._decoding.close()
         self.grpc.stop(_LAST_GRACE_S)
         self.rest.stop(_LAST_GRACE_S)
         self.metrics.stop()
@@ -163,7 +163,7 @@ class Server:
     def _quiet(self) -> bool:
         """True while no request waits or runs."""
         # Pictures first: what they hand on meanwhile is then seen at its model.
-        return self._pictures.quiet and self.models.quiet
+        return self._decoding.quiet and self.models.quiet
 
 
 def _listening(what: str, port: int, listen: Callable[[int], T]) -> T:

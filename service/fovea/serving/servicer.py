@@ -9,6 +9,7 @@ from typing import Any
 
 from fovea.contract.errors import Draining, FoveaError, InvalidRequest, NotFound, NotReady, Unsupported, VersionEnded
 from fovea.contract.model_card import ModelCard
+from fovea.serving import metadata
 from fovea.serving.batching.outcomes import outcome_of
 from fovea.serving.batching.requests import Request
 from fovea.serving.calls import Call, CallReply, StatusTable
@@ -19,12 +20,11 @@ from fovea.serving.lifecycle.load_request import load_requested, name_to_unload
 from fovea.serving.lifecycle.model_control import ModelControl
 from fovea.serving.lifecycle.models import Models
 from fovea.serving.lifecycle.served_version import ServedVersion
-from fovea.serving.messages import metadata
 from fovea.serving.messages.codec import Decoded, parse, parse_request
-from fovea.serving.messages.model_config import model_config
-from fovea.serving.messages.statistics_answer import model_statistics
+from fovea.serving.model_config import model_config
 from fovea.serving.observability.telemetry import Telemetry
 from fovea.serving.security.access import require_open
+from fovea.serving.statistics_answer import model_statistics
 from fovea.serving.status import status_of
 from fovea.wire import message
 
@@ -42,12 +42,12 @@ class Servicer:
         self,
         models: Models,
         control: ModelControl,
-        pictures: DecodeQueue,
+        decoding: DecodeQueue,
         telemetry: Telemetry,
         table: StatusTable,
         extensions: Extensions,
     ) -> None:
-        self._models, self._model_control, self._pictures = models, control, pictures
+        self._models, self._model_control, self._decoding = models, control, decoding
         self._telemetry, self._table, self._extensions = telemetry, table, extensions
         self._regions, self._tracer = extensions.regions, extensions.tracer
         self._control = self._control_answers()
@@ -99,8 +99,10 @@ class Servicer:
             call.watch()
             request.bytes = len(data) + decoded.header.shared_bytes  # until it is decoded
             again = partial(self._again, call, data, decoded, request)
-            what = (served.card.name, request, decoded.decode, decoded.header.pictures)
-            self._pictures.submit(Undecoded(*what, served.pipeline.submit, again, served))
+            pictures, onward = decoded.header.pictures, served.pipeline.submit
+            self._decoding.submit(
+                Undecoded(served.card.name, request, decoded.decode, pictures, onward, again, observer=served)
+            )
         except FoveaError:
             _end(request, decoded)
             raise

@@ -29,7 +29,8 @@ class Settings(BaseSettings):
         gt=0,
         le=86_400,
         description="With poll: seconds between looks. A change is followed once two looks see the same files. Fewer "
-        "follow it sooner, and list the repository more often.",
+        "follow it sooner, and list the repository more often. Loads that failed for a passing reason are tried again "
+        "no more often than this, in none too.",
     )
     load_models: Annotated[frozenset[str], NoDecode] = Field(
         frozenset(), description="With explicit: models to load at start, with commas between; * loads every one."

@@ -241,6 +241,39 @@ def test_a_run_that_every_caller_has_left_is_terminated_and_the_next_batch_is_an
     assert bench.observer.outcomes[0] == "cancelled"
 
 
+def test_a_caller_is_watched_also_where_its_session_took_long_to_open() -> None:
+    opened, free = threading.Event(), threading.Event()
+    session = FakeSession(lambda: free.wait(LONG_S))
+    session.on_terminate = free.set
+
+    def open_session() -> FakeSession:
+        assert opened.wait(LONG_S)
+        return session
+
+    pipeline = Pipeline(SessionSource(open_session, open_session), BatchPolicy(1), FakeObserver())
+    reply = FakeReply()
+    pipeline.submit(Request({"x": np.ones((1, 1))}, 1, Kind("x"), reply, time.monotonic()))
+    assert reply.watched.wait(LONG_S)
+    opened.set()
+    reply.leave()
+    assert isinstance(failed(reply), Cancelled)
+    pipeline.close()
+
+
+def test_who_has_left_is_not_run_again_with_the_halves_of_a_failed_batch() -> None:
+    bad, leaving, well = FakeReply(), FakeReply(), FakeReply()
+    session = FakeSession(lambda: setattr(leaving, "gone", True))
+    batch = [
+        Request({"x": np.full((1, 1), value)}, 1, Kind("x"), reply, time.monotonic())
+        for value, reply in ((-1.0, bad), (2.0, leaving), (3.0, well))
+    ]
+    Worker(SessionSource(lambda: session, FakeSession), FakeObserver()).execute(batch)
+    assert isinstance(failed(bad), ExecutionFailed)
+    assert isinstance(failed(leaving), Cancelled)
+    assert answered(well) == [6.0]
+    assert session.batches == [[-1.0, 2.0, 3.0], [-1.0], [3.0]]
+
+
 def test_a_run_that_one_caller_still_waits_for_goes_on(bench: Bench) -> None:
     bench.hold_worker()
     leaving, staying = bench.send(1.0), bench.send(2.0)

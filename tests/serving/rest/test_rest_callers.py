@@ -24,7 +24,7 @@ from certificates import authority
 from fakes import FakeServicer
 from fovea import wire
 from fovea.contract.errors import InvalidRequest
-from fovea.serving.lifecycle.changes import Changes
+from fovea.serving.changes import Changes
 from fovea.serving.rest.limits import Patience, RestLimits
 from fovea.serving.rest.server import RestServer, RestSettings
 from fovea.serving.security.tls import read_tls

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from math import inf
 from queue import Empty, SimpleQueue
 
@@ -24,6 +24,14 @@ _LONG_S = 0.02
 _KINDS_KEPT = 1024
 
 
+@dataclass(frozen=True, slots=True)
+class _InHand:
+    """A batch that a worker has taken, and when it should be done with it."""
+
+    batch: list[Request]
+    until_s: float
+
+
 class Pipeline:
     """Queue and workers of one version. `submit` may be called from any thread and never blocks for long."""
 
@@ -36,8 +44,8 @@ class Pipeline:
         """What a row of a kind costs at best."""
         self._bell: SimpleQueue[None] = SimpleQueue()
         self._idle = 0
-        self._busy_until_s: dict[Worker, float] = {}
-        """Of each worker that has a batch in hand: when it should be done with it."""
+        self._in_hand: dict[Worker, _InHand] = {}
+        """Of each worker that has a batch."""
         self._lock = threading.Lock()
         self._closed = False
         self._workers = [Worker(source, observer) for _ in range(source.instances)]
@@ -65,7 +73,7 @@ class Pipeline:
     def quiet(self) -> bool:
         """True while nothing waits and nothing runs."""
         with self._lock:
-            return not self._waiting.requests and not self._busy_until_s
+            return not self._waiting.requests and not self._in_hand
 
     def submit(self, request: Request) -> None:
         """Admit a request; QueueFull, VersionEnded, DeadlineExceeded or QueueTimeout where it cannot be."""
@@ -118,8 +126,8 @@ class Pipeline:
 
     def _first_free_s(self, now_s: float) -> float:
         """How long until a worker takes the next batch."""
-        busy = self._busy_until_s.values()
-        return max(0.0, min(busy) - now_s) if len(busy) == len(self._workers) else 0.0
+        until_s = [one.until_s for one in self._in_hand.values()]
+        return max(0.0, min(until_s) - now_s) if len(until_s) == len(self._workers) else 0.0
 
     def _look(self) -> bool:
         """Tell those whose time is up, and see who has left; whether anything waits or runs.
@@ -130,7 +138,7 @@ class Pipeline:
         now_s = time.monotonic()
         with self._lock:
             dead = drop_dead(self._waiting, now_s)
-            at_hand = [*self._waiting, *(request for worker in self._workers for request in worker.in_hand)]
+            at_hand = [*self._waiting, *(request for one in self._in_hand.values() for request in one.batch)]
         self._refuse(dead)
         for request in at_hand:
             if now_s - request.arrived_s > _LONG_S:
@@ -169,7 +177,7 @@ class Pipeline:
                 worker.execute(taken.batch)
         finally:
             with self._lock:
-                self._busy_until_s.pop(worker, None)
+                self._in_hand.pop(worker, None)
         if taken.wait_s:
             self._rest(taken.wait_s)
 
@@ -179,7 +187,8 @@ class Pipeline:
             policy = replace(self._policy, delay_s=0.0) if self._closed else self._policy
             taken = take_batch(self._waiting, now_s, policy)
             if taken.batch:
-                self._busy_until_s[worker] = now_s + sum([request.work_s for request in taken.batch])
+                until_s = now_s + sum([request.work_s for request in taken.batch])
+                self._in_hand[worker] = _InHand(taken.batch, until_s)
             if self._waiting.requests and self._idle and not taken.wait_s:
                 self._bell.put(None)
             return taken

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from math import inf
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
@@ -69,8 +70,8 @@ class Worker:
     def __init__(self, source: SessionSource, observer: Observer) -> None:
         self._source, self._observer = source, observer
         self._sessions: dict[bool, Session | FoveaError] = {}
-        self._again_s = 0.0
-        """When one that could not be opened is tried again: too little memory, say, may pass."""
+        self._again_s: dict[bool, float] = {}
+        """When those that could not be opened are tried again: too little memory, say, may pass."""
         self._in_progress: _Run | None = None
         self._lock = threading.Lock()
 
@@ -92,12 +93,6 @@ class Worker:
         """Let go of the sessions."""
         self._sessions.clear()
 
-    @property
-    def in_hand(self) -> Sequence[Request]:
-        """The batch that runs now."""
-        run = self._in_progress
-        return () if run is None else run.batch
-
     def end_if_left(self) -> None:
         """End a run that nobody waits for any more."""
         with self._lock:
@@ -109,9 +104,9 @@ class Worker:
     def _session(self, maps: bool) -> Session | FoveaError:
         """The session, opened once; where it cannot be opened, the reason, until it is worth another try."""
         session = self._sessions.get(maps)
-        if session is None or (isinstance(session, FoveaError) and time.monotonic() >= self._again_s):
+        if session is None or (isinstance(session, FoveaError) and time.monotonic() >= self._again_s[maps]):
             session = self._sessions[maps] = self._opened(maps)
-            self._again_s = time.monotonic() + _OPEN_AGAIN_S
+            self._again_s[maps] = time.monotonic() + _OPEN_AGAIN_S
         return session
 
     def _opened(self, maps: bool) -> Session | FoveaError:
@@ -183,13 +178,22 @@ class Worker:
     def _retry(self, batch: list[Request], error: Exception) -> None:
         if len(batch) > 1:
             middle = len(batch) // 2
-            self.execute(batch[:middle])
-            self.execute(batch[middle:])
+            for half in (batch[:middle], batch[middle:]):
+                if still_wanted := self._still_wanted(half):
+                    self.execute(still_wanted)
             return
         if not isinstance(error, FoveaError):
             log.error("a batch failed", exc_info=error)
             error = ExecutionFailed("the model failed on this request")
         self._fail(batch[0], error)
+
+    def _still_wanted(self, batch: list[Request]) -> list[Request]:
+        """Those whose callers wait on; the others are told, or gone."""
+        now_s = time.monotonic()
+        left = [request for request in batch if request.reply.gone or (request.deadline_s or inf) <= now_s]
+        for request in left:
+            self._fail(request, why_gone(request, now_s))
+        return [request for request in batch if request not in left]
 
     def _fail(self, request: Request, error: FoveaError) -> None:
         fail(request, error, self._observer)

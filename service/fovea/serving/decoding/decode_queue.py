@@ -30,7 +30,7 @@ class DecodeQueue:
         self._decoding = 0
         self._closed = False
         for _ in range(_THREADS):  # daemons, for the process's end: a picture that is begun cannot be stopped
-            threading.Thread(target=self._work, daemon=True, name="pictures").start()
+            threading.Thread(target=self._work, daemon=True, name="decode").start()
 
     @property
     def quiet(self) -> bool:
@@ -39,7 +39,7 @@ class DecodeQueue:
             return not self._lines and not self._decoding
 
     def submit(self, undecoded: Undecoded) -> None:
-        """Have its pictures decoded; QueueFull where there is no room, Draining where the queue is closed."""
+        """Have its data decoded; QueueFull where there is no room, Draining where the queue is closed."""
         with self._changed:
             if self._closed:
                 raise Draining

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import grpc
@@ -15,6 +16,8 @@ from fovea.serving.status import status_of
 Refusal = tuple[grpc.StatusCode, str]
 _HEALTH = "/grpc.health.v1.Health/"
 _OURS = wire.path("")
+_REFUSING = ThreadPoolExecutor(1, "grpc refusing")
+"""Not gRPC's own pool, whose threads health checks that send nothing may hold."""
 
 
 class Gate(grpc.ServerInterceptor):  # type: ignore[misc]
@@ -46,4 +49,5 @@ def refusing(refusal: Refusal) -> grpc.RpcMethodHandler:
     def refuse(_messages: Any, context: grpc.ServicerContext) -> Any:
         context.abort(*refusal)
 
+    refuse.experimental_thread_pool = _REFUSING  # type: ignore[attr-defined]
     return grpc.stream_stream_rpc_method_handler(refuse)

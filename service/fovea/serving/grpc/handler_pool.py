@@ -11,8 +11,8 @@ import grpc
 
 from fovea import wire
 from fovea.contract.errors import QueueFull
+from fovea.serving.changes import CHANGE_RPCS, MOST_CHANGES
 from fovea.serving.grpc.gate import refusing
-from fovea.serving.lifecycle.changes import CHANGE_RPCS, MOST_CHANGES
 from fovea.serving.servicer import MOST_CONTROL_CALLS, QUICK_RPCS
 from fovea.serving.status import status_of
 
@@ -36,7 +36,11 @@ class HandlerPool(ThreadPoolExecutor):
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Have a call handled."""
         self._count(1)
-        future = super().submit(fn, *args, **kwargs)
+        try:
+            future = super().submit(fn, *args, **kwargs)
+        except RuntimeError:  # no more threads are to be had
+            self._count(-1)
+            raise
         future.add_done_callback(lambda _: self._count(-1))
         return future
 

@@ -15,6 +15,7 @@ from fovea import wire
 from fovea.contract.errors import Misconfigured
 from fovea.serving.addresses import address_of
 from fovea.serving.answer_pool import AnswerPool
+from fovea.serving.changes import CHANGE_RPCS, Changes
 from fovea.serving.grpc import fast_lane, pooled_lane
 from fovea.serving.grpc.gate import Gate
 from fovea.serving.grpc.handler_pool import INFER, Bounds, handler_pools
@@ -23,7 +24,6 @@ from fovea.serving.grpc.reflection import add_reflection
 from fovea.serving.grpc.stream import StreamLimits
 from fovea.serving.grpc.streams import Streams
 from fovea.serving.grpc.transport import Transport
-from fovea.serving.lifecycle.changes import CHANGE_RPCS, Changes
 from fovea.serving.security.tls import Tls, TlsMaterial
 from fovea.serving.security.token import Tokens
 from fovea.serving.servicer import MOST_CONTROL_CALLS, QUICK_RPCS, Servicer

@@ -25,13 +25,13 @@ class LogHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Write a line, or lose it; first, how many were lost before it."""
         try:
-            lines = [self.format(_loss(self._lost)), self.format(record)] if self._lost else [self.format(record)]
+            line = self.format(record)
         except Exception:
             self.handleError(record)
             return
-        if all(map(self._written, lines)):
+        if self._lost and self._written(self.format(_loss(self._lost))):
             self._lost = 0
-        else:
+        if self._lost or not self._written(line):
             self._lost += 1
 
     def _written(self, line: str) -> bool:

@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from fovea.serving.answer_pool import AnswerPool
-from fovea.serving.lifecycle.changes import CHANGE_RPCS, Changes
+from fovea.serving.changes import CHANGE_RPCS, Changes
 from fovea.serving.rest.bodies import BodyReader
 from fovea.serving.rest.bulk import Bulk
 from fovea.serving.rest.calls import RestCall

@@ -73,7 +73,7 @@ class RestCall:
             self._loop.call_soon_threadsafe(act, *arguments)
 
     def _set(self, result: bytes | Refused) -> None:
-        if self.answer.done():
+        if self.over or self.answer.done():
             return
         if isinstance(result, Refused):
             self.answer.set_exception(result)

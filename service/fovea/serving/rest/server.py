@@ -14,7 +14,7 @@ import uvicorn
 
 from fovea.contract.errors import Draining
 from fovea.serving.addresses import family_of
-from fovea.serving.lifecycle.changes import Changes
+from fovea.serving.changes import Changes
 from fovea.serving.rest.app import Admit, RestApp
 from fovea.serving.rest.connection import bounded_connection
 from fovea.serving.rest.limits import RestLimits

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from fovea.contract.errors import Draining
-from fovea.serving.answer_pool import AnswerPool
+from fovea.serving.answer_pool import Accept, AnswerPool
+from fovea.serving.calls import Call
 from fovea.serving.status import status_of
 
 CHANGE_RPCS = ("RepositoryModelLoad", "RepositoryModelUnload")
@@ -16,8 +17,17 @@ class Changes(AnswerPool):
 
     def __init__(self) -> None:
         super().__init__("load and unload", 1, MOST_CHANGES)
+        self._ended = False
+
+    def submit(self, accept: Accept, call: Call, data: bytes) -> None:
+        """Have a call answered by `accept` when its turn comes."""
+        if self._ended:
+            call.refuse(*status_of(Draining()))
+        else:
+            super().submit(accept, call, data)
 
     def refuse(self) -> None:
-        """Answer those that are going on or wait their turn: nobody waits for models any more."""
+        """Answer those that are going on or wait their turn, and all that come: nobody waits for models any more."""
+        self._ended = True
         for call in self.calls:
             call.refuse(*status_of(Draining()))

@@ -7,7 +7,7 @@ from typing import Any
 from fovea.contract.model_card import TensorSpec
 from fovea.serving.lifecycle.served_version import ServedVersion
 from fovea.serving.lifecycle.triton_fields import BACKEND, PLATFORM
-from fovea.serving.messages.metadata import properties
+from fovea.serving.metadata import properties
 from fovea.wire import enum_number, message
 
 _STRING_TYPE = {"BYTES": "STRING"}
