@@ -9,6 +9,7 @@ Compression = Literal["none", "gzip", "deflate"]
 
 METADATA_MAX_BYTES = 16 * 1024
 """Of one call. gRPC refuses some above the lower of its two limits, and all above the higher: here they are one."""
+_ALL = 2**31 - 1
 _LEVELS: dict[Compression, int] = {"none": 0, "gzip": 1, "deflate": 3}
 """gRPC chooses by level among what the caller accepts; of these two, the low one is gzip and the high one deflate."""
 
@@ -35,6 +36,9 @@ class Transport:
             ("grpc.max_concurrent_streams", self.streams),
             ("grpc.http2.min_ping_interval_without_data_ms", round(self.min_ping_s * 1e3)),
             ("grpc.keepalive_permit_without_calls", 1),
+            # Of calls that nobody has taken in yet gRPC cancels some above 1,000, and tells them no reason.
+            ("grpc.server.max_pending_requests", _ALL),
+            ("grpc.server.max_pending_requests_hard_limit", _ALL),
         ]
         if self.keepalive_s:
             options += [
