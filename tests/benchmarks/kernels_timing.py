@@ -8,6 +8,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
+
+from tests.benchmarks.rounds import figures_in_turn
 
 Run = Callable[[], object]
 Clock = Callable[[], float]
@@ -41,13 +44,8 @@ def interleaved(sides: Mapping[str, Run], effort: Effort, clock: Clock = time.th
     The clock is this thread's own processor time, so that what others take of the core does not count; what runs on
     several threads needs `time.perf_counter`.
     """
-    names = list(sides)
-    seconds: dict[str, list[float]] = {name: [] for name in names}
-    for round_ in range(effort.rounds):
-        first = round_ % len(names)
-        for name in names[first:] + names[:first]:
-            seconds[name].append(_quickest(sides[name], effort, clock))
-    return seconds
+    slices = {name: partial(_quickest, run, effort, clock) for name, run in sides.items()}
+    return figures_in_turn(slices, effort.rounds)
 
 
 def _quickest(run: Run, effort: Effort, clock: Clock) -> float:

@@ -57,13 +57,20 @@ class Rounds:
         return 2 * statistics.stdev(logs) / math.sqrt(len(logs))
 
 
-def in_turn(sides: Mapping[str, Callable[[], float]], rounds: int) -> Rounds:
-    """Measure each side once a round; neither always goes first."""
-    figures: dict[str, list[float]] = {name: [] for name in sides}
+def figures_in_turn(sides: Mapping[str, Callable[[], float]], rounds: int) -> dict[str, list[float]]:
+    """Measure each side once a round; each round begins with another side."""
+    names = list(sides)
+    figures: dict[str, list[float]] = {name: [] for name in names}
     for round_ in range(rounds):
-        for name in list(sides)[:: -1 if round_ % 2 else 1]:
+        first = round_ % len(names)
+        for name in names[first:] + names[:first]:
             figures[name].append(sides[name]())
-    return Rounds(figures)
+    return figures
+
+
+def in_turn(sides: Mapping[str, Callable[[], float]], rounds: int) -> Rounds:
+    """The same, to be compared."""
+    return Rounds(figures_in_turn(sides, rounds))
 
 
 def rates_in_turn(

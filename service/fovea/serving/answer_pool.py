@@ -12,6 +12,11 @@ from fovea.serving.status import status_of
 Accept = Callable[[Call, bytes], None]
 
 
+def full(what: str, calls: int) -> QueueFull:
+    """The error for a call that finds so many of its kind before it, which is all that may wait."""
+    return QueueFull(f"{calls} {what} calls wait, which is the limit")
+
+
 class AnswerPool:
     """Refuses at once what is above its bound, and leaves out calls whose callers are gone. For any thread."""
 
@@ -32,7 +37,7 @@ class AnswerPool:
     def submit(self, accept: Accept, call: Call, data: bytes) -> None:
         """Have a call answered by `accept` when its turn comes; those that wait hold no thread."""
         if len(self._calls) >= self._most_calls:
-            call.refuse(*status_of(QueueFull(f"{len(self._calls)} {self._what} calls wait, which is the limit")))
+            call.refuse(*status_of(full(self._what, len(self._calls))))
             return
         self._calls.add(call)
         call.watch()

@@ -9,8 +9,9 @@ from fovea.serving.batching.lookout import Lookout
 LONG_S = 20.0
 
 
-def test_it_looks_from_when_it_is_woken_until_there_is_nothing_more() -> None:
-    looks, seen = [True, True, False, False], threading.Event()
+def look_through(looks: list[bool]) -> None:
+    """Wake a lookout that sees these, one after another; it has to come to the last."""
+    seen = threading.Event()
 
     def look() -> bool:
         more = looks.pop(0)
@@ -26,19 +27,12 @@ def test_it_looks_from_when_it_is_woken_until_there_is_nothing_more() -> None:
     assert looks == []
 
 
+def test_it_looks_from_when_it_is_woken_until_there_is_nothing_more() -> None:
+    look_through([True, True, False, False])
+
+
 def test_what_comes_between_the_last_two_looks_keeps_it_awake() -> None:
-    looks, seen = [False, True, False, False], threading.Event()
-
-    def look() -> bool:
-        more = looks.pop(0)
-        if not looks:
-            seen.set()
-        return more
-
-    lookout = Lookout(look)
-    lookout.wake()
-    assert seen.wait(LONG_S)
-    lookout.close()
+    look_through([False, True, False, False])
 
 
 def test_it_can_be_woken_again_and_an_error_does_not_end_it() -> None:

@@ -11,6 +11,7 @@ import grpc
 
 from fovea import wire
 from fovea.contract.errors import QueueFull
+from fovea.serving.answer_pool import full
 from fovea.serving.changes import CHANGE_RPCS, MOST_CHANGES
 from fovea.serving.grpc.gate import refusing
 from fovea.serving.servicer import MOST_CONTROL_CALLS, QUICK_RPCS
@@ -31,7 +32,7 @@ class HandlerPool(ThreadPoolExecutor):
     def refusal(self) -> QueueFull | None:
         """Why no more may come; None while one may."""
         calls = self._calls
-        return QueueFull(f"{calls} {self._what} calls wait, which is the limit") if calls >= self._most_calls else None
+        return full(self._what, calls) if calls >= self._most_calls else None
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         """Have a call handled."""
