@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,11 +18,11 @@ from fovea.contract.model_card import (
     GOLDEN_FILE,
     MAPS_FILE,
     MODEL_FILE,
-    AttentionLayer,
     ModelCard,
     Parity,
     Preprocessing,
     Training,
+    primary_attention,
 )
 from fovea.contract.operators import VERSION
 from fovea.contract.sequence import SequenceSpec
@@ -143,9 +142,3 @@ def _describe(subject: Subject, graph: ExportedGraph) -> ModelCard:
         opset=OPSET,
         operator_version=VERSION if graph.layers else None,
     )
-
-
-def primary_attention(layers: Sequence[AttentionLayer]) -> AttentionType:
-    """The most frequent type, the first of equals; `none` without layers."""
-    counted = Counter(layer.attention for layer in layers)
-    return counted.most_common(1)[0][0] if counted else AttentionType.NONE
