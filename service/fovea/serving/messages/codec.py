@@ -15,7 +15,7 @@ from fovea.serving.messages.header_size import check_header_size
 from fovea.serving.messages.headers import Header, HeaderCheck
 from fovea.serving.messages.request_parameters import RequestDefaults
 from fovea.serving.messages.tensors import RawTensor, from_contents
-from fovea.serving.shared_memory.places import is_placed
+from fovea.serving.shared_memory.places import Place, is_placed
 from fovea.serving.shared_memory.regions import Held, Regions
 from fovea.wire import message
 

@@ -53,7 +53,7 @@ class HeaderCheck:
         self._maps = card.maps
         self._pictures = picture_input(card)
         self._kinds = KindOfRequest(card)
-        self._answers = AnswerMaker(card.name, str(version), card.labels, card.batched)
+        self._answers = AnswerMaker(card.name, str(version), card.labels_by_output, card.batched)
         self._every_output = AnswerForm(self._answers, tuple(WantedOutput(spec) for spec in card.outputs))
 
     def check(self, request: Any) -> Header:
