@@ -101,6 +101,9 @@ def _load(folder: Path, name: str, version: int, settings: LoadSettings) -> Load
         require_padding_harmless(choice.session, card.sequence, golden)
     loaded = LoadedVersion(folder, card, version, choice, session_settings)
     loaded.warm_up(golden, time.perf_counter)
+    if loaded.unmeasured_operators:
+        told = (name, version, ", ".join(sorted(loaded.unmeasured_operators)), settings.session.device)
+        logger.info("%s version %d: the time of %s is not measured on %s: a profile has launch times only", *told)
     return loaded
 
 

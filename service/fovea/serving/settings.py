@@ -197,7 +197,7 @@ class Settings(BaseSettings):
         30.0,
         ge=0,
         description="Seconds between samples of attention time where no kernel tells it; 0 = off. "
-        "Each sample opens a session and runs six batches.",
+        "Each sample opens a session and runs six batches. On a GPU there are none: a profile there has launch times.",
     )
     triton_metrics: bool = Field(
         False,
