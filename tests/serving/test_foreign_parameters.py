@@ -30,7 +30,7 @@ def answer(client: Any, **changes: Any) -> bytes:
 
 @pytest.mark.parametrize("value", CHOICES)
 def test_a_parameter_that_is_not_known_changes_nothing(client: Any, value: str) -> None:
-    parameters = {name: CHOICES[value] for name in ("binary_data_size", "content_type", "colour")}
+    parameters = dict.fromkeys(("binary_data_size", "content_type", "colour"), CHOICES[value])
     outputs = [{"name": "y", "parameters": {**parameters, "binary_data": CHOICES[value]}}]
     assert answer(client, inputs=[tensor(parameters=parameters)], outputs=outputs, parameters=parameters) == DOUBLED
 

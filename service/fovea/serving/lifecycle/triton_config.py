@@ -97,7 +97,9 @@ def _spec(tensor: Any, batched: bool) -> TensorSpec:
 def _labels(config: Any, folder: Path) -> dict[str, Labels]:
     """One label a line, of the file that each output names."""
     files = {output.name: output.label_filename for output in config.output if output.label_filename}
-    return {name: Labels(file, tuple(_text(folder, file).removesuffix("\n").split("\n"))) for name, file in files.items()}
+    return {
+        name: Labels(file, tuple(_text(folder, file).removesuffix("\n").split("\n"))) for name, file in files.items()
+    }
 
 
 def _text(folder: Path, name: str) -> str:

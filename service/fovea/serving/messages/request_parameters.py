@@ -52,7 +52,7 @@ def is_request_parameter(name: str) -> bool:
 
 
 def classes_wanted(what: str, parameters: Any) -> int:
-    """Of how many classes an output is to tell, 0 for the output as it is; InvalidRequest where it is no such number."""
+    """Of how many classes an output is to tell, 0 for the output as it is; InvalidRequest for what is no number."""
     if _CLASSIFICATION not in parameters:
         return 0
     return _integer(f"{what}: {_CLASSIFICATION}", parameters[_CLASSIFICATION], 1, _CLASSIFICATION_MAX)
