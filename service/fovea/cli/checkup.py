@@ -13,6 +13,7 @@ from pathlib import Path
 
 import onnxruntime
 
+from fovea import __version__
 from fovea.cli.findings import Finding, costs
 from fovea.cli.settings import unknown_variables
 from fovea.contract.errors import FoveaError, Misconfigured
@@ -31,7 +32,7 @@ from fovea.serving.security.tls import read_tls
 from fovea.serving.security.token import read_tokens
 from fovea.serving.settings import Settings
 
-PACKAGES = ("fovea", "onnxruntime", "onnxruntime-gpu", "grpcio", "protobuf", "numpy", "pydantic")
+PACKAGES = ("onnxruntime", "onnxruntime-gpu", "grpcio", "protobuf", "numpy", "pydantic")
 _MEMORY = {"memory_mb": "MemTotal", "memory_free_mb": "MemAvailable"}
 
 
@@ -47,6 +48,7 @@ def checkup(settings: Settings, serves: Callable[[str], bool]) -> Iterator[Findi
 
 def _versions() -> Iterator[Finding]:
     yield Finding("versions", "python", platform.python_version())
+    yield Finding("versions", "fovea", __version__)
     for package in PACKAGES:
         try:
             yield Finding("versions", package, version(package))
