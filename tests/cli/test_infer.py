@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -38,6 +39,21 @@ def test_the_attention_map_is_drawn_over_the_picture(fovea: Fovea, server: str, 
     assert "cbam of layer look" in out
     with Image.open(path) as drawn:
         assert (drawn.mode, drawn.width * 7, min(drawn.size) >= 448) == ("RGB", drawn.height * 9, True)
+
+
+@pytest.mark.parametrize("corner", [(0, 0), (0, 1), (1, 0), (1, 1)])
+def test_the_map_is_lightest_where_the_model_attended_most(
+    fovea: Fovea, server: str, tmp_path: Path, corner: tuple[int, int]
+) -> None:
+    pixels = np.zeros((2, 2), np.uint8)
+    pixels[corner] = 255  # which is where the model's map is highest
+    lit, path = tmp_path / "lit.png", tmp_path / "map.png"
+    Image.fromarray(pixels).resize((12, 8), Image.Resampling.NEAREST).save(lit)
+    assert fovea("infer", "tiny", lit, "--server", server, "--attention", path)[0] == 0
+    with Image.open(path) as drawn:
+        quarters = np.asarray(drawn.convert("L").resize((2, 2), Image.Resampling.BOX), np.int64)
+    assert np.unravel_index(quarters.argmax(), quarters.shape) == corner
+    assert np.sort(quarters, axis=None)[-2] < quarters.max() / 2
 
 
 def test_a_map_without_positions_is_drawn_below_the_picture(

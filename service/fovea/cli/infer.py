@@ -1,4 +1,4 @@
-"""`fovea infer`: a picture to a server, labels and probabilities back, and a picture of where the model looked."""
+"""`fovea infer`: a picture to a server, labels and probabilities back, and an attention map over the picture."""
 
 from __future__ import annotations
 

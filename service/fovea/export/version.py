@@ -107,9 +107,8 @@ def _kernel_parity(
 def _try_kernels(folder: Path, card: ModelCard, library: Path) -> None:
     """Run them in another process first, which they may crash. ModelBroken where they do."""
     names = {path.name: "" for path in folder.iterdir()}  # the hashes follow when all is written
-    size = sum(path.stat().st_size for path in folder.iterdir())
     text = card.model_copy(update={"sha256": names}).to_json()
-    tried = probe_version(folder, max(BATCH_ROWS), text, library, _PROBE.for_files_of(size))
+    tried = probe_version(folder, max(BATCH_ROWS), text, SessionSettings(kernel_library=library), _PROBE)
     if tried.kernel_trouble is not None:
         raise ModelBroken(tried.kernel_trouble)
 
