@@ -30,6 +30,7 @@ from fovea.contract.sequence import SequenceSpec
 from fovea.export.bodies import OPSET
 from fovea.export.exporter import export_graph
 from fovea.export.graph import ExportedGraph
+from fovea.export.independent_rows import require_independent_rows
 from fovea.export.parity import BATCH_ROWS, compare, flat_answer, measure_bodies, measure_kernels
 from fovea.export.publish import publish
 from fovea.export.reference import Reference
@@ -68,6 +69,8 @@ def export_version(
     subject: Subject, repository: Path, version: int | None = None, kernel_library: Path | None = None
 ) -> Path:
     """Export, check against PyTorch, publish; the new version's folder. ExportFailed tells what did not work."""
+    reference = Reference(subject.module)
+    require_independent_rows(reference, subject.rows)
     example = {name: torch.tensor(array) for name, array in subject.rows(2).items()}
     lengths = subject.sequence.lengths if subject.sequence else None
     graph = export_graph(subject.module, example, subject.output_names, lengths)
