@@ -17,9 +17,11 @@ from collections.abc import Callable, Sequence
 from enum import IntFlag
 from functools import reduce
 from operator import or_
+from typing import NamedTuple
 
 from fovea.contract.operators import DOMAIN
-from fovea.runtime.onnx_graph import JOIN, FlatGraph, Node
+from fovea.runtime import operator_kinds as kinds
+from fovea.runtime.onnx_graph import NODE_STEPS, FlatGraph, Node
 from fovea.runtime.protobuf_fields import Steps
 
 OPERATOR, SOFTMAX, PRODUCTS, GATE = (
@@ -29,31 +31,6 @@ OPERATOR, SOFTMAX, PRODUCTS, GATE = (
     "gate on what it comes from",
 )
 
-_LAYOUT = frozenset(
-    "Cast CastLike DequantizeLinear Dropout Expand Flatten Identity QuantizeLinear ReorderInput ReorderOutput Reshape "
-    "Squeeze Transpose Unsqueeze".split()
-)
-_SQUASHING = frozenset("Clip Exp HardSigmoid Sigmoid".split())
-"""What makes a gate of a number. A sigmoid and its hard form are also written out, with an Exp or a Clip."""
-_ELEMENTWISE = _LAYOUT | _SQUASHING | frozenset(
-    f"{JOIN} Abs Add BiasAdd Concat ConcatFromSequence Div DynamicQuantizeLinear Erf Gather GatherElements GatherND Log "
-    "LeakyRelu Max Mean Min Mul Neg Pad Pow Reciprocal Relu ScatterElements ScatterND SequenceAt SequenceConstruct "
-    "SequenceInsert Slice Softplus Split SplitToSequence Sqrt Sub Sum Tanh ThresholdedRelu Tile TopK Trilu Where".split()
-)
-_SOFTMAX = frozenset("BiasSoftmax Hardmax Softmax".split())
-_PRODUCT_OPERANDS = {
-    "MatMul": (0, 1), "Gemm": (0, 1), "Conv": (0, 1), "Einsum": (0, 1, 2, 3),
-    "QLinearMatMul": (0, 3), "QLinearConv": (0, 3), "QGemm": (0, 3), "MatMulInteger": (0, 1), "ConvInteger": (0, 1),
-    "MatMulIntegerToFloat": (0, 1), "DynamicQuantizeMatMul": (0, 1), "MatMulNBits": (0,),
-    "FusedMatMul": (0, 1), "TransposeMatMul": (0, 1), "FusedGemm": (0, 1), "FusedConv": (0, 1),
-}  # fmt: skip
-"""Operator -> which of its inputs are multiplied; the others are scales, zero points and biases."""
-_CONVOLUTIONS = frozenset("Conv ConvInteger FusedConv QLinearConv".split())
-_GATE_ENDS = _ELEMENTWISE | _SOFTMAX
-"""What may stand between what squashes a gate and its use."""
-_STABILISING = frozenset("Add Clip Max".split())
-"""What keeps a sum from being zero."""
-_SHAPES = frozenset("ConstantOfShape Shape Size".split())
 _MOST_PRODUCTS = 4
 """On the way from a gate back to what it gates; modules that gate have one to four layers."""
 
@@ -92,18 +69,18 @@ class _Search:
 
     def run(self) -> Counter[str]:
         for node in self._graph.nodes:
-            self._steps.take()
+            self._steps.take(NODE_STEPS)
             after = self._after(node)
-            self._flags |= {output: self._flags.get(output, _NOTHING) | after for output in node.outputs}
+            self._flags |= {output: self._flags.get(output, _NOTHING) | after for output in node.outputs if output}
         return self._found
 
     def _after(self, node: Node) -> _Flag:
         """The flags of its outputs."""
-        op, flags = _name(node), [self._flags.get(name, _NOTHING) for name in node.inputs]
+        op, flags = kinds.plain_name(node), [self._flags.get(name, _NOTHING) for name in node.inputs]
         joined = reduce(or_, flags, _NOTHING)
         if node.domain == DOMAIN:
             return joined & _Flag.COMPUTED
-        passed = _NOTHING if op in _SHAPES else joined if op in _ELEMENTWISE else joined & _Flag.COMPUTED
+        passed = _NOTHING if op in kinds.SHAPES else joined if op in kinds.ELEMENTWISE else joined & _Flag.COMPUTED
         rule = _rule(op)
         return passed | rule(self, node, flags) if rule else passed
 
@@ -112,7 +89,7 @@ class _Search:
         return _NOTHING
 
     def _product(self, node: Node, flags: Sequence[_Flag]) -> _Flag:
-        operands = [flags[place] for place in _PRODUCT_OPERANDS[_name(node)] if place < len(flags)]
+        operands = [flags[place] for place in kinds.PRODUCT_OPERANDS[kinds.plain_name(node)] if place < len(flags)]
         computed = [operand for operand in operands if operand & _Flag.COMPUTED]
         pair = len(computed) > 1
         if any(operand & (_Flag.SOFTMAX if pair else _Flag.SCORES) for operand in computed):
@@ -129,8 +106,8 @@ class _Search:
         """A softmax that is written out: powers by their own sum."""
         if len(node.inputs) < 2 or not flags[0] & _Flag.SQUASHED:
             return _NOTHING
-        total = self._maker.get(self._root(node.inputs[1], _LAYOUT | _STABILISING))
-        is_sum = total is not None and _name(total) == "ReduceSum" and total.inputs
+        total = self._maker.get(self._root(node.inputs[1], kinds.LAYOUT | kinds.STABILISING))
+        is_sum = total is not None and kinds.plain_name(total) == "ReduceSum" and total.inputs
         if not total or not is_sum or self._root(total.inputs[0]) != self._root(node.inputs[0]):
             return _NOTHING
         return self._softmax(node, flags)
@@ -151,52 +128,62 @@ class _Search:
         weighs = any(gate & _Flag.SOFTMAX and not source & _Flag.SOFTMAX for (_, source), (_, gate) in pairs)
         return _Flag.WEIGHED if weighs else _NOTHING
 
-    def _root(self, value: str, through: frozenset[str] = _LAYOUT) -> str:
+    def _root(self, value: str, through: frozenset[str] = kinds.LAYOUT) -> str:
         """Where a value comes from, but for how it is laid out."""
-        while (node := self._maker.get(value)) is not None and _name(node) in through:
-            self._steps.take()
+        node = self._maker.get(value)
+        while node is not None and kinds.plain_name(node) in through and node.inputs:
+            self._steps.take(NODE_STEPS)
             value = node.inputs[0]
+            node = self._maker.get(value)
         return value
 
     def _is_gate(self, source: str, gate: str) -> bool:
         """Whether `gate` was squashed from something that was pooled, averaged or convolved from `source`."""
         sources = {source, self._root(source)}
-        reached, waiting = set[tuple[str, bool, bool]](), deque([(0, gate, False, False)])
+        reached, waiting = set[_Place](), deque([(0, _Place(gate, False, False))])
         while waiting:
-            products, value, squashed, mixed = waiting.popleft()
-            self._steps.take()
-            if mixed and value in sources:
+            products, place = waiting.popleft()
+            self._steps.take(NODE_STEPS)
+            if place.mixed and place.value in sources:
                 return True
-            node = self._maker.get(value)
-            if (value, squashed, mixed) in reached or node is None or not (squashed or _name(node) in _GATE_ENDS):
+            node = self._maker.get(place.value)
+            if place in reached or node is None or not place.may_pass(kinds.plain_name(node)):
                 continue
-            reached.add((value, squashed, mixed))
-            squashed, mixed = squashed or _name(node) in _SQUASHING | _SOFTMAX, mixed or _mixes(node)
-            far = _name(node) in _PRODUCT_OPERANDS
-            if products + far <= _MOST_PRODUCTS:
-                add = waiting.extend if far else waiting.extendleft  # the nearest go first
-                add((products + far, name, squashed, mixed) for name in node.inputs)
+            reached.add(place)
+            is_product = kinds.plain_name(node) in kinds.PRODUCT_OPERANDS
+            if products + is_product <= _MOST_PRODUCTS:
+                add = waiting.extend if is_product else waiting.extendleft  # the nearest go first
+                add((products + is_product, place.before(node, name)) for name in node.inputs)
         return False
 
 
-def _name(node: Node) -> str:
-    """The operator, whether it is quantised or not."""
-    return node.op if node.op in _PRODUCT_OPERANDS else node.op.removeprefix("QLinear")
+class _Place(NamedTuple):
+    """A value on the way back from a gate, and what was met on the way: what squashed it, what mixed before that."""
 
+    value: str
+    squashed: bool
+    mixed: bool
 
-def _is_reduction(op: str) -> bool:
-    return op.startswith(("Reduce", "Global")) or op.endswith("Pool")
+    def may_pass(self, op: str) -> bool:
+        """Between what squashes a gate and its use, nothing mixes."""
+        return self.squashed or op in kinds.ELEMENTWISE or op in kinds.SOFTMAX
+
+    def before(self, node: Node, value: str) -> _Place:
+        """One step further, through the node that made it."""
+        op = kinds.plain_name(node)
+        squashes = op in kinds.SQUASHING or op in kinds.SOFTMAX
+        return _Place(value, self.squashed or squashes, self.mixed or _mixes(node))
 
 
 def _mixes(node: Node) -> bool:
-    return _is_reduction(_name(node)) or node.op in _CONVOLUTIONS
+    return kinds.is_reduction(kinds.plain_name(node)) or node.op in kinds.CONVOLUTIONS
 
 
 _Rule = Callable[[_Search, Node, Sequence[_Flag]], _Flag]
 _RULES: dict[str, _Rule] = {
-    **dict.fromkeys(_PRODUCT_OPERANDS, _Search._product),
-    **dict.fromkeys(_SOFTMAX, _Search._softmax),
-    **dict.fromkeys(_SQUASHING, _Search._squash),
+    **dict.fromkeys(kinds.PRODUCT_OPERANDS, _Search._product),
+    **dict.fromkeys(kinds.SOFTMAX, _Search._softmax),
+    **dict.fromkeys(kinds.SQUASHING, _Search._squash),
     "Div": _Search._quotient,
     "Mul": _Search._times,
 }
@@ -204,6 +191,6 @@ _RULES: dict[str, _Rule] = {
 
 def _rule(op: str) -> _Rule | None:
     """What is looked at in an operator; None where its flags are all that matters."""
-    if "Attention" in op:
+    if "Attention" in op or "Attn" in op:
         return _Search._attention
-    return _Search._reduction if _is_reduction(op) else _RULES.get(op)
+    return _Search._reduction if kinds.is_reduction(op) else _RULES.get(op)

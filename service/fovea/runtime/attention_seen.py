@@ -18,10 +18,12 @@ from fovea.contract.model_card import AttentionLayer, primary_attention
 from fovea.contract.operators import DOMAIN, OPERATORS
 from fovea.runtime.attention_patterns import patterns
 from fovea.runtime.onnx_graph import Node, flat_graph
-from fovea.runtime.protobuf_fields import Steps, Unreadable
+from fovea.runtime.protobuf_fields import Steps
+from fovea.runtime.reasons import tellable
 
-_MOST_STEPS = 5_000_000
-"""Some seconds; a network of a thousand layers takes a tenth of it."""
+_MOST_STEPS = 3_000_000
+"""A few seconds. A network of a hundred thousand nodes takes no more."""
+_MOST_LAYERS, _LONGEST_NAME = 10_000, 200
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Seen:
     layers: tuple[tuple[str, str], ...] = ()
     """Name and operator of each node of `ai.fovea`, in order."""
     unnamed: str = ""
-    """What else looks like attention, in words; empty where nothing does."""
+    """What is to be said of what else looks like attention; empty where nothing does."""
 
     @classmethod
     def of_json(cls, facts: dict[str, Any]) -> Seen:
@@ -57,24 +59,30 @@ class Seen:
             return AttentionType.UNKNOWN
         return primary_attention(self.attention_layers)
 
+    def warning(self, label: AttentionType) -> str:
+        """What people should hear of a model that is labelled so, where there is something in `unnamed`."""
+        return f"attention={label}: {self.unnamed}"
+
 
 def attention_seen(model: Path) -> Seen:
     """What is seen in an ONNX file. One that cannot be walked might have anything, and says so in `unnamed`."""
     try:
-        with model.open("rb") as file, mmap(file.fileno(), 0, access=ACCESS_READ) as content, memoryview(content) as raw:
-            return _seen(raw)
-    except Unreadable as error:
-        return Seen(unnamed=f"whatever is in its graph: {error}")
+        with model.open("rb") as file:
+            content = mmap(file.fileno(), 0, access=ACCESS_READ)  # let go with the last view of it, not by hand
+        return _seen(memoryview(content))
+    except (OSError, ValueError) as error:  # Unreadable is one; an empty file is another
+        return Seen(unnamed=tellable(f"its graph cannot be looked into: {error}"))
 
 
-def _seen(raw: memoryview) -> Seen:
+def _seen(model: memoryview) -> Seen:
     steps = Steps(_MOST_STEPS)
-    graph = flat_graph(raw, steps)
+    graph = flat_graph(model, steps)
     own = [node for node in graph.nodes if node.domain == DOMAIN]
     known = [node for node in own if node.op in OPERATORS]
     found = patterns(graph, steps) + Counter({f"{DOMAIN} {node.op}": 1 for node in own if node.op not in OPERATORS})
     words = ", ".join(f"{number} x {what}" for what, number in found.most_common())
-    return Seen(_named(known), words)
+    unnamed = f"its file has what looks like attention and is not recognised: {words}" if found else ""
+    return Seen(_named(known[:_MOST_LAYERS]), tellable(unnamed))
 
 
 def _named(nodes: Sequence[Node]) -> tuple[tuple[str, str], ...]:
@@ -82,7 +90,7 @@ def _named(nodes: Sequence[Node]) -> tuple[tuple[str, str], ...]:
     seen = Counter[str]()
     layers = []
     for node in nodes:
-        name = node.name or node.op
+        name = tellable(node.name, _LONGEST_NAME) or node.op
         seen[name] += 1
         layers.append((name if seen[name] == 1 else f"{name}#{seen[name]}", node.op))
     return tuple(layers)

@@ -17,6 +17,8 @@ from fovea.runtime.protobuf_fields import Steps, Unreadable, fields, text
 JOIN = "Join"
 """What stands where a sub-graph takes or gives values: its output is one of its inputs."""
 
+NODE_STEPS = 10
+"""A node takes about as long to be looked at as so many fields to be skipped."""
 _DEEPEST = 40
 """Sub-graphs and functions in one another."""
 _FIRST_OUTPUT = {"Loop": 1}
@@ -178,7 +180,7 @@ class _Flattening:
         if depth > _DEEPEST:
             raise Unreadable("its functions are nested too deep")
         for node in nodes:
-            self._steps.take()
+            self._steps.take(NODE_STEPS)
             inputs = [scope.get(name, name) if name else "" for name in node.inputs]
             function = self._functions.get((node.domain, node.op, node.overload)) if node.domain != DOMAIN else None
             if function is not None:
@@ -202,9 +204,7 @@ class _Flattening:
         scope.update((name, new) for name, new in zip(node.outputs, made, strict=True) if name)
         return made
 
-    def _call(
-        self, node: _ParsedNode, function: _Parsed, inputs: Sequence[str], scope: _Scope, depth: int
-    ) -> None:
+    def _call(self, node: _ParsedNode, function: _Parsed, inputs: Sequence[str], scope: _Scope, depth: int) -> None:
         inner: _Scope = dict(zip_longest(function.inputs, inputs[: len(function.inputs)], fillvalue=""))
         self._body(function.nodes, inner, depth + 1)
         scope.update((name, inner.get(given, "")) for name, given in zip(node.outputs, function.outputs, strict=False))

@@ -23,9 +23,9 @@ class Steps:
     def __init__(self, most: int) -> None:
         self._left = most
 
-    def take(self) -> None:
-        """One of them."""
-        self._left -= 1
+    def take(self, count: int = 1) -> None:
+        """Some of them; one is a field."""
+        self._left -= count
         if self._left < 0:
             raise Unreadable("it is too large to be looked into")
 
