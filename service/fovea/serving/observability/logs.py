@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
+import threading
 from datetime import UTC, datetime
 
 from fovea.serving.observability.log_handler import LogHandler
 
+log = logging.getLogger(__name__)
 _STANDARD_ERROR = 2
 
 
@@ -28,7 +31,23 @@ class JsonLines(logging.Formatter):
 
 
 def set_up_logs(level: str) -> None:
-    """Send every log line to standard error."""
+    """Send every log line to standard error, Python's own warnings and last words of threads among them.
+
+    Written by Python itself, they would wait for a reader that has stopped.
+    """
     handler = LogHandler(_STANDARD_ERROR)
     handler.setFormatter(JsonLines())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    logging.getLogger("PIL").setLevel(logging.WARNING)  # at debug it writes several lines for each part of a picture
+    logging.captureWarnings(True)
+    threading.excepthook = _thread_ended
+    sys.unraisablehook = _unraisable
+
+
+def _thread_ended(end: threading.ExceptHookArgs) -> None:
+    if end.exc_value is not None and not isinstance(end.exc_value, SystemExit):
+        log.error("thread %s ended", end.thread.name if end.thread else "?", exc_info=end.exc_value)
+
+
+def _unraisable(end: sys.UnraisableHookArgs) -> None:
+    log.error("%s: %r", end.err_msg or "an exception that nobody can catch", end.object, exc_info=end.exc_value)
