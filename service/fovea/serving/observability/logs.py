@@ -9,6 +9,7 @@ import threading
 from datetime import UTC, datetime
 
 from fovea.serving.observability.log_handler import LogHandler
+from fovea.serving.observability.repeated_lines import without_repetitions
 
 log = logging.getLogger(__name__)
 _STANDARD_ERROR = 2
@@ -31,12 +32,14 @@ class JsonLines(logging.Formatter):
 
 
 def set_up_logs(level: str) -> None:
-    """Send every log line to standard error, Python's own warnings and last words of threads among them.
+    """Send every log line to standard error, but those that only repeat others.
 
-    Written by Python itself, they would wait for a reader that has stopped.
+    Python's own warnings and the last words of threads among them: written by Python itself, they would wait for a
+    reader that has stopped.
     """
     handler = LogHandler(_STANDARD_ERROR)
     handler.setFormatter(JsonLines())
+    without_repetitions(handler)
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.getLogger("PIL").setLevel(logging.WARNING)  # at debug it writes several lines for each part of a picture
     logging.captureWarnings(True)
