@@ -9,14 +9,36 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fovea.cli.infer import best_lines
+from fovea.client import Client
+from fovea.contract.model_card import Preprocessing
+from fovea.pictures import to_tensor
+
 Fovea = Callable[..., tuple[int, str, str]]
 
 
 def test_a_picture_gets_its_label_and_probability(fovea: Fovea, server: str, bright: Path) -> None:
     status, out, err = fovea("infer", "tiny", bright, "--server", server)
     assert (status, err) == (0, "")
-    assert [line.split("%")[1].strip() for line in out.splitlines()] == ["bright", "dark"]
+    assert [line.split()[2] for line in out.splitlines()] == ["bright", "dark"]
     assert sum(float(line.split("%")[0]) for line in out.splitlines()) == pytest.approx(100, abs=0.02)
+
+
+def test_its_score_is_the_one_that_the_client_tells(fovea: Fovea, server: str, bright: Path) -> None:
+    _, out, _ = fovea("infer", "tiny", bright, "--server", server)
+    with Client(server) as client:
+        model = client.metadata("tiny")
+        with Image.open(bright) as picture:
+            rows = to_tensor(picture, Preprocessing.model_validate(model.json("preprocessing")))
+        output = model.outputs[0].name
+        classes = client.infer("tiny", {model.inputs[0].name: rows}, [output], top=2).classes[output][0]
+    printed = [line.split()[1:] for line in out.splitlines()]
+    assert printed == [[f"{one.score:.2f}", one.label] for one in classes]
+
+
+def test_scores_that_are_probabilities_are_shown_as_they_are() -> None:
+    lines = best_lines(np.array([0.125, 0.875], np.float32), ["cat"], 2)
+    assert [line.split() for line in lines] == [["87.50%", "0.88", "class", "1"], ["12.50%", "0.12", "cat"]]
 
 
 def test_top_limits_the_labels(fovea: Fovea, server: str, bright: Path) -> None:

@@ -18,6 +18,7 @@ from fovea.cli.findings import Finding, costs
 from fovea.cli.settings import unknown_variables
 from fovea.contract.errors import FoveaError, Misconfigured
 from fovea.runtime.attention_share import attention_share
+from fovea.runtime.cores import usable_cores
 from fovea.runtime.device import cuda_obstacle, resolve_device
 from fovea.runtime.kernel_library import kernels_on_offer
 from fovea.runtime.loaded_version import LoadedVersion
@@ -61,7 +62,7 @@ def _machine() -> Iterator[Finding]:
     yield Finding("machine", "system", f"{platform.system()} {platform.release()} {platform.machine()}")
     yield Finding("machine", "processor", processor.name)
     yield Finding("machine", "instruction_set", processor.instruction_set)
-    yield Finding("machine", "cores", len(os.sched_getaffinity(0)))
+    yield Finding("machine", "cores", usable_cores())
     facts = _meminfo(Path("/proc/meminfo"))
     for name, field in _MEMORY.items():
         yield Finding("machine", name, facts.get(field))
