@@ -1,5 +1,8 @@
+SHELL = /bin/bash
+.SHELLFLAGS = -o pipefail -c
 PYTHON ?= python3
 BIN = .venv/bin
+TOOLS = .venv/tools/bin
 # onnxruntime-gpu where an NVIDIA GPU is present; `make serve RUNTIME=cpu` chooses by hand
 RUNTIME ?= $(if $(wildcard /dev/nvidia[0-9]* /dev/dxg),gpu,cpu)
 
@@ -7,10 +10,19 @@ other-than-cpu = onnxruntime-gpu
 other-than-gpu = onnxruntime
 
 PACKAGE = pyproject.toml hatch_build.py $(wildcard protos/*.proto)
+LOCKS = $(wildcard requirements/*.lock)
+# Of what pip says, that it is at work: what it fetches of a megabyte or more, what it builds and installs
+SHOWN = sed -unE 's/^ *(Downloading|Using cached) ([^ ]+).*( \([0-9.]+ [MG]B\)).*/  \2\3/p; s/^ *(Building .*): started$$/  \1/p; s/^(Installing collected packages):.*/  \1/p'
+COMPILE = UV_CUSTOM_COMPILE_COMMAND='make lock' $(TOOLS)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade
+ALIKE = --constraint requirements/cpu.lock
+LOCKED = $(BIN)/pip install --progress-bar off --require-hashes -r requirements
+OWN = $(BIN)/pip install --progress-bar off --no-build-isolation
 KERNELS = $(wildcard service/kernels/*.py service/kernels/*.cc service/kernels/*/*.cc service/kernels/*/*.h)
 
-.PHONY: serve test check models kernels kernels-sanitize bench bench-kernels torture up test-containers clean
+.PHONY: serve test check models kernels kernels-sanitize bench bench-kernels torture up test-containers lock audit wheel clean
 
+# What is exported meanwhile is served as well, a few seconds later
+serve: export FOVEA_CONTROL_MODE ?= poll
 serve: .venv/$(RUNTIME).done service/kernels/build/.done
 	$(BIN)/fovea serve
 
@@ -49,14 +61,45 @@ up:
 test-containers: .venv/dev.done
 	$(BIN)/pytest tests/containers
 
-# The two wheels of ONNX Runtime write into one folder: the other one goes, and takes along what it shares with this one
-.venv/cpu.done .venv/gpu.done: .venv/%.done: $(PACKAGE) | .venv/bin/pip
+# New versions of everything that is installed, as far as pyproject.toml allows; UV_DEFAULT_INDEX names another index
+lock: .venv/tools.done
+	$(COMPILE) pyproject.toml --extra cpu -o requirements/cpu.lock
+	$(COMPILE) pyproject.toml --extra gpu $(ALIKE) -o requirements/gpu.lock
+	$(COMPILE) pyproject.toml --extra dev --extra export $(ALIKE) --overrides requirements/not-locked.txt -o requirements/dev.lock
+	$(COMPILE) --group build $(ALIKE) -o requirements/build.lock
+	$(COMPILE) --group tools -o requirements/tools.lock
+
+# Known holes in what the locks name; PyPA's and PyPI's database is asked, where it can be reached
+audit: .venv/tools.done
+	$(TOOLS)/python requirements/audit.py
+
+# For a package index: the tag says which Linux the kernels run on, as auditwheel finds it; without kernels it is any
+wheel: .venv/tools.done .venv/$(RUNTIME).done
+	rm -rf build/wheel
+	$(BIN)/pip wheel -q --no-deps --no-build-isolation --wheel-dir build/wheel .
+	@mkdir -p dist; case $$(ls build/wheel) in \
+	*-any.whl) cp build/wheel/*.whl dist ;; \
+	*) PATH=$(TOOLS):$$PATH auditwheel repair --wheel-dir dist build/wheel/*.whl ;; esac
+
+# The two wheels of ONNX Runtime write into one folder: the other one goes, and takes along what it shares with this one.
+# Before it was fovea-serving, this distribution was called fovea: the old one's files would shadow the new one's
+.venv/cpu.done .venv/gpu.done: .venv/%.done: $(PACKAGE) $(LOCKS) | .venv/bin/pip
 	@if $(BIN)/pip show -q $(other-than-$*) 2>/dev/null; then $(BIN)/pip uninstall -q -y onnxruntime-gpu onnxruntime; fi
-	$(BIN)/pip install -q -e '.[$*]'
+	@if $(BIN)/pip show -q fovea 2>/dev/null; then $(BIN)/pip uninstall -q -y fovea; fi
+	@echo "Installing Fovea into .venv (nothing else changes; a minute or two, the first time)"
+	@$(LOCKED)/build.lock -r requirements/$*.lock | $(SHOWN)
+	@$(OWN) --no-deps -e . | $(SHOWN)
 	@rm -f .venv/cpu.done .venv/gpu.done && touch $@
 
-.venv/dev.done: $(PACKAGE) .venv/$(RUNTIME).done
-	$(BIN)/pip install -q -e '.[dev,export]'
+.venv/dev.done: $(PACKAGE) $(LOCKS) .venv/$(RUNTIME).done
+	@echo "Installing PyTorch and what the tests need into .venv (several minutes, the first time)"
+	@$(LOCKED)/dev.lock --no-deps | $(SHOWN)
+	@$(OWN) -e '.[dev,export]' | $(SHOWN)
+	@touch $@
+
+.venv/tools.done: requirements/tools.lock | .venv/bin/pip
+	@$(PYTHON) -m venv .venv/tools
+	@$(TOOLS)/pip install --progress-bar off --require-hashes -r requirements/tools.lock | $(SHOWN)
 	@touch $@
 
 # The package's build compiles the kernels first; this does after a pull that changed them, where there is a compiler

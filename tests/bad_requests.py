@@ -177,14 +177,24 @@ BAD_REQUESTS: dict[str, tuple[dict[str, Any], grpc.StatusCode, list[str]]] = {
         INVALID,
         ["shared_memory_region", "without 'shared_memory_byte_size'"],
     ),
-    "unknown parameter of an input": (
-        infer(inputs=[tensor(parameters={"colour": {"string_param": "red"}})]),
+    "classification that is no number": (
+        infer(outputs=[{"name": "y", "parameters": {"classification": {"string_param": "3"}}}]),
         INVALID,
-        ["'x'", "colour"],
+        ["'y'", "classification", "string_param"],
     ),
-    "unknown parameter of an output": (
-        infer(outputs=[{"name": "y", "parameters": {"colour": {"string_param": "red"}}}]),
+    "region that is no text": (
+        infer(
+            inputs=[
+                tensor(
+                    parameters={
+                        "shared_memory_region": {"int64_param": 1},
+                        "shared_memory_byte_size": {"int64_param": 16},
+                    }
+                )
+            ],
+            raw_input_contents=[],
+        ),
         INVALID,
-        ["'y'", "colour"],
+        ["'x'", "shared_memory_region must be a string_param"],
     ),
 }

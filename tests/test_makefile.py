@@ -1,9 +1,11 @@
-"""Which of ONNX Runtime's two wheels `make` puts into .venv. They share a folder: never both."""
+"""What `make` puts into .venv: what the locks name, one of ONNX Runtime's two wheels, Fovea under its present name."""
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -13,11 +15,19 @@ PIP = """#!/bin/sh
 [ "$1" = show ] && exec grep -qx "$3" installed
 echo "$*" >>said
 case "$*" in
-*uninstall*) : >installed ;;
-*gpu*) echo onnxruntime-gpu >>installed ;;
-*cpu*) echo onnxruntime >>installed ;;
+*uninstall*) for name; do sed -i "/^$name$/d" installed; done ;;
+*gpu.lock*) echo onnxruntime-gpu >>installed ;;
+*cpu.lock*) echo onnxruntime >>installed ;;
 esac
 """
+OWN = "install --progress-bar off --no-build-isolation --no-deps -e ."
+
+
+def locked(*names: str) -> str:
+    """What pip is asked where it has to install what locks name, and nothing else."""
+    files = " ".join(f"-r requirements/{name}.lock" for name in names)
+    return f"install --progress-bar off --require-hashes {files}"
+
 
 pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is not installed")
 
@@ -33,6 +43,9 @@ def checkout(tmp_path: Path) -> Path:
         (tools / name).write_text(script)
         (tools / name).chmod(0o755)
     (tmp_path / "installed").touch()
+    (tmp_path / "requirements").mkdir()
+    for path in (ROOT / "requirements").glob("*.lock"):
+        shutil.copy(path, tmp_path / "requirements")
     return tmp_path
 
 
@@ -45,15 +58,51 @@ def make(checkout: Path, *words: str) -> list[str]:
 
 @pytest.mark.parametrize("runtime", ["cpu", "gpu"])
 def test_tests_run_on_the_runtime_that_serves(checkout: Path, runtime: str) -> None:
-    assert make(checkout, "serve", f"RUNTIME={runtime}") == [f"install -q -e .[{runtime}]"]
-    assert make(checkout, "test", f"RUNTIME={runtime}") == ["install -q -e .[dev,export]"]
+    assert make(checkout, "serve", f"RUNTIME={runtime}") == [locked("build", runtime), OWN]
+    assert make(checkout, "test", f"RUNTIME={runtime}") == [
+        f"{locked('dev')} --no-deps",
+        "install --progress-bar off --no-build-isolation -e .[dev,export]",
+    ]
     assert make(checkout, "serve", f"RUNTIME={runtime}") == []
     assert make(checkout, "test", f"RUNTIME={runtime}") == []
 
 
 def test_the_other_runtime_goes_before_this_one_comes(checkout: Path) -> None:
     make(checkout, "test", "RUNTIME=gpu")
-    there_and_back = [make(checkout, "serve", f"RUNTIME={runtime}") for runtime in ("cpu", "gpu")]
+    there_and_back = [make(checkout, "serve", f"RUNTIME={runtime}")[:2] for runtime in ("cpu", "gpu")]
     uninstalled = "uninstall -q -y onnxruntime-gpu onnxruntime"
-    assert there_and_back == [[uninstalled, "install -q -e .[cpu]"], [uninstalled, "install -q -e .[gpu]"]]
+    assert there_and_back == [[uninstalled, locked("build", "cpu")], [uninstalled, locked("build", "gpu")]]
     assert (checkout / "installed").read_text().split() == ["onnxruntime-gpu"]
+
+
+def test_what_was_installed_under_the_old_name_goes_before_the_new_one_comes(checkout: Path) -> None:
+    (checkout / "installed").write_text("fovea\n")
+    assert make(checkout, "serve", "RUNTIME=cpu") == ["uninstall -q -y fovea", locked("build", "cpu"), OWN]
+
+
+def test_a_renewed_lock_is_installed(checkout: Path) -> None:
+    make(checkout, "serve", "RUNTIME=cpu")
+    os.utime(checkout / "requirements" / "cpu.lock", (time.time() + 10,) * 2)
+    assert make(checkout, "serve", "RUNTIME=cpu") == [locked("build", "cpu"), OWN]
+
+
+def test_an_install_that_fails_ends_make_although_its_words_are_filtered(checkout: Path) -> None:
+    (checkout / ".venv" / "bin" / "pip").write_text("#!/bin/sh\n[ $1 = show ] || echo no such package; exit 3\n")
+    with pytest.raises(subprocess.CalledProcessError):
+        make(checkout, "serve", "RUNTIME=cpu")
+
+
+def test_a_first_hour_sees_that_something_is_fetched_and_what_make_serve_serves_follows_the_folder(
+    checkout: Path,
+) -> None:
+    pip = '#!/bin/sh\n[ $1 = show ] && exit 1\nprintf "Collecting a\\n  Downloading a-1-py3.whl (12.3 MB)\\n"\n'
+    (checkout / ".venv" / "bin" / "pip").write_text(pip)
+    (checkout / ".venv" / "bin" / "fovea").write_text('#!/bin/sh\necho "$FOVEA_CONTROL_MODE"\n')
+    done = subprocess.run(
+        ["make", "PYTHON=true", "RUNTIME=cpu", "serve"], cwd=checkout, check=True, capture_output=True, text=True
+    )
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("Installing Fovea into .venv")
+    assert "  a-1-py3.whl (12.3 MB)" in lines
+    assert "Collecting a" not in lines
+    assert lines[-1] == "poll"

@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from fovea.contract.attention import AttentionType
 from fovea.contract.model_card import ModelCard
 from servers import running_server
 
@@ -21,6 +22,8 @@ ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text()
 BIN = Path(sys.executable).parent
 MODELS = ROOT / "exported_models"
+TEST_IMAGES = 10_000
+"""Of Fashion-MNIST, on which accuracies were measured."""
 
 
 def blocks(language: str) -> list[str]:
@@ -63,7 +66,7 @@ def address(ready_line: str) -> str:
     return address_of("gRPC", ready_line)
 
 
-def test_the_client_prints_a_class_and_the_shape_of_where_it_looked(address: str, tmp_path: Path) -> None:
+def test_the_client_prints_a_class_and_the_shape_of_an_attention_map(address: str, tmp_path: Path) -> None:
     client = next(block for block in blocks("python") if "tritonclient" in block)
     script = client.replace("127.0.0.1:8001", address)
     assert script != client
@@ -75,7 +78,7 @@ def test_the_client_is_ten_lines_or_fewer() -> None:
     assert len(client.splitlines()) <= 10
 
 
-def test_foveas_own_client_prints_labels_and_the_shape_of_where_it_looked(address: str, tmp_path: Path) -> None:
+def test_foveas_own_client_prints_labels_and_the_shape_of_an_attention_map(address: str, tmp_path: Path) -> None:
     client = next(block for block in blocks("python") if "fovea.client" in block)
     assert len(client.splitlines()) <= 10
     printed = run([sys.executable, "-c", client.replace("127.0.0.1:8001", address)], tmp_path).splitlines()
@@ -158,6 +161,15 @@ def test_the_chart_says_what_the_cards_say() -> None:
         model: (card.attention.value, f"{card.parameters:,}", f"{card.metrics['accuracy']:.2%}")
         for model, card in cards.items()
     }
+
+
+def test_attention_buys_no_accuracy_here_as_is_said_below_the_chart() -> None:
+    assert "attention buys no accuracy" in TEXT
+    cards = [ModelCard.read(path) for path in MODELS.glob("*/1/card.json")]
+    accuracy = {card.attention: card.metrics["accuracy"] for card in cards if card.name != "fashion-vit"}
+    without = accuracy.pop(AttentionType.NONE)
+    standard_error = (without * (1 - without) / TEST_IMAGES) ** 0.5
+    assert max(abs(other - without) for other in accuracy.values()) < standard_error
 
 
 def test_every_metric_that_is_named_is_defined_and_every_one_that_is_defined_is_named() -> None:

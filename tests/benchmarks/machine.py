@@ -6,9 +6,10 @@ import os
 import platform
 from importlib.metadata import version
 
+from fovea import __version__
 from fovea.runtime.processor import this_processor
 
-PACKAGES = ("fovea", "onnxruntime", "grpcio", "protobuf", "numpy")
+PACKAGES = ("onnxruntime", "grpcio", "protobuf", "numpy")
 
 
 def describe() -> dict[str, str]:
@@ -19,7 +20,7 @@ def describe() -> dict[str, str]:
         "cores": str(len(os.sched_getaffinity(0))),
         "instruction set": processor.instruction_set,
         "system": f"{platform.system()} {platform.release().split('-')[0]}, Python {platform.python_version()}",
-        "versions": ", ".join(f"{name} {version(name)}" for name in PACKAGES),
+        "versions": ", ".join([f"fovea {__version__}", *(f"{name} {version(name)}" for name in PACKAGES)]),
     }
 
 

@@ -5,8 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
+
+from fovea.cli.infer import best_lines
+from fovea.client import Client
+from fovea.contract.model_card import Preprocessing
+from fovea.pictures import to_tensor
 
 Fovea = Callable[..., tuple[int, str, str]]
 
@@ -14,8 +20,25 @@ Fovea = Callable[..., tuple[int, str, str]]
 def test_a_picture_gets_its_label_and_probability(fovea: Fovea, server: str, bright: Path) -> None:
     status, out, err = fovea("infer", "tiny", bright, "--server", server)
     assert (status, err) == (0, "")
-    assert [line.split("%")[1].strip() for line in out.splitlines()] == ["bright", "dark"]
+    assert [line.split()[2] for line in out.splitlines()] == ["bright", "dark"]
     assert sum(float(line.split("%")[0]) for line in out.splitlines()) == pytest.approx(100, abs=0.02)
+
+
+def test_its_score_is_the_one_that_the_client_tells(fovea: Fovea, server: str, bright: Path) -> None:
+    _, out, _ = fovea("infer", "tiny", bright, "--server", server)
+    with Client(server) as client:
+        model = client.metadata("tiny")
+        with Image.open(bright) as picture:
+            rows = to_tensor(picture, Preprocessing.model_validate(model.json("preprocessing")))
+        output = model.outputs[0].name
+        classes = client.infer("tiny", {model.inputs[0].name: rows}, [output], top=2).classes[output][0]
+    printed = [line.split()[1:] for line in out.splitlines()]
+    assert printed == [[f"{one.score:.2f}", one.label] for one in classes]
+
+
+def test_scores_that_are_probabilities_are_shown_as_they_are() -> None:
+    lines = best_lines(np.array([0.125, 0.875], np.float32), ["cat"], 2)
+    assert [line.split() for line in lines] == [["87.50%", "0.88", "class", "1"], ["12.50%", "0.12", "cat"]]
 
 
 def test_top_limits_the_labels(fovea: Fovea, server: str, bright: Path) -> None:
@@ -38,6 +61,21 @@ def test_the_attention_map_is_drawn_over_the_picture(fovea: Fovea, server: str, 
     assert "cbam of layer look" in out
     with Image.open(path) as drawn:
         assert (drawn.mode, drawn.width * 7, min(drawn.size) >= 448) == ("RGB", drawn.height * 9, True)
+
+
+@pytest.mark.parametrize("corner", [(0, 0), (0, 1), (1, 0), (1, 1)])
+def test_the_map_is_lightest_where_the_model_attended_most(
+    fovea: Fovea, server: str, tmp_path: Path, corner: tuple[int, int]
+) -> None:
+    pixels = np.zeros((2, 2), np.uint8)
+    pixels[corner] = 255  # which is where the model's map is highest
+    lit, path = tmp_path / "lit.png", tmp_path / "map.png"
+    Image.fromarray(pixels).resize((12, 8), Image.Resampling.NEAREST).save(lit)
+    assert fovea("infer", "tiny", lit, "--server", server, "--attention", path)[0] == 0
+    with Image.open(path) as drawn:
+        quarters = np.asarray(drawn.convert("L").resize((2, 2), Image.Resampling.BOX), np.int64)
+    assert np.unravel_index(quarters.argmax(), quarters.shape) == corner
+    assert np.sort(quarters, axis=None)[-2] < quarters.max() / 2
 
 
 def test_a_map_without_positions_is_drawn_below_the_picture(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fovea.cli.heat_maps import coloured, heat
+from fovea.cli.heat_maps import coloured, heat, overlay
 from fovea.cli.pictures import read_picture
 from fovea.contract.errors import InvalidRequest
 
@@ -61,6 +61,29 @@ def test_the_key_that_everything_attends_to_is_brightest() -> None:
     probabilities[:, :, 5] = 1.0
     assert heat(probabilities).argmax() == 5
     assert heat(probabilities).shape == (3, 3)
+
+
+@pytest.mark.parametrize("tokens", [49, 50])
+def test_patches_are_laid_out_row_by_row_with_a_class_token_left_out(tokens: int) -> None:
+    values = np.zeros((tokens, 3))
+    values[tokens - 49 + 9, 1] = 1.0
+    assert np.argwhere(heat(values)).tolist() == [[1, 2]]
+
+
+def test_planes_of_several_channels_are_averaged_where_they_are() -> None:
+    values = np.zeros((3, 5, 6))
+    values[:, 1, 4] = (0.1, 0.3, 0.2)
+    assert np.argwhere(heat(values)).tolist() == [[1, 4]]
+
+
+@pytest.mark.parametrize("strongest", [0, 3, 7])
+def test_channel_gates_are_a_strip_below_the_picture_in_their_order(strongest: int) -> None:
+    gates = np.zeros(8)
+    gates[strongest] = 1.0
+    drawn = overlay(Image.new("L", (32, 32), 100), gates).convert("L")
+    strip = np.asarray(drawn.crop((0, drawn.width, drawn.width, drawn.height)).resize((8, 1), Image.Resampling.BOX))
+    assert strip.argmax() == strongest
+    assert drawn.getpixel((5, 5)) == 100
 
 
 def test_a_map_that_is_the_same_everywhere_is_dark() -> None:

@@ -31,6 +31,16 @@ def test_a_card_reads_back_as_it_was_written(tmp_path: Path) -> None:
     assert ModelCard.read(path) == card(labels=("a", "b"))
 
 
+def test_a_cards_labels_are_those_of_its_prediction_unless_it_says_otherwise() -> None:
+    z = TensorSpec(name="z", datatype="FP32", shape=(-1, 2))
+    two = {"outputs": [X, z], "labels": ["a", "b"]}
+    assert card(**two).labels_by_output == {"x": ("a", "b")}
+    assert card(**two, output_labels={"z": ["c"]}).labels_by_output == {"x": ("a", "b"), "z": ("c",)}
+    assert card(**two, output_labels={"x": ["c"]}).labels_by_output == {"x": ("c",)}
+    assert card(output_labels={"x": ["c"]}).labels_by_output == {"x": ("c",)}
+    assert card().labels_by_output == {}
+
+
 def test_a_card_knows_its_maps_and_types() -> None:
     assert card().maps == {"attention.block": MAP}
     assert card(attention="cbam").attention_types == (AttentionType.CBAM, AttentionType.SPATIAL)
@@ -49,6 +59,7 @@ def test_a_card_knows_its_maps_and_types() -> None:
         ({"outputs": [{"name": "y", "datatype": "FP32", "shape": [2, 3]}]}, "y has shape .* must start with -1"),
         ({"inputs": [{"name": "x", "datatype": "FP32", "shape": []}]}, "x has shape .* must start with -1"),
         ({"labels": ["a" * (1 << 20)]}, "at most 1 MiB"),
+        ({"output_labels": {"z": ["a"]}}, r"output_labels: z is none of the outputs \['x'\]"),
     ],
 )
 def test_a_wrong_card_names_the_field(tmp_path: Path, change: dict[str, Any], where: str) -> None:

@@ -65,3 +65,15 @@ def test_length_falls_into_the_smallest_bucket_that_holds_it():
 
 def test_default_buckets_never_waste_more_than_a_third_above_the_first():
     assert all(2 * longer <= 3 * shorter for shorter, longer in pairwise(DEFAULT_BUCKETS))
+
+
+def test_buckets_end_at_the_longest_sequence_that_the_model_takes():
+    assert SequenceSpec(inputs={"tokens": 1}, longest=70).buckets == (8, 12, 16, 24, 32, 48, 64, 70)
+    assert SequenceSpec(inputs={"tokens": 1}, longest=64).buckets == (8, 12, 16, 24, 32, 48, 64)
+    assert SequenceSpec(inputs={"tokens": 1}, longest=2048).buckets == DEFAULT_BUCKETS
+    assert SequenceSpec(inputs={"tokens": 1}, longest=64, buckets=(16, 32)).buckets == (16, 32)
+
+
+def test_a_bucket_that_the_model_cannot_run_is_refused():
+    with pytest.raises(ValidationError, match="bucket 96 is above longest, 64"):
+        SequenceSpec(inputs={"tokens": 1}, longest=64, buckets=(32, 96))

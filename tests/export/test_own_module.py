@@ -12,7 +12,8 @@ import torch
 
 from fovea.contract.errors import ExportFailed, ModelBroken
 from fovea.contract.model_card import ModelCard, Preprocessing
-from fovea.export.foreign import load_module, parse_input, read_weights
+from fovea.export.foreign import load_module, read_weights
+from fovea.export.input_specs import parse_input
 from fovea.export.own_module import OwnModule, export_module
 from fovea.runtime.loading import LoadSettings, load_version
 
@@ -282,3 +283,70 @@ def test_sequence_that_cannot_be_is_told_in_one_line(
     with pytest.raises(ExportFailed, match=message) as refusal:
         export_module(OwnModule(f"{their_encoder}:{target}", "encoder", inputs, mask=mask), tmp_path / "models")
     assert "\n" not in str(refusal.value)
+
+
+LIMITED_SOURCE = """
+import torch
+from torch import nn
+import torch.nn.functional as F
+
+
+class Positions(nn.Module):
+    "Learned positions for 40 tokens at most, of a vocabulary of 300."
+
+    def __init__(self):
+        super().__init__()
+        self.embed = nn.Embedding(300, 8)
+        self.positions = nn.Parameter(torch.randn(40, 8))
+
+    def forward(self, tokens):
+        return self.embed(tokens) + self.positions[: tokens.shape[1]]
+
+
+class Sound(nn.Module):
+    "A convolution that needs 100 samples."
+
+    def __init__(self):
+        super().__init__()
+        self.listen = nn.Conv1d(1, 4, 100, stride=20)
+
+    def forward(self, samples):
+        return self.listen(samples[:, None]).mean(2)
+
+
+def swapped():
+    return nn.LSTM(8, 4)
+"""
+
+
+@pytest.fixture
+def limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    return written_module(LIMITED_SOURCE, tmp_path, monkeypatch)
+
+
+def test_longest_sequence_is_found_and_the_buckets_end_there(limited: str, tmp_path: Path) -> None:
+    folder = export_module(OwnModule(f"{limited}:Positions", "positions", ["tokens=1xT:int64"]), tmp_path / "models")
+    sequence = ModelCard.read(folder / "card.json").sequence
+    assert sequence is not None
+    assert (sequence.longest, sequence.buckets) == (40, (8, 12, 16, 24, 32, 40))
+    with np.load(folder / "golden.npz") as golden:
+        assert golden["inputs/tokens"].max() > 20  # 10 would tell little of a vocabulary of 300
+
+
+def test_bucket_that_the_module_cannot_run_is_told_with_its_limit(limited: str, tmp_path: Path) -> None:
+    own = OwnModule(f"{limited}:Positions", "positions", ["tokens=1xT:int64"], buckets=(32, 64))
+    with pytest.raises(ExportFailed, match="bucket 64: the module takes sequences of at most 40"):
+        export_module(own, tmp_path / "models")
+
+
+def test_module_that_needs_long_sequences_is_tried_with_such(limited: str, tmp_path: Path) -> None:
+    own = OwnModule(f"{limited}:Sound", "sound", ["samples=1xT"], buckets=(400, 800))
+    folder = export_module(own, tmp_path / "models")
+    with np.load(folder / "golden.npz") as golden:
+        assert golden["inputs/samples"].shape[1] >= 100
+
+
+def test_module_whose_first_axis_is_the_sequence_is_refused(limited: str, tmp_path: Path) -> None:
+    with pytest.raises(ExportFailed, match="batch_first=True"):
+        export_module(OwnModule(f"{limited}:swapped", "swapped", ["x=5x1x8"]), tmp_path / "models")
+    assert not (tmp_path / "models").exists()

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from torch import nn
 
 from fovea.contract.attention import AttentionType
@@ -105,18 +106,16 @@ def test_file_that_says_something_else_than_pytorch_is_refused(
 def test_module_that_disagrees_with_its_export_is_not_published(
     network: Callable[[str], nn.Module], tmp_path: Path
 ) -> None:
-    class Moody(nn.Module):
+    class TwoFaced(nn.Module):
         def __init__(self) -> None:
             super().__init__()
             self.inner = network("simam")
-            self.calls = 0
 
         def forward(self, image: object) -> object:
-            self.calls += 1
-            return self.inner(image) + self.calls
+            return self.inner(image) + (1 if torch.compiler.is_exporting() else 0)
 
     with pytest.raises(ExportFailed, match="off by"):
-        export_version(Subject("moody", Moody(), rows, ["logits"]), tmp_path)
+        export_version(Subject("two-faced", TwoFaced(), rows, ["logits"]), tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 

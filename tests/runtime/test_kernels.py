@@ -147,7 +147,7 @@ def test_each_run_tells_what_its_kernels_took(version_folder, build_kernels):
     for rows in (3, 8, 1):
         version.session.infer({"image": np.zeros((rows, 4, 8, 8), np.float32)})
         assert version.session.attention_s == {"SimAM": pytest.approx(rows * 1e-3)}
-    assert version.untallied_operators == set()
+    assert version.profiled_operators == set()
 
 
 def test_sessions_of_one_thread_do_not_count_for_one_another(version_folder, build_kernels):
@@ -166,7 +166,7 @@ def test_without_a_tally_runs_tell_nothing_and_the_operator_is_left_to_the_profi
     version = load(version_folder, variant and build_kernels(variant))
     version.session.infer({"image": np.zeros((2, 4, 8, 8), np.float32)})
     assert version.session.attention_s == {}
-    assert version.untallied_operators == {"SimAM"}
+    assert version.profiled_operators == {"SimAM"}
 
 
 def test_explicit_library_goes_before_the_usual_places(tmp_path):

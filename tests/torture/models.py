@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import math
 import shutil
+import tempfile
+import time
 from pathlib import Path
 
 import numpy as np
 from onnx import helper, numpy_helper
 from tests.servers import plain_models, save_model, tensor
+
+from fovea.runtime.ort_session import SessionSettings, open_session
 
 EXPORTED = Path(__file__).parents[2] / "exported_models"
 STEADY = "steady"
@@ -19,6 +24,7 @@ WIDE = "wide"
 _WIDE_COLUMNS = 125_000
 SUM = "sum"
 _CHANNELS, _SIDE = 64, 56
+_SAMPLE_CONVOLUTIONS, _SAMPLE_ROWS, _SAMPLE_RUNS = 8, 8, 5
 
 
 def steady_model(repository: Path) -> Path:
@@ -36,8 +42,23 @@ def many_models(repository: Path) -> Path:
     return repository
 
 
+def convolutions_for(row_s: float) -> int:
+    """How many convolutions make a row of `heavy_model` take so long here: on one core, in batches, processor time."""
+    x = np.ones((_SAMPLE_ROWS, HEAVY_COLUMNS), np.float32)
+    with tempfile.TemporaryDirectory(prefix="fovea-torture-") as folder:
+        model = heavy_model(Path(folder), _SAMPLE_CONVOLUTIONS) / HEAVY / "1" / "model.onnx"
+        session = open_session(model, SessionSettings())
+        taken_s = []
+        for _ in range(1 + _SAMPLE_RUNS):
+            begun_s = time.thread_time()
+            session.run(None, {"x": x})
+            taken_s.append(time.thread_time() - begun_s)
+    quickest_s = min(taken_s[1:]) / (_SAMPLE_ROWS * _SAMPLE_CONVOLUTIONS)
+    return math.ceil(row_s / quickest_s)
+
+
 def heavy_model(repository: Path, convolutions: int = 6) -> Path:
-    """y = the mean of x, by way of convolutions that change nothing: 2 to 4 ms a row each on one core."""
+    """y = the mean of x, by way of convolutions that change nothing: about a millisecond a row each on one core."""
     same = np.zeros((_CHANNELS, _CHANNELS, 3, 3), np.float32)
     same[range(_CHANNELS), range(_CHANNELS), 1, 1] = 1
     node = helper.make_node

@@ -8,16 +8,16 @@ from random import Random
 import numpy as np
 from tests.servers import RunningServer, running_server
 from tests.torture.effort import Run
-from tests.torture.models import HEAVY, heavy_model, steady_model
+from tests.torture.models import HEAVY, convolutions_for, heavy_model, steady_model
 from tests.torture.neighbours import answers_right
 from tests.torture.open_loop import Offered, capacity, in_a_process, offer, poisson
 from tests.torture.report import Report, at_least, at_most, none_of
 from tests.torture.watch import census, gauge, given_back, peak_memory, unforeseen
 
 _TIMES = 5.0
-_CONVOLUTIONS = 8
 _QUEUE = 32
-_LEAST_MS = 8.0
+_ROW_S = 0.01
+"""What a row takes. Much less, and the client, which is Python, would be the one that is overloaded."""
 _LEAST_GOODPUT = 0.8
 _REFUSED_WITHIN_MS = 50.0
 _MOST_MB = 128.0
@@ -28,7 +28,7 @@ _LOOK_S = 0.25
 
 def run(given: Run) -> Report:
     """Measure what it can do, offer five times that, and see what becomes of it."""
-    repository = heavy_model(steady_model(given.scratch), _CONVOLUTIONS)
+    repository = heavy_model(steady_model(given.scratch), convolutions_for(_ROW_S))
     flags = ("--threads=1", f"--max-queue={_QUEUE}", "--log-level=warning")
     with running_server(repository, *flags) as server:
         best = in_a_process(capacity, server.grpc, _MEASURED_S)
@@ -40,7 +40,6 @@ def run(given: Run) -> Report:
         answered = len(offered.took_s("OK")) / given.effort.overload_s
         refused_ms = 1000 * np.array(offered.took_s("UNAVAILABLE") or [0.0])
         promises = (
-            at_least("the model takes", 1000 / best, _LEAST_MS, "ms a row"),
             at_least("of the best, goodput keeps", answered / best, _LEAST_GOODPUT, judged=judged),
             at_most("requests that wait", longest_queue, _QUEUE),
             at_most("refusals, p99", float(np.percentile(refused_ms, 99)), _REFUSED_WITHIN_MS, "ms", judged),
@@ -54,6 +53,7 @@ def run(given: Run) -> Report:
         )
     figures: dict[str, float | str] = {
         "best, rows/s": best,
+        "a row, ms": 1000 / best,
         "offered, requests/s": len(schedule) / given.effort.overload_s,
         "answered, rows/s": answered,
         "answered": offered.statuses()["OK"],

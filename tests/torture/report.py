@@ -36,7 +36,7 @@ class Report:
     @property
     def kept(self) -> bool:
         """Whether no promise was broken."""
-        return all(promise.kept is not False for promise in self.promises)
+        return all(promise.kept is None or promise.kept for promise in self.promises)
 
 
 def none_of(says: str, found: Sequence[str]) -> Promise:
@@ -47,12 +47,12 @@ def none_of(says: str, found: Sequence[str]) -> Promise:
 
 def at_most(says: str, value: float, limit: float, unit: str = "", judged: bool = True) -> Promise:
     """A promise that a figure stays at or under a limit."""
-    return Promise(says, f"{value:,.4g} {unit}, at most {limit:,.4g}", value <= limit if judged else None)
+    return Promise(says, f"{value:,.4g} {unit}, at most {limit:,.4g}", bool(value <= limit) if judged else None)
 
 
 def at_least(says: str, value: float, limit: float, unit: str = "", judged: bool = True) -> Promise:
     """A promise that a figure stays at or above a limit."""
-    return Promise(says, f"{value:,.4g} {unit}, at least {limit:,.4g}", value >= limit if judged else None)
+    return Promise(says, f"{value:,.4g} {unit}, at least {limit:,.4g}", bool(value >= limit) if judged else None)
 
 
 def show(console: Console, report: Report) -> None:
@@ -74,9 +74,13 @@ _VERDICTS = {True: "[green]kept[/]", False: "[red]broken[/]", None: "not judged"
 def write(path: Path, reports: Sequence[Report], machine: dict[str, str]) -> None:
     """The same as JSON."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(
-        json.dumps({"machine": machine, "reports": [_facts(report) for report in reports]}, indent=2) + "\n"
-    )
+    facts = {"machine": machine, "reports": [_facts(report) for report in reports]}
+    path.write_text(json.dumps(facts, indent=2, default=_plain) + "\n")
+
+
+def _plain(value: Any) -> Any:
+    """A number of numpy's as Python's."""
+    return value.item()
 
 
 def _facts(report: Report) -> dict[str, Any]:

@@ -13,10 +13,12 @@ from pathlib import Path
 
 import onnxruntime
 
+from fovea import __version__
 from fovea.cli.findings import Finding, costs
 from fovea.cli.settings import unknown_variables
 from fovea.contract.errors import FoveaError, Misconfigured
 from fovea.runtime.attention_share import attention_share
+from fovea.runtime.cores import usable_cores
 from fovea.runtime.device import cuda_obstacle, resolve_device
 from fovea.runtime.kernel_library import kernels_on_offer
 from fovea.runtime.loaded_version import LoadedVersion
@@ -31,7 +33,7 @@ from fovea.serving.security.tls import read_tls
 from fovea.serving.security.token import read_tokens
 from fovea.serving.settings import Settings
 
-PACKAGES = ("fovea", "onnxruntime", "onnxruntime-gpu", "grpcio", "protobuf", "numpy", "pydantic")
+PACKAGES = ("onnxruntime", "onnxruntime-gpu", "grpcio", "protobuf", "numpy", "pydantic")
 _MEMORY = {"memory_mb": "MemTotal", "memory_free_mb": "MemAvailable"}
 
 
@@ -47,6 +49,7 @@ def checkup(settings: Settings, serves: Callable[[str], bool]) -> Iterator[Findi
 
 def _versions() -> Iterator[Finding]:
     yield Finding("versions", "python", platform.python_version())
+    yield Finding("versions", "fovea", __version__)
     for package in PACKAGES:
         try:
             yield Finding("versions", package, version(package))
@@ -59,7 +62,7 @@ def _machine() -> Iterator[Finding]:
     yield Finding("machine", "system", f"{platform.system()} {platform.release()} {platform.machine()}")
     yield Finding("machine", "processor", processor.name)
     yield Finding("machine", "instruction_set", processor.instruction_set)
-    yield Finding("machine", "cores", len(os.sched_getaffinity(0)))
+    yield Finding("machine", "cores", usable_cores())
     facts = _meminfo(Path("/proc/meminfo"))
     for name, field in _MEMORY.items():
         yield Finding("machine", name, facts.get(field))

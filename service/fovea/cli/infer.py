@@ -1,4 +1,4 @@
-"""`fovea infer`: a picture to a server, labels and probabilities back, and a picture of where the model looked."""
+"""`fovea infer`: a picture to a server, the best labels back, and a picture of where the model looked."""
 
 from __future__ import annotations
 
@@ -21,6 +21,9 @@ from fovea.client import DEFAULT_ADDRESS, ModelInfo, Retry
 from fovea.contract.errors import InvalidRequest, NotFound, Unsupported
 from fovea.contract.model_card import Preprocessing
 from fovea.pictures import to_tensor
+
+_SUM_ERROR = 1e-3
+"""How far from 1 probabilities in half precision may add up to."""
 
 
 @dataclass(frozen=True)
@@ -82,21 +85,26 @@ def choose_map(maps: Sequence[MapInfo], layer: str | None) -> MapInfo:
     return (with_positions or fitting)[-1]
 
 
-def softmax(logits: NDArray[Any]) -> NDArray[np.float64]:
-    """Probabilities of a vector of logits, in float64."""
-    powers = np.exp(logits.astype(np.float64) - logits.max())
+def probabilities_of(scores: NDArray[Any]) -> NDArray[np.float64]:
+    """Of a vector of logits, the softmax in float64; scores that are probabilities already, as they are."""
+    exact = scores.astype(np.float64)
+    if exact.min() >= 0 and abs(exact.sum() - 1) < _SUM_ERROR:
+        return exact
+    powers = np.exp(exact - exact.max())
     result: NDArray[np.float64] = powers / powers.sum()
     return result
 
 
-def best_lines(logits: NDArray[Any], labels: Sequence[str], top: int) -> list[str]:
-    """The `top` most probable labels, one a line: probability, then label (or class number)."""
-    if logits.ndim != 1:
-        raise Unsupported(f"the first output has shape {logits.shape} a row, which is no list of classes")
-    probabilities = softmax(logits)
-    best = np.argsort(-probabilities, kind="stable")[:top]
+def best_lines(scores: NDArray[Any], labels: Sequence[str], top: int) -> list[str]:
+    """The `top` best classes, one a line: probability, score (the output's own number), label or class number."""
+    if scores.ndim != 1:
+        raise Unsupported(f"the first output has shape {scores.shape} a row, which is no list of classes")
+    probabilities = probabilities_of(scores)
+    best = np.argsort(-scores, kind="stable")[:top]
     names = [labels[index] if index < len(labels) else f"class {index}" for index in best]
-    return [f"{probabilities[index]:7.2%}  {name}" for index, name in zip(best, names, strict=True)]
+    return [
+        f"{probabilities[index]:7.2%}  {scores[index]:8.2f}  {name}" for index, name in zip(best, names, strict=True)
+    ]
 
 
 def _preprocessing(model: ModelInfo) -> Preprocessing:

@@ -35,7 +35,7 @@ def variable(name: str) -> str:
 def shown_default(field: FieldInfo) -> str:
     """A field's default as people write it."""
     default = field.get_default(call_default_factory=True)
-    if default in (None, frozenset()):
+    if default in (None, frozenset(), ()):
         return "none"
     return str(default).lower() if isinstance(default, bool) else str(default)
 

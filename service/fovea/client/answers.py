@@ -17,7 +17,11 @@ from fovea.contract.model_card import MAP_PREFIX
 
 @dataclass(frozen=True)
 class Class:
-    """One of the best classes of a row. `label` is empty where the model names none."""
+    """One of the best classes of a row. `label` is empty where the model names none.
+
+    `score` is the output's own number, a logit where the network ends in logits: `fovea infer` prints the same, beside
+    the probability that follows from the scores of all classes.
+    """
 
     label: str
     score: float

@@ -110,6 +110,9 @@ class ModelCard(_Facts):
     sequence: SequenceSpec | None = None
     """Which axes are lengths, for a model that takes sequences of any length."""
     labels: tuple[str, ...] = ()
+    """Of the classes of the prediction, which is the first output."""
+    output_labels: dict[str, tuple[str, ...]] = {}
+    """The same of any output, by its name; goes before `labels`."""
     preprocessing: Preprocessing | None = None
     parameters: int = Field(ge=0)
     """Trained numbers in the model."""
@@ -134,6 +137,13 @@ class ModelCard(_Facts):
         return self
 
     @model_validator(mode="after")
+    def _labels_are_of_outputs(self) -> ModelCard:
+        names = [spec.name for spec in self.outputs]
+        if strange := sorted(set(self.output_labels) - set(names)):
+            raise ValueError(f"output_labels: {strange[0]} is none of the outputs {names}")
+        return self
+
+    @model_validator(mode="after")
     def _sequence_fits(self) -> ModelCard:
         if (problem := self.sequence_problem(self.sequence)) is not None:
             raise ValueError(f"sequence: {problem}")
@@ -151,6 +161,12 @@ class ModelCard(_Facts):
     def maps(self) -> dict[str, TensorSpec]:
         """Every attention map by its output name."""
         return {spec.name: spec for layer in self.layers for spec in layer.maps}
+
+    @property
+    def labels_by_output(self) -> dict[str, tuple[str, ...]]:
+        """The labels of every output that has some; those of the prediction come first."""
+        prediction = {self.outputs[0].name: self.labels} if self.labels else {}
+        return {**prediction, **self.output_labels}
 
     @property
     def attention_types(self) -> tuple[AttentionType, ...]:

@@ -10,9 +10,9 @@ import sys
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from itertools import chain, pairwise
-from typing import Annotated, Protocol
+from typing import Annotated, Any, Protocol
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 DEFAULT_BUCKETS = (8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 """Up to the 512 tokens that most encoders take; each is at most 1.5 times the one before, so that the longest and the
@@ -23,6 +23,13 @@ _LARGEST = {"FP16": 65504.0, "FP32": 3.4028234663852886e38, "FP64": sys.float_in
 
 Axis = Annotated[int, Field(gt=0)]
 Length = Annotated[int, Field(gt=0, le=1 << 20)]
+
+
+def buckets_up_to(longest: int, buckets: Iterable[int] = DEFAULT_BUCKETS) -> tuple[int, ...]:
+    """The buckets below `longest`, and `longest` itself where they would go on."""
+    buckets = tuple(buckets)
+    kept = tuple(bucket for bucket in buckets if bucket <= longest)
+    return kept if kept == buckets or longest in kept else (*kept, longest)
 
 
 class Tensor(Protocol):
@@ -54,6 +61,11 @@ class SequenceSpec(BaseModel):
     buckets: tuple[Length, ...] = Field(default=DEFAULT_BUCKETS, min_length=1, max_length=MOST_BUCKETS)
     """Ascending lengths that sequences are grouped by; a sequence longer than the last one shares its batch with those
     of its own length only."""
+    longest: Length | None = None
+    """The longest sequence that the model can run; longer ones are refused. None: no limit is known."""
+    padded: bool = True
+    """Whether short sequences may be filled up to share a batch with longer ones. False where filling changes answers:
+    only sequences of equal length then share a batch."""
 
     @field_validator("buckets")
     @classmethod
@@ -61,6 +73,19 @@ class SequenceSpec(BaseModel):
         if any(first >= second for first, second in pairwise(buckets)):
             raise ValueError(f"buckets must ascend, {list(buckets)} do not")
         return buckets
+
+    @model_validator(mode="before")
+    @classmethod
+    def _buckets_end_at_the_longest(cls, facts: Any) -> Any:
+        """Where a limit is given and no buckets are: the usual ones, as far as the model goes."""
+        longest = facts.get("longest") if isinstance(facts, dict) and "buckets" not in facts else None
+        return {**facts, "buckets": buckets_up_to(longest)} if isinstance(longest, int) and longest > 0 else facts
+
+    @model_validator(mode="after")
+    def _buckets_can_be_run(self) -> SequenceSpec:
+        if self.longest is not None and self.buckets[-1] > self.longest:
+            raise ValueError(f"bucket {self.buckets[-1]} is above longest, {self.longest}")
+        return self
 
     @property
     def lengths(self) -> dict[str, int]:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 from fovea.contract.errors import ExportFailed
-from fovea.export.foreign import load_module, parse_inputs, random_rows, sequence_of
+from fovea.export.foreign import load_module
+from fovea.export.input_specs import parse_inputs, sequence_of
+from fovea.export.made_up_rows import fitted
 from fovea.export.own_pictures import preprocessing_of
 from fovea.export.publish import require_version_number
 from fovea.export.reference import Answer, Reference
@@ -53,8 +54,9 @@ def _subject(own: OwnModule) -> Subject:
     preprocessing = preprocessing_of(own.preprocessing, specs) if own.preprocessing is not None else None
     sequence = sequence_of(specs, own.mask, own.buckets)
     module = load_module(own.target, own.weights)
-    rows = partial(random_rows, specs, sequence)
-    answer = Reference(module).answer(rows(2))
+    reference = Reference(module)
+    rows = fitted(specs, sequence, lambda inputs: reference.answer(inputs).outputs)
+    answer = reference.answer(rows(2))
     _check_labels(labels, answer)
     return Subject(
         name=own.name,
@@ -63,7 +65,7 @@ def _subject(own: OwnModule) -> Subject:
         output_names=_output_names(answer),
         labels=labels,
         preprocessing=preprocessing,
-        sequence=sequence,
+        sequence=rows.sequence,
     )
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from fovea.contract.errors import ExportFailed
 from fovea.contract.model_card import Preprocessing
-from fovea.export.foreign import InputSpec
+from fovea.export.input_specs import InputSpec
 
 _CHANNELS = {"L": 1, "RGB": 3}
 _WORD = re.compile(r"(?P<mode>L|RGB)(:(?P<mean>[^:]+):(?P<std>[^:]+))?")

@@ -30,6 +30,7 @@ from fovea.contract.sequence import SequenceSpec
 from fovea.export.bodies import OPSET
 from fovea.export.exporter import export_graph
 from fovea.export.graph import ExportedGraph
+from fovea.export.independent_rows import require_independent_rows
 from fovea.export.parity import BATCH_ROWS, compare, flat_answer, measure_bodies, measure_kernels
 from fovea.export.publish import publish
 from fovea.export.reference import Reference
@@ -68,6 +69,8 @@ def export_version(
     subject: Subject, repository: Path, version: int | None = None, kernel_library: Path | None = None
 ) -> Path:
     """Export, check against PyTorch, publish; the new version's folder. ExportFailed tells what did not work."""
+    reference = Reference(subject.module)
+    require_independent_rows(reference, subject.rows)
     example = {name: torch.tensor(array) for name, array in subject.rows(2).items()}
     lengths = subject.sequence.lengths if subject.sequence else None
     graph = export_graph(subject.module, example, subject.output_names, lengths)
@@ -104,9 +107,8 @@ def _kernel_parity(
 def _try_kernels(folder: Path, card: ModelCard, library: Path) -> None:
     """Run them in another process first, which they may crash. ModelBroken where they do."""
     names = {path.name: "" for path in folder.iterdir()}  # the hashes follow when all is written
-    size = sum(path.stat().st_size for path in folder.iterdir())
     text = card.model_copy(update={"sha256": names}).to_json()
-    tried = probe_version(folder, max(BATCH_ROWS), text, library, _PROBE.for_files_of(size))
+    tried = probe_version(folder, max(BATCH_ROWS), text, SessionSettings(kernel_library=library), _PROBE)
     if tried.kernel_trouble is not None:
         raise ModelBroken(tried.kernel_trouble)
 

@@ -49,8 +49,11 @@ class LoadedVersion:
         self.session = choice.session
         self.fused_operators = choice.session.fused_operators
         operators = frozenset(layer.operator for layer in card.layers)
-        self.untallied_operators = operators - choice.session.tallied_operators
+        untallied, on_gpu = operators - choice.session.tallied_operators, settings.device.kind == "cuda"
+        self.profiled_operators = frozenset[str]() if on_gpu else untallied
         """Those whose time no run tells, unless it is profiled."""
+        self.unmeasured_operators = untallied if on_gpu else frozenset[str]()
+        """Those whose time nothing tells: on a GPU a profile has what it took to launch them, not to run them."""
         self.max_batch_rows = choice.session.max_batch_rows
         self.provider = choice.session.providers[0]
         self.settings = replace(settings, kernel_library=settings.kernel_library if choice.fused else None)

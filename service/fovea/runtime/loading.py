@@ -13,6 +13,7 @@ from fovea.contract.errors import FoveaError, ModelBroken
 from fovea.contract.model_card import CARD_FILE, MODEL_FILE, ModelCard
 from fovea.contract.operators import DOMAIN, VERSION
 from fovea.contract.sequence import SequenceSpec
+from fovea.runtime.device import CPU
 from fovea.runtime.files import file_sha256, require_inside, require_whole
 from fovea.runtime.golden import Golden, golden_of
 from fovea.runtime.kernel_choice import Choice, Open, choose_kernels, require_fused
@@ -25,6 +26,7 @@ from fovea.runtime.probe import ProbeLimits, Tried, probe_version
 from fovea.runtime.reasons import tellable
 from fovea.runtime.repository import CHOICES_FILE, ModelFolder
 from fovea.runtime.session import ModelSession
+from fovea.runtime.session_choices import SessionChoices
 from fovea.runtime.signature import Signature
 from fovea.runtime.stated import Stated, with_stated
 
@@ -44,6 +46,8 @@ class LoadSettings:
     """From model.toml: goes before the card."""
     stated: Stated | None = None
     """From another server's configuration of the model."""
+    custom_op_libraries: tuple[Path, ...] = ()
+    """Those that a model.toml may choose from."""
     probe: ProbeLimits = field(default_factory=ProbeLimits)
     """For the process that tries a version before it is opened here."""
     no_library: Obstacle = NOT_FOUND
@@ -56,9 +60,19 @@ class LoadSettings:
         choices = folder.choices
         return replace(
             self,
+            session=self._session(choices.session),
             model_max_batch_rows=choices.max_batch_rows,
             model_sequence=choices.sequence,
             stated=folder.stated,
+        )
+
+    def _session(self, choices: SessionChoices) -> SessionSettings:
+        return replace(
+            self.session,
+            intra_op_threads=choices.threads or self.session.intra_op_threads,
+            custom_op_libraries=choices.libraries(self.custom_op_libraries),
+            arena=choices.arena,
+            shrink_arena=choices.shrink_arena,
         )
 
 
@@ -101,6 +115,9 @@ def _load(folder: Path, name: str, version: int, settings: LoadSettings) -> Load
         require_padding_harmless(choice.session, card.sequence, golden)
     loaded = LoadedVersion(folder, card, version, choice, session_settings)
     loaded.warm_up(golden, time.perf_counter)
+    if loaded.unmeasured_operators:
+        told = (name, version, ", ".join(sorted(loaded.unmeasured_operators)), settings.session.device)
+        logger.info("%s version %d: the time of %s is not measured on %s: a profile has launch times only", *told)
     return loaded
 
 
@@ -126,16 +143,17 @@ def _card(folder: Path, name: str, settings: LoadSettings) -> tuple[ModelCard, T
         return _plain_card(folder, name, settings)
     card = _with_sequence(ModelCard.read(folder / CARD_FILE), settings).model_copy(update={"name": name})
     require_whole(folder, card)
-    limits = settings.probe.for_files_of(sum((folder / file).stat().st_size for file in card.sha256))
-    library = settings.session.kernel_library
-    return card, probe_version(folder, _max_batch_rows(card, settings), card.to_json(), library, limits)
+    return card, probe_version(
+        folder, _max_batch_rows(card, settings), card.to_json(), settings.session, settings.probe
+    )
 
 
 def _plain_card(folder: Path, name: str, settings: LoadSettings) -> tuple[ModelCard, Tried]:
     """Facts about a file without a card, as far as they can be seen."""
     model = folder / MODEL_FILE
-    tried = probe_version(folder, _max_batch_rows(None, settings), None, None, settings.probe)
-    inputs, outputs = specs(open_session(model, SessionSettings()))
+    session = replace(settings.session, kernel_library=None, device=CPU)
+    tried = probe_version(folder, _max_batch_rows(None, settings), None, session, settings.probe)
+    inputs, outputs = specs(open_session(model, session))
     card = ModelCard(
         name=name,
         attention=AttentionType.NONE,
@@ -150,7 +168,7 @@ def _plain_card(folder: Path, name: str, settings: LoadSettings) -> tuple[ModelC
     if settings.model_sequence is None:
         return card, tried
     card = _with_sequence(card, settings)  # a second trial, which runs every length
-    return card, probe_version(folder, _max_batch_rows(card, settings), card.to_json(), None, settings.probe)
+    return card, probe_version(folder, _max_batch_rows(card, settings), card.to_json(), session, settings.probe)
 
 
 def _with_sequence(card: ModelCard, settings: LoadSettings) -> ModelCard:

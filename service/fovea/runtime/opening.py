@@ -20,7 +20,8 @@ def open_model(model: Path, signature: Signature, settings: SessionSettings) -> 
     found_inputs, found_outputs = specs(session)
     _require_agreement(model, "inputs", signature.inputs, found_inputs)
     _require_agreement(model, "outputs", signature.outputs, found_outputs)
-    return ModelSession(session, signature, settings.device, _kernel_use(session, settings.kernel_library))
+    kernels = _kernel_use(session, settings.kernel_library)
+    return ModelSession(session, signature, settings.device, kernels, shrinks=settings.shrink_arena)
 
 
 def _kernel_use(session: InferenceSession, library: Path | None) -> KernelUse:

@@ -33,6 +33,14 @@ class SessionSettings:
     """Of the CUDA arena."""
     kernel_library: Path | None = None
     allow_tf32: bool = False
+    record_nodes: bool = False
+    """Whether the session can tell its operators, as it can with a kernel library."""
+    custom_op_libraries: tuple[Path, ...] = ()
+    """Operators that the model needs beside ONNX Runtime's own and ours."""
+    arena: bool = True
+    """Whether memory is kept between runs."""
+    shrink_arena: bool = False
+    """Whether it is given back after each."""
     profile_prefix: Path | None = None
     """Where set, the session writes a profile to a file whose name starts so."""
 
@@ -59,8 +67,12 @@ def _options(settings: SessionSettings) -> onnxruntime.SessionOptions:
     for entry, value in _waiting(settings).items():
         options.add_session_config_entry(entry, value)
     options.add_session_config_entry(DEVICE_ENTRY, settings.device.kind)
+    options.enable_cpu_mem_arena = settings.arena
+    for library in settings.custom_op_libraries:
+        options.register_custom_ops_library(str(library))
     if settings.kernel_library is not None:
         options.register_custom_ops_library(str(settings.kernel_library))
+    if settings.kernel_library is not None or settings.record_nodes:
         options.add_session_config_entry(_RECORD_NODES, "1")
     if settings.profile_prefix is not None:
         options.enable_profiling = True

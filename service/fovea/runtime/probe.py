@@ -18,6 +18,8 @@ from typing import Any
 
 from fovea.contract.errors import ModelBroken
 from fovea.contract.model_card import MODEL_FILE
+from fovea.runtime.ort_session import SessionSettings
+from fovea.runtime.stamps import stamp_of
 from fovea.runtime.trial_process import Ended, TrialProcess
 
 _BYTES_PER_EXTRA_SECOND = 50_000_000
@@ -30,13 +32,13 @@ _KERNEL_PATIENCE = 10
 
 @dataclass(frozen=True)
 class ProbeLimits:
-    """What a version may use while it is tried."""
+    """What a version may use while it is tried, beside what its files' size adds."""
 
     seconds: int = 20
     memory_bytes: int = 6 << 30
 
     def for_files_of(self, size_bytes: int) -> ProbeLimits:
-        """More of both for whole files of this size."""
+        """More of both for files of this size."""
         seconds = self.seconds + size_bytes // _BYTES_PER_EXTRA_SECOND
         return ProbeLimits(seconds, self.memory_bytes + _MEMORY_PER_FILE_BYTE * size_bytes)
 
@@ -51,6 +53,8 @@ class Trial:
     card: str | None
     library: str | None
     """Kernels that the version will be tried with, after its bodies."""
+    custom_op_libraries: tuple[str, ...]
+    arena: bool
     seconds: int
     memory_bytes: int
 
@@ -143,7 +147,19 @@ _SHARED = Prober()
 atexit.register(_SHARED.close)
 
 
-def probe_version(folder: Path, rows: int, card: str | None, library: Path | None, limits: ProbeLimits) -> Tried:
-    """Try a version in this process's child. ModelBroken tells why it cannot be served."""
-    kernels = None if library is None else str(library)
-    return _SHARED.try_version(Trial(str(folder), rows, card, kernels, limits.seconds, limits.memory_bytes))
+def probe_version(folder: Path, rows: int, card: str | None, session: SessionSettings, limits: ProbeLimits) -> Tried:
+    """Try a version in this process's child, within what `limits` allow for its files.
+
+    ModelBroken tells why it cannot be served.
+    """
+    most = limits.for_files_of(_bytes_in(folder))
+    kernels = None if session.kernel_library is None else str(session.kernel_library)
+    operators = tuple(map(str, session.custom_op_libraries))
+    return _SHARED.try_version(
+        Trial(str(folder), rows, card, kernels, operators, session.arena, most.seconds, most.memory_bytes)
+    )
+
+
+def _bytes_in(folder: Path) -> int:
+    """Of all files: weights beside the model are as much to load as those in it."""
+    return sum(size for _, _, size, _ in stamp_of(folder))

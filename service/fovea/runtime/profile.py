@@ -5,7 +5,8 @@ survives its optimiser in node names (`fused _inlfunc_CBAM_CBAM/fc1`) or, where 
 that (`_inlfunc_CBAM_Map_nchwc`). What the optimiser inserts, such as layout changes, bears no prefix: it counts where
 both of its neighbours belong to one block. A fused node of two blocks counts for the first name in it.
 
-The times are those of the calling thread: on a GPU they are what it took to launch the nodes, not to run them.
+The times are those of the calling thread: on a GPU they are what it took to launch the nodes, not to run them. So
+no version is profiled there (`LoadedVersion.profiled_operators`).
 """
 
 from __future__ import annotations

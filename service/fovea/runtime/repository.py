@@ -21,6 +21,7 @@ from fovea.contract.sequence import SequenceSpec
 from fovea.contract.validation import first_problem
 from fovea.runtime.files import require_small
 from fovea.runtime.reasons import tellable
+from fovea.runtime.session_choices import SessionChoices
 from fovea.runtime.stated import Stated
 
 CHOICES_FILE = "model.toml"
@@ -68,6 +69,8 @@ class ServingChoices(_Choices):
     """Keep answers, where the server has room for them: same request, same answer, without a run."""
     instances: int = Field(default=1, gt=0, le=64)
     """Sessions, each with its own worker, per version."""
+    session: SessionChoices = SessionChoices()
+    """How they are opened."""
 
     @model_validator(mode="after")
     def _default_is_a_level(self) -> ServingChoices:

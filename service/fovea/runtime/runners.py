@@ -97,20 +97,22 @@ class FreeRunner:
         return _as_text(name, joined) if name in self._text else np.ascontiguousarray(joined)
 
     def run(self, options: Any = None) -> None:
+        feed, self._feed = self._feed, {}  # a large request is not kept until the next one comes
         try:
-            results = self._session.run(self._output_names, self._feed, options)
+            results = self._session.run(self._output_names, feed, options)
         except Exception as error:
             raise failure(error) from error
         self._results = {name: _as_bytes(array) for name, array in zip(self._output_names, results, strict=True)}
 
     def split(self, rows_per_request: Sequence[int]) -> list[dict[str, NDArray[Any]]]:
+        results, self._results = self._results, {}
         if len(rows_per_request) == 1:
-            return [self._results]
+            return [results]
         rows = sum(rows_per_request)
-        for name, array in self._results.items():
+        for name, array in results.items():
             if array.shape[:1] != (rows,):
                 raise ExecutionFailed(f"output {name} has shape {list(array.shape)} for a batch of {rows} rows")
-        return split_rows(self._results, rows_per_request)
+        return split_rows(results, rows_per_request)
 
 
 def split_rows(outputs: Arrays, rows_per_request: Sequence[int]) -> list[dict[str, NDArray[Any]]]:

@@ -3,13 +3,21 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from fovea.contract.errors import ModelBroken
 from fovea.contract.model_card import ModelCard, TensorSpec
 
 logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Labels:
+    """What the classes of an output are called, in the order of their indices, and the file that says so."""
+
+    file: str
+    names: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -23,7 +31,8 @@ class Stated:
     """All of them, or none where nothing is said of inputs."""
     outputs: tuple[TensorSpec, ...] = ()
     """Some of them."""
-    labels: tuple[str, ...] = ()
+    labels: Mapping[str, Labels] = field(default_factory=dict)
+    """By output."""
     remark: str = ""
     """What people should hear of it where the model is loaded."""
 
@@ -40,7 +49,7 @@ def with_stated(card: ModelCard, stated: Stated | None) -> ModelCard:
         "batched": card.batched if stated.batched is None else stated.batched,
         "inputs": _agreed(stated.source, "input", stated.inputs, card.inputs, whole=True),
         "outputs": _agreed(stated.source, "output", stated.outputs, card.outputs, whole=False),
-        "labels": stated.labels or card.labels,
+        "output_labels": {**card.output_labels, **{name: found.names for name, found in stated.labels.items()}},
     }
     return card.model_copy(update=changes)
 

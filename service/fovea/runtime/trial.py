@@ -19,12 +19,14 @@ from fovea.contract.model_card import MAPS_FILE, MODEL_FILE, ModelCard
 from fovea.runtime.datatypes import Arrays
 from fovea.runtime.device import CPU
 from fovea.runtime.golden import Golden, golden_of, run_golden
+from fovea.runtime.graph_doubts import doubtful_operator, unexplained_axis
 from fovea.runtime.opening import open_model
 from fovea.runtime.ort_errors import is_out_of_memory, short_reason
 from fovea.runtime.ort_session import SessionSettings, open_session, specs
 from fovea.runtime.probe import Trial
 from fovea.runtime.reasons import tellable
-from fovea.runtime.row_mixing import keeps_rows_apart
+from fovea.runtime.row_mixing import check_rows
+from fovea.runtime.row_samples import RowSamples
 from fovea.runtime.sample_rows import made_up_row, repeated, warm_up_rows
 from fovea.runtime.session import ModelSession
 from fovea.runtime.signature import Signature
@@ -98,10 +100,10 @@ def _soft_limit(what: int, most: int | None) -> None:
 def _try_bodies(trial: Trial) -> dict[str, Any]:
     folder = Path(trial.folder)
     if trial.card is None:
-        return {"batched": _try_plain(folder / MODEL_FILE, trial.rows), "kernels_next": False}
+        return {"batched": _try_plain(folder / MODEL_FILE, trial), "kernels_next": False}
     card = ModelCard.model_validate_json(trial.card)
     golden = golden_of(folder, card)
-    _try_files(folder, card, golden, trial.rows, SessionSettings())
+    _try_files(folder, card, golden, trial.rows, _settings(trial))
     kernels_next = trial.library is not None and card.operator_version is not None and golden is not None
     return {"batched": card.batched, "kernels_next": kernels_next}
 
@@ -110,17 +112,23 @@ def _try_kernels(trial: Trial) -> dict[str, Any]:
     assert trial.card is not None
     assert trial.library is not None
     folder, card = Path(trial.folder), ModelCard.model_validate_json(trial.card)
-    settings = SessionSettings(kernel_library=Path(trial.library), intra_op_threads=_KERNEL_THREADS)
+    settings = replace(_settings(trial), kernel_library=Path(trial.library), intra_op_threads=_KERNEL_THREADS)
     _try_files(folder, card, golden_of(folder, card), trial.rows, settings)
     return {}
 
 
-def _try_plain(model: Path, rows: int) -> bool:
-    session = open_session(model, SessionSettings())
+def _settings(trial: Trial) -> SessionSettings:
+    return SessionSettings(custom_op_libraries=tuple(map(Path, trial.custom_op_libraries)), arena=trial.arena)
+
+
+def _try_plain(model: Path, trial: Trial) -> bool:
+    session = open_session(model, replace(_settings(trial), record_nodes=True))
     found = Signature(*specs(session))
     alone, row = ModelSession(session, found, CPU), made_up_row(found.inputs)
-    if all(spec.shape[:1] == (-1,) for spec in found.tensors) and keeps_rows_apart(alone):
-        _run_sizes(ModelSession(session, replace(found, batched=True, max_batch_rows=rows), CPU), row)
+    open_rows = all(spec.shape[:1] == (-1,) for spec in found.tensors)
+    doubtful = unexplained_axis(session) or doubtful_operator(session)
+    if open_rows and not doubtful and check_rows(alone, RowSamples(found.inputs)).apart:
+        _run_sizes(ModelSession(session, replace(found, batched=True, max_batch_rows=trial.rows), CPU), row)
         return True
     try:
         alone.infer(row)

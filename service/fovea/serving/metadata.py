@@ -35,6 +35,8 @@ def properties(served: ServedVersion) -> dict[str, str]:
     """Facts beyond the protocol's fields, by name; structured ones are JSON. Empty ones are left out."""
     card, loaded = served.card, served.loaded
     accuracy, pictures = card.metrics.get("accuracy"), picture_input(card)
+    labels = card.labels_by_output
+    prediction = labels.get(card.outputs[0].name, ())
     facts = {
         "attention": card.attention.value,
         "attention_types": ",".join(card.attention_types),
@@ -45,7 +47,8 @@ def properties(served: ServedVersion) -> dict[str, str]:
         "batch_cost": json.dumps(loaded.cost.facts()) if loaded.cost.curves else "",
         "sha256": loaded.sha256,
         "accuracy": "" if accuracy is None else f"{accuracy:.4f}",
-        "labels": json.dumps(card.labels) if card.labels else "",
+        "labels": json.dumps(prediction) if prediction else "",
+        "output_labels": json.dumps(labels) if labels else "",
         "preprocessing": card.preprocessing.model_dump_json() if card.preprocessing else "",
         "image_input": json.dumps(pictures.facts()) if pictures else "",
         "sequence": card.sequence.model_dump_json() if card.sequence else "",

@@ -24,6 +24,7 @@ def model_config(served: ServedVersion) -> Any:
     for specs, field in ((card.inputs, config.input), (card.outputs, config.output)):
         for spec in specs:
             field.add(name=spec.name, data_type=_data_type(spec), dims=spec.shape[1 if card.batched else 0 :])
+    _set_labels(config, served)
     for tensor in config.input:
         tensor.optional = card.sequence is not None and tensor.name == card.sequence.mask
     if card.batched:
@@ -40,6 +41,14 @@ def model_config(served: ServedVersion) -> Any:
     for name in ("attention", "kernels", "batch_cost"):
         config.parameters[name].string_value = facts.get(name, "")
     return response
+
+
+def _set_labels(config: Any, served: ServedVersion) -> None:
+    """The files that another server's configuration names; those of a card are in the metadata."""
+    stated = served.folder.stated
+    for tensor in config.output:
+        if stated is not None and (labels := stated.labels.get(tensor.name)):
+            tensor.label_filename = labels.file
 
 
 def _set_queue(batching: Any, served: ServedVersion) -> None:

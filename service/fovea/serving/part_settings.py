@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
+from fovea.runtime.cores import usable_cores
 from fovea.runtime.device import Device
 from fovea.runtime.kernel_library import NOT_FOUND, Obstacle, kernels_on_offer
 from fovea.runtime.loading import LoadSettings
 from fovea.runtime.ort_session import SessionSettings
+from fovea.runtime.probe import ProbeLimits
 from fovea.serving.batching.queue_limit import QueueLimit
 from fovea.serving.extensions import Extensions
 from fovea.serving.grpc.server import GrpcSettings
@@ -44,12 +45,14 @@ def load_settings(settings: Settings, device: Device) -> LoadSettings:
     offer = kernels_on_offer(settings.kernels, settings.kernel_library)
     session = SessionSettings(
         device=device,
-        intra_op_threads=settings.threads or len(os.sched_getaffinity(0)),
+        intra_op_threads=settings.threads or usable_cores(),
         memory_limit_bytes=settings.gpu_memory_limit_mb * _MB or None,
         kernel_library=offer if isinstance(offer, Path) else None,
     )
     return LoadSettings(
         session=session,
+        custom_op_libraries=settings.custom_op_libraries,
+        probe=ProbeLimits(settings.trial_s, settings.trial_memory_mb * _MB),
         max_batch_rows=settings.max_batch_rows,
         no_library=offer if isinstance(offer, Obstacle) else NOT_FOUND,
         kernels_required=settings.kernels == "require",

@@ -72,7 +72,25 @@ class Settings(BaseSettings):
     threads: int = Field(
         0,
         ge=0,
-        description="Threads one run may use; 0 = one per core. More quickens one run at its neighbours' cost.",
+        description="Threads one run may use; 0 = one per core, as far as affinity mask and CPU quota (container "
+        "limits) grant them. More quickens one run at its neighbours' cost.",
+    )
+    custom_op_libraries: Annotated[tuple[Path, ...], NoDecode] = Field(
+        (),
+        description="Libraries of operators that models may choose by file name in model.toml, with commas between "
+        "(onnxruntime-extensions, say). They have all the server's rights: name only those that you trust.",
+    )
+    trial_s: int = Field(
+        20,
+        ge=1,
+        le=86_400,
+        description="Seconds that a version may take in the process that tries it before it is opened; every 50 MB of "
+        "its files add one. More let slow models in; fewer end one that hangs sooner.",
+    )
+    trial_memory_mb: int = Field(
+        6144,
+        ge=256,
+        description="Address space that it may take there; three times its files' size comes on top.",
     )
     gpu_memory_limit_mb: int = Field(
         0,
@@ -197,7 +215,7 @@ class Settings(BaseSettings):
         30.0,
         ge=0,
         description="Seconds between samples of attention time where no kernel tells it; 0 = off. "
-        "Each sample opens a session and runs six batches.",
+        "Each sample opens a session and runs six batches. On a GPU there are none: a profile there has launch times.",
     )
     triton_metrics: bool = Field(
         False,
@@ -239,7 +257,14 @@ class Settings(BaseSettings):
             raise ValueError(f"there is no folder {value.parent}")
         return value
 
-    @field_validator("load_models", "open_rpcs", mode="before")
+    @field_validator("custom_op_libraries")
+    @classmethod
+    def _are_files(cls, value: tuple[Path, ...]) -> tuple[Path, ...]:
+        if missing := [str(path) for path in value if not path.is_file()]:
+            raise ValueError(f"there is no file {missing[0]}")
+        return tuple(path.absolute() for path in value)
+
+    @field_validator("load_models", "open_rpcs", "custom_op_libraries", mode="before")
     @classmethod
     def _split_at_commas(cls, value: Any) -> Any:
         return [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value

@@ -17,7 +17,7 @@ from fovea.contract.model_card import TensorSpec
 from fovea.contract.validation import first_problem
 from fovea.runtime.files import require_small
 from fovea.runtime.repository import Configured, Latest, ServingChoices
-from fovea.runtime.stated import Stated
+from fovea.runtime.stated import Labels, Stated
 from fovea.serving.lifecycle.triton_fields import CHOICES, problems, remark
 from fovea.wire import enum_name, message
 
@@ -94,12 +94,12 @@ def _spec(tensor: Any, batched: bool) -> TensorSpec:
         raise ModelBroken(f"{CONFIG_FILE}: {tensor.name}: {problem.field}: {problem.what}") from error
 
 
-def _labels(config: Any, folder: Path) -> tuple[str, ...]:
-    """One label a line, of the file that an output names."""
-    names = [output.label_filename for output in config.output if output.label_filename]
-    if not names:
-        return ()
-    return tuple(_text(folder, names[0]).splitlines())
+def _labels(config: Any, folder: Path) -> dict[str, Labels]:
+    """One label a line, of the file that each output names."""
+    files = {output.name: output.label_filename for output in config.output if output.label_filename}
+    return {
+        name: Labels(file, tuple(_text(folder, file).removesuffix("\n").split("\n"))) for name, file in files.items()
+    }
 
 
 def _text(folder: Path, name: str) -> str:

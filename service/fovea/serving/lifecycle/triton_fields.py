@@ -96,8 +96,6 @@ def problems(config: Any) -> Iterator[str]:
             yield f"{name}: expected {values[-1]}, found {value}"
     if config.HasField("dynamic_batching") and config.max_batch_size < 1:
         yield "dynamic_batching: max_batch_size is 0, so there are no batches"
-    if len({output.label_filename for output in config.output if output.label_filename}) > 1:
-        yield "output.label_filename: labels that differ from output to output are not supported"
 
 
 def _is_default(config: Any, path: str) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -37,7 +37,8 @@ class AnswerMaker:
 
     model: str
     version: str
-    labels: Sequence[str]
+    labels: Mapping[str, Sequence[str]]
+    """By output."""
     batched: bool
 
     def head(self, wanted: tuple[WantedOutput, ...], shapes: tuple[tuple[int, ...], ...]) -> bytes:
@@ -50,8 +51,11 @@ class AnswerMaker:
 
     def array(self, output: WantedOutput, outputs: Arrays) -> NDArray[Any]:
         """What is sent of an output."""
-        array = outputs[output.spec.name]
-        return best_classes(array, output.top, self.labels, batched=self.batched) if output.top else array
+        name = output.spec.name
+        array = outputs[name]
+        if not output.top:
+            return array
+        return best_classes(array, output.top, self.labels.get(name, ()), batched=self.batched)
 
 
 class AnswerForm:

@@ -15,7 +15,7 @@ from fovea.serving.messages.header_size import check_header_size
 from fovea.serving.messages.headers import Header, HeaderCheck
 from fovea.serving.messages.request_parameters import RequestDefaults
 from fovea.serving.messages.tensors import RawTensor, from_contents
-from fovea.serving.shared_memory.places import Place
+from fovea.serving.shared_memory.places import Place, is_placed
 from fovea.serving.shared_memory.regions import Held, Regions
 from fovea.wire import message
 
@@ -61,7 +61,7 @@ class Door:
         Data that takes long is left to be decoded elsewhere: meanwhile nobody's request would be taken in.
         """
         raw = list(request.raw_input_contents)
-        if not raw and not all(tensor.parameters for tensor in request.inputs):  # those that are all in shared memory
+        if not raw and not all(is_placed(tensor.parameters) for tensor in request.inputs):
             return self._decode_typed(request, regions)
         request_id = request.id
         request.ClearField("raw_input_contents")

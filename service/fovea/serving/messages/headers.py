@@ -14,7 +14,7 @@ from fovea.serving.decoding.picture_input import PictureInput, picture_input
 from fovea.serving.messages.answers import AnswerForm, AnswerMaker, WantedOutput
 from fovea.serving.messages.request_parameters import RequestDefaults, classes_wanted, urgency
 from fovea.serving.messages.tensors import RawTensor
-from fovea.serving.shared_memory.places import PLACE_PARAMETERS, Place, place_of
+from fovea.serving.shared_memory.places import Place, place_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +53,7 @@ class HeaderCheck:
         self._maps = card.maps
         self._pictures = picture_input(card)
         self._kinds = KindOfRequest(card)
-        self._answers = AnswerMaker(card.name, str(version), card.labels, card.batched)
+        self._answers = AnswerMaker(card.name, str(version), card.labels_by_output, card.batched)
         self._every_output = AnswerForm(self._answers, tuple(WantedOutput(spec) for spec in card.outputs))
 
     def check(self, request: Any) -> Header:
@@ -86,9 +86,6 @@ class HeaderCheck:
 
     def _tensor(self, tensor: Any) -> RawTensor:
         spec = self._spec(tensor)
-        unknown = sorted(set(tensor.parameters) - PLACE_PARAMETERS)
-        if unknown:
-            raise InvalidRequest(f"input '{spec.name}': parameter {unknown[0]!r} is not supported")
         place = place_of(spec.name, tensor.parameters)
         if place is not None and tensor.HasField("contents"):
             raise InvalidRequest(f"input '{spec.name}': contents and shared memory together, send one of them")

@@ -1,4 +1,8 @@
-"""The parameters of requests, and of the outputs that they ask for: one table of what each may be."""
+"""The parameters of requests, and of the outputs that they ask for: one table of what each may be.
+
+Parameters that are not known here change nothing, whatever they hold: kserve's and mlserver's clients leave theirs on
+requests, inputs and outputs. Only those of a request that begin with `triton_` are refused, since they are reserved.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +18,8 @@ _TIMEOUT, _PRIORITY, _CLASSIFICATION = "timeout", "priority", "classification"
 _TIMEOUT_MAX_US = 2**63 - 1
 _PRIORITY_MAX = 2**64 - 1
 _CLASSIFICATION_MAX = 2**31
-_OUTPUT_PARAMETERS = PLACE_PARAMETERS | {_CLASSIFICATION, "binary_data"}
-"""The last is a REST notion that Triton's clients carry along."""
+_RESERVED = "triton_"
+OUTPUT_PARAMETERS = PLACE_PARAMETERS | {_CLASSIFICATION}
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +46,13 @@ def urgency(parameters: Any, defaults: RequestDefaults) -> tuple[float | None, i
     return timeout_us / 1e6 if timeout_us else defaults.timeout_s, defaults.level(asked.get(_PRIORITY, 0))
 
 
+def is_request_parameter(name: str) -> bool:
+    """Whether a request's parameter of this name means something."""
+    return name in CHECKS or name.startswith(_RESERVED)
+
+
 def classes_wanted(what: str, parameters: Any) -> int:
-    """Of how many classes an output is to tell, 0 for the output as it is; InvalidRequest for what no output has."""
-    unknown = sorted(set(parameters) - _OUTPUT_PARAMETERS)
-    if unknown:
-        raise InvalidRequest(f"{what}: parameter '{unknown[0]}' is not supported")
+    """Of how many classes an output is to tell, 0 for the output as it is; InvalidRequest for what is no number."""
     if _CLASSIFICATION not in parameters:
         return 0
     return _integer(f"{what}: {_CLASSIFICATION}", parameters[_CLASSIFICATION], 1, _CLASSIFICATION_MAX)
@@ -69,8 +75,8 @@ def _flag(name: str, parameter: Any) -> int:
 
 
 def _any_other(name: str, _parameter: Any) -> int:
-    if name.startswith("triton_"):
-        raise InvalidRequest(f"parameter '{name}': names that begin with triton_ are reserved")
+    if name.startswith(_RESERVED):
+        raise InvalidRequest(f"parameter '{name}': names that begin with {_RESERVED} are reserved")
     return 0
 
 

@@ -50,7 +50,7 @@ class AttentionSampler:
 
     def offer(self, version: Sampled, requests: Sequence[Arrays]) -> None:
         """These requests just ran together: keep a copy if a sample is due."""
-        if not self._interval_s or not version.loaded.untallied_operators:
+        if not self._interval_s or not version.loaded.profiled_operators:
             return
         if time.monotonic() < self._due_s.get(version, 0.0):
             return
@@ -81,7 +81,7 @@ class AttentionSampler:
     def _sample(self, version: Sampled, inputs: dict[str, NDArray[Any]]) -> None:
         try:
             for op, seconds in profile_attention(version.loaded, inputs).items():
-                if op in version.loaded.untallied_operators:
+                if op in version.loaded.profiled_operators:
                     kernels: Literal["fused", "body"] = "fused" if op in version.loaded.fused_operators else "body"
                     version.recorder.attention_op(op, kernels, seconds)
         except FoveaError as error:

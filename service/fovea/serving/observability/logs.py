@@ -7,6 +7,7 @@ import logging
 from datetime import UTC, datetime
 
 from fovea.serving.observability.log_handler import LogHandler
+from fovea.serving.observability.repeated_lines import without_repetitions
 
 _STANDARD_ERROR = 2
 
@@ -28,7 +29,8 @@ class JsonLines(logging.Formatter):
 
 
 def set_up_logs(level: str) -> None:
-    """Send every log line to standard error."""
+    """Send every log line to standard error, but those that only repeat others."""
     handler = LogHandler(_STANDARD_ERROR)
     handler.setFormatter(JsonLines())
+    without_repetitions(handler)
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)

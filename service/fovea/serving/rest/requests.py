@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from fovea.contract.errors import InvalidRequest
+from fovea.serving.messages.request_parameters import OUTPUT_PARAMETERS, is_request_parameter
 from fovea.serving.messages.tensors import MOST_AXES, from_contents, to_raw
 from fovea.serving.rest.json_text import parse_object, take, word
-from fovea.serving.rest.parameters import set_parameters
+from fovea.serving.rest.parameters import sendable, set_parameters
 from fovea.serving.rest.values import fill
+from fovea.serving.shared_memory.places import PLACE_PARAMETERS
 from fovea.wire import message
 
 _BINARY_SIZE = "binary_data_size"
@@ -34,7 +36,7 @@ def infer_request(model: str, version: str, body: bytes, json_bytes: int | None)
     request = message("ModelInferRequest")(model_name=model, model_version=version, id=take(facts, "id", str))
     parameters = take(facts, "parameters", dict)
     by_default = _flag(parameters, "binary_data_output")
-    set_parameters(request.parameters, parameters, "")
+    set_parameters(request.parameters, sendable(parameters, is_request_parameter))
     raw = _add_inputs(request, take(facts, "inputs", list), data)
     if any(part is not None for part in raw):
         _make_all_raw(request, raw)
@@ -69,7 +71,7 @@ def _add_input(inputs: Any, facts: dict[str, Any], data_left: int) -> int | None
     if "data" in facts and parameters.get(_BINARY_SIZE) is not None:
         raise InvalidRequest(f"{where}data in JSON and binary data together, send one of them")
     size = _binary_size(parameters, where, data_left)
-    set_parameters(tensor.parameters, parameters, where)
+    set_parameters(tensor.parameters, sendable(parameters, PLACE_PARAMETERS.__contains__), where)
     if "data" in facts:
         fill(tensor, facts["data"])
     return size
@@ -120,7 +122,7 @@ def _add_outputs(request: Any, outputs: list[Any]) -> dict[str, bool]:
         parameters = take(facts, "parameters", dict, where)
         if "binary_data" in parameters:
             binary[name] = _flag(parameters, "binary_data", where)
-        set_parameters(output.parameters, parameters, where)
+        set_parameters(output.parameters, sendable(parameters, OUTPUT_PARAMETERS.__contains__), where)
     return binary
 
 

@@ -34,6 +34,11 @@ class Place:
         return told | ({_OFFSET: {"int64_param": self.offset}} if self.offset else {})
 
 
+def is_placed(parameters: Mapping[str, Any]) -> bool:
+    """Whether a tensor's parameters say that it is in shared memory."""
+    return _REGION in parameters
+
+
 def place_of(tensor: str, parameters: Mapping[str, Any]) -> Place | None:
     """The place that a tensor's parameters name, None where they name none; InvalidRequest where they do not fit."""
     given = PLACE_PARAMETERS & set(parameters)

@@ -1,0 +1,64 @@
+"""Whether a module answers each row of a batch as if it were alone, and the same each time: in PyTorch, in float64."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fovea.contract.errors import ExportFailed
+from fovea.export.reference import Reference
+from fovea.runtime.datatypes import Arrays
+
+_TRIALS = ((3, 1.0), (2, 100.0))
+"""Rows in a batch, and what their floats are multiplied by: some rows meet only where a value passes a threshold."""
+_TOLERANCE = 1e-7
+"""Of the largest value: far above what another order of float64 additions makes, far below what a neighbour does."""
+
+
+def require_independent_rows(reference: Reference, rows: Callable[[int], Arrays]) -> None:
+    """ExportFailed where a row's answer depends on its neighbours, or on nothing that was sent. `rows` as in Subject.
+
+    Requests of strangers share a batch, so this would send one what belongs to another.
+    """
+    for count, scale in _TRIALS:
+        batch = {name: _scaled(array, scale) for name, array in rows(count).items()}
+        together = _answer(reference, batch)
+        if not _same(together, _answer(reference, batch)):
+            raise ExportFailed(
+                "the module answers the same rows otherwise each time: is dropout on, or does it draw random numbers?"
+            )
+        for row in range(count):
+            alone = _answer(reference, {name: array[row : row + 1] for name, array in batch.items()})
+            _require_part(alone, together, row)
+
+
+def _scaled(array: NDArray[Any], factor: float) -> NDArray[Any]:
+    return array * array.dtype.type(factor) if array.dtype.kind == "f" else array
+
+
+def _answer(reference: Reference, inputs: Arrays) -> list[NDArray[Any]]:
+    answer = reference.answer(inputs)
+    return [*answer.outputs, *(array for call in answer.attention for array in call.maps)]
+
+
+def _require_part(alone: Sequence[NDArray[Any]], together: Sequence[NDArray[Any]], row: int) -> None:
+    if not _same(alone, [np.atleast_1d(array)[row : row + 1] for array in together]):
+        raise ExportFailed(
+            f"row {row} of a batch is answered otherwise than alone: axis 0 is not a batch of independent rows. "
+            "PyTorch's attention and recurrent modules have the batch there with batch_first=True; "
+            "a softmax, a norm or a product over axis 0 mixes rows too"
+        )
+
+
+def _same(left: Sequence[NDArray[Any]], right: Sequence[NDArray[Any]]) -> bool:
+    return len(left) == len(right) and all(map(_agree, left, right))
+
+
+def _agree(left: NDArray[Any], right: NDArray[Any]) -> bool:
+    if left.shape != right.shape or left.dtype.kind not in "fc":
+        return np.array_equal(left, right)
+    largest = float(np.max(np.abs(left), initial=0.0, where=np.isfinite(left)))
+    return np.allclose(left, right, rtol=0.0, atol=_TOLERANCE * largest, equal_nan=True)
