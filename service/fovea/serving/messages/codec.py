@@ -14,7 +14,7 @@ from fovea.contract.model_card import ModelCard
 from fovea.serving.messages.header_size import check_header_size
 from fovea.serving.messages.headers import Header, HeaderCheck
 from fovea.serving.messages.request_parameters import RequestDefaults
-from fovea.serving.messages.tensors import RawTensor, from_contents
+from fovea.serving.messages.tensors import RawTensor, from_contents, has_contents
 from fovea.serving.shared_memory.places import Place, is_placed
 from fovea.serving.shared_memory.regions import Held, Regions
 from fovea.wire import message
@@ -82,7 +82,7 @@ class Door:
         if header is None:
             header = self._check.check(request)
             for tensor in request.inputs:
-                if tensor.HasField("contents"):
+                if has_contents(tensor):
                     raise InvalidRequest(f"input '{tensor.name}': raw and typed contents together, send one of them")
             if len(key) <= _LONGEST_KEPT_BYTES:
                 self._keep(key, header)
