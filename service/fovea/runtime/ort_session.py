@@ -33,6 +33,8 @@ class SessionSettings:
     """Of the CUDA arena."""
     kernel_library: Path | None = None
     allow_tf32: bool = False
+    record_nodes: bool = False
+    """Whether the session can tell its operators, as it can with a kernel library."""
     custom_op_libraries: tuple[Path, ...] = ()
     """Operators that the model needs beside ONNX Runtime's own and ours."""
     arena: bool = True
@@ -70,6 +72,7 @@ def _options(settings: SessionSettings) -> onnxruntime.SessionOptions:
         options.register_custom_ops_library(str(library))
     if settings.kernel_library is not None:
         options.register_custom_ops_library(str(settings.kernel_library))
+    if settings.kernel_library is not None or settings.record_nodes:
         options.add_session_config_entry(_RECORD_NODES, "1")
     if settings.profile_prefix is not None:
         options.enable_profiling = True

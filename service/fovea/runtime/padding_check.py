@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import NDArray
 
 from fovea.contract.errors import ExecutionFailed, ModelBroken
 from fovea.contract.sequence import SequenceSpec
 from fovea.runtime.golden import Golden
-from fovea.runtime.row_mixing import agree
+from fovea.runtime.row_agreement import difference, tolerance_alone
 from fovea.runtime.sample_rows import of_length, random_row
 from fovea.runtime.session import ModelSession
 
@@ -31,12 +34,16 @@ def require_padding_harmless(session: ModelSession, sequence: SequenceSpec, gold
     except ExecutionFailed:
         return
     together, _ = session.split([1, 1])
-    changed = [name for name, array in alone.items() if not agree(array, together[name])]
+    changed = [name for name, array in alone.items() if difference(array, together[name], tolerance_alone([array]))]
     if changed:
         raise ModelBroken(
             f"sequence: padding a sequence of {short} to {long} changes {', '.join(changed)}: is the mask named, and "
             "used wherever the model looks along the sequence?"
         )
+
+
+def _differ(alone: NDArray[Any], together: NDArray[Any]) -> bool:
+    return alone.shape != together.shape or bool(difference(alone, together, tolerance_alone([alone])))
 
 
 def _two_lengths(sequence: SequenceSpec) -> tuple[int, int]:

@@ -1,49 +1,178 @@
-"""Whether a model treats the rows of a batch apart, seen from outside: two rows together and each alone."""
+"""Whether a model keeps the rows of a batch apart, seen from outside: rows alone, together, and among other neighbours.
+
+Among other neighbours a row's answer must be the same almost to the bit, since nothing but the neighbours has changed:
+that shows a small influence. Beside its answer alone, which other loops may have added up, only a larger one shows.
+"""
 
 from __future__ import annotations
 
-from typing import Any
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fovea.contract.errors import ExecutionFailed
 from fovea.runtime.datatypes import Arrays
-from fovea.runtime.sample_rows import random_row
+from fovea.runtime.row_agreement import difference, is_telling, tolerance_alone, tolerance_among_others
+from fovea.runtime.row_samples import RowSamples, Style
 from fovea.runtime.session import ModelSession
+from fovea.runtime.vocabularies import with_vocabularies
 
-_LENGTHS = (1, 8, 32)
-"""Tried for axes of unknown size, until one runs."""
-_TOLERANCE = {2: 1e-2, 4: 1e-4, 8: 1e-9}
-"""Bytes of a float -> difference, relative to the largest value, that another order of additions may make."""
+_PATIENCE_S = 1.0
+"""Once something was told and this time is over, no further kind of row is tried."""
+_LAST_S = 5.0
+"""Nor is one tried after this time, whether something was told or not."""
+_LONG_ROW_S = 0.2
+"""Of a model that takes so long for a row, fewer are run."""
+_TELLING_LENGTHS = 3
 
 
-def keeps_rows_apart(session: ModelSession, seed: int = 0) -> bool:
-    """Whether two different random rows answer together as they do alone. `session` takes arrays as they are."""
-    for length in _LENGTHS:
-        rng = np.random.default_rng(seed)
-        rows = [random_row(session.inputs, length, rng) for _ in range(2)]
+@dataclass(frozen=True)
+class RowVerdict:
+    """What was seen of a model's rows, and the evidence."""
+
+    seen: Literal["apart", "mixed", "unknown", "impossible"]
+    """impossible: it cannot be run with several rows, or does not answer with as many."""
+    reason: str = ""
+
+    @property
+    def apart(self) -> bool:
+        """Whether requests may share its batches."""
+        return self.seen == "apart"
+
+
+_APART = RowVerdict("apart")
+
+
+def check_rows(session: ModelSession, samples: RowSamples, patience_s: float = _PATIENCE_S) -> RowVerdict:
+    """Whether rows of many kinds get together the answers that they get alone.
+
+    `session` takes arrays as they are, and every input and output of it has a first axis of unknown size.
+    """
+    return _RowCheck(session, with_vocabularies(session, samples), time.monotonic() + patience_s).verdict()
+
+
+class _RowCheck:
+    def __init__(self, session: ModelSession, samples: RowSamples, until_s: float) -> None:
+        self._session, self._samples, self._until_s = session, samples, until_s
+        self._telling = False
+        """Whether some rows got answers by which an influence would have shown."""
+        self._failure = ""
+        """Of the first kind of row that could not be run."""
+
+    def verdict(self) -> RowVerdict:
+        lengths = 0
+        for length in self._samples.lengths:
+            found = self._at_length(length)
+            if found is not None and not found.apart:
+                return found
+            lengths += found is not None
+            if lengths == _TELLING_LENGTHS:
+                break
+        if self._telling:
+            return _APART
+        why = self._failure or "made-up rows all get the same answer"
+        return RowVerdict("unknown", f"whether rows are independent could not be told: {why}")
+
+    def _at_length(self, length: int) -> RowVerdict | None:
+        """None where nothing that was run at this length tells anything."""
+        found: RowVerdict | None = None
+        for style in self._samples.styles:
+            found = self._tried(style, length) or found
+            if found is not None and not found.apart:
+                break
+        return found
+
+    def _tried(self, style: Style, length: int) -> RowVerdict | None:
+        """None where these rows tell nothing, or there is no time for them."""
+        if time.monotonic() > self._until_s + (0.0 if self._telling else _LAST_S):
+            return None
         try:
-            together = session.infer({name: np.concatenate([row[name] for row in rows]) for name in rows[0]})
-            together = {name: array.copy() for name, array in together.items()}
-            return all(_is_part(session.infer(row), together, place) for place, row in enumerate(rows))
-        except ExecutionFailed:
-            continue
-    return False
+            found = self._of_style(style, length)
+        except ExecutionFailed as error:
+            self._failure = self._failure or str(error)
+            return None
+        self._telling = self._telling or found is not None
+        return found
+
+    def _of_style(self, style: Style, length: int) -> RowVerdict | None:
+        """None where the rows get answers that tell nothing. ExecutionFailed where a row alone cannot be run."""
+        rows = self._samples.rows(style, length, 6)
+        start_s = time.monotonic()
+        alone = [self._run([rows[0]])]
+        slow = time.monotonic() - start_s > _LONG_ROW_S
+        count = 2 if slow else 3
+        alone += [self._run([row]) for row in rows[1:count]]
+        if (unfit := _unfit_alone(alone)) is not None:
+            return unfit
+        if not slow and (problem := _random(alone[0], self._run([rows[0]]))):
+            return RowVerdict("unknown", problem)
+        try:
+            together = self._run(rows[:count])
+        except ExecutionFailed as error:
+            return RowVerdict("impossible", f"it fails on {count} rows together: {error}")
+        found = _beside_alone(alone, together, style)
+        if found is None and not slow:
+            found = self._among_others(rows, together)
+        return found or (_APART if is_telling(alone) else None)
+
+    def _among_others(self, rows: Sequence[Arrays], together: Arrays) -> RowVerdict | None:
+        """The first row with other neighbours, then the others with another first row."""
+        first, *others = rows[:3]
+        for batch, kept in (([first, *rows[4:6]], slice(0, 1)), ([rows[3], *others], slice(1, 3))):
+            for name, array in self._run(batch).items():
+                before = together[name]
+                if array.shape != before.shape:
+                    return _resized(name, before, array, "with other neighbours")
+                allowed = tolerance_among_others([before, array])
+                if off := difference(before[kept], array[kept], allowed):
+                    return RowVerdict("mixed", f"rows influence each other: {name} of a row {off} with its neighbours")
+        return None
+
+    def _run(self, rows: Sequence[Arrays]) -> dict[str, NDArray[Any]]:
+        batch = {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
+        return {name: np.copy(array) for name, array in self._session.infer(batch).items()}
 
 
-def _is_part(alone: Arrays, together: Arrays, place: int) -> bool:
-    shapes_fit = all(array.shape[:1] == (1,) and together[name].shape[:1] == (2,) for name, array in alone.items())
-    return shapes_fit and all(agree(array[0], together[name][place]) for name, array in alone.items())
+def _random(answer: Arrays, again: Arrays) -> str | None:
+    for name, array in answer.items():
+        same = array.shape == again[name].shape
+        if not same or difference(array, again[name], tolerance_among_others([array])):
+            return f"{name} differs when the same row is run again, so nothing can be told of its rows"
+    return None
 
 
-def agree(alone: NDArray[Any], together: NDArray[Any]) -> bool:
-    """Whether two answers are the same, but for the order of additions."""
-    alone, together = np.asarray(alone), np.asarray(together)
-    if alone.shape != together.shape:
-        return False
-    if alone.dtype.kind != "f":
-        return bool(np.array_equal(alone, together))
-    largest = float(np.max(np.abs(alone), initial=0.0, where=np.isfinite(alone)))
-    tolerance = _TOLERANCE[alone.dtype.itemsize] * largest
-    return bool(np.allclose(together, alone, rtol=0.0, atol=tolerance, equal_nan=True))
+def _unfit_alone(alone: Sequence[Arrays]) -> RowVerdict | None:
+    """Answers that are no rows, or whose size depends on what is in a row."""
+    for name, array in alone[0].items():
+        if array.shape[:1] != (1,):
+            return RowVerdict("impossible", f"{name} of one row has shape {list(array.shape)}: it is no row of answers")
+        for other in alone[1:]:
+            if other[name].shape != array.shape:
+                shapes = f"{list(array.shape)} and {list(other[name].shape)} for inputs of one shape"
+                return RowVerdict("mixed", f"the size of {name} depends on what is in a row: {shapes}")
+    return None
+
+
+def _resized(name: str, one: NDArray[Any], other: NDArray[Any], when: str) -> RowVerdict:
+    shapes = f"{list(one.shape)}, {when} {list(other.shape)}"
+    return RowVerdict("mixed", f"the size of {name} depends on its neighbours in the batch: {shapes}")
+
+
+def _beside_alone(alone: Sequence[Arrays], together: Arrays, style: Style) -> RowVerdict | None:
+    count = len(alone)
+    for name, array in together.items():
+        expected = (count, *alone[0][name].shape[1:])
+        if array.shape[:1] != expected[:1]:
+            return RowVerdict(
+                "impossible", f"{name} of {count} rows has shape {list(array.shape)}, not {list(expected)}"
+            )
+        if array.shape != expected:
+            return _resized(name, alone[0][name], array, "together")
+        rows = np.concatenate([one[name] for one in alone])
+        if off := difference(rows, array, tolerance_alone([rows, array], large=style.large)):
+            return RowVerdict("mixed", f"rows influence each other: {name} of a row {off} between alone and together")
+    return None

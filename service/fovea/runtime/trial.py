@@ -19,12 +19,14 @@ from fovea.contract.model_card import MAPS_FILE, MODEL_FILE, ModelCard
 from fovea.runtime.datatypes import Arrays
 from fovea.runtime.device import CPU
 from fovea.runtime.golden import Golden, golden_of, run_golden
+from fovea.runtime.graph_doubts import doubtful_operator, unexplained_axis
 from fovea.runtime.opening import open_model
 from fovea.runtime.ort_errors import is_out_of_memory, short_reason
 from fovea.runtime.ort_session import SessionSettings, open_session, specs
 from fovea.runtime.probe import Trial
 from fovea.runtime.reasons import tellable
-from fovea.runtime.row_mixing import keeps_rows_apart
+from fovea.runtime.row_mixing import check_rows
+from fovea.runtime.row_samples import RowSamples
 from fovea.runtime.sample_rows import made_up_row, repeated, warm_up_rows
 from fovea.runtime.session import ModelSession
 from fovea.runtime.signature import Signature
@@ -35,6 +37,8 @@ _LONG_BATCH_S = 1.0
 """Longer than warm-up allows itself: what warm-up will run on a quicker device should have been tried."""
 _KERNEL_THREADS = 2
 """Kernels share their work out in other ways than alone; each further thread only takes address space."""
+
+_TRIED = "while it is tried (trial_memory_mb sets how much)"
 
 
 def main() -> None:
@@ -73,13 +77,17 @@ def _verdict(trial: Trial, run: Callable[[Trial], dict[str, Any]]) -> dict[str, 
         _limit(_KERNEL_THREADS * trial.seconds, trial.memory_bytes)
         return {"problem": None, **run(trial)}
     except MemoryError:
-        return {"problem": f"{MODEL_FILE}: it needs more memory than a model may use while it is tried"}
+        return {"problem": f"{MODEL_FILE}: it needs more memory than a model may use {_TRIED}"}
     except FoveaError as error:
-        return {"problem": tellable(str(error))}
+        return {"problem": tellable(str(error)) + _hint(error)}
     except Exception as error:
-        return {"problem": tellable(f"{MODEL_FILE}: {short_reason(error)}")}
+        return {"problem": tellable(f"{MODEL_FILE}: {short_reason(error)}") + _hint(error)}
     finally:
         _soft_limit(resource.RLIMIT_AS, None)
+
+
+def _hint(error: Exception) -> str:
+    return f": too little memory {_TRIED}" if is_out_of_memory(error) else ""
 
 
 def _limit(seconds: int, memory_bytes: int) -> None:
@@ -120,10 +128,12 @@ def _settings(trial: Trial) -> SessionSettings:
 
 
 def _try_plain(model: Path, trial: Trial) -> bool:
-    session = open_session(model, _settings(trial))
+    session = open_session(model, replace(_settings(trial), record_nodes=True))
     found = Signature(*specs(session))
     alone, row = ModelSession(session, found, CPU), made_up_row(found.inputs)
-    if all(spec.shape[:1] == (-1,) for spec in found.tensors) and keeps_rows_apart(alone):
+    open_rows = all(spec.shape[:1] == (-1,) for spec in found.tensors)
+    doubtful = unexplained_axis(session) or doubtful_operator(session)
+    if open_rows and not doubtful and check_rows(alone, RowSamples(found.inputs)).apart:
         _run_sizes(ModelSession(session, replace(found, batched=True, max_batch_rows=trial.rows), CPU), row)
         return True
     try:

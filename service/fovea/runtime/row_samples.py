@@ -1,0 +1,167 @@
+"""Rows to tell by whether a model keeps rows apart: of many kinds of values and lengths, and with ends of zeros.
+
+What one model takes makes another fail, so each kind is tried and what cannot be run is passed over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fovea.contract.model_card import TensorSpec
+from fovea.contract.sequence import SequenceSpec
+from fovea.raw_tensors import NUMPY_DTYPE
+from fovea.runtime.golden import Golden
+from fovea.runtime.sample_rows import of_length
+
+Row = dict[str, NDArray[Any]]
+Floats = Callable[[np.random.Generator, tuple[int, ...]], NDArray[Any]]
+
+LENGTHS = (5, 17, 64, 416, 8, 32, 512, 1, 2048, 16_000)
+"""For axes of unknown size: odd ones, multiples of 8, 32 and 64, and those that a receptive field of 400 needs."""
+_FEW = 2
+"""0 and 1 are in every vocabulary."""
+_LARGE = 300.0
+_SCALES = (1.0, 5.0, 0.02)
+_POWERS = (1.0, 0.5, 0.0)
+"""Rows of different size, so that what goes by the largest of a batch shows; of whole numbers, the power of what they
+may be."""
+
+
+@dataclass(frozen=True)
+class Style:
+    """A kind of row."""
+
+    floats: Floats
+    few: bool = False
+    """Whole numbers are 0 and 1 only."""
+    ends: bool = False
+    """Each row is zero, or padding, from a place of its own on."""
+    large: bool = False
+    """Rounding may show by more."""
+    golden: bool = False
+    """Made of the golden batch."""
+
+
+def _unit(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[Any]:
+    return rng.random(shape)
+
+
+def _normal(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[Any]:
+    return rng.standard_normal(shape)
+
+
+def _far(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[Any]:
+    return _LARGE * rng.standard_normal(shape)
+
+
+GOLDEN = Style(_unit, golden=True)
+PLAIN = Style(_unit, few=True)
+"""Suits logarithms, roots and every vocabulary."""
+STYLES = (
+    PLAIN,
+    Style(_far, ends=True, large=True),
+    Style(_normal),
+    Style(_unit, few=True, ends=True),
+    Style(_far, large=True),
+)
+
+
+@dataclass(frozen=True)
+class RowSamples:
+    """Makes rows for these inputs, the same ones every time."""
+
+    inputs: tuple[TensorSpec, ...]
+    sequence: SequenceSpec | None = None
+    golden: Golden | None = None
+    below: Mapping[str, int] = field(default_factory=dict)
+    """Input of whole numbers -> what its values stay below."""
+
+    @property
+    def lengths(self) -> tuple[int, ...]:
+        """Sizes worth trying for axes that are open; one where none is."""
+        if self.sequence is not None:
+            buckets, most = self.sequence.buckets, self.sequence.longest or max(self.sequence.buckets[-1], LENGTHS[2])
+            found = (*(length for length in LENGTHS if length <= most), buckets[0], buckets[-1])
+            return tuple(dict.fromkeys(found))
+        return LENGTHS if any(-1 in spec.shape[1:] for spec in self.inputs) else (1,)
+
+    @property
+    def styles(self) -> tuple[Style, ...]:
+        """The kinds of row that can be made."""
+        return STYLES if self.golden is None else (GOLDEN, *STYLES)
+
+    def rows(self, style: Style, length: int, count: int) -> list[Row]:
+        """Rows of one shape and different content."""
+        rng = np.random.default_rng(length)
+        if style.golden:
+            return [self._golden_row(place, length, rng) for place in range(count)]
+        return [
+            {spec.name: self._array(spec, style, length, (place, count), rng) for spec in self.inputs}
+            for place in range(count)
+        ]
+
+    def whole_inputs(self) -> dict[str, int]:
+        """Inputs of whole numbers, but a mask -> what their type stays below."""
+        found = {spec.name: np.dtype(NUMPY_DTYPE[spec.datatype]) for spec in self.inputs if spec.name != self._mask}
+        return {name: int(np.iinfo(dtype).max) + 1 for name, dtype in found.items() if dtype.kind in "iu"}
+
+    @property
+    def _mask(self) -> str | None:
+        return self.sequence.mask if self.sequence else None
+
+    def _golden_row(self, place: int, length: int, rng: np.random.Generator) -> Row:
+        """A golden row, and after the last one golden rows in disorder."""
+        assert self.golden is not None
+        rows = self.golden.rows
+        row = {name: array[place % rows : place % rows + 1] for name, array in self.golden.inputs.items()}
+        if self.sequence is not None:
+            row = of_length(row, self.sequence, length)
+        if place >= rows:
+            row = {name: rng.permuted(array.ravel()).reshape(array.shape) for name, array in row.items()}
+        made = {name: np.ones((1, length), self._dtype(name)) for name in [self._mask] if name is not None}
+        return row | made
+
+    def _dtype(self, name: str) -> Any:
+        return next(NUMPY_DTYPE[spec.datatype] for spec in self.inputs if spec.name == name)
+
+    def _array(
+        self, spec: TensorSpec, style: Style, length: int, place: tuple[int, int], rng: np.random.Generator
+    ) -> NDArray[Any]:
+        shape = (1, *(length if size == -1 else size for size in spec.shape[1:]))
+        if spec.name == self._mask:
+            array = np.ones(shape, NUMPY_DTYPE[spec.datatype])
+        else:
+            array = self._values(spec, style, shape, place[0] % len(_SCALES), rng)
+        if style.ends:
+            self._end(spec, array, place)
+        return array
+
+    def _values(
+        self, spec: TensorSpec, style: Style, shape: tuple[int, ...], size: int, rng: np.random.Generator
+    ) -> NDArray[Any]:
+        if spec.datatype == "BYTES":
+            return rng.choice(np.array([b"a", b"b", b"the", b"of attention"], np.object_), shape)
+        dtype = np.dtype(NUMPY_DTYPE[spec.datatype])
+        if dtype.kind == "f":
+            return (_SCALES[size] * style.floats(rng, shape)).astype(dtype)
+        below = _FEW if style.few else max(_FEW, int(self.below.get(spec.name, _FEW) ** _POWERS[size]))
+        least = 1 if style.ends else -below if style.large and dtype in (np.int8, np.int16) else 0
+        return rng.integers(least, below, shape).astype(dtype)
+
+    def _end(self, spec: TensorSpec, array: NDArray[Any], place: tuple[int, int]) -> None:
+        """Fill it up from a place of its own on, along its sequence or its longest axis."""
+        if array.ndim < 2 or spec.datatype == "BYTES":
+            return
+        lengths = self.sequence.lengths if self.sequence else {}
+        if self.sequence is not None and spec.name not in lengths:
+            return
+        axis = lengths.get(spec.name, 1 + int(np.argmax(array.shape[1:])))
+        size = array.shape[axis]
+        end = max(1, size * (place[0] + 1) // (place[1] + 1))
+        filling = self.sequence.padding.get(spec.name, 0) if self.sequence else 0
+        array[(slice(None),) * axis + (slice(end, None),)] = filling
