@@ -38,6 +38,8 @@ _LONG_BATCH_S = 1.0
 _KERNEL_THREADS = 2
 """Kernels share their work out in other ways than alone; each further thread only takes address space."""
 
+_TRIED = "while it is tried (trial_memory_mb sets how much)"
+
 
 def main() -> None:
     """Answer trials until stdin closes, or nothing comes for a while."""
@@ -75,13 +77,17 @@ def _verdict(trial: Trial, run: Callable[[Trial], dict[str, Any]]) -> dict[str, 
         _limit(_KERNEL_THREADS * trial.seconds, trial.memory_bytes)
         return {"problem": None, **run(trial)}
     except MemoryError:
-        return {"problem": f"{MODEL_FILE}: it needs more memory than a model may use while it is tried"}
+        return {"problem": f"{MODEL_FILE}: it needs more memory than a model may use {_TRIED}"}
     except FoveaError as error:
-        return {"problem": tellable(str(error))}
+        return {"problem": tellable(str(error)) + _hint(error)}
     except Exception as error:
-        return {"problem": tellable(f"{MODEL_FILE}: {short_reason(error)}")}
+        return {"problem": tellable(f"{MODEL_FILE}: {short_reason(error)}") + _hint(error)}
     finally:
         _soft_limit(resource.RLIMIT_AS, None)
+
+
+def _hint(error: Exception) -> str:
+    return f": too little memory {_TRIED}" if is_out_of_memory(error) else ""
 
 
 def _limit(seconds: int, memory_bytes: int) -> None:

@@ -76,6 +76,11 @@ class RawTensor:
             )
 
 
+def has_contents(tensor: Any) -> bool:
+    """Whether an input brings typed contents; mlserver's client leaves empty ones beside raw data."""
+    return tensor.HasField("contents") and bool(tensor.contents.ListFields())
+
+
 def from_contents(name: str, datatype: str, shape: tuple[int, ...], contents: Any) -> NDArray[Any]:
     """An array from typed contents; InvalidRequest for a wrong field, count or range of values."""
     field = CONTENTS_FIELD.get(datatype)
