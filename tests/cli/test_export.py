@@ -60,7 +60,7 @@ def test_a_module_whose_preprocessing_is_told_names_what_is_on_a_picture(
     Image.new("L", (20, 30), 99).save(tmp_path / "picture.png")
     with running_server(tmp_path / "models") as server:
         assert main(["infer", "mine", str(tmp_path / "picture.png"), "--server", server.grpc]) == 0
-    found = re.findall(r"^ *[\d.]+%  (\w+)$", capsys.readouterr().out, re.MULTILINE)
+    found = re.findall(r"^ *[\d.]+% +-?[\d.]+  (\w+)$", capsys.readouterr().out, re.MULTILINE)
     assert sorted(found) == ["cat", "dog"]
 
 
