@@ -14,7 +14,7 @@ class Ends:
     def __del__(self):
         raise ValueError("in the end")
 
-set_up_logs("debug")
+set_up_logs("debug", "json")
 warnings.warn("careful")
 thread = threading.Thread(target=lambda: 1 / 0, name="worker")
 thread.start()
