@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from fovea.contract.model_card import MODEL_FILE
+
 PLATFORM, BACKEND = "onnxruntime_onnx", "onnxruntime"
 """What an ONNX model is called in a configuration, the older way and the newer one."""
 PARAMETERS = "parameters"
@@ -41,7 +43,7 @@ FIELDS: Mapping[str, Use] = {
     "input.reshape": DONE,
     "input.is_shape_tensor": _SHAPE_TENSOR,
     "input.allow_ragged_batch": _RAGGED,
-    "input.optional": DONE,
+    "input.optional": Use("refused", "every input is needed"),
     "input.is_non_linear_format_io": _SHAPE_TENSOR,
     "output.name": DONE,
     "output.data_type": DONE,
@@ -126,7 +128,7 @@ def problems(config: Any) -> Iterator[str]:
     for path in fields_set(config):
         if (use := use_of(path)).kind == "refused":
             yield f"{path} is not supported: {use.why}"
-    for name, expected in (("platform", PLATFORM), ("backend", BACKEND)):
+    for name, expected in (("platform", PLATFORM), ("backend", BACKEND), ("default_model_filename", MODEL_FILE)):
         if (value := getattr(config, name)) not in ("", expected):
             yield f"{name}: expected {expected}, found {value}"
     if config.HasField("dynamic_batching") and config.max_batch_size < 1:
