@@ -27,6 +27,7 @@ from fovea.runtime.session import ModelSession
 from fovea.runtime.session_choices import SessionChoices
 from fovea.runtime.signature import Signature
 from fovea.runtime.stated import Stated, with_stated
+from fovea.runtime.stopwatch import ProcessorTime, by_the_clock
 
 logger = logging.getLogger(__name__)
 
@@ -126,7 +127,8 @@ def _choose(open_with: Open, settings: LoadSettings, tried: Tried, golden: Golde
     if tried.kernel_trouble is not None:  # what ended the child would end this process: it is not even opened here
         offer = Obstacle(Cause.CRASHED, f"with kernels: {tried.kernel_trouble}")
     required = settings.kernels_required
-    choice = choose_kernels(open_with, offer, golden, card, clock=None if required else time.perf_counter)
+    stopwatch = ProcessorTime() if settings.session.device.kind == "cpu" else by_the_clock
+    choice = choose_kernels(open_with, offer, golden, card, stopwatch=None if required else stopwatch)
     if required:
         require_fused(choice)
     return choice
