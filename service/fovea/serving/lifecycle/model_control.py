@@ -65,8 +65,10 @@ class ModelControl:
     def start(self) -> None:
         """Load what the mode says, and go on as it says. Misconfigured where that cannot be."""
         folders = scan(self._settings.repository, read_config)
-        if not folders:
+        if not any(folder.versions for folder in folders.values()):
             self._tell_of_emptiness()
+        for folder in folders.values():
+            _warn_of_what_is_passed_over(folder)
         chosen = self._chosen_at_start(folders)
         with self._changing:
             for name, folder in folders.items():
@@ -111,7 +113,14 @@ class ModelControl:
             for name, folder in self._watch.changed().items():
                 if self._stopped.is_set():
                     return
-                self._swap.follow(folder) if folder else self._swap.unload(name)
+                self._follow(name, folder)
+
+    def _follow(self, name: str, folder: ModelFolder | None) -> None:
+        if folder is None:
+            self._swap.unload(name)
+            return
+        _warn_of_what_is_passed_over(folder)
+        self._swap.follow(folder)
 
     def retry(self, now_s: float) -> None:
         """Try again what failed for a reason that may have passed, where its time has come."""
@@ -132,6 +141,7 @@ class ModelControl:
             folder = self._requested_folder(request)
             try:
                 folder = _with_config(folder, request)
+                _warn_of_what_is_passed_over(folder)
                 self._swap.follow(folder, again=True)
             finally:
                 self._discard(folder.path)
@@ -202,6 +212,13 @@ class ModelControl:
     def _require_running(self) -> None:
         if self._stopped.is_set():
             raise Draining
+
+
+def _warn_of_what_is_passed_over(folder: ModelFolder) -> None:
+    if not chosen_versions(folder):
+        log.warning("%s is not served: %s", folder.name, why_none(folder))
+    if folder.odd_versions:
+        log.warning("%s: no version is served from %s", folder.name, ", ".join(folder.odd_versions))
 
 
 def _unloaded_entry(folder: ModelFolder) -> ModelEntry:
