@@ -33,7 +33,8 @@ class VersionState(StrEnum):
 
 @dataclass(frozen=True)
 class VersionEntry:
-    """One version's place in the table. A ready one may have a reason too: why its newer files are not served."""
+    """One version's place in the table. A ready one may have a reason too: why its newer files are not served, or what
+    of its configuration is without effect."""
 
     state: VersionState
     reason: str = ""
