@@ -19,6 +19,7 @@ from fovea.runtime.repository import ModelFolder, chosen_versions, model_folder,
 from fovea.serving.lifecycle.load_request import LoadRequest
 from fovea.serving.lifecycle.model_swap import ModelSwap
 from fovea.serving.lifecycle.models import ModelEntry, Models, VersionEntry, VersionState
+from fovea.serving.lifecycle.readiness import Readiness
 from fovea.serving.lifecycle.repository_watch import RepositoryWatch
 from fovea.serving.lifecycle.retries import Retries
 from fovea.serving.lifecycle.sent_files import SentFiles
@@ -52,9 +53,14 @@ class ModelControl:
     """Decides when models come and go. `tell` hears which model has changed."""
 
     def __init__(
-        self, settings: ControlSettings, models: Models, loader: VersionLoader, tell: Callable[[str], None]
+        self,
+        settings: ControlSettings,
+        models: Models,
+        loader: VersionLoader,
+        tell: Callable[[str], None],
+        readiness: Readiness,
     ) -> None:
-        self._settings, self._models = settings, models
+        self._settings, self._models, self._readiness = settings, models, readiness
         self._files = SentFiles()
         self._swap = ModelSwap(models, loader, tell, self._closed)
         self._watch = RepositoryWatch(settings.repository)
@@ -70,6 +76,7 @@ class ModelControl:
         for folder in folders.values():
             _warn_of_what_is_passed_over(folder)
         chosen = self._chosen_at_start(folders)
+        self._readiness.expect(name for name in chosen if folders[name].is_meant)
         with self._changing:
             for name, folder in folders.items():
                 self._swap.announce(folder, _LOADING if name in chosen else _NOT_LOADED)
@@ -170,6 +177,7 @@ class ModelControl:
             self._require_running()
             if name not in self._models.entries:
                 raise NotFound(f"unknown model '{name}'")
+            self._readiness.release(name)
             there = (self._settings.repository / name).is_dir()
             leaving = self._swap.unload(name, _UNLOADED if there else None)
         for thread in leaving:
