@@ -30,7 +30,8 @@ def on_a_terminal(repository: Path, *flags: str) -> Iterator[tuple[subprocess.Po
     ours, its = pty.openpty()
     termios.tcsetwinsize(its, (24, COLUMNS))
     ports = ("--grpc-port=0", "--http-port=0", "--metrics-port=0")
-    command = [sys.executable, "-m", "fovea.cli", "serve", f"--repository={repository}", "--ready-when=any", *ports, *flags]
+    asked = (f"--repository={repository}", "--ready-when=any", *ports, *flags)
+    command = [sys.executable, "-m", "fovea.cli", "serve", *asked]
     process = subprocess.Popen(command, stdout=its, stderr=its, env={**os.environ, "COLUMNS": str(COLUMNS)})
     os.close(its)
     try:
