@@ -19,6 +19,7 @@ from fovea.contract.errors import FoveaError, ModelBroken
 from fovea.contract.model_card import CARD_FILE, MODEL_FILE, ModelCard
 from fovea.runtime.attention_seen import attention_seen
 from fovea.runtime.files import require_inside, require_whole
+from fovea.runtime.passed_over import ODD_VERSION
 from fovea.runtime.repository import ModelFolder, chosen_versions, scan, why_none
 from fovea.serving.lifecycle.triton_config import read_config
 
@@ -81,9 +82,14 @@ def rows_on_disk(repository: Path) -> list[Row]:
 
 def _rows_of_folder(model: ModelFolder) -> list[Row]:
     if model.problem is None and chosen_versions(model):
-        return [_row_of_version(model, number) for number in model.versions]
-    remark = f"not served: {why_none(model)}"
-    return [Row(model.name, version, state="not served", remark=remark) for version in map(str, model.versions or [""])]
+        odd = [_not_served(model, name, ODD_VERSION) for name in model.odd_versions]
+        return [*(_row_of_version(model, number) for number in model.versions), *odd]
+    versions = [*map(str, model.versions), *model.odd_versions] or [""]
+    return [_not_served(model, version, why_none(model)) for version in versions]
+
+
+def _not_served(model: ModelFolder, version: str, reason: str) -> Row:
+    return Row(model.name, version, state="not served", remark=f"not served: {reason}")
 
 
 def _row_of_version(model: ModelFolder, number: int) -> Row:
