@@ -142,14 +142,19 @@ def _typed(tensor: RawTensor, received: Any, regions: Regions) -> NDArray[Any]:
 
 
 def parse_request(data: bytes) -> Any:
-    """A ModelInferRequest from bytes; InvalidRequest where they are none, or have too much beside their data."""
-    check_header_size(data)
+    """A ModelInferRequest from bytes; InvalidRequest as from `parse`."""
     return parse("ModelInferRequest", data)
 
 
 def parse(kind: str, data: bytes) -> Any:
-    """A message of this name from bytes; InvalidRequest where they are none."""
+    """A message of this name from bytes; InvalidRequest where they are none, or have too much beside their data."""
+    return parse_as(message(kind), kind, data)
+
+
+def parse_as(message_class: Any, kind: str, data: bytes) -> Any:
+    """The same of a message that is not one of ours."""
+    check_header_size(kind, data)
     try:
-        return message(kind).FromString(data)
+        return message_class.FromString(data)
     except Exception as error:  # protobuf's DecodeError has no stable home
         raise InvalidRequest(f"the request is no {kind}: its bytes cannot be parsed") from error

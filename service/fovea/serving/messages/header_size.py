@@ -1,4 +1,4 @@
-"""How much of a serialized ModelInferRequest is no tensor's data: looked at before it is parsed.
+"""How much of a serialized request is no tensor's or file's data: looked at before it is parsed.
 
 Millions of empty inputs, outputs or parameters fit into a message that may be sent, and each becomes an object, a
 check, a word in an error text, while everybody waits. A message below the bound is not looked at: it has less.
@@ -15,6 +15,7 @@ MOST_HEADER_BYTES = 64 * 1024
 
 _INPUT, _RAW_DATA = 5 << 3 | 2, 7 << 3 | 2  # of ModelInferRequest: the tags of its fields
 _TYPED_DATA = 5 << 3 | 2  # of an InferInputTensor
+_PARAMETER, _VALUE, _FILE = 3 << 3 | 2, 2 << 3 | 2, 4 << 3 | 2  # of RepositoryModelLoadRequest and what is in it
 _LONGEST_VARINT = 10
 _FIXED_BYTES = {1: 8, 5: 4}
 """Wire type -> bytes of a value."""
@@ -22,15 +23,22 @@ _FIXED_BYTES = {1: 8, 5: 4}
 _Parts = Mapping[int, "_Parts"]
 """Tags of the fields that are not all header -> the same of what is in them; empty: no header at all."""
 _DATA: _Parts = {}
-_REQUEST: _Parts = {_RAW_DATA: _DATA, _INPUT: {_TYPED_DATA: _DATA}}
+_PARTS_OF: Mapping[str, _Parts] = {
+    "ModelInferRequest": {_RAW_DATA: _DATA, _INPUT: {_TYPED_DATA: _DATA}},
+    "RepositoryModelLoadRequest": {_PARAMETER: {_VALUE: {_FILE: _DATA}}},
+}
+"""Message -> where its data are; every other is all header."""
 
 
-def check_header_size(data: bytes) -> None:
+def check_header_size(kind: str, data: bytes) -> None:
     """InvalidRequest for a request that has too much beside its data. What is no message is left to the parser."""
-    if len(data) > MOST_HEADER_BYTES and _header_bytes(data, 0, len(data), _REQUEST) > MOST_HEADER_BYTES:
+    if len(data) <= MOST_HEADER_BYTES:
+        return
+    parts = _PARTS_OF.get(kind)
+    if parts is None or _header_bytes(data, 0, len(data), parts) > MOST_HEADER_BYTES:
         raise InvalidRequest(
-            f"expected at most {MOST_HEADER_BYTES} bytes beside the tensors' data (names, shapes, parameters, "
-            f"outputs), received more"
+            f"expected at most {MOST_HEADER_BYTES} bytes beside the tensors' data and files (names, shapes, "
+            f"parameters, outputs) in a {kind}, received more"
         )
 
 
