@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import resource
+import shutil
 import signal
 import socket
 import threading
@@ -12,18 +13,20 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from types import FrameType
 
-from fovea.serving.observability.logs import set_up_logs
+from fovea.serving.announcement import in_lines, in_one_line
+from fovea.serving.observability.logs import LogFormat, for_people, set_up_logs
 from fovea.serving.server import Server
 from fovea.serving.settings import Settings
 
 log = logging.getLogger(__name__)
+_STANDARD_OUTPUT = 1
 _LOADED = b"\0"
 """No signal has this number."""
 
 
 def serve(settings: Settings) -> int:
     """Serve until SIGTERM or SIGINT; the process's exit status. Misconfigured where it cannot start."""
-    set_up_logs(settings.log_level)
+    set_up_logs(settings.log_level, settings.log_format)
     _allow_many_connections()
     signals, wake = _signals()
     server = Server(settings)
@@ -32,7 +35,7 @@ def serve(settings: Settings) -> int:
     try:
         if signals.recv(1) == _LOADED:
             loaded.result()
-            print(server.ready_line(), flush=True)
+            _announce(server, settings.log_format)
             signals.recv(1)
         log.info("draining")
     finally:
@@ -42,6 +45,14 @@ def serve(settings: Settings) -> int:
         logging.shutdown()
         os._exit(0)
     return 0
+
+
+def _announce(server: Server, chosen: LogFormat) -> None:
+    facts, ready = server.facts(), server.ready
+    if for_people(chosen, _STANDARD_OUTPUT):
+        print(in_lines(facts, shutil.get_terminal_size().columns, ready=ready), flush=True)
+    else:
+        print(in_one_line(facts, ready=ready), flush=True)
 
 
 def _allow_many_connections() -> None:

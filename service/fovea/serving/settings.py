@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from fovea.serving.observability.logs import LogFormat
 from fovea.serving.security.access import Group
 
 
@@ -34,6 +35,18 @@ class Settings(BaseSettings):
     )
     load_models: Annotated[frozenset[str], NoDecode] = Field(
         frozenset(), description="With explicit: models to load at start, with commas between; * loads every one."
+    )
+    ready_when: Literal["all", "any", "loaded"] = Field(
+        "all",
+        description="When the server is ready, over gRPC and HTTP. all: each model that was chosen at start, or has "
+        "served since, has a version that serves; one that was unloaded does not count. any: one of them has. loaded: "
+        "loading is over, whatever came of it. With all, a broken model keeps traffic from the others too; without, "
+        "its callers get errors.",
+    )
+    exit_on_load_failure: bool = Field(
+        False,
+        description="End with status 1 where a model that was chosen at start does not serve. A rollout then fails at "
+        "once; but a restart with a broken model among many takes down them all.",
     )
     open_rpcs: Annotated[frozenset[Group], NoDecode] = Field(
         frozenset(),
@@ -236,7 +249,11 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least important log line that is written. debug names every refused request."
     )
-
+    log_format: LogFormat = Field(
+        "auto",
+        description="json: a log line is one JSON object, and standard output has one ready line. text: both are laid "
+        "out for people. auto: text on a terminal, json elsewhere.",
+    )
     trace_file: Path | None = Field(
         None,
         description="Where traces of single requests go, a line of JSON each. Which requests, callers say while the "

@@ -54,7 +54,7 @@ def test_who_watches_is_told_of_every_change_of_what_is_there_or_is_not_yet(serv
 
 
 def test_watchers_that_do_not_read_or_have_left_hinder_no_change(server: GrpcServer, stub: Any) -> None:
-    for _ in range(100):
+    for _ in range(40):
         stub.Watch(about(""), timeout=20).cancel()
     with http2.connect(f"127.0.0.1:{server.port}") as silent:
         silent.sendall(http2.opening_that_takes_nothing())

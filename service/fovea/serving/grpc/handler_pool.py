@@ -23,6 +23,7 @@ INFER = "ModelInfer"
 HEALTH_CHECK, HEALTH_WATCH = "Check", "Watch"
 _PROBE_THREADS = 16
 _MOST_PROBES = 4096
+_MOST_WATCHERS = 64
 
 
 class HandlerPool(ThreadPoolExecutor):
@@ -84,5 +85,5 @@ def handler_pools(control_rpcs: Iterable[str], threads: int, max_queue: int) -> 
         **{rpc: changes if rpc in CHANGE_RPCS else control for rpc in control_rpcs},
         **dict.fromkeys((*QUICK_RPCS, HEALTH_CHECK), probes),
         INFER: HandlerPool(INFER, threads, threads + max_queue),
-        HEALTH_WATCH: HandlerPool(HEALTH_WATCH, threads, threads),
+        HEALTH_WATCH: HandlerPool("health watch", _MOST_WATCHERS, _MOST_WATCHERS),
     }

@@ -7,12 +7,15 @@ from typing import Protocol
 
 from grpc_health.v1 import health_pb2
 
+from fovea import wire
 from fovea.contract.errors import InvalidRequest, NotFound
 from fovea.serving.calls import Call
-from fovea.serving.messages.codec import parse_as
+from fovea.serving.messages.codec import parse_small
 from fovea.serving.status import status_of
 
 SERVICE = "grpc.health.v1.Health"
+SERVER = ("", wire.SERVICE)
+"""What the server as a whole is called."""
 _Status = health_pb2.HealthCheckResponse
 _BODIES = {
     told: bytes(_Status(status=status).SerializeToString())
@@ -33,7 +36,7 @@ class Health:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._serving: dict[str, bool] = {}
+        self._serving = dict.fromkeys(SERVER, False)
         self._watchers: list[tuple[Watcher, str]] = []
         self._most_watchers = _FEW_WATCHERS
         """Before those that have left are looked for."""
@@ -79,4 +82,4 @@ class Health:
 
 
 def _name_in(data: bytes) -> str:
-    return str(parse_as(health_pb2.HealthCheckRequest, "HealthCheckRequest", data).service)
+    return str(parse_small("HealthCheckRequest", data, health_pb2.HealthCheckRequest).service)

@@ -14,7 +14,7 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2
 from fovea import wire
 from fovea.contract.errors import InvalidRequest
 from fovea.serving.grpc.context_reads import ContextReads
-from fovea.serving.messages.codec import parse_as
+from fovea.serving.messages.codec import parse_small
 from fovea.serving.status import status_of
 
 _STREAMS = 4
@@ -52,7 +52,7 @@ class _Reflector(reflection.ReflectionServicer):  # type: ignore[misc]
     def _questions(self, messages: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[Any]:
         while (data := self.reads.next(messages, context)) is not None:
             try:
-                yield parse_as(reflection_pb2.ServerReflectionRequest, "ServerReflectionRequest", data)
+                yield parse_small("ServerReflectionRequest", data, reflection_pb2.ServerReflectionRequest)
             except InvalidRequest as error:
                 context.abort(*status_of(error))
 

@@ -95,8 +95,6 @@ class GrpcServer:
         self._server.add_registered_method_handlers(wire.SERVICE, {**unary, _STREAM: self._streams.handler()})
         self._server.add_registered_method_handlers(HEALTH, health)
         reflection = add_reflection((wire.SERVICE, HEALTH), self._server)
-        for name in ("", wire.SERVICE):
-            self.health.tell(name, False)
         return [lambda: self._lane.unread(), reflection.open, *(pool.reads.open for pool in {*pools.values()})]
 
     def _accepts(self) -> dict[str, Accept]:

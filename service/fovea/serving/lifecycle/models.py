@@ -15,8 +15,9 @@ from typing import Any
 
 from fovea.contract.errors import InvalidRequest, NotFound, NotReady, Unsupported
 from fovea.runtime.memory import return_freed_memory
-from fovea.runtime.repository import ModelFolder, why_none
+from fovea.runtime.repository import ModelFolder, chosen_versions, why_none
 from fovea.serving.lifecycle.served_version import ServedVersion
+from fovea.serving.messages.header_size import LEAST_BOUND
 
 _VERSION = re.compile(r"0*[1-9][0-9]{0,17}", re.ASCII)
 
@@ -32,7 +33,8 @@ class VersionState(StrEnum):
 
 @dataclass(frozen=True)
 class VersionEntry:
-    """One version's place in the table. A ready one may have a reason too: why its newer files are not served."""
+    """One version's place in the table. A ready one may have a reason too: why its newer files are not served, or what
+    of its configuration is without effect."""
 
     state: VersionState
     reason: str = ""
@@ -76,6 +78,8 @@ class Models:
         """Held for as long as a new table is made; readers go without."""
         self.entries: Mapping[str, ModelEntry] = {}
         self._ready: Mapping[tuple[str, str], ServedVersion] = {}
+        self.most_header = LEAST_BOUND
+        """Bytes that a request may have beside its data, to the model that needs the most."""
         self._leaving: dict[ServedVersion, threading.Thread] = {}
 
     def ready(self, name: str, version: str) -> ServedVersion:
@@ -132,7 +136,7 @@ class Models:
     def swap_version(self, name: str, version: str, old: VersionEntry, new: VersionEntry | None) -> None:
         """Put `new` where `old` is; do nothing where something else is there by now.
 
-        None takes the version away, and with the last one the model.
+        None takes the version away, and with the last one the model, unless its folder chooses none.
         """
         with self._lock:
             entry = self.entries.get(name)
@@ -148,12 +152,14 @@ class Models:
         versions = {number: other for number, other in entry.versions.items() if number != version}
         if held is not None:
             versions = dict(sorted({**versions, version: held}.items(), key=lambda item: int(item[0])))
-        self._replace(entry.folder.name, replace(entry, versions=versions) if versions else None)
+        kept = versions or not chosen_versions(entry.folder)  # its folder is there, and tells why none is served
+        self._replace(entry.folder.name, replace(entry, versions=versions) if kept else None)
 
     def _replace(self, name: str, entry: ModelEntry | None) -> None:
         kept = {other: held for other, held in self.entries.items() if other != name}
         entries = kept if entry is None else dict(sorted({**kept, name: entry}.items()))
         self.entries, self._ready = entries, _ready_table(entries)
+        self.most_header = max((served.door.most_header for served in self._ready.values()), default=LEAST_BOUND)
 
     def let_go(self, served: ServedVersion, then: Callable[[], None] = lambda: None) -> threading.Thread:
         """Close a version that is in the table no more, once its last request is answered; `then` hears of it.
