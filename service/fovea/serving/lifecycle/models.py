@@ -32,7 +32,8 @@ class VersionState(StrEnum):
 
 @dataclass(frozen=True)
 class VersionEntry:
-    """One version's place in the table. A ready one may have a reason too: why its newer files are not served."""
+    """One version's place in the table. A ready one may have a reason too: why its newer files are not served, or why
+    its requests are not batched as they could be."""
 
     state: VersionState
     reason: str = ""
