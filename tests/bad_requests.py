@@ -9,6 +9,8 @@ import numpy as np
 
 ROW = np.arange(4, dtype=np.float32)
 INVALID = grpc.StatusCode.INVALID_ARGUMENT
+HUGE = (2, 0, 2**62)
+"""A shape without elements whose other sizes cannot be counted."""
 TOO_MUCH_HEADER = ["65536 bytes beside the tensors' data"]
 
 
@@ -83,6 +85,27 @@ BAD_REQUESTS: dict[str, tuple[dict[str, Any], grpc.StatusCode, list[str]]] = {
         INVALID,
         ["'x': 1", "'b': 2"],
     ),
+    "empty, and beyond counting": (
+        infer(model_name="grid", inputs=[tensor(shape=HUGE)], raw_input_contents=[b""]),
+        INVALID,
+        ["'x'", str(list(HUGE)), "too large"],
+    ),
+    "empty, beyond counting and typed": (
+        infer(model_name="grid", inputs=[tensor(shape=HUGE, contents={"fp32_contents": []})], raw_input_contents=[]),
+        INVALID,
+        ["'x'", str(list(HUGE)), "too large"],
+    ),
+    "empty, beyond counting and BYTES": (
+        infer(model_name="text_grid", inputs=[tensor(shape=HUGE, datatype="BYTES")], raw_input_contents=[b""]),
+        INVALID,
+        ["'x'", str(list(HUGE)), "too large"],
+    ),
+    "sizes whose product is huge": (
+        infer(model_name="grid", inputs=[tensor(shape=(2, 2**62, 2**62))], raw_input_contents=[b""]),
+        INVALID,
+        [str(2**127), "received 0"],
+    ),
+    "many axes of huge sizes": (infer(inputs=[tensor(shape=(2**62,) * 60)]), INVALID, ["expected shape [-1, 4]"]),
     "byte count": (infer(raw_input_contents=[ROW.tobytes()[:-1]]), INVALID, ["16", "15"]),
     "raw and typed": (
         infer(inputs=[tensor(contents={"fp32_contents": ROW})]),

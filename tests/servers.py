@@ -48,6 +48,12 @@ class RunningServer:
         return f"http://{self._addresses()[1]}"
 
     @property
+    def http_address(self) -> tuple[str, int]:
+        """Where its HTTP listens, for a socket."""
+        host, _, port = self._addresses()[1].rpartition(":")
+        return host.strip("[]"), int(port)
+
+    @property
     def metrics(self) -> str:
         return f"http://{self._addresses()[2]}/metrics"
 
@@ -235,6 +241,9 @@ def plain_models(repository: Path) -> Path:
     save_model(repository, "single", [node("Neg", ["x"], ["y"])], [tensor("x", [3])], [tensor("y", [3])])
     long_in, long_out = tensor("x", ["n", "length"]), tensor("y", ["n", "length"])
     save_model(repository, "any_length", [node("Neg", ["x"], ["y"])], [long_in], [long_out])
+    for name, dtype in (("grid", TensorProto.FLOAT), ("text_grid", TensorProto.STRING)):
+        in_, out = tensor("x", [2, "height", "width"], dtype), tensor("y", [2, "height", "width"], dtype)
+        save_model(repository, name, [node("Identity", ["x"], ["y"])], [in_], [out])
     damaged = repository / "damaged" / "1"
     damaged.mkdir(parents=True)
     (damaged / "model.onnx").write_bytes(b"this is no ONNX file")

@@ -128,7 +128,7 @@ def test_input_of_absurd_size_is_refused(model, save_model, tensor):
     node = helper.make_node("Add", ["x", "x"], ["y"])
     size = [2**20, 2**20]
     assert refusal(save_model(model, [node], [tensor("x", size)], [tensor("y", size)])) == (
-        "model.onnx: it needs more memory than a model may use while it is tried"
+        "model.onnx: it needs more memory than a model may use while it is tried (trial_memory_mb sets how much)"
     )
 
 
@@ -164,3 +164,30 @@ def test_file_that_never_ends_is_refused(model, save_model, tensor):
 
 def test_process_that_cannot_even_begin_is_a_reason_too(doubling):
     assert refusal(doubling, ProbeLimits(memory_bytes=1 << 20)).startswith("model.onnx: ")
+
+
+@pytest.fixture
+def large(model, tensor) -> Path:
+    """A product with 300 MB of weights, in a file of their own."""
+    rows = 75_000
+    weights = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[rows, 1024], data_location=TensorProto.EXTERNAL)
+    for key, value in (("location", "weights.bin"), ("length", str(rows * 4096))):
+        weights.external_data.add(key=key, value=value)
+    with (model.parent / "weights.bin").open("wb") as file:
+        file.truncate(rows * 4096)
+    node = helper.make_node("MatMul", ["x", "w"], ["y"])
+    graph = helper.make_graph([node], "large", [tensor("x", ["N", rows])], [tensor("y", ["N", 1024])], [weights])
+    whole = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+    model.write_bytes(whole.SerializeToString())
+    return model
+
+
+def test_what_the_trial_may_use_grows_with_all_files_of_a_version(large):
+    assert load(large, ProbeLimits(memory_bytes=700 << 20)).card.inputs[0].shape == (-1, 75_000)
+
+
+def test_what_runs_out_of_memory_while_it_is_tried_is_told_the_setting(model, save_model, tensor):
+    times = helper.make_tensor("times", TensorProto.INT64, [2], [1, 1 << 28])
+    nodes = [helper.make_node("Tile", ["x", "times"], ["wide"]), helper.make_node("ReduceMax", ["wide"], ["y"])]
+    save_model(model, nodes, [tensor("x", ["N", 3])], [tensor("y", [1, 1])], weights=[times])
+    assert "trial_memory_mb" in refusal(model, ProbeLimits(memory_bytes=1 << 30))

@@ -40,9 +40,11 @@ def test_kserves_binary_inputs_are_answered(client: Any) -> None:
     assert answer(client, inputs=[sized]) == DOUBLED
 
 
-def test_what_mlservers_codecs_write_beside_typed_contents_is_answered(client: Any) -> None:
+def test_what_mlservers_codecs_write_beside_typed_and_raw_contents_is_answered(client: Any) -> None:
     kind = {"content_type": {"string_param": "np"}}
     typed = tensor(contents={"fp32_contents": ROW}, parameters=kind)
+    raw = tensor(contents={}, parameters=kind)
+    assert answer(client, inputs=[raw], parameters=kind) == DOUBLED
     outputs = [{"name": "y", "parameters": kind}]
     assert answer(client, inputs=[typed], raw_input_contents=[], outputs=outputs, parameters=kind) == DOUBLED
 

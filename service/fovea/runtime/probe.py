@@ -129,7 +129,9 @@ class Prober:
         except Ended as end:
             raise ModelBroken(f"{MODEL_FILE}: the process that tried it ended with status {end.status}") from end
         except TimeoutError as error:
-            raise ModelBroken(f"{MODEL_FILE}: not loaded and run once within {trial.seconds} s") from error
+            raise ModelBroken(
+                f"{MODEL_FILE}: not loaded and run once within {trial.seconds} s (trial_s sets how long)"
+            ) from error
 
     def _running_child(self) -> TrialProcess:
         if self._child is None or self._child.gone:

@@ -20,6 +20,8 @@ from fovea.runtime.trial_runs import KERNEL_THREADS, try_bodies, try_kernels
 
 _IDLE_S = 30.0
 
+_TRIED = "while it is tried (trial_memory_mb sets how much)"
+
 
 def main() -> None:
     """Answer trials until stdin closes, or nothing comes for a while."""
@@ -57,13 +59,17 @@ def _verdict(trial: Trial, run: Callable[[Trial], dict[str, Any]]) -> dict[str, 
         _limit(KERNEL_THREADS * trial.seconds, trial.memory_bytes)
         return {"problem": None, **run(trial)}
     except MemoryError:
-        return {"problem": f"{MODEL_FILE}: it needs more memory than a model may use while it is tried"}
+        return {"problem": f"{MODEL_FILE}: it needs more memory than a model may use {_TRIED}"}
     except FoveaError as error:
-        return {"problem": tellable(str(error))}
+        return {"problem": tellable(str(error)) + _hint(error)}
     except Exception as error:
-        return {"problem": tellable(f"{MODEL_FILE}: {short_reason(error)}")}
+        return {"problem": tellable(f"{MODEL_FILE}: {short_reason(error)}") + _hint(error)}
     finally:
         _soft_limit(resource.RLIMIT_AS, None)
+
+
+def _hint(error: Exception) -> str:
+    return f": too little memory {_TRIED}" if is_out_of_memory(error) else ""
 
 
 def _limit(seconds: int, memory_bytes: int) -> None:

@@ -35,6 +35,7 @@ from fovea.serving.part_settings import (
     rest_settings,
 )
 from fovea.serving.rest.server import RestServer
+from fovea.serving.security.access import require_open
 from fovea.serving.security.tls import read_tls
 from fovea.serving.security.token import HEADER, read_tokens
 from fovea.serving.servicer import Servicer
@@ -93,6 +94,7 @@ class Server:
     def _admit(self, rpc: str, headers: Mapping[str, str]) -> None:
         if self._tokens is not None:
             self._tokens.check(rpc, headers.get(HEADER))
+        require_open(rpc, self._settings.open_rpcs)
 
     def load(self) -> None:
         """Load the models to start with; Misconfigured where the repository cannot be read."""

@@ -21,6 +21,7 @@ from fovea.serving.lifecycle.model_control import ModelControl
 from fovea.serving.lifecycle.models import Models
 from fovea.serving.lifecycle.served_version import ServedVersion
 from fovea.serving.messages.codec import Decoded, parse, parse_request
+from fovea.serving.messages.header_size import require_small_header
 from fovea.serving.model_config import model_config
 from fovea.serving.observability.telemetry import Telemetry
 from fovea.serving.security.access import require_open
@@ -70,9 +71,10 @@ class Servicer:
 
     def _admit(self, call: Call, data: bytes) -> None:
         arrived_s = time.monotonic()
-        message_in, served = self._addressed(data)
+        message_in, served, header_bytes = self._addressed(data)
         rows = 0
         try:
+            require_small_header(header_bytes, served.door.most_header)
             if self.draining:
                 raise Draining
             decoded = served.door.decode(message_in, self._regions)
@@ -111,11 +113,12 @@ class Servicer:
         _end(request, decoded)  # of its way through the version that has ended; its successor's begins anew
         self.infer(call, data)
 
-    def _addressed(self, data: bytes) -> tuple[Any, ServedVersion]:
-        """The message, and the version it is for."""
+    def _addressed(self, data: bytes) -> tuple[Any, ServedVersion, int]:
+        """The message, the version it is for, and its bytes beside the data, 0 where they cannot be many."""
         try:
-            message_in = parse_request(data)
-            return message_in, self._models.ready(message_in.model_name, message_in.model_version)
+            message_in, header_bytes = parse_request(data, self._models.most_header)
+            served = self._models.ready(message_in.model_name, message_in.model_version)
+            return message_in, served, header_bytes
         except (InvalidRequest, NotFound):
             self._telemetry.stray_request()
             raise

@@ -18,7 +18,14 @@ from fovea.serving.status import HTTP_STATUS
 from rest_calls import infer_body, infer_path, rest
 from servers import RunningServer, running_server
 
-GRPC_ONLY = {"raw and typed", "surplus raw", "very much surplus raw", "typed of the wrong type", "typed FP16"}
+GRPC_ONLY = {
+    "raw and typed",
+    "surplus raw",
+    "very much surplus raw",
+    "typed of the wrong type",
+    "typed FP16",
+    "very many axes",
+}
 """Mistakes that cannot be made in JSON, or have a form of their own there: see below."""
 PATH = "/v2/models/double/infer"
 OFFER = b"POST /v2 HTTP/1.1\r\nconnection: upgrade\r\nupgrade: h2c\r\n"
@@ -47,6 +54,10 @@ def ask(**changes: Any) -> bytes:
     return json.dumps({"inputs": [tensor(**changes)]}).encode()
 
 
+def binary(size: Any) -> bytes:
+    return json.dumps({"inputs": [{"name": "x", "parameters": {"binary_data_size": size}}]}).encode()
+
+
 BAD_JSON: dict[str, tuple[bytes, str]] = {
     "no JSON": (b"{", "no JSON"),
     "a list": (b"[]", "expected a JSON object, received a list"),
@@ -70,6 +81,18 @@ BAD_JSON: dict[str, tuple[bytes, str]] = {
     "a name that is none": (ask(name=[]), "input: 'name' must be a text, received a list"),
     "a shape of texts": (ask(shape=["1", 4]), "input 'x': 'shape' must be a list of integers"),
     "a shape of huge integers": (ask(shape=[2**70, 4]), "input 'x': 'shape' must be a list of integers of 64 bits"),
+    "a shape of very many huge integers": (
+        ask(shape=[2**62] * 40_000, data=[[1, 2, 3, 4]]),
+        "input 'x': 'shape' may have 64 axes, received 40000",
+    ),
+    "sizes whose sum has more digits than are told": (
+        b'{"inputs": [%s]}' % b",".join([b'{"parameters": {"binary_data_size": %s}}' % (b"9" * 4300)] * 2),
+        "input '': expected 99999",
+    ),
+    "very many parameters": (
+        b'{"parameters": {%s}}' % b",".join(b'"%d":0' % key for key in range(20_000)),
+        "expected at most 16384 parameters, received 20000",
+    ),
     "a parameter that is a list": (
         b'{"parameters": {"timeout": []}}',
         "parameter 'timeout': expected true or false; an integer; a number with a fraction; a text, received a list",
@@ -92,8 +115,8 @@ BAD_JSON: dict[str, tuple[bytes, str]] = {
         ask(data=[1], parameters={"binary_data_size": 4}),
         "data in JSON and binary data together",
     ),
-    "binary data of less than nothing": (ask(parameters={"binary_data_size": -4}), "at least 0, received -4"),
-    "binary data of some size": (ask(parameters={"binary_data_size": "16"}), "at least 0, received '16'"),
+    "binary data of less than nothing": (binary(-4), "at least 0, received -4"),
+    "binary data of some size": (binary("16"), "at least 0, received a text"),
     "a flag that is a text": (b'{"parameters": {"binary_data_output": "yes"}}', "must be true or false"),
 }
 
@@ -150,7 +173,8 @@ def test_binary_data_of_another_size_than_is_told_is_refused(server: RunningServ
         {"inputs": [{k: v for k, v in tensor(parameters={"binary_data_size": 16}).items() if k != "data"}]}
     )
     status, told, _ = rest(server, PATH, head.encode() + data, {"Inference-Header-Content-Length": str(len(head))})
-    assert (status, told["error"]) == (400, f"expected 16 bytes of binary data after the JSON, received {received}")
+    assert status == 400
+    assert f"expected 16 bytes of binary data after the JSON, received {received}" in told["error"]
 
 
 @pytest.mark.parametrize(
@@ -172,18 +196,19 @@ def test_a_body_that_cannot_be_unpacked_is_refused(
     assert is_answered(server)
 
 
+@pytest.mark.parametrize("path", [PATH, "/v2/repository/index"])
 @pytest.mark.parametrize("megabytes", [1.5, 3])
-def test_a_body_above_the_limit_is_refused(server: RunningServer, megabytes: float) -> None:
-    status, told, headers = rest(server, PATH, bytes(int(megabytes * 2**20)))
-    assert (status, told) == (413, {"error": "the body is larger than 1048576 bytes"})
+def test_a_body_above_the_limit_is_refused(server: RunningServer, megabytes: float, path: str) -> None:
+    status, told, headers = rest(server, path, bytes(int(megabytes * 2**20)))
+    words = "the JSON is larger than 1048576 bytes (--max-json-mb); send tensors as binary data"
+    assert (status, told) == (413, {"error": words})
     assert headers["connection"] == "close"
     assert is_answered(server)
 
 
 def send(server: RunningServer, data: bytes) -> bytes:
     """Everything that comes back on a connection that sends these bytes and then waits."""
-    host, port = server.http.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=30) as connection:
+    with socket.create_connection(server.http_address, timeout=30) as connection:
         connection.sendall(data)
         return b"".join(iter(lambda: connection.recv(65536), b""))
 

@@ -159,7 +159,7 @@ def test_json_that_would_hold_up_the_others_is_refused() -> None:
     with rest_server(FakeServicer()) as server:
         answer = all_of(connect(server, request))
         assert answer.startswith(b"HTTP/1.1 413 ")
-        assert b"the JSON is larger than 1048576 bytes; send tensors as binary data" in answer
+        assert b"the JSON is larger than 1048576 bytes (--max-json-mb); send tensors as binary data" in answer
 
 
 @pytest.mark.parametrize(
@@ -289,10 +289,9 @@ def counts(server: RunningServer) -> dict[str, float]:
 def test_callers_that_leave_free_their_places_in_the_queue(tmp_path: Path) -> None:
     with running_server(slow_model(tmp_path), "--max-batch-rows=1", "--max-queue=60") as server:
         rest(server, SLOW, ROW)
-        host, port = server.http.removeprefix("http://").split(":")
         body = json.dumps(ROW).encode()
         data = POST.replace(b"/m/", b"/slow/") % len(body) + body
-        leaving = [socket.create_connection((host, int(port)), timeout=LONG_S) for _ in range(60)]
+        leaving = [socket.create_connection(server.http_address, timeout=LONG_S) for _ in range(60)]
         for connection in leaving:
             connection.sendall(data)
         wait_until(lambda: sum(counts(server).values()) >= 50)
@@ -309,9 +308,8 @@ def test_a_run_that_nobody_waits_for_any_more_is_ended_also_after_short_ones(tmp
     body = json.dumps(forever).encode()
     with running_server(endless_model(tmp_path)) as server:
         assert [rest(server, ENDLESS, short)[0] for _ in range(2)] == [200, 200]
-        host, port = server.http.removeprefix("http://").split(":")
         busy_s = server.cpu_s + 0.5
-        with socket.create_connection((host, int(port)), timeout=LONG_S) as connection:
+        with socket.create_connection(server.http_address, timeout=LONG_S) as connection:
             connection.sendall(POST.replace(b"/m/", b"/endless/") % len(body) + body)
             wait_until(lambda: server.cpu_s > busy_s)
         assert rest(server, ENDLESS, short)[0] == 200
@@ -354,8 +352,7 @@ def test_a_slow_reader_gets_its_answer_within_the_drain_time(tmp_path: Path) -> 
     ask = {"inputs": [{"name": "x", "shape": [1, 1], "datatype": "FP32", "data": [1]}]}
     body = json.dumps({**ask, "parameters": {"binary_data_output": True}}).encode()
     with running_server(tmp_path) as server:
-        host, port = server.http.removeprefix("http://").split(":")
-        connection = socket.create_connection((host, int(port)), timeout=LONG_S)
+        connection = socket.create_connection(server.http_address, timeout=LONG_S)
         connection.sendall(POST.replace(b"/m/", b"/wide/") % len(body) + body)
         assert connection.recv(9) == b"HTTP/1.1 "
         stopping = threading.Thread(target=server.terminate)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from typing import Any
 
 import pytest
@@ -10,7 +11,9 @@ import pytest
 from fovea import wire
 from fovea.contract.errors import InvalidRequest
 from fovea.serving.rest.control_routes import CONTROL_ROUTES, ControlRoute
+from fovea.serving.rest.limits import RestLimits
 
+LIMITS = RestLimits(body_bytes=1 << 26, all_bodies_bytes=1 << 30, json_bytes=1 << 20, connections=1)
 REGION = {"key": "/k", "offset": 8, "byte_size": 64}
 
 
@@ -137,3 +140,16 @@ def test_an_answer_is_told_as_tritons_clients_read_it(path: str, answer: dict[st
     one = route("GET", path)
     data = wire.message(f"{one.rpc}Response")(**answer).SerializeToString()
     assert one.answer(data, {}) == told
+
+
+def test_only_the_route_that_takes_files_takes_much_json_and_that_only_in_long_texts() -> None:
+    large = {one.path for one in CONTROL_ROUTES if one.bound(LIMITS).bytes > LIMITS.json_bytes}
+    assert large == {"/v2/repository/models/{name}/load"}
+    load, (path,) = {"name": "m"}, large
+    file = b64encode(bytes(2 << 20)).decode()
+    parsed = wire.message("RepositoryModelLoadRequest").FromString(
+        route("POST", path).request(load, json.dumps({"parameters": {"file:1/model.onnx": file}}).encode())
+    )
+    assert len(parsed.parameters["file:1/model.onnx"].bytes_param) == 2 << 20
+    with pytest.raises(InvalidRequest, match="more than 65536 of the characters"):
+        route("POST", path).request(load, json.dumps({"parameters": {"a": [1] * 100_000}}).encode())

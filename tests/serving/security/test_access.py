@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,13 @@ def test_a_closed_call_is_refused_and_the_text_tells_what_opens_it(client: Any, 
 def test_closed_calls_are_closed_over_http_too(server: RunningServer) -> None:
     status, told, _ = rest(server, "/v2/repository/models/double/unload", {})
     assert (status, "--open-rpcs=model_control" in told["error"]) == (403, True)
+
+
+def test_a_closed_call_is_refused_over_http_before_its_body_is_read(server: RunningServer) -> None:
+    head = b"POST /v2/repository/models/double/load HTTP/1.1\r\nHost: h\r\nContent-Length: 50000000\r\n\r\n{"
+    with socket.create_connection(server.http_address, timeout=30) as connection:
+        connection.sendall(head)
+        assert connection.recv(65536).startswith(b"HTTP/1.1 403 ")
 
 
 def test_tensors_in_shared_memory_are_refused_while_it_is_closed(server: RunningServer, client: Any) -> None:

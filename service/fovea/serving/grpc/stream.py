@@ -14,6 +14,7 @@ import grpc
 from fovea import wire
 from fovea.contract.errors import FoveaError
 from fovea.serving.messages.codec import parse_request
+from fovea.serving.messages.header_size import LEAST_BOUND
 from fovea.wire import message
 
 log = logging.getLogger(__name__)
@@ -26,6 +27,8 @@ _FINAL = bytes(
 )
 """Every model here answers once: each answer is its request's last. A stream that asks for an empty last answer gets
 the mark all the same, as from Triton, which sends an empty one only where nothing else could carry it."""
+_MOST_HEADER = 8 * LEAST_BOUND
+"""Of a request that is refused: where it has more beside its data, its id is not looked for."""
 _ANSWER_TAG = bytes(message("ModelStreamInferResponse")(infer_response={}).SerializeToString()[:-1])
 
 
@@ -160,6 +163,6 @@ class StreamCall:
 
 def _id_of(data: bytes) -> str:
     try:
-        return str(parse_request(data).id)
+        return str(parse_request(data, _MOST_HEADER)[0].id)
     except FoveaError:
         return ""

@@ -15,6 +15,7 @@ from typing import Any
 from google.protobuf import json_format
 
 from fovea.contract.errors import InvalidRequest, Unsupported
+from fovea.contract.model_card import MOST_TEXT_BYTES
 from fovea.runtime.repository import is_model_name
 from fovea.wire import message
 
@@ -80,6 +81,8 @@ def _file_name(parameter: str) -> str:
 
 
 def _config(text: str) -> Any:
+    if len(text) > MOST_TEXT_BYTES:
+        raise InvalidRequest(f"parameter 'config': expected at most {MOST_TEXT_BYTES} characters, received {len(text)}")
     try:
         facts = json.loads(text)
         if not isinstance(facts, dict):

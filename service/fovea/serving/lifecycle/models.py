@@ -17,6 +17,7 @@ from fovea.contract.errors import InvalidRequest, NotFound, NotReady, Unsupporte
 from fovea.runtime.memory import return_freed_memory
 from fovea.runtime.repository import ModelFolder, why_none
 from fovea.serving.lifecycle.served_version import ServedVersion
+from fovea.serving.messages.header_size import LEAST_BOUND
 
 _VERSION = re.compile(r"0*[1-9][0-9]{0,17}", re.ASCII)
 
@@ -77,6 +78,8 @@ class Models:
         """Held for as long as a new table is made; readers go without."""
         self.entries: Mapping[str, ModelEntry] = {}
         self._ready: Mapping[tuple[str, str], ServedVersion] = {}
+        self.most_header = LEAST_BOUND
+        """Bytes that a request may have beside its data, to the model that needs the most."""
         self._leaving: dict[ServedVersion, threading.Thread] = {}
 
     def ready(self, name: str, version: str) -> ServedVersion:
@@ -155,6 +158,7 @@ class Models:
         kept = {other: held for other, held in self.entries.items() if other != name}
         entries = kept if entry is None else dict(sorted({**kept, name: entry}.items()))
         self.entries, self._ready = entries, _ready_table(entries)
+        self.most_header = max((served.door.most_header for served in self._ready.values()), default=LEAST_BOUND)
 
     def let_go(self, served: ServedVersion, then: Callable[[], None] = lambda: None) -> threading.Thread:
         """Close a version that is in the table no more, once its last request is answered; `then` hears of it.

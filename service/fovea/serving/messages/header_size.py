@@ -2,16 +2,23 @@
 
 Millions of empty inputs, outputs or parameters fit into a message that may be sent, and each becomes an object, a
 check, a word in an error text, while everybody waits. A message below the bound is not looked at: it has less.
+
+A model of thousands of inputs needs more than others: each version has a bound of its own, which its names make. Before
+the version is known, the largest of them holds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from fovea.contract.errors import InvalidRequest
 
-MOST_HEADER_BYTES = 64 * 1024
-"""A hundred inputs with their parameters have 10 KB; to find out takes 30 ms at worst."""
+LEAST_BOUND = 64 * 1024
+"""A hundred inputs with their parameters have 10 KB."""
+_TENSOR_BYTES = 256
+"""Of an input or output beside its name: datatype, shape, and where in shared memory it is."""
+_LEAST_FIELD = 8
+"""What costs time is the number of fields rather than their size: none counts as less. 64 KB take 3 ms at worst."""
 
 _INPUT, _RAW_DATA = 5 << 3 | 2, 7 << 3 | 2  # of ModelInferRequest: the tags of its fields
 _TYPED_DATA = 5 << 3 | 2  # of an InferInputTensor
@@ -25,26 +32,38 @@ _DATA: _Parts = {}
 _REQUEST: _Parts = {_RAW_DATA: _DATA, _INPUT: {_TYPED_DATA: _DATA}}
 
 
-def check_header_size(data: bytes) -> None:
-    """InvalidRequest for a request that has too much beside its data. What is no message is left to the parser."""
-    if len(data) > MOST_HEADER_BYTES and _header_bytes(data, 0, len(data), _REQUEST) > MOST_HEADER_BYTES:
+def header_bound(tensors: Iterable[str]) -> int:
+    """The most that a request may have beside its data, to a version that has tensors of these names."""
+    return max(LEAST_BOUND, sum(len(name.encode()) + _TENSOR_BYTES for name in tensors))
+
+
+def header_size(data: bytes, most: int) -> int:
+    """Bytes of a request beside its data, 0 where they cannot be many; not looked at further than `most`.
+
+    What is no message is left to the parser.
+    """
+    return _header_bytes(data, 0, len(data), _REQUEST, most) if len(data) > LEAST_BOUND else 0
+
+
+def require_small_header(size: int, most: int) -> None:
+    """InvalidRequest where a request has more beside its data than it may."""
+    if size > most:
         raise InvalidRequest(
-            f"expected at most {MOST_HEADER_BYTES} bytes beside the tensors' data (names, shapes, parameters, "
-            f"outputs), received more"
+            f"expected at most {most} bytes beside the tensors' data (names, shapes, parameters, outputs; each field "
+            f"counts as {_LEAST_FIELD} or more), received more"
         )
 
 
-def _header_bytes(data: bytes, at: int, end: int, parts: _Parts) -> int:
-    """Bytes of a message that are header; it is not looked at further where they are too many."""
+def _header_bytes(data: bytes, at: int, end: int, parts: _Parts, most: int) -> int:
     found = 0
-    while at < end and found <= MOST_HEADER_BYTES:
+    while at < end and found <= most:
         tag, start, stop = _field(data, at, end)
         if tag not in parts:
-            found += stop - at
-        elif parts[tag] is _DATA:
-            found += start - at
+            found += max(stop - at, _LEAST_FIELD)
         else:
-            found += start - at + _header_bytes(data, start, stop, parts[tag])
+            found += max(start - at, _LEAST_FIELD)
+            if parts[tag] is not _DATA:
+                found += _header_bytes(data, start, stop, parts[tag], most - found)
         at = stop
     return found
 

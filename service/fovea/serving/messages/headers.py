@@ -13,7 +13,7 @@ from fovea.serving.batching.requests import Kind
 from fovea.serving.decoding.picture_input import PictureInput, picture_input
 from fovea.serving.messages.answers import AnswerForm, AnswerMaker, WantedOutput
 from fovea.serving.messages.request_parameters import RequestDefaults, classes_wanted, urgency
-from fovea.serving.messages.tensors import RawTensor
+from fovea.serving.messages.tensors import RawTensor, has_contents
 from fovea.serving.shared_memory.places import Place, place_of
 
 
@@ -89,7 +89,7 @@ class HeaderCheck:
     def _tensor(self, tensor: Any) -> RawTensor:
         spec = self._spec(tensor)
         place = place_of(spec.name, tensor.parameters)
-        if place is not None and tensor.HasField("contents"):
+        if place is not None and has_contents(tensor):
             raise InvalidRequest(f"input '{spec.name}': contents and shared memory together, send one of them")
         shape = tuple(tensor.shape)
         self._check_shape(spec, shape)

@@ -28,6 +28,10 @@ CONTENTS_FIELD: dict[str, str] = {
 }
 """Datatype -> field of InferTensorContents. FP16 has none: it travels raw only."""
 
+MOST_AXES = 64
+"""Of a tensor; numpy's limit."""
+_MOST_BYTES = 2**63 - 1
+"""numpy makes no array, not even an empty one, whose other axes come to more."""
 _MOST_AT_ONCE = 4096
 """Elements that become Python objects, at half a microsecond each or more."""
 _MOST_SHARED_BYTES_AT_ONCE = 1 << 20
@@ -41,10 +45,13 @@ class RawTensor:
     __slots__ = ("_dtype", "count", "datatype", "name", "place", "shape", "size")
 
     def __init__(self, name: str, datatype: str, shape: tuple[int, ...], place: Place | None = None) -> None:
+        """InvalidRequest for an empty tensor whose sizes are beyond what can be counted."""
         self.name, self.datatype, self.shape, self.place = name, datatype, shape, place
         self._dtype = NUMPY_DTYPE[datatype]
-        self.count = prod(shape)
+        self.count = prod(shape)  # of a rank and of sizes that have been checked
         self.size = self.count * self._dtype.itemsize
+        if not self.count and prod(size or 1 for size in shape) * self._dtype.itemsize > _MOST_BYTES:
+            raise InvalidRequest(f"input '{name}': shape {list(shape)} is too large")
 
     def takes_long(self, *, typed: bool = False) -> bool:
         """Whether making its array is no work for the thread that takes requests in; typed: from typed contents."""
@@ -58,10 +65,7 @@ class RawTensor:
         self.check_size(len(raw))
         if self.datatype == "BOOL" and raw.strip(b"\0\1"):
             raise InvalidRequest(f"input '{self.name}': a BOOL is a byte of 0 or 1")
-        try:
-            return np.ndarray(self.shape, self._dtype, raw)
-        except ValueError as error:  # an empty tensor with sizes beyond what can be counted
-            raise InvalidRequest(f"input '{self.name}': shape {list(self.shape)} is too large") from error
+        return np.ndarray(self.shape, self._dtype, raw)
 
     def check_size(self, size: int) -> None:
         """InvalidRequest where a byte count does not fit."""
@@ -70,6 +74,11 @@ class RawTensor:
                 f"input '{self.name}': expected {self.size} bytes for {self.datatype} {list(self.shape)}, "
                 f"received {size}"
             )
+
+
+def has_contents(tensor: Any) -> bool:
+    """Whether an input brings typed contents; mlserver's client leaves empty ones beside raw data."""
+    return tensor.HasField("contents") and bool(tensor.contents.ListFields())
 
 
 def from_contents(name: str, datatype: str, shape: tuple[int, ...], contents: Any) -> NDArray[Any]:

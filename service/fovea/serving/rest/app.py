@@ -35,7 +35,7 @@ class RestApp:
     def __init__(
         self, servicer: Servicer, changes: Changes, limits: RestLimits, admit: Admit, stray: Callable[[], None]
     ) -> None:
-        self._servicer, self._changes, self._admit = servicer, changes, admit
+        self._servicer, self._changes, self._admit, self._limits = servicer, changes, admit, limits
         self._bodies = BodyReader(limits)
         self._bulk = Bulk()
         self._control_pool = AnswerPool("control", _CONTROL_THREADS, MOST_CONTROL_CALLS)
@@ -68,7 +68,7 @@ class RestApp:
     async def _asked(self, route: ControlRoute, request: Request) -> bytes:
         if route.method == "GET":
             return route.request(request.path_params, b"")
-        async with self._bodies.body(request) as body:
+        async with self._bodies.body(request, route.bound(self._limits)) as body:
             return await self._bulk.do(len(body), route.request, request.path_params, body)
 
     async def _controlled(self, request: Request, rpc: str, data: bytes) -> bytes:

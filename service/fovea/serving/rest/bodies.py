@@ -9,10 +9,7 @@ from contextlib import asynccontextmanager
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
-from fovea.serving.rest.limits import RestLimits
-
-CLOSE = {"Connection": "close"}
-"""What is left of a body that is not read would be taken for the next request."""
+from fovea.serving.rest.limits import CLOSE, Bound, RestLimits
 
 
 class BodyReader:
@@ -23,28 +20,28 @@ class BodyReader:
         self._held = 0
 
     @asynccontextmanager
-    async def body(self, request: Request) -> AsyncIterator[bytes]:
+    async def body(self, request: Request, bound: Bound) -> AsyncIterator[bytes]:
         """The body as it came, counted as held until the context ends; 413, 408 or 503 where it cannot be had."""
         chunks: list[bytes] = []
         try:
-            await self._read_in_time(request, chunks)
+            await self._read_in_time(request, bound, chunks)
             yield b"".join(chunks)
         finally:
             self._held -= sum(map(len, chunks))
 
-    async def _read_in_time(self, request: Request, chunks: list[bytes]) -> None:
+    async def _read_in_time(self, request: Request, bound: Bound, chunks: list[bytes]) -> None:
         patience_s = self._limits.patience.body_s
         try:
             async with asyncio.timeout(patience_s):
-                await self._read(request, chunks)
+                await self._read(request, bound, chunks)
         except TimeoutError as error:
             raise HTTPException(408, f"the body took longer than {patience_s:g} s", CLOSE) from error
 
-    async def _read(self, request: Request, chunks: list[bytes]) -> None:
+    async def _read(self, request: Request, bound: Bound, chunks: list[bytes]) -> None:
         """What is too large is read on for a while: most callers look at an answer after they have sent all."""
-        size, most, clock = 0, self._limits.body_bytes, asyncio.get_running_loop().time
+        size, most, clock = 0, bound.bytes, asyncio.get_running_loop().time
         if "expect" in request.headers and int(request.headers.get("content-length", 0)) > most:
-            raise too_large(most)
+            raise bound.exceeded()
         until_s = None
         async for chunk in request.stream():
             size += len(chunk)
@@ -54,15 +51,10 @@ class BodyReader:
             elif (until_s := until_s or clock() + self._limits.patience.linger_s) < clock():
                 break
         if size > most:
-            raise too_large(most)
+            raise bound.exceeded()
 
     def _hold(self, size: int) -> None:
         most = self._limits.all_bodies_bytes
         if self._held + size > most:
             raise HTTPException(503, f"bodies of {most} bytes are held, which is the limit", CLOSE)
         self._held += size
-
-
-def too_large(most_bytes: int) -> HTTPException:
-    """413."""
-    return HTTPException(413, f"the body is larger than {most_bytes} bytes", CLOSE)

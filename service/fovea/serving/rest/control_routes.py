@@ -9,8 +9,9 @@ from typing import Any
 
 from fovea.contract.errors import InvalidRequest
 from fovea.serving.rest.answers import plain, plain_map
-from fovea.serving.rest.json_text import parse_object, take, word
-from fovea.serving.rest.parameters import SETTING_FIELDS, set_parameters
+from fovea.serving.rest.json_text import parse_files, parse_object, take, word
+from fovea.serving.rest.limits import Bound, RestLimits
+from fovea.serving.rest.parameters import SETTING_FIELDS, require_few, set_parameters
 from fovea.wire import message
 
 Names = Mapping[str, str]
@@ -64,6 +65,7 @@ def _region(request: Any, names: Names, facts: dict[str, Any]) -> None:
 def _trace(request: Any, names: Names, facts: dict[str, Any]) -> None:
     """A setting that is null goes back to what it was."""
     request.model_name = names.get("name", "")
+    require_few(facts)
     for name, value in facts.items():
         values = [] if value is None else value if type(value) is list else [value]
         others = set(map(type, values)) - {str}
@@ -118,11 +120,17 @@ class ControlRoute:
     rpc: str
     ask: Ask = _by_name
     tell: Tell = _whole
+    of_files: bool = False
+    """Files may come in its JSON, as long texts."""
+
+    def bound(self, limits: RestLimits) -> Bound:
+        """Of its body."""
+        return limits.body if self.of_files else limits.json
 
     def request(self, names: Names, body: bytes) -> bytes:
         """The serialized request; InvalidRequest where the body does not fit."""
         request = message(f"{self.rpc}Request")()
-        self.ask(request, names, parse_object(body))
+        self.ask(request, names, parse_files(body) if self.of_files else parse_object(body))
         return bytes(request.SerializeToString())
 
     def answer(self, data: bytes, names: Names) -> Any:
@@ -164,7 +172,7 @@ CONTROL_ROUTES: tuple[ControlRoute, ...] = (
     ControlRoute("GET", "/v2/models/stats", "ModelStatistics"),
     *(route for path in MODEL_PATHS for route in _of_a_model(path)),
     ControlRoute("POST", "/v2/repository/index", "RepositoryIndex", _index, _models),
-    ControlRoute("POST", _CHANGE_PATH + "/load", "RepositoryModelLoad", _change, _nothing),
+    ControlRoute("POST", _CHANGE_PATH + "/load", "RepositoryModelLoad", _change, _nothing, of_files=True),
     ControlRoute("POST", _CHANGE_PATH + "/unload", "RepositoryModelUnload", _change, _nothing),
     *_of_memory("system", _region),
     *_of_memory("cuda", _by_name),

@@ -7,7 +7,7 @@ import zlib
 
 from starlette.exceptions import HTTPException
 
-from fovea.serving.rest.bodies import too_large
+from fovea.serving.rest.limits import Bound
 
 _PACKED_MIN_BYTES = 1024
 _LEVEL = 1
@@ -15,7 +15,7 @@ _LEVEL = 1
 _ANY_FORMAT = zlib.MAX_WBITS | 32
 
 
-def unpacked(body: bytes, encoding: str, most_bytes: int) -> bytes:
+def unpacked(body: bytes, encoding: str, bound: Bound) -> bytes:
     """The body without its Content-Encoding."""
     if encoding in ("", "identity"):
         return body
@@ -23,11 +23,11 @@ def unpacked(body: bytes, encoding: str, most_bytes: int) -> bytes:
         raise HTTPException(415, f"Content-Encoding must be gzip or deflate, received '{encoding}'")
     unpacker = zlib.decompressobj(_ANY_FORMAT)
     try:
-        data = unpacker.decompress(body, most_bytes + 1)
+        data = unpacker.decompress(body, bound.bytes + 1)
     except zlib.error as error:
         raise HTTPException(400, f"the body is no {encoding}: {error}") from error
-    if len(data) > most_bytes:
-        raise too_large(most_bytes)
+    if len(data) > bound.bytes:
+        raise bound.exceeded()
     if not unpacker.eof or unpacker.unused_data:
         raise HTTPException(400, f"the body is no {encoding}: it is cut short, or goes on behind its end")
     return data

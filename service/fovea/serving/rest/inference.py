@@ -6,6 +6,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
+from starlette.datastructures import Headers
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import Response
@@ -16,7 +17,7 @@ from fovea.serving.rest.bodies import BodyReader
 from fovea.serving.rest.bulk import BULK_BYTES, Bulk
 from fovea.serving.rest.calls import RestCall
 from fovea.serving.rest.encodings import is_worth_packing, packed, packing, unpacked
-from fovea.serving.rest.limits import RestLimits
+from fovea.serving.rest.limits import Bound, RestLimits
 from fovea.serving.rest.picture_body import is_picture, picture_request
 from fovea.serving.rest.requests import AnswerStyle, infer_request
 from fovea.serving.rest.responses import WatchedResponse
@@ -52,12 +53,23 @@ class Inference:
 
     async def _begin(self, call: RestCall, request: Request) -> AnswerStyle:
         """Hand the request to the servicer; how its answer is to be sent."""
-        async with self._bodies.body(request) as body:
-            size = BULK_BYTES + 1 if _ENCODING in request.headers else len(body)
-            data, style = await self._bulk.do(size, self._parsed, request, body)
-            self.open_calls.add(call)
-            self._servicer.infer(call, data)
+        try:
+            async with self._bodies.body(request, self._bound(request.headers)) as body:
+                size = BULK_BYTES + 1 if _ENCODING in request.headers else len(body)
+                data, style = await self._bulk.do(size, self._parsed, request, body)
+                self.open_calls.add(call)
+                self._servicer.infer(call, data)
+        except (InvalidRequest, NotFound, HTTPException):
+            self._stray()
+            raise
         return style
+
+    def _bound(self, headers: Headers) -> Bound:
+        """Of the body: a plain one without binary data is all JSON."""
+        whole = any(name in headers for name in (_JSON_LENGTH, _ENCODING)) or is_picture(
+            headers.get("content-type", "")
+        )
+        return self._limits.body if whole else self._limits.json
 
     def _end(self, call: RestCall) -> None:
         call.end()
@@ -65,15 +77,11 @@ class Inference:
 
     def _parsed(self, request: Request, body: bytes) -> tuple[bytes, AnswerStyle]:
         """A serialized ModelInferRequest, and how its answer is to be sent."""
-        try:
-            asked, style = self._asked(request, self._unpacked(request, body))
-            return asked.SerializeToString(), style
-        except (InvalidRequest, NotFound, HTTPException):
-            self._stray()
-            raise
+        asked, style = self._asked(request, self._unpacked(request, body))
+        return asked.SerializeToString(), style
 
     def _unpacked(self, request: Request, body: bytes) -> bytes:
-        return unpacked(body, request.headers.get(_ENCODING, "").lower(), self._limits.body_bytes)
+        return unpacked(body, request.headers.get(_ENCODING, "").lower(), self._limits.body)
 
     def _asked(self, request: Request, body: bytes) -> tuple[Any, AnswerStyle]:
         headers, name, version = request.headers, request.path_params["name"], request.path_params.get("version", "")
@@ -81,9 +89,8 @@ class Inference:
             card = self._servicer.card(name, version)
             return picture_request(card, version, body, request.query_params), AnswerStyle({})
         json_bytes = _json_bytes(headers.get(_JSON_LENGTH))
-        most = self._limits.json_bytes
-        if (len(body) if json_bytes is None else json_bytes) > most:
-            raise HTTPException(413, f"the JSON is larger than {most} bytes; send tensors as binary data")
+        if (len(body) if json_bytes is None else json_bytes) > self._limits.json.bytes:
+            raise self._limits.json.exceeded()
         return infer_request(name, version, body, json_bytes)
 
     def _told(self, answer: bytes, style: AnswerStyle, packer: str) -> tuple[bytes, dict[str, str]]:

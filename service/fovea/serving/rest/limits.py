@@ -4,6 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from starlette.exceptions import HTTPException
+
+CLOSE = {"Connection": "close"}
+"""What is left of a body that is not read would be taken for the next request."""
+
 
 @dataclass(frozen=True)
 class Patience:
@@ -23,6 +28,20 @@ class Patience:
     """For a refused caller to read why: closed at once, what it still sends would make the network drop the answer."""
 
 
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """Of one body: how large it may be, and what the refusal of a larger one says."""
+
+    what: str
+    bytes: int
+    flag: str
+    hint: str = ""
+
+    def exceeded(self) -> HTTPException:
+        """413."""
+        return HTTPException(413, f"{self.what} is larger than {self.bytes} bytes ({self.flag}){self.hint}", CLOSE)
+
+
 @dataclass(frozen=True)
 class RestLimits:
     """What callers may take: memory, connections and time."""
@@ -33,3 +52,14 @@ class RestLimits:
     """Of a request, and of each output of an answer."""
     connections: int
     patience: Patience = field(default_factory=Patience)
+
+    @property
+    def body(self) -> Bound:
+        """Of a body as it comes, and unpacked."""
+        return Bound("the body", self.body_bytes, "--max-message-mb")
+
+    @property
+    def json(self) -> Bound:
+        """Of a request's JSON."""
+        hint = "; send tensors as binary data"
+        return Bound("the JSON", min(self.json_bytes, self.body_bytes), "--max-json-mb", hint)

@@ -14,13 +14,22 @@ _PARAMETER_FIELDS: Mapping[type, str] = {
     float: "double_param",
     str: "string_param",
 }
+_MOST_PARAMETERS = 16 * 1024
+"""More do not fit into what a request may have beside its data, and would hold everybody up on the way there."""
 SETTING_FIELDS: Mapping[type, str] = {bool: "bool_param", int: "uint32_param", str: "string_param"}
+
+
+def require_few(parameters: Mapping[str, Any], where: str = "") -> None:
+    """InvalidRequest for more parameters than any request may have."""
+    if len(parameters) > _MOST_PARAMETERS:
+        raise InvalidRequest(f"{where}expected at most {_MOST_PARAMETERS} parameters, received {len(parameters)}")
 
 
 def set_parameters(
     target: Any, parameters: dict[str, Any], where: str = "", fields: Mapping[type, str] = _PARAMETER_FIELDS
 ) -> None:
     """Put JSON values into a map of messages; InvalidRequest for one of another type, or out of range."""
+    require_few(parameters, where)
     known = target.GetEntryClass().DESCRIPTOR.fields_by_name["value"].message_type.fields_by_name
     fitting = {kind: field for kind, field in fields.items() if field in known}
     for name, value in parameters.items():

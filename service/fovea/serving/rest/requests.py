@@ -8,7 +8,7 @@ from typing import Any
 
 from fovea.contract.errors import InvalidRequest
 from fovea.serving.messages.request_parameters import OUTPUT_PARAMETERS, is_request_parameter
-from fovea.serving.messages.tensors import from_contents, to_raw
+from fovea.serving.messages.tensors import MOST_AXES, from_contents, to_raw
 from fovea.serving.rest.json_text import parse_object, take, word
 from fovea.serving.rest.parameters import sendable, set_parameters
 from fovea.serving.rest.values import fill
@@ -55,7 +55,7 @@ def _add_inputs(request: Any, inputs: list[Any], data: memoryview) -> list[memor
     """The inputs into the message; returned is the binary data of each, None of those that have none."""
     parts, at = [], 0
     for index, facts in enumerate(inputs):
-        size = _add_input(request.inputs, _object(facts, f"inputs[{index}]"))
+        size = _add_input(request.inputs, _object(facts, f"inputs[{index}]"), len(data) - at)
         parts.append(None if size is None else data[at : at + size])
         at += size or 0
     if at != len(data):
@@ -63,31 +63,41 @@ def _add_inputs(request: Any, inputs: list[Any], data: memoryview) -> list[memor
     return parts
 
 
-def _add_input(inputs: Any, facts: dict[str, Any]) -> int | None:
+def _add_input(inputs: Any, facts: dict[str, Any], data_left: int) -> int | None:
     name = take(facts, "name", str, "input: ")
     where = f"input '{name}': "
     tensor = inputs.add(name=name, datatype=take(facts, "datatype", str, where), shape=_shape(facts, where))
     parameters = take(facts, "parameters", dict, where)
-    size = _binary_size(parameters, where)
+    if "data" in facts and parameters.get(_BINARY_SIZE) is not None:
+        raise InvalidRequest(f"{where}data in JSON and binary data together, send one of them")
+    size = _binary_size(parameters, where, data_left)
     set_parameters(tensor.parameters, sendable(parameters, PLACE_PARAMETERS.__contains__), where)
     if "data" in facts:
-        if size is not None:
-            raise InvalidRequest(f"{where}data in JSON and binary data together, send one of them")
         fill(tensor, facts["data"])
     return size
 
 
-def _binary_size(parameters: dict[str, Any], where: str) -> int | None:
+def _binary_size(parameters: dict[str, Any], where: str, data_left: int) -> int | None:
     size = parameters.pop(_BINARY_SIZE, None)
-    if size is None or (type(size) is int and size >= 0):
-        return size
-    raise InvalidRequest(f"{where}{_BINARY_SIZE} must be an integer of at least 0, received {size!r}")
+    if size is None:
+        return None
+    if type(size) is not int or size < 0:
+        received = size if type(size) is int else word(type(size))
+        raise InvalidRequest(f"{where}{_BINARY_SIZE} must be an integer of at least 0, received {received}")
+    if size > data_left:
+        raise InvalidRequest(f"{where}expected {size} bytes of binary data after the JSON, received {data_left}")
+    return size
 
 
 def _shape(facts: dict[str, Any], where: str) -> list[int]:
+    """Its rank and each size are checked first: arithmetic on a caller's integers would hold everybody up."""
     shape = take(facts, "shape", list, where)
-    if set(map(type, shape)) - {int} or any(abs(size) >= 2**63 for size in shape):
-        raise InvalidRequest(f"{where}'shape' must be a list of integers of 64 bits, received {shape}")
+    if len(shape) > MOST_AXES:
+        raise InvalidRequest(f"{where}'shape' may have {MOST_AXES} axes, received {len(shape)}")
+    for size in shape:
+        if type(size) is not int or not -(2**63) <= size < 2**63:
+            received = "one beyond them" if type(size) is int else word(type(size))
+            raise InvalidRequest(f"{where}'shape' must be a list of integers of 64 bits, received {received}")
     return shape
 
 
