@@ -46,6 +46,11 @@ class VersionEntry:
     passing: bool = False
     """Whether the reason may be gone later: then loading it again may help after all."""
 
+    @property
+    def told(self) -> str:
+        """The reason, or what there is to say of a version that serves."""
+        return self.reason or (self.served.loaded.batching if self.served else "")
+
 
 @dataclass(frozen=True)
 class ModelEntry:
