@@ -23,6 +23,7 @@ KERNELS = $(wildcard service/kernels/*.py service/kernels/*.cc service/kernels/*
 
 # What is exported meanwhile is served as well, a few seconds later
 serve: export FOVEA_CONTROL_MODE ?= poll
+serve: export FOVEA_POLL_S ?= 2
 serve: .venv/$(RUNTIME).done service/kernels/build/.done
 	$(BIN)/fovea serve
 

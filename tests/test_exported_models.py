@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
-from fovea.contract.model_card import ModelCard
+from committed_models import COMMITTED
+from fovea.contract.model_card import CARD_FILE, ModelCard
 
-CARDS = {path.parts[-3]: path for path in (Path(__file__).parents[1] / "exported_models").glob("*/*/card.json")}
+CARDS = {name: folder / CARD_FILE for name, folder in COMMITTED.items()}
 LEAST_ACCURACY = dict.fromkeys(CARDS, 0.925) | {"fashion-vit": 0.89}
 MOST_ERROR = 1e-4
 """Of a float32 logit, against PyTorch in float64."""
@@ -24,3 +23,9 @@ def test_a_model_agrees_with_pytorch_at_one_two_odd_and_many_rows(model: str) ->
     for parity in ModelCard.read(CARDS[model]).parity:
         assert set(parity.max_abs_error) >= {1, 2, 7, 32}
         assert max(parity.max_abs_error.values()) < MOST_ERROR
+
+
+def test_every_recipe_has_its_model_here() -> None:
+    from fovea.recipes.catalogue import RECIPES
+
+    assert set(COMMITTED) == set(RECIPES)

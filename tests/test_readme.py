@@ -14,14 +14,15 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from committed_models import COMMITTED, link_committed_models
+from fovea.client import Client
 from fovea.contract.attention import AttentionType
-from fovea.contract.model_card import ModelCard
-from servers import running_server
+from fovea.contract.model_card import CARD_FILE, ModelCard
+from servers import running_server, wait_until
 
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text()
 BIN = Path(sys.executable).parent
-MODELS = ROOT / "exported_models"
 TEST_IMAGES = 10_000
 """Of Fashion-MNIST, on which accuracies were measured."""
 
@@ -48,9 +49,9 @@ def words_of(line: str) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def ready_line() -> Iterator[str]:
+def ready_line(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """What a running server with the exported models says."""
-    with running_server(MODELS, "--log-level=error") as server:
+    with running_server(link_committed_models(tmp_path_factory.mktemp("repository")), "--log-level=error") as server:
         yield server.ready_line
 
 
@@ -67,6 +68,9 @@ def address(ready_line: str) -> str:
 
 
 def test_the_client_prints_a_class_and_the_shape_of_an_attention_map(address: str, tmp_path: Path) -> None:
+    install = next(line for line in lines("sh") if "pip install 'tritonclient" in line)
+    assert TEXT.index(install) < TEXT.index("import tritonclient")
+    run(["bash", "-c", install.replace(".venv/bin", str(BIN))], tmp_path)
     client = next(block for block in blocks("python") if "tritonclient" in block)
     script = client.replace("127.0.0.1:8001", address)
     assert script != client
@@ -124,21 +128,25 @@ def test_the_picture_as_a_body_gets_its_right_label(ready_line: str) -> None:
     assert output["data"][0].endswith(":9:Ankle boot")
 
 
-def test_a_module_of_ones_own_is_exported_and_served(tmp_path: Path) -> None:
+def test_a_module_of_ones_own_is_exported_and_served_by_the_server_that_runs(tmp_path: Path) -> None:
     (tmp_path / "mine.py").write_text(next(block for block in blocks("python") if "def network" in block))
-    save = "import torch, mine; torch.save(mine.network().state_dict(), 'mine.pt')"
-    run([sys.executable, "-c", save], tmp_path)
-    run(words_of(next(line for line in lines("sh") if "fovea export" in line)), tmp_path)
-    line = next(line for line in run([str(BIN / "fovea"), "models"], tmp_path).splitlines() if "mine" in line)
-    assert line.split()[:3] == ["mine", "1", "simam"]
-    assert {path.name for path in (tmp_path / "exported_models" / "mine" / "1").iterdir()} == {
-        *("model.onnx", "maps.onnx", "golden.npz", "card.json")
-    }
+    (tmp_path / "exported_models").mkdir()
+    block = next(block for block in blocks("sh") if "fovea export" in block)
+    with running_server(tmp_path / "exported_models", "--control-mode=poll", "--poll-s=0.2") as server:
+        for line in block.splitlines()[1:]:  # the first one installs what is here already
+            run(["bash", "-c", line.replace(".venv/bin", str(BIN))], tmp_path)
+        assert {path.name for path in (tmp_path / "exported_models" / "mine" / "1").iterdir()} == {
+            *("model.onnx", "maps.onnx", "golden.npz", "card.json")
+        }
+        with Client(server.grpc) as client:
+            wait_until(lambda: client.healthy("mine"))
+            assert client.metadata("mine").properties["attention_types"] == "simam"
 
 
 def test_what_is_installed_are_extras_that_exist_beside_the_python_of_make_serve() -> None:
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
-    installed = [re.fullmatch(r"\.venv/bin/pip install -e '\.\[(.+)\]'", line) for line in lines("sh") if "pip" in line]
+    own = [line for line in lines("sh") if "pip install -e" in line]
+    installed = [re.fullmatch(r"\.venv/bin/pip install -e '\.\[(.+)\]'", line) for line in own]
     assert installed
     assert all(found and set(found[1].split(",")) <= set(extras) for found in installed)
 
@@ -156,7 +164,7 @@ def test_the_settings_table_is_the_settings() -> None:
 
 def test_the_chart_says_what_the_cards_say() -> None:
     rows = re.findall(r"^\| `(\w+)` \(([\w-]+)\) \| ([\d,]+) \| ([\d.]+%) \|", TEXT, re.MULTILINE)
-    cards = {path.parts[-3]: ModelCard.read(path) for path in MODELS.glob("*/1/card.json")}
+    cards = {model: ModelCard.read(folder / CARD_FILE) for model, folder in COMMITTED.items()}
     assert {model: (kind, parameters, accuracy) for kind, model, parameters, accuracy in rows} == {
         model: (card.attention.value, f"{card.parameters:,}", f"{card.metrics['accuracy']:.2%}")
         for model, card in cards.items()
@@ -165,7 +173,7 @@ def test_the_chart_says_what_the_cards_say() -> None:
 
 def test_attention_buys_no_accuracy_here_as_is_said_below_the_chart() -> None:
     assert "attention buys no accuracy" in TEXT
-    cards = [ModelCard.read(path) for path in MODELS.glob("*/1/card.json")]
+    cards = [ModelCard.read(folder / CARD_FILE) for folder in COMMITTED.values()]
     accuracy = {card.attention: card.metrics["accuracy"] for card in cards if card.name != "fashion-vit"}
     without = accuracy.pop(AttentionType.NONE)
     standard_error = (without * (1 - without) / TEST_IMAGES) ** 0.5

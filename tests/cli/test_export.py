@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -51,12 +53,26 @@ def test_a_module_whose_preprocessing_is_told_names_what_is_on_a_picture(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     done = exported(tmp_path, "network", *PICTURES)
-    assert (done.returncode, done.stdout, done.stderr) == (0, "models/mine/1\n", "")
+    assert (done.returncode, done.stdout) == (0, "models/mine/1\n")
+    serve, ask = done.stderr.splitlines()
+    assert serve.startswith("serve it: fovea serve --repository models ")
+    assert ask == "ask it:   fovea infer mine PICTURE"
     Image.new("L", (20, 30), 99).save(tmp_path / "picture.png")
     with running_server(tmp_path / "models") as server:
         assert main(["infer", "mine", str(tmp_path / "picture.png"), "--server", server.grpc]) == 0
-    found = re.findall(r"^ *[\d.]+%  (\w+)$", capsys.readouterr().out, re.MULTILINE)
+    found = re.findall(r"^ *[\d.]+% +-?[\d.]+  (\w+)$", capsys.readouterr().out, re.MULTILINE)
     assert sorted(found) == ["cat", "dog"]
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+def test_a_module_that_takes_no_pictures_is_asked_for_its_inputs(tmp_path: Path) -> None:
+    done = exported(tmp_path, "network")
+    with running_server(tmp_path / "models") as server:
+        curl = done.stderr.splitlines()[1].removeprefix("ask it:   ").partition("   ")[0]
+        line = curl.replace("http://127.0.0.1:8000", server.http)
+        assert line != curl
+        told = subprocess.run(["curl", "-s", *line.split()[1:]], capture_output=True, text=True, check=True).stdout
+    assert json.loads(told)["inputs"] == [{"name": "picture", "datatype": "FP32", "shape": [-1, 3, 9, 9]}]
 
 
 def test_what_torch_cannot_trace_is_told_in_our_one_line_alone(tmp_path: Path) -> None:

@@ -300,11 +300,11 @@ def test_serving_never_imports_torch_or_onnx(repository: Path) -> None:
         "from fovea.serving.settings import Settings\n"
         f"server = Server(Settings(repository={str(repository)!r}, grpc_port=0, http_port=0, metrics_port=0))\n"
         "server.load()\n"
-        "print(server.ready_line())\n"
+        "print(server.ready_facts())\n"
         "server.stop()\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=100, check=False)
-    assert "ready: gRPC" in done.stdout, done.stderr
+    assert "'gRPC': '127.0.0.1:" in done.stdout, done.stderr
     assert done.returncode == 0
 
 

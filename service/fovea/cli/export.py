@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from pathlib import Path
 
 from fovea.cli.amounts import count, counts
 from fovea.cli.extras import require
 from fovea.cli.settings import flag, setting, variable
 from fovea.contract.errors import InvalidRequest
+from fovea.contract.model_card import CARD_FILE, ModelCard
 
 OWN = ("name", "weights", "input", "labels", "preprocessing", "mask", "buckets", "version")
 """Flags of a module of one's own; of a recipe all of that is known."""
@@ -34,11 +36,25 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Export and print the folder of each new version."""
+    """Export, print the folder of each new version, and tell (on standard error) what to do with it."""
     require("export", ("torch", "onnx", "onnxscript"), ("export",))
-    for folder in _export(arguments):
+    folders = _export(arguments)
+    for folder in folders:
         print(folder)
+    print(next_steps(folders[-1]), file=sys.stderr)
     return 0
+
+
+def next_steps(folder: Path) -> str:
+    """How a version is served and asked, for whoever has just exported it."""
+    repository, name = folder.parents[1], folder.parent.name
+    card = ModelCard.read(folder / CARD_FILE)
+    inputs = f"curl http://127.0.0.1:{setting('http_port')}/v2/models/{name}   (tells its inputs)"
+    return (
+        f"serve it: fovea serve --repository {repository}   "
+        "(one that runs with --control-mode poll, as `make serve` starts it, has it within seconds)\n"
+        f"ask it:   {f'fovea infer {name} PICTURE' if card.preprocessing else inputs}"
+    )
 
 
 def _export(arguments: argparse.Namespace) -> list[Path]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from stat import S_ISREG
 from typing import Annotated, Literal
@@ -10,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from fovea.contract.attention import AttentionType
 from fovea.contract.errors import ModelBroken
+from fovea.contract.reshape import reshape_problem
 from fovea.contract.sequence import SequenceSpec, problem_of
 from fovea.contract.validation import first_problem
 
@@ -107,6 +109,8 @@ class ModelCard(_Facts):
     """True: axis 0 of every input and output is the batch."""
     max_batch_rows: int | None = Field(default=None, gt=0, le=MOST_BATCH_ROWS)
     """None: the server's setting."""
+    client_shapes: dict[str, tuple[int, ...]] = {}
+    """Of inputs and outputs that clients send and get in another shape than the model's, by name; see `Reshape`."""
     sequence: SequenceSpec | None = None
     """Which axes are lengths, for a model that takes sequences of any length."""
     labels: tuple[str, ...] = ()
@@ -137,6 +141,16 @@ class ModelCard(_Facts):
         return self
 
     @model_validator(mode="after")
+    def _client_shapes_fit(self) -> ModelCard:
+        specs = {spec.name: spec for spec in (*self.inputs, *self.outputs)}
+        for name, shape in self.client_shapes.items():
+            if name not in specs:
+                raise ValueError(f"client_shapes: {name} is none of the inputs and outputs {list(specs)}")
+            if (problem := reshape_problem(shape, specs[name].shape)) is not None:
+                raise ValueError(f"client_shapes: {name}: {problem}")
+        return self
+
+    @model_validator(mode="after")
     def _labels_are_of_outputs(self) -> ModelCard:
         names = [spec.name for spec in self.outputs]
         if strange := sorted(set(self.output_labels) - set(names)):
@@ -159,6 +173,13 @@ class ModelCard(_Facts):
     def maps(self) -> dict[str, TensorSpec]:
         """Every attention map by its output name."""
         return {spec.name: spec for layer in self.layers for spec in layer.maps}
+
+    def as_clients_see(self, specs: Iterable[TensorSpec]) -> tuple[TensorSpec, ...]:
+        """Inputs or outputs in the shape in which clients send and get them."""
+        shapes = self.client_shapes
+        return tuple(
+            spec.model_copy(update={"shape": shapes[spec.name]}) if spec.name in shapes else spec for spec in specs
+        )
 
     @property
     def labels_by_output(self) -> dict[str, tuple[str, ...]]:

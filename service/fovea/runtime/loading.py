@@ -21,6 +21,7 @@ from fovea.runtime.reasons import tellable
 from fovea.runtime.repository import ModelFolder
 from fovea.runtime.session import ModelSession
 from fovea.runtime.signature import Signature
+from fovea.runtime.stopwatch import ProcessorTime, by_the_clock
 
 logger = logging.getLogger(__name__)
 
@@ -76,7 +77,8 @@ def _choose(open_with: Open, settings: LoadSettings, found: FoundVersion, golden
     if found.kernel_trouble is not None:  # what ended the child would end this process: it is not even opened here
         offer = Obstacle(Cause.CRASHED, f"with kernels: {found.kernel_trouble}")
     required = settings.kernels_required
-    choice = choose_kernels(open_with, offer, golden, found.card, clock=None if required else time.perf_counter)
+    stopwatch = ProcessorTime() if settings.session.device.kind == "cpu" else by_the_clock
+    choice = choose_kernels(open_with, offer, golden, found.card, stopwatch=None if required else stopwatch)
     if required:
         require_fused(choice)
     return choice

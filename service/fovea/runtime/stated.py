@@ -33,6 +33,8 @@ class Stated:
     """Some of them."""
     labels: Mapping[str, Labels] = field(default_factory=dict)
     """By output."""
+    client_shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """Of inputs and outputs that clients send and get in another shape than the model's, by name."""
     remark: str = ""
     """What people should hear of it where the model is loaded."""
 
@@ -49,6 +51,7 @@ def with_stated(card: ModelCard, stated: Stated | None) -> ModelCard:
         "batched": card.batched if stated.batched is None else stated.batched,
         "inputs": _agreed(stated.source, "input", stated.inputs, card.inputs, whole=True),
         "outputs": _agreed(stated.source, "output", stated.outputs, card.outputs, whole=False),
+        "client_shapes": {**card.client_shapes, **stated.client_shapes},
         "output_labels": {**card.output_labels, **{name: found.names for name, found in stated.labels.items()}},
     }
     return card.model_copy(update=changes)

@@ -25,8 +25,9 @@ def model_metadata(served: ServedVersion, versions: Iterable[str]) -> Any:
     response = message("ModelMetadataResponse")(
         name=served.card.name, versions=versions, platform=PLATFORM, properties=properties(served)
     )
-    for specs, field in ((served.card.inputs, response.inputs), (served.card.outputs, response.outputs)):
-        for spec in specs:
+    card = served.card
+    for specs, field in ((card.inputs, response.inputs), (card.outputs, response.outputs)):
+        for spec in card.as_clients_see(specs):
             field.add(name=spec.name, datatype=spec.datatype, shape=spec.shape)
     return response
 

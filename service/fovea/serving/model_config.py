@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from fovea.contract.model_card import TensorSpec
+from fovea.contract.model_card import ModelCard, TensorSpec
 from fovea.serving.lifecycle.served_version import ServedVersion
 from fovea.serving.lifecycle.triton_fields import BACKEND, PLATFORM
 from fovea.serving.metadata import properties
@@ -23,7 +23,7 @@ def model_config(served: ServedVersion) -> Any:
     config.max_batch_size = served.max_batch_rows if card.batched else 0
     for specs, field in ((card.inputs, config.input), (card.outputs, config.output)):
         for spec in specs:
-            field.add(name=spec.name, data_type=_data_type(spec), dims=spec.shape[1 if card.batched else 0 :])
+            _set_tensor(field.add(name=spec.name, data_type=_data_type(spec)), spec, card)
     _set_labels(config, served)
     for tensor in config.input:
         tensor.optional = card.sequence is not None and tensor.name == card.sequence.mask
@@ -41,6 +41,14 @@ def model_config(served: ServedVersion) -> Any:
     for name in ("attention", "kernels", "batch_cost"):
         config.parameters[name].string_value = facts.get(name, "")
     return response
+
+
+def _set_tensor(tensor: Any, spec: TensorSpec, card: ModelCard) -> None:
+    first = 1 if card.batched else 0
+    tensor.dims.extend(card.client_shapes.get(spec.name, spec.shape)[first:])
+    if spec.name in card.client_shapes:
+        tensor.reshape.SetInParent()  # also where the model's shape is empty
+        tensor.reshape.shape.extend(spec.shape[first:])
 
 
 def _set_labels(config: Any, served: ServedVersion) -> None:

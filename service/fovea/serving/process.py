@@ -5,25 +5,28 @@ from __future__ import annotations
 import logging
 import os
 import resource
+import shutil
 import signal
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from types import FrameType
 
-from fovea.serving.observability.logs import set_up_logs
+from fovea.serving.announcement import in_lines, in_one_line
+from fovea.serving.observability.logs import LogFormat, for_people, set_up_logs
 from fovea.serving.server import Server
 from fovea.serving.settings import Settings
 
 log = logging.getLogger(__name__)
+_STANDARD_OUTPUT = 1
 _LOADED = b"\0"
 """No signal has this number."""
 
 
 def serve(settings: Settings) -> int:
     """Serve until SIGTERM or SIGINT; the process's exit status. Misconfigured where it cannot start."""
-    set_up_logs(settings.log_level)
+    set_up_logs(settings.log_level, settings.log_format)
     _allow_many_connections()
     signals, wake = _signals()
     server = Server(settings)
@@ -32,7 +35,7 @@ def serve(settings: Settings) -> int:
     try:
         if signals.recv(1) == _LOADED:
             loaded.result()
-            print(server.ready_line(), flush=True)
+            _announce(server.ready_facts(), settings.log_format)
             signals.recv(1)
         log.info("draining")
     finally:
@@ -42,6 +45,11 @@ def serve(settings: Settings) -> int:
         logging.shutdown()
         os._exit(0)
     return 0
+
+
+def _announce(facts: Mapping[str, str], chosen: LogFormat) -> None:
+    people = for_people(chosen, _STANDARD_OUTPUT)
+    print(in_lines(facts, shutil.get_terminal_size().columns) if people else in_one_line(facts), flush=True)
 
 
 def _allow_many_connections() -> None:

@@ -9,7 +9,6 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TypeVar
 
-from fovea import __version__
 from fovea.contract.errors import Misconfigured
 from fovea.runtime.device import resolve_device
 from fovea.serving.addresses import address_of
@@ -115,18 +114,20 @@ class Server:
         model = self.models.entries.get(name)
         return None if model is None else bool(model.ready) and not self._servicer.stopping
 
-    def ready_line(self) -> str:
-        """What is up, where: one line."""
+    def ready_facts(self) -> dict[str, str]:
+        """What is up, and where."""
         served = self.models.served()
         types = sorted({kind.value for one in served for kind in one.card.attention_types})
-        kernels = kernel_words([one.loaded for one in served])
         slow, told = self.grpc.slow_reason, partial(address_of, self._settings.host)
-        return (
-            f"fovea {__version__} ready: gRPC {told(self.grpc.port)}, HTTP {told(self.rest.port)}, "
-            f"metrics {told(self.metrics.port)}, device {self.device}, "
-            f"models {', '.join(sorted({one.card.name for one in served})) or 'none'}, "
-            f"attention {', '.join(types) or 'none'}, kernels {kernels}" + (f", no fast lane: {slow}" if slow else "")
-        )
+        return {
+            "gRPC": told(self.grpc.port),
+            "HTTP": told(self.rest.port),
+            "metrics": told(self.metrics.port),
+            "device": str(self.device),
+            "models": ", ".join(sorted({one.card.name for one in served})) or "none",
+            "attention": ", ".join(types) or "none",
+            "kernels": kernel_words([one.loaded for one in served]),
+        } | ({"no fast lane:": slow} if slow else {})
 
     def stop(self) -> bool:
         """Not ready first, after `drain_delay` nothing new, then wait for what is in flight, then end.

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from fovea.serving.observability.logs import LogFormat
 from fovea.serving.security.access import Group
 
 
@@ -236,7 +237,11 @@ class Settings(BaseSettings):
     log_level: Literal["debug", "info", "warning", "error"] = Field(
         "info", description="Least important log line that is written. debug names every refused request."
     )
-
+    log_format: LogFormat = Field(
+        "auto",
+        description="json: a log line is one JSON object, and standard output has one ready line. text: both are laid "
+        "out for people. auto: text on a terminal, json elsewhere.",
+    )
     trace_file: Path | None = Field(
         None,
         description="Where traces of single requests go, a line of JSON each. Which requests, callers say while the "

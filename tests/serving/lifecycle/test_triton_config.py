@@ -11,13 +11,15 @@ import numpy as np
 import pytest
 import tritonclient.grpc as triton
 from onnx import helper
+from tritonclient.grpc import model_config_pb2
 from tritonclient.utils import InferenceServerException
 
 from fovea.contract.errors import ModelBroken
 from fovea.runtime.repository import Latest, ServingChoices, scan
+from fovea.runtime.session_choices import SessionChoices
+from fovea.serving.lifecycle.triton_choices import CHOICES
 from fovea.serving.lifecycle.triton_config import choices_of, parse, read_config
-from fovea.serving.lifecycle.triton_fields import CHOICES, HEEDED, HINTS, PARTS
-from fovea.wire import message
+from fovea.serving.lifecycle.triton_fields import FIELDS, PARAMETERS, PARTS
 from servers import RunningServer, running_server, save_model, tensor, wait_until
 from simam_version import images, simam, write_version
 
@@ -45,7 +47,10 @@ REFUSED = {
     "dtype": ('input [ { name: "x" data_type: TYPE_INT64 dims: [ -1, 4 ] } ]', "x is INT64[-1, 4] there, FP32[-1, 4]"),
     "dims": ('max_batch_size: 8 output [ { name: "y" data_type: TYPE_FP32 dims: [ 5 ] } ]', "y is FP32[-1, 5] there"),
     "no_batch": ("max_batch_size: 8", "does not batch"),
-    "decoupled": ("model_transaction_policy { decoupled: true }", "model_transaction_policy is not supported"),
+    "decoupled": (
+        "model_transaction_policy { decoupled: true }",
+        "model_transaction_policy.decoupled is not supported",
+    ),
 }
 
 
@@ -169,8 +174,14 @@ def test_a_model_of_which_no_version_is_chosen_is_listed_and_its_callers_hear_wh
 
 
 def test_hints_without_effect_are_logged_where_the_model_is_loaded(server: RunningServer) -> None:
-    told = "double: config.pbtxt: without effect here: instance_group.kind, optimization"
+    told = "double: config.pbtxt: without effect here: instance_group.kind (the server's device says where models run)"
     wait_until(lambda: any(told in line for line in server.errors))
+
+
+def test_and_told_in_the_index(client: Any) -> None:
+    (told,) = [one for one in client.get_model_repository_index().models if one.name == "double"]
+    assert told.state == "READY"
+    assert "optimization (it changes no answer)" in told.reason
 
 
 def problem_of(folder: Path, text: str) -> str | None:
@@ -193,9 +204,12 @@ def problem_of(folder: Path, text: str) -> str | None:
         ("dynamic_batching {}", "max_batch_size is 0"),
         ('input { name: "x" dims: 4 }', "x: datatype"),
         ('input { name: "x" data_type: TYPE_BF16 dims: 4 }', "x: datatype"),
-        ('input { name: "x" data_type: TYPE_FP32 dims: 1 reshape { } }', "input.reshape is not supported"),
+        ('input { name: "x" data_type: TYPE_FP32 dims: 2 reshape { } }', "x: reshape: [2] and [] do not hold the same"),
+        (
+            'max_batch_size: 2 output { name: "y" data_type: TYPE_FP32 dims: [ -1, 2 ] reshape { shape: [ 2, -1 ] } }',
+            "y: reshape: [-1, -1, 2] and [-1, 2, -1] do not hold the same elements",
+        ),
         ('input { name: "x" data_type: TYPE_FP32 allow_ragged_batch: true }', "input.allow_ragged_batch"),
-        ('input { name: "x" data_type: TYPE_FP32 optional: true }', "input.optional"),
         ('output { name: "y" data_type: TYPE_FP32 is_shape_tensor: true }', "output.is_shape_tensor"),
         ('output { name: "y" data_type: TYPE_FP32 label_filename: "no.txt" }', "no.txt"),
         ('output { name: "y" data_type: TYPE_FP32 label_filename: "../x" }', "leads outside"),
@@ -214,14 +228,18 @@ def problem_of(folder: Path, text: str) -> str | None:
         ("instance_group { passive: true }", "instance_group.passive is not supported"),
         ("batch_input { }", "batch_input is not supported"),
         ('model_repository_agents { agents { name: "checksum" } }', "model_repository_agents is not supported"),
+        ('cc_model_filenames { key: "7.5" value: "m.onnx" }', "cc_model_filenames is not supported"),
+        ('model_operations { op_library_filename: "a.so" }', "model_operations is not supported: operator libraries"),
+        ('parameters { key: "intra_op_thread_count" value { string_value: "two" } }', "a whole number, found 'two'"),
+        ('parameters { key: "intra_op_thread_count" value { string_value: "9999" } }', "parameters: "),
         ("instance_group { count: 65 }", "instance_group.count: Input should be less than or equal to 64"),
-        ("batch_output { } batch_input { }", "batch_input is not supported; batch_output is not supported"),
+        ("batch_output { } batch_input { }", "never joined; batch_output is not supported"),
     ],
 )
 def test_what_is_not_supported_is_named(tmp_path: Path, text: str, told: str) -> None:
     problem = problem_of(tmp_path, text)
     assert problem
-    assert told in problem
+    assert told in problem, problem
 
 
 def test_model_toml_goes_before_config_pbtxt(tmp_path: Path) -> None:
@@ -262,6 +280,17 @@ def test_version_policies_are_the_same(text: str, versions: object) -> None:
         ),
         ("response_cache { enable: true }", ServingChoices(cache=True)),
         ("model_transaction_policy { decoupled: false }", ServingChoices()),
+        (
+            'parameters { key: "intra_op_thread_count" value { string_value: "4" } }'
+            'parameters { key: "enable_mem_arena" value { string_value: "0" } }'
+            'parameters { key: "execution_mode" value { string_value: "1" } }',
+            ServingChoices(session=SessionChoices(threads=4, arena=False)),
+        ),
+        (
+            'parameters { key: "memory.enable_memory_arena_shrinkage" value { string_value: "cpu:0" } }'
+            'parameters { key: "intra_op_thread_count" value { string_value: "0" } }',
+            ServingChoices(session=SessionChoices(shrink_arena=True)),
+        ),
     ],
 )
 def test_choices_are_the_same_in_our_words(text: str, choices: ServingChoices) -> None:
@@ -273,8 +302,35 @@ def test_a_default_priority_that_is_no_level_is_told() -> None:
         choices_of(parse("max_batch_size: 4 dynamic_batching { default_priority_level: 5 }"))
 
 
-def test_every_field_that_is_listed_is_one_of_tritons() -> None:
-    for path in HEEDED | HINTS | PARTS | {path for path, _ in CHOICES.values()}:
-        descriptor: Any = message("ModelConfig").DESCRIPTOR
-        for name in path.split("."):
-            descriptor = descriptor.fields_by_name[name].message_type or descriptor.fields_by_name[name]
+@pytest.mark.parametrize(
+    "text",
+    [
+        'model_warmup { name: "a" batch_size: 1 inputs { key: "x" value { data_type: TYPE_FP32 zero_data: true } } }',
+        'parameters { key: "session.disable_prepacking" value { string_value: "1" } }',
+        'input { name: "x" data_type: TYPE_FP32 format: FORMAT_NCHW dims: [ 3, 8, 8 ] }',
+        "instance_group { kind: KIND_GPU gpus: [ 0, 1 ] rate_limiter { priority: 2 } }",
+        'metric_tags { key: "a" value: "b" }',
+        'runtime: "libtriton_onnxruntime.so"',
+        "max_batch_size: 8 dynamic_batching { default_queue_policy { allow_timeout_override: true } }",
+    ],
+)
+def test_what_changes_no_answer_is_passed_over_with_a_word(tmp_path: Path, text: str) -> None:
+    doubling(tmp_path, "m", ["n", 4])
+    (tmp_path / "m" / "config.pbtxt").write_text(text)
+    folder = scan(tmp_path, read_config)["m"]
+    assert folder.problem is None
+    assert folder.stated
+    assert folder.stated.remark.startswith("without effect here: ")
+
+
+def test_the_table_has_every_field_of_tritons_and_no_other() -> None:
+    found = set(_leaves("", model_config_pb2.ModelConfig.DESCRIPTOR))
+    assert {path for path in FIELDS if not path.startswith(f"{PARAMETERS}.")} == found
+    assert all(use.why for use in FIELDS.values() if use.kind != "done")
+    assert {path for path, _ in CHOICES.values()} <= found
+
+
+def _leaves(prefix: str, descriptor: Any) -> Iterator[str]:
+    for field in descriptor.fields:
+        path = prefix + field.name
+        yield from _leaves(f"{path}.", field.message_type) if path in PARTS else [path]

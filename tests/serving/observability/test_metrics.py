@@ -16,16 +16,15 @@ import numpy as np
 import pytest
 import tritonclient.grpc as triton
 
+from committed_models import COMMITTED, link_committed_models
 from fovea.contract.model_card import CARD_FILE, GOLDEN_FILE, ModelCard
 from fovea.serving.observability.metrics import METRICS
 from servers import RunningServer, Samples, running_server, samples, total, wait_until
 
-EXPORTED = Path(__file__).parents[3] / "exported_models"
-
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[RunningServer]:
-    with running_server(EXPORTED) as server:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    with running_server(link_committed_models(tmp_path_factory.mktemp("repository"))) as server:
         yield server
 
 
@@ -35,14 +34,8 @@ def client(server: RunningServer) -> Any:
         yield client
 
 
-def versions() -> dict[str, Path]:
-    return {
-        folder.name: max(folder.iterdir(), key=lambda path: int(path.name)) for folder in sorted(EXPORTED.iterdir())
-    }
-
-
 def golden_rows(name: str) -> tuple[ModelCard, Any, Any]:
-    folder = versions()[name]
+    folder = COMMITTED[name]
     card = ModelCard.read(folder / CARD_FILE)
     with np.load(folder / GOLDEN_FILE) as golden:
         return (
@@ -66,7 +59,7 @@ def samples_when(server: RunningServer, found: Callable[[Samples], bool]) -> Sam
     return server.samples()
 
 
-@pytest.mark.parametrize("name", versions())
+@pytest.mark.parametrize("name", COMMITTED)
 def test_each_model_answers_its_golden_batch_and_counts_it(server: RunningServer, client: Any, name: str) -> None:
     card, x, golden = golden_rows(name)
     before = server.samples()
@@ -74,7 +67,7 @@ def test_each_model_answers_its_golden_batch_and_counts_it(server: RunningServer
     for spec in card.outputs:
         expected = golden[f"outputs/{spec.name}"]
         np.testing.assert_allclose(answer.as_numpy(spec.name), expected, rtol=0, atol=card.tolerances[spec.name])
-    labels = {"model": name, "version": versions()[name].name, "attention": card.attention.value}
+    labels = {"model": name, "version": COMMITTED[name].name, "attention": card.attention.value}
     count = "fovea_request_duration_seconds_count"
     had = total(before, count, outcome="ok", **labels)
     after = samples_when(server, lambda now: total(now, count, outcome="ok", **labels) > had)
@@ -90,14 +83,14 @@ def test_each_model_answers_its_golden_batch_and_counts_it(server: RunningServer
 
 
 def test_the_ready_line_names_the_device_the_models_and_their_attention_types(server: RunningServer) -> None:
-    types = sorted({kind.value for name in versions() for kind in golden_rows(name)[0].attention_types})
-    told = f", models {', '.join(versions())}, attention {', '.join(types)}, kernels "
+    types = sorted({kind.value for name in COMMITTED for kind in golden_rows(name)[0].attention_types})
+    told = f", models {', '.join(COMMITTED)}, attention {', '.join(types)}, kernels "
     assert re.search(rf", device (cpu|cuda:0){re.escape(told)}", server.ready_line)
 
 
 def test_time_inside_attention_is_measured_for_every_type(server: RunningServer, client: Any) -> None:
     expected = set()
-    for name in versions():
+    for name in COMMITTED:
         card, _, _ = golden_rows(name)
         infer(client, name)
         expected |= {(name, layer.operator, layer.attention.value) for layer in card.layers}

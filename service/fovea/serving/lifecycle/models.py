@@ -33,8 +33,7 @@ class VersionState(StrEnum):
 
 @dataclass(frozen=True)
 class VersionEntry:
-    """One version's place in the table. A ready one may have a reason too: why its newer files are not served, or why
-    its requests are not batched as they could be."""
+    """One version's place in the table. A ready one may have a reason too: why its newer files are not served."""
 
     state: VersionState
     reason: str = ""
@@ -49,7 +48,7 @@ class VersionEntry:
     @property
     def told(self) -> str:
         """The reason, or what there is to say of a version that serves."""
-        return self.reason or (self.served.loaded.batching if self.served else "")
+        return self.reason or (self.served.remark if self.served else "")
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,12 @@
 """Triton's config.pbtxt: how a model folder that has one, and no model.toml, is served.
 
 What this server does not do is named, never passed over: where leaving it out would change an answer or break a
-promise, the model is not served and the reason tells which fields; where it would not, a log line does.
+promise, the model is not served and the reason tells which fields; where it would not, the log and the index do.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +15,13 @@ from pydantic import ValidationError
 
 from fovea.contract.errors import ModelBroken, Unsupported
 from fovea.contract.model_card import TensorSpec
+from fovea.contract.reshape import reshape_problem
 from fovea.contract.validation import first_problem
 from fovea.runtime.files import require_small
 from fovea.runtime.repository import Configured, Latest, ServingChoices
 from fovea.runtime.stated import Labels, Stated
-from fovea.serving.lifecycle.triton_fields import CHOICES, problems, remark
+from fovea.serving.lifecycle.triton_choices import CHOICES
+from fovea.serving.lifecycle.triton_fields import problems, remark
 from fovea.wire import enum_name, message
 
 CONFIG_FILE = "config.pbtxt"
@@ -73,7 +76,16 @@ def _versions(policy: Any) -> Any:
 def _stated(config: Any, folder: Path) -> Stated:
     batched = _batched(config)
     inputs, outputs = (tuple(_spec(one, bool(batched)) for one in part) for part in (config.input, config.output))
-    return Stated(CONFIG_FILE, batched, inputs, outputs, _labels(config, folder), remark(config))
+    reshaped = [one for part in (config.input, config.output) for one in part if one.HasField("reshape")]
+    return Stated(
+        source=CONFIG_FILE,
+        batched=batched,
+        inputs=inputs,
+        outputs=outputs,
+        client_shapes={one.name: _client_shape(one, bool(batched)) for one in reshaped},
+        labels=_labels(config, folder),
+        remark=remark(config),
+    )
 
 
 def _batched(config: Any) -> bool | None:
@@ -84,14 +96,25 @@ def _batched(config: Any) -> bool | None:
 
 
 def _spec(tensor: Any, batched: bool) -> TensorSpec:
-    """A tensor as the server's models describe theirs."""
+    """A tensor as its model has it, which may be another shape than the one that clients see."""
     datatype = enum_name("DataType", tensor.data_type).removeprefix("TYPE_").replace("STRING", "BYTES")
-    shape = ((-1,) if batched else ()) + tuple(tensor.dims)
+    shape = _with_batch(tensor.reshape.shape if tensor.HasField("reshape") else tensor.dims, batched)
     try:
         return TensorSpec.model_validate({"name": tensor.name, "datatype": datatype, "shape": shape})
     except ValidationError as error:
         problem = first_problem(error)
         raise ModelBroken(f"{CONFIG_FILE}: {tensor.name}: {problem.field}: {problem.what}") from error
+
+
+def _with_batch(dims: Iterable[int], batched: bool) -> tuple[int, ...]:
+    return ((-1,) if batched else ()) + tuple(dims)
+
+
+def _client_shape(tensor: Any, batched: bool) -> tuple[int, ...]:
+    shape = _with_batch(tensor.dims, batched)
+    if (problem := reshape_problem(shape, _with_batch(tensor.reshape.shape, batched))) is not None:
+        raise ModelBroken(f"{CONFIG_FILE}: {tensor.name}: reshape: {problem}")
+    return shape
 
 
 def _labels(config: Any, folder: Path) -> dict[str, Labels]:

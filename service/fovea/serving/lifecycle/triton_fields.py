@@ -1,109 +1,141 @@
-"""Which fields of Triton's ModelConfig this server heeds, which it may pass over, and which it does not support."""
+"""Every field of Triton's ModelConfig, and what becomes of it here: done, passed over with a word, or refused."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from fovea.contract.model_card import MODEL_FILE
 
 PLATFORM, BACKEND = "onnxruntime_onnx", "onnxruntime"
 """What an ONNX model is called in a configuration, the older way and the newer one."""
+PARAMETERS = "parameters"
 
-HINTS = {
-    *("optimization", "model_warmup", "metric_tags", "model_metrics", "parameters"),
-    *("input.format", "instance_group.name", "instance_group.kind", "instance_group.gpus", "instance_group.profile"),
-    *("instance_group.host_policy", "dynamic_batching.default_queue_policy.allow_timeout_override"),
+
+@dataclass(frozen=True)
+class Use:
+    """What becomes of a field, and why where it is not done."""
+
+    kind: Literal["done", "passed over", "refused"]
+    why: str = ""
+
+
+DONE = Use("done")
+_QUICKNESS = Use("passed over", "it changes no answer")
+_PLACE = Use("passed over", "the server's device says where models run")
+_COUNTS = Use("passed over", "the server's own metrics hold")
+_ONE_BY_ONE = Use("passed over", "operators run one after another")
+_RAGGED = Use("refused", "inputs that differ in shape are never joined")
+_SHAPE_TENSOR = Use("refused", "it is TensorRT's")
+
+FIELDS: Mapping[str, Use] = {
+    "name": DONE,
+    "platform": DONE,
+    "backend": DONE,
+    "runtime": Use("passed over", "ONNX Runtime is built in"),
+    "version_policy": DONE,
+    "max_batch_size": DONE,
+    "input.name": DONE,
+    "input.data_type": DONE,
+    "input.format": Use("passed over", "dims say the same"),
+    "input.dims": DONE,
+    "input.reshape": DONE,
+    "input.is_shape_tensor": _SHAPE_TENSOR,
+    "input.allow_ragged_batch": _RAGGED,
+    "input.optional": Use("refused", "every input is needed"),
+    "input.is_non_linear_format_io": _SHAPE_TENSOR,
+    "output.name": DONE,
+    "output.data_type": DONE,
+    "output.dims": DONE,
+    "output.reshape": DONE,
+    "output.label_filename": DONE,
+    "output.is_shape_tensor": _SHAPE_TENSOR,
+    "output.is_non_linear_format_io": _SHAPE_TENSOR,
+    "batch_input": _RAGGED,
+    "batch_output": _RAGGED,
+    "optimization": _QUICKNESS,
+    "dynamic_batching.preferred_batch_size": DONE,
+    "dynamic_batching.max_queue_delay_microseconds": DONE,
+    "dynamic_batching.preserve_ordering": Use("refused", "answers are in order within a stream only"),
+    "dynamic_batching.priority_levels": DONE,
+    "dynamic_batching.default_priority_level": DONE,
+    "dynamic_batching.default_queue_policy.timeout_action": Use("refused", "what has timed out is never run"),
+    "dynamic_batching.default_queue_policy.default_timeout_microseconds": DONE,
+    "dynamic_batching.default_queue_policy.allow_timeout_override": Use("passed over", "a request may always say"),
+    "dynamic_batching.default_queue_policy.max_queue_size": DONE,
+    "dynamic_batching.priority_queue_policy": Use("refused", "all priorities share one queue"),
+    "sequence_batching": Use("refused", "models keep no state between requests"),
+    "ensemble_scheduling": Use("refused", "each model is one ONNX file"),
+    "instance_group.name": _PLACE,
+    "instance_group.kind": _PLACE,
+    "instance_group.count": DONE,
+    "instance_group.rate_limiter": _QUICKNESS,
+    "instance_group.gpus": _PLACE,
+    "instance_group.secondary_devices": _PLACE,
+    "instance_group.profile": _PLACE,
+    "instance_group.passive": Use("refused", "every instance serves"),
+    "instance_group.host_policy": _PLACE,
+    "default_model_filename": DONE,
+    "cc_model_filenames": Use("refused", "one file serves every device"),
+    "metric_tags": _COUNTS,
+    "parameters": Use("passed over", "it is none of those that are known here"),
+    "parameters.intra_op_thread_count": DONE,
+    "parameters.inter_op_thread_count": _ONE_BY_ONE,
+    "parameters.execution_mode": _ONE_BY_ONE,
+    "parameters.enable_mem_arena": DONE,
+    "parameters.memory.enable_memory_arena_shrinkage": DONE,
+    "model_warmup": Use("passed over", "every version is warmed up with rows of its own"),
+    "model_operations": Use("refused", "operator libraries are chosen in model.toml"),
+    "model_transaction_policy.decoupled": Use("refused", "each request gets one answer"),
+    "model_repository_agents": Use("refused", "there are none"),
+    "response_cache": DONE,
+    "model_metrics": _COUNTS,
 }
-"""Fields that are read by nobody here and change no answer: how to be quick, what to count, and where to run, which is
-the server's `device`."""
+"""By path. Fields that are left out, or have their default, ask for nothing."""
 
-HEEDED = {
-    *("name", "platform", "backend", "version_policy", "max_batch_size", "default_model_filename"),
-    *("input.name", "input.data_type", "input.dims", "output.name", "output.data_type", "output.dims"),
-    *("output.label_filename", "instance_group.count", "response_cache"),
-    *("dynamic_batching.preferred_batch_size", "dynamic_batching.max_queue_delay_microseconds"),
-    *("dynamic_batching.priority_levels", "dynamic_batching.default_priority_level"),
-    *("dynamic_batching.default_queue_policy.max_queue_size",),
-    *("dynamic_batching.default_queue_policy.default_timeout_microseconds",),
+PARTS = {
+    *("input", "output", "instance_group", "model_transaction_policy"),
+    *("dynamic_batching", "dynamic_batching.default_queue_policy"),
 }
-"""Fields that are done as they say. Whatever is set and in neither set is not supported."""
-
-PARTS = {"input", "output", "instance_group", "dynamic_batching", "dynamic_batching.default_queue_policy"}
 """Messages that are looked into, field by field."""
-
-_REQUIRED: dict[str, tuple[str, ...]] = {
-    "platform": ("", PLATFORM),
-    "backend": ("", BACKEND),
-    "default_model_filename": ("", MODEL_FILE),
-}
-"""Fields of which only these values can be served."""
-
-CHOICES: dict[str, tuple[str, Callable[[Any], Any]]] = {
-    "max_batch_rows": ("max_batch_size", lambda config: config.max_batch_size),
-    "instances": ("instance_group.count", lambda config: sum(max(group.count, 1) for group in config.instance_group)),
-    "cache": ("response_cache", lambda config: config.response_cache.enable),
-    "preferred_batch_rows": (
-        "dynamic_batching.preferred_batch_size",
-        lambda config: tuple(config.dynamic_batching.preferred_batch_size),
-    ),
-    "max_queue_delay_s": (
-        "dynamic_batching.max_queue_delay_microseconds",
-        lambda config: config.dynamic_batching.max_queue_delay_microseconds / 1e6,
-    ),
-    "priority_levels": (
-        "dynamic_batching.priority_levels",
-        lambda config: config.dynamic_batching.priority_levels,
-    ),
-    "default_priority": (
-        "dynamic_batching.default_priority_level",
-        lambda config: config.dynamic_batching.default_priority_level,
-    ),
-    "max_queue": (
-        "dynamic_batching.default_queue_policy.max_queue_size",
-        lambda config: config.dynamic_batching.default_queue_policy.max_queue_size,
-    ),
-    "default_timeout_s": (
-        "dynamic_batching.default_queue_policy.default_timeout_microseconds",
-        lambda config: config.dynamic_batching.default_queue_policy.default_timeout_microseconds / 1e6,
-    ),
-}
-"""Serving choice -> the field that makes it, and its value; what is 0, empty or false leaves it to the server."""
 
 
 def fields_set(config: Any) -> list[str]:
-    """The paths of the fields that are set, as deep as they are told apart here."""
-    return list(_paths("", config))
+    """The paths of the fields that are set, as deep as they are told apart here; parameters by their names."""
+    return list(dict.fromkeys(_paths("", config)))
 
 
 def _paths(prefix: str, part: Any) -> Iterator[str]:
     for field, value in part.ListFields():
         path = prefix + field.name
-        if path not in PARTS:
+        if path == PARAMETERS:
+            yield from (f"{PARAMETERS}.{name}" for name in sorted(value))
+        elif path in PARTS:
+            for inner in value if field.is_repeated else [value]:
+                yield from _paths(f"{path}.", inner)
+        else:
             yield path
-            continue
-        for inner in value if field.is_repeated else [value]:
-            yield from _paths(f"{path}.", inner)
+
+
+def use_of(path: str) -> Use:
+    """Of a field that is set."""
+    return FIELDS.get(path) or FIELDS[PARAMETERS]
 
 
 def problems(config: Any) -> Iterator[str]:
     """In words, whatever cannot be served as it is asked for."""
-    strange = [path for path in fields_set(config) if path not in HEEDED | HINTS and not _is_default(config, path)]
-    for path in dict.fromkeys(strange):
-        yield f"{path} is not supported"
-    for name, values in _REQUIRED.items():
-        if (value := getattr(config, name)) not in values:
-            yield f"{name}: expected {values[-1]}, found {value}"
+    for path in fields_set(config):
+        if (use := use_of(path)).kind == "refused":
+            yield f"{path} is not supported: {use.why}"
+    for name, expected in (("platform", PLATFORM), ("backend", BACKEND), ("default_model_filename", MODEL_FILE)):
+        if (value := getattr(config, name)) not in ("", expected):
+            yield f"{name}: expected {expected}, found {value}"
     if config.HasField("dynamic_batching") and config.max_batch_size < 1:
         yield "dynamic_batching: max_batch_size is 0, so there are no batches"
 
 
-def _is_default(config: Any, path: str) -> bool:
-    """Whether a field is there and asks for nothing: `model_transaction_policy { decoupled: false }`."""
-    return path == "model_transaction_policy" and not config.model_transaction_policy.decoupled
-
-
 def remark(config: Any) -> str:
-    """What is set and does nothing here, for the log; empty where there is no such thing."""
-    hints = [path for path in fields_set(config) if path in HINTS]
-    return f"without effect here: {', '.join(dict.fromkeys(hints))}" if hints else ""
+    """What is set and does nothing here, for log and index; empty where there is no such thing."""
+    hints = [path for path in fields_set(config) if use_of(path).kind == "passed over"]
+    return f"without effect here: {', '.join(f'{path} ({use_of(path).why})' for path in hints)}" if hints else ""

@@ -8,7 +8,9 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from fovea.contract.errors import ExecutionFailed
 from fovea.contract.model_card import TensorSpec
+from fovea.contract.reshape import Reshape
 from fovea.runtime.datatypes import Arrays
 from fovea.serving.messages.classification import best_classes
 from fovea.serving.messages.tensors import to_raw
@@ -29,6 +31,8 @@ class WantedOutput:
     top: int = 0
     place: Place | None = None
     """Where in shared memory it is to go."""
+    reshape: Reshape | None = None
+    """From the model's shape to the one that clients get."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +57,8 @@ class AnswerMaker:
         """What is sent of an output."""
         name = output.spec.name
         array = outputs[name]
+        if output.reshape is not None:
+            array = _reshaped(name, array, output.reshape)
         if not output.top:
             return array
         return best_classes(array, output.top, self.labels.get(name, ()), by_row=self._by_row(output.spec))
@@ -60,6 +66,13 @@ class AnswerMaker:
     def _by_row(self, spec: TensorSpec) -> bool:
         """Rows without number have classes each, also where a model does not batch them with those of others."""
         return self.batched or (len(spec.shape) > 1 and spec.shape[0] == -1)
+
+
+def _reshaped(name: str, array: NDArray[Any], reshape: Reshape) -> NDArray[Any]:
+    try:
+        return array.reshape(reshape.shape(array.shape))
+    except ValueError as error:
+        raise ExecutionFailed(f"output {name} cannot be reshaped as its model's configuration says: {error}") from error
 
 
 class AnswerForm:

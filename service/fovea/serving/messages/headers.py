@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from fovea.contract.errors import InvalidRequest
 from fovea.contract.model_card import MAP_PREFIX, ModelCard, TensorSpec
+from fovea.contract.reshape import Reshape
 from fovea.serving.batching.kinds import KindOfRequest
 from fovea.serving.batching.requests import Kind
 from fovea.serving.decoding.picture_input import PictureInput, picture_input
@@ -48,13 +49,14 @@ class HeaderCheck:
     def __init__(self, card: ModelCard, version: int, max_batch_rows: int, defaults: RequestDefaults) -> None:
         self._defaults = defaults
         self._batched, self._max_rows = card.batched, max_batch_rows
-        self._inputs = {spec.name: spec for spec in card.inputs}
-        self._outputs = {spec.name: spec for spec in card.outputs}
-        self._maps = card.maps
+        self._inputs = {spec.name: spec for spec in card.as_clients_see(card.inputs)}
+        self._reshapes = {spec.name: reshape for spec in card.inputs if (reshape := _from_clients(spec, card))}
+        self._outputs = {spec.name: WantedOutput(spec, reshape=_to_clients(spec, card)) for spec in card.outputs}
+        self._maps = {name: WantedOutput(spec) for name, spec in card.maps.items()}
         self._pictures = picture_input(card)
         self._kinds = KindOfRequest(card)
         self._answers = AnswerMaker(card.name, str(version), card.labels_by_output, card.batched)
-        self._every_output = AnswerForm(self._answers, tuple(WantedOutput(spec) for spec in card.outputs))
+        self._every_output = AnswerForm(self._answers, tuple(self._outputs.values()))
 
     def check(self, request: Any) -> Header:
         """The header of a ModelInferRequest; InvalidRequest tells expected and received."""
@@ -93,6 +95,9 @@ class HeaderCheck:
             raise InvalidRequest(f"input '{spec.name}': contents and shared memory together, send one of them")
         shape = tuple(tensor.shape)
         self._check_shape(spec, shape)
+        reshape = self._reshapes.get(spec.name)
+        if reshape is not None and not self._is_picture(tensor):
+            shape = reshape.shape(shape)
         return RawTensor(spec.name, spec.datatype, shape, place)
 
     def _spec(self, tensor: Any) -> TensorSpec:
@@ -140,11 +145,22 @@ class HeaderCheck:
         return tuple(wanted.values())
 
     def _wanted_output(self, output: Any) -> WantedOutput:
-        spec = self._outputs.get(output.name) or self._maps.get(output.name)
-        if spec is None:
+        wanted = self._outputs.get(output.name) or self._maps.get(output.name)
+        if wanted is None:
             has_maps = f", and maps {list(self._maps)}" if self._maps and output.name.startswith(MAP_PREFIX) else ""
             raise InvalidRequest(f"unknown output '{output.name}': the model has {list(self._outputs)}{has_maps}")
+        spec = wanted.spec
         top = classes_wanted(f"output '{spec.name}'", output.parameters)
         if top and (spec.datatype == "BYTES" or spec.datatype == "BOOL"):
             raise InvalidRequest(f"output '{spec.name}': classification needs numbers, it is {spec.datatype}")
-        return WantedOutput(spec, top, place_of(spec.name, output.parameters))
+        return replace(wanted, top=top, place=place_of(spec.name, output.parameters))
+
+
+def _from_clients(spec: TensorSpec, card: ModelCard) -> Reshape | None:
+    shape = card.client_shapes.get(spec.name)
+    return None if shape is None else Reshape(shape, spec.shape)
+
+
+def _to_clients(spec: TensorSpec, card: ModelCard) -> Reshape | None:
+    shape = card.client_shapes.get(spec.name)
+    return None if shape is None else Reshape(spec.shape, shape)

@@ -1,0 +1,17 @@
+"""The exported models that come with Fovea. A user's own may lie beside them, and are none of the tests' business."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+EXPORTED = Path(__file__).parents[1] / "exported_models"
+COMMITTED = {card.parts[-3]: card.parent for card in sorted(EXPORTED.glob("fashion-*/1/card.json"))}
+"""Model -> the folder of its version 1."""
+
+
+def link_committed_models(repository: Path) -> Path:
+    """A repository of them, and of nothing else."""
+    for name, version in COMMITTED.items():
+        (repository / name).mkdir()
+        (repository / name / version.name).symlink_to(version)
+    return repository
