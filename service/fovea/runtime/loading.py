@@ -51,6 +51,8 @@ def load_version(folder: Path, name: str, version: int, settings: LoadSettings) 
 def _load(folder: Path, name: str, version: int, settings: LoadSettings) -> LoadedVersion:
     found = find_version(folder, name, settings)
     card = found.card
+    if found.seen.unnamed:
+        logger.warning("%s version %d: %s", name, version, found.seen.warning(card.attention))
     session_settings = replace(settings.session, allow_tf32=card.allow_tf32)
     signature = Signature.of(card, card.outputs, settings.rows_of(card))
     golden = golden_of(folder, card)
