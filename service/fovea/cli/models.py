@@ -15,10 +15,10 @@ from fovea.cli.access import PATIENCE_S, add_access, connect
 from fovea.cli.settings import setting, variable
 from fovea.cli.tables import wide_console
 from fovea.client import ONCE, Client, ModelState
-from fovea.contract.errors import FoveaError, ModelBroken
+from fovea.contract.errors import FoveaError, Misconfigured, ModelBroken
 from fovea.contract.model_card import CARD_FILE, ModelCard
 from fovea.runtime.files import require_inside, require_whole
-from fovea.runtime.repository import ModelFolder, chosen_versions, scan, why_none
+from fovea.runtime.repository import ModelFolder, chosen_versions, no_model_in, scan, why_none
 from fovea.serving.lifecycle.triton_config import read_config
 
 COLUMNS = ("model", "version", "attention", "parameters", "accuracy", "kernels", "state")
@@ -71,11 +71,19 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def rows_on_disk(repository: Path) -> list[Row]:
-    """A row per version folder, from its card; Misconfigured where the repository cannot be read.
+    """A row per version folder, from its card; Misconfigured where the repository cannot be read, or holds no model.
 
     Nothing is loaded: whether a server could, `fovea doctor` tells.
     """
-    return [row for model in scan(repository, read_config).values() for row in _rows_of_folder(model)]
+    return [row for model in models_on_disk(repository) for row in _rows_of_folder(model)]
+
+
+def models_on_disk(repository: Path) -> list[ModelFolder]:
+    """The models of a repository; Misconfigured where there is none."""
+    folders = scan(repository, read_config)
+    if not folders:
+        raise Misconfigured(no_model_in(repository))
+    return list(folders.values())
 
 
 def _rows_of_folder(model: ModelFolder) -> list[Row]:

@@ -125,6 +125,13 @@ def scan(root: Path, read_foreign: ReadForeign = lambda _: None) -> dict[str, Mo
     return {folder.name: folder for folder in folders if folder.versions or _is_configured(folder)}
 
 
+def no_model_in(root: Path) -> str:
+    """What is said of a repository without models."""
+    meant = repository_meant(root)
+    hint = f": it is a part of one; did you mean {meant}?" if meant else ""
+    return f"there is no model in the repository {root.absolute()}{hint}"
+
+
 def repository_meant(root: Path) -> Path | None:
     """Where `root` is itself a model, or a version of one: the repository that this is in. Else None."""
     if (root / MODEL_FILE).exists():

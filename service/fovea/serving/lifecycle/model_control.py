@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Literal
 
 from fovea.contract.errors import Draining, InvalidRequest, Misconfigured, ModelBroken, NotFound, Unsupported
-from fovea.runtime.repository import ModelFolder, chosen_versions, model_folder, repository_meant, scan, why_none
+from fovea.runtime.repository import ModelFolder, chosen_versions, model_folder, no_model_in, scan, why_none
 from fovea.serving.lifecycle.load_request import LoadRequest
 from fovea.serving.lifecycle.model_swap import ModelSwap
 from fovea.serving.lifecycle.models import ModelEntry, Models, VersionEntry, VersionState
@@ -66,7 +66,7 @@ class ModelControl:
         """Load what the mode says, and go on as it says. Misconfigured where that cannot be."""
         folders = scan(self._settings.repository, read_config)
         if not folders:
-            self._tell_of_emptiness()
+            log.warning(no_model_in(self._settings.repository))
         chosen = self._chosen_at_start(folders)
         with self._changing:
             for name, folder in folders.items():
@@ -76,12 +76,6 @@ class ModelControl:
                     self._swap.follow(folders[name])
         if self._settings.mode != "explicit":  # there, who asked for a load hears of it and may ask again
             threading.Thread(target=self._keep_up, daemon=True, name="model-upkeep").start()
-
-    def _tell_of_emptiness(self) -> None:
-        root = self._settings.repository
-        meant = repository_meant(root)
-        hint = f": it is a part of one; did you mean {meant}?" if meant else ""
-        log.warning("there is no model in the repository %s%s", root.absolute(), hint)
 
     def _chosen_at_start(self, there: Collection[str]) -> list[str]:
         named = self._settings.load_models
