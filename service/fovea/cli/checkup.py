@@ -24,7 +24,7 @@ from fovea.runtime.kernel_library import kernels_on_offer
 from fovea.runtime.loaded_version import LoadedVersion
 from fovea.runtime.loading import LoadSettings, load_chosen
 from fovea.runtime.processor import this_processor
-from fovea.runtime.repository import ModelFolder, chosen_versions, no_model_in, scan, why_none
+from fovea.runtime.repository import ModelFolder, chosen_versions, has_models, no_model_in, scan, why_none
 from fovea.serving.addresses import address_of, family_of
 from fovea.serving.grpc import fast_lane
 from fovea.serving.lifecycle.triton_config import read_config
@@ -145,7 +145,8 @@ def _models(settings: Settings) -> Iterator[Finding]:
         yield Finding("models", "repository", str(error), wrong=True)
         return
     yield Finding("models", "repository", str(settings.repository.resolve()))
-    yield Finding("models", "models", list(folders) or no_model_in(settings.repository), wrong=not folders)
+    names = list(folders) if has_models(folders) else no_model_in(settings.repository)
+    yield Finding("models", "models", names, wrong=not has_models(folders))
     try:
         loading = load_settings(settings, resolve_device(settings.device))
     except Misconfigured as error:  # the device or the kernels, of which it is told above
@@ -154,7 +155,9 @@ def _models(settings: Settings) -> Iterator[Finding]:
     for folder in folders.values():
         numbers = chosen_versions(folder)
         if not numbers:
-            yield Finding(folder.name, "state", f"no version to serve: {why_none(folder)}", wrong=True)
+            yield Finding(folder.name, "state", f"no version to serve: {why_none(folder)}", wrong=folder.is_meant)
+        if folder.odd_versions:
+            yield Finding(folder.name, "passed_over", folder.odd_versions, wrong=True)
         for number in numbers:
             yield from _version(folder, number, loading)
 

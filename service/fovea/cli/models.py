@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import compress
 from pathlib import Path
@@ -16,9 +16,11 @@ from fovea.cli.settings import setting, variable
 from fovea.cli.tables import wide_console
 from fovea.client import ONCE, Client, ModelState
 from fovea.contract.errors import FoveaError, Misconfigured, ModelBroken
-from fovea.contract.model_card import CARD_FILE, ModelCard
+from fovea.contract.model_card import CARD_FILE, MODEL_FILE, ModelCard
+from fovea.runtime.attention_seen import attention_seen
 from fovea.runtime.files import require_inside, require_whole
-from fovea.runtime.repository import ModelFolder, chosen_versions, no_model_in, scan, why_none
+from fovea.runtime.passed_over import ODD_VERSION
+from fovea.runtime.repository import ModelFolder, chosen_versions, has_models, no_model_in, scan, why_none
 from fovea.serving.lifecycle.triton_config import read_config
 
 COLUMNS = ("model", "version", "attention", "parameters", "accuracy", "kernels", "state")
@@ -56,41 +58,48 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the table, one line per version, and what there is to say of some of them."""
+    """Print the table, one line per version, and what there is to say of some of them.
+
+    On disk nothing is loaded: whether a server could, `fovea doctor` tells.
+    """
     if arguments.cost:
         from fovea.cli.costs import show_costs
 
         return show_costs(arguments)
-    rows = _rows_of_server(arguments) if arguments.server else rows_on_disk(arguments.repository)
+    if arguments.server:
+        _show(_rows_of_server(arguments))
+        return 0
+    folders = scan(arguments.repository, read_config)
+    if folders:
+        _show([row for folder in folders.values() for row in _rows_of_folder(folder)])
+    require_models(folders, arguments.repository)
+    return 0
+
+
+def require_models(folders: Mapping[str, ModelFolder], repository: Path) -> None:
+    """Misconfigured where no folder of the repository has a version."""
+    if not has_models(folders):
+        raise Misconfigured(no_model_in(repository))
+
+
+def _show(rows: Sequence[Row]) -> None:
     console = wide_console()
     console.print(_table(rows))
     for row in rows:
         if row.remark:
             console.print(Text(f"{row.model} {row.version}".rstrip() + f": {row.remark}"))
-    return 0
-
-
-def rows_on_disk(repository: Path) -> list[Row]:
-    """A row per version folder, from its card; Misconfigured where the repository cannot be read, or holds no model.
-
-    Nothing is loaded: whether a server could, `fovea doctor` tells.
-    """
-    return [row for model in models_on_disk(repository) for row in _rows_of_folder(model)]
-
-
-def models_on_disk(repository: Path) -> list[ModelFolder]:
-    """The models of a repository; Misconfigured where there is none."""
-    folders = scan(repository, read_config)
-    if not folders:
-        raise Misconfigured(no_model_in(repository))
-    return list(folders.values())
 
 
 def _rows_of_folder(model: ModelFolder) -> list[Row]:
     if model.problem is None and chosen_versions(model):
-        return [_row_of_version(model, number) for number in model.versions]
-    remark = f"not served: {why_none(model)}"
-    return [Row(model.name, version, state="not served", remark=remark) for version in map(str, model.versions or [""])]
+        odd = [_not_served(model, name, ODD_VERSION) for name in model.odd_versions]
+        return [*(_row_of_version(model, number) for number in model.versions), *odd]
+    versions = [*map(str, model.versions), *model.odd_versions] or [""]
+    return [_not_served(model, version, why_none(model)) for version in versions]
+
+
+def _not_served(model: ModelFolder, version: str, reason: str) -> Row:
+    return Row(model.name, version, state="not served", remark=f"not served: {reason}")
 
 
 def _row_of_version(model: ModelFolder, number: int) -> Row:
@@ -98,12 +107,19 @@ def _row_of_version(model: ModelFolder, number: int) -> Row:
     try:
         require_inside(folder)
         if not (folder / CARD_FILE).exists():
-            return Row(model.name, version, "none", state="on disk", remark="without a card")
+            return _row_of_file(model.name, version, folder / MODEL_FILE)
         card = ModelCard.read(folder / CARD_FILE)
         require_whole(folder, card)
     except ModelBroken as error:
         return Row(model.name, version, state="broken", remark=f"broken: {error}")
     return _row_of_card(model.name, version, card)
+
+
+def _row_of_file(model: str, version: str, file: Path) -> Row:
+    seen = attention_seen(file)
+    types = dict.fromkeys([seen.attention, *(layer.attention for layer in seen.attention_layers)])
+    remark = f"without a card: {seen.warning(seen.attention)}" if seen.unnamed else "without a card"
+    return Row(model, version, ", ".join(types), state="on disk", remark=remark)
 
 
 def _row_of_card(model: str, version: str, card: ModelCard) -> Row:
