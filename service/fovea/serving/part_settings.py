@@ -7,11 +7,12 @@ from pathlib import Path
 from fovea.runtime.cores import usable_cores
 from fovea.runtime.device import Device
 from fovea.runtime.kernel_library import NOT_FOUND, Obstacle, kernels_on_offer
-from fovea.runtime.loading import LoadSettings
+from fovea.runtime.load_settings import LoadSettings
 from fovea.runtime.ort_session import SessionSettings
 from fovea.runtime.probe import ProbeLimits
 from fovea.serving.batching.queue_limit import QueueLimit
 from fovea.serving.extensions import Extensions
+from fovea.serving.grpc.reads import ReadLimits
 from fovea.serving.grpc.server import GrpcSettings
 from fovea.serving.grpc.transport import Transport
 from fovea.serving.lifecycle.model_control import ControlSettings
@@ -77,6 +78,7 @@ def grpc_settings(settings: Settings, tls: Tls | None, tokens: Tokens | None) ->
         settings.fast_lane,
         settings.max_infer_streams,
         settings.max_queue,
+        ReadLimits(settings.max_queue_mb * _MB, settings.max_message_mb * _MB),
         tls,
         tokens,
     )

@@ -79,7 +79,9 @@ class Server:
         self._tracer = Tracer(settings.trace_file)
         self._servicer = Servicer(*parts, extensions(settings, self._tracer))
         self._changes = Changes()
-        self.grpc = GrpcServer(grpc_settings(settings, self._tls, self._tokens), self._servicer, self._changes)
+        self.grpc = GrpcServer(
+            grpc_settings(settings, self._tls, self._tokens), self._servicer, self._changes, self._telemetry.fault
+        )
         self.metrics = _listening("metrics", settings.metrics_port, self._metrics)
         self.rest = _listening("HTTP", settings.http_port, self._rest)
         self.grpc.start()
@@ -157,10 +159,10 @@ class Server:
         self.grpc.drain_streams()
         self._drain(time.monotonic() + self._settings.drain_timeout)
         self._decoding.close()
-        self.grpc.stop(_LAST_GRACE_S)
+        has_ended = self.grpc.stop(_LAST_GRACE_S)
         self.rest.stop(_LAST_GRACE_S)
         self.metrics.stop()
-        quiet = self._control.stop() and self._quiet
+        quiet = self._control.stop() and self._quiet and has_ended
         if quiet:
             self.models.close()
         self._control.close()

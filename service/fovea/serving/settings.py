@@ -7,16 +7,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode
 
+from fovea.serving.environment import FromVariables
 from fovea.serving.observability.logs import LogFormat
 from fovea.serving.security.access import Group
 
 
-class Settings(BaseSettings):
+class Settings(FromVariables):
     """One frozen value, made at start; each field's description tells its trade-off."""
-
-    model_config = SettingsConfigDict(env_prefix="FOVEA_", frozen=True, extra="forbid")
 
     repository: Path = Field(Path("exported_models"), description="Folder of models: <model>/<version>/model.onnx.")
     control_mode: Literal["none", "poll", "explicit"] = Field(
