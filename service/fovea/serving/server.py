@@ -84,7 +84,7 @@ class Server:
         self.grpc.start()
 
     def _metrics(self, port: int) -> MetricsServer:
-        return MetricsServer(self._settings.host, port, self._telemetry.registry, self._tls)
+        return MetricsServer(self._settings.host, port, self._telemetry.text, self._tls)
 
     def _rest(self, port: int) -> RestServer:
         settings = rest_settings(self._settings, port, self._tls)
