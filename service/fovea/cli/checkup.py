@@ -152,7 +152,9 @@ def _models(settings: Settings) -> Iterator[Finding]:
     for folder in folders.values():
         numbers = chosen_versions(folder)
         if not numbers:
-            yield Finding(folder.name, "state", f"no version to serve: {why_none(folder)}", wrong=True)
+            yield Finding(folder.name, "state", f"no version to serve: {why_none(folder)}", wrong=folder.is_meant)
+        if folder.odd_versions:
+            yield Finding(folder.name, "passed_over", folder.odd_versions, wrong=True)
         for number in numbers:
             yield from _version(folder, number, loading)
 

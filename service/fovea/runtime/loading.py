@@ -5,13 +5,11 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass, field, replace
-from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
-from fovea.contract.attention import AttentionType
 from fovea.contract.errors import FoveaError, ModelBroken
 from fovea.contract.model_card import CARD_FILE, MODEL_FILE, ModelCard
-from fovea.contract.operators import DOMAIN, VERSION
+from fovea.contract.operators import VERSION
 from fovea.contract.sequence import SequenceSpec
 from fovea.runtime.device import CPU
 from fovea.runtime.files import file_sha256, require_inside, require_whole
@@ -29,6 +27,7 @@ from fovea.runtime.session import ModelSession
 from fovea.runtime.session_choices import SessionChoices
 from fovea.runtime.signature import Signature
 from fovea.runtime.stated import Stated, with_stated
+from fovea.runtime.stopwatch import ProcessorTime, by_the_clock
 
 logger = logging.getLogger(__name__)
 
@@ -101,6 +100,8 @@ def load_version(folder: Path, name: str, version: int, settings: LoadSettings) 
 def _load(folder: Path, name: str, version: int, settings: LoadSettings) -> LoadedVersion:
     found, tried = _card(folder, name, settings)
     card = with_stated(found, settings.stated)
+    if tried.seen.unnamed:
+        logger.warning("%s version %d: %s", name, version, tried.seen.warning(card.attention))
     session_settings = replace(settings.session, allow_tf32=card.allow_tf32)
     signature = Signature.of(card, card.outputs, _max_batch_rows(card, settings))
     golden = golden_of(folder, card)
@@ -126,7 +127,8 @@ def _choose(open_with: Open, settings: LoadSettings, tried: Tried, golden: Golde
     if tried.kernel_trouble is not None:  # what ended the child would end this process: it is not even opened here
         offer = Obstacle(Cause.CRASHED, f"with kernels: {tried.kernel_trouble}")
     required = settings.kernels_required
-    choice = choose_kernels(open_with, offer, golden, card, clock=None if required else time.perf_counter)
+    stopwatch = ProcessorTime() if settings.session.device.kind == "cpu" else by_the_clock
+    choice = choose_kernels(open_with, offer, golden, card, stopwatch=None if required else stopwatch)
     if required:
         require_fused(choice)
     return choice
@@ -156,13 +158,14 @@ def _plain_card(folder: Path, name: str, settings: LoadSettings) -> tuple[ModelC
     inputs, outputs = specs(open_session(model, session))
     card = ModelCard(
         name=name,
-        attention=AttentionType.NONE,
+        attention=tried.seen.attention,
+        layers=tried.seen.attention_layers,
         inputs=inputs,
         outputs=outputs,
         batched=tried.batches,
         parameters=0,
         opset=0,
-        operator_version=VERSION if _mentions(model, DOMAIN) else None,
+        operator_version=VERSION if tried.seen.layers else None,
         sha256={MODEL_FILE: file_sha256(model)},
     )
     if settings.model_sequence is None:
@@ -178,8 +181,3 @@ def _with_sequence(card: ModelCard, settings: LoadSettings) -> ModelCard:
     if (problem := card.sequence_problem(settings.model_sequence)) is not None:
         raise ModelBroken(f"{CHOICES_FILE}: sequence: {problem}")
     return card.model_copy(update={"sequence": settings.model_sequence})
-
-
-def _mentions(file: Path, text: str) -> bool:
-    with file.open("rb") as raw, mmap(raw.fileno(), 0, access=ACCESS_READ) as content:
-        return content.find(text.encode()) >= 0

@@ -12,12 +12,13 @@ import atexit
 import json
 import threading
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from fovea.contract.errors import ModelBroken
 from fovea.contract.model_card import MODEL_FILE
+from fovea.runtime.attention_seen import Seen
 from fovea.runtime.ort_session import SessionSettings
 from fovea.runtime.stamps import stamp_of
 from fovea.runtime.trial_process import Ended, TrialProcess
@@ -64,6 +65,8 @@ class Tried:
     """What came of the trial of a version that can be served."""
 
     batches: bool
+    seen: Seen = field(default_factory=Seen)
+    """Of the attention in its file, where nobody says that it has any."""
     kernel_trouble: str | None = None
     """Why the library must not be opened for it: kernels ended or held up the process, or took too much memory."""
 
@@ -94,13 +97,14 @@ class Prober:
         child, verdict = self._ask(trial)
         if verdict["problem"] is not None:
             raise ModelBroken(verdict["problem"])
+        tried = Tried(verdict["batched"], Seen.of_json(verdict["seen"]))
         if not verdict["kernels_next"]:
-            return Tried(verdict["batched"])
+            return tried
         patience_s = max(_KERNEL_PATIENCE_S, _KERNEL_PATIENCE * (time.monotonic() - start_s))
         trouble = _kernel_trouble(child, min(trial.seconds, patience_s))
         if trouble is not None:
             self._end_child()
-        return Tried(verdict["batched"], trouble)
+        return replace(tried, kernel_trouble=trouble)
 
     def _ask(self, trial: Trial) -> tuple[TrialProcess, dict[str, Any]]:
         """The child, and what it says of the bodies."""

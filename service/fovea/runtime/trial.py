@@ -14,8 +14,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from fovea.contract.attention import AttentionType
 from fovea.contract.errors import ExecutionFailed, FoveaError, ModelBroken
 from fovea.contract.model_card import MAPS_FILE, MODEL_FILE, ModelCard
+from fovea.runtime.attention_seen import Seen, attention_seen
 from fovea.runtime.datatypes import Arrays
 from fovea.runtime.device import CPU
 from fovea.runtime.golden import Golden, golden_of, run_golden
@@ -35,6 +37,8 @@ from fovea.runtime.warm_up import batch_sizes
 _IDLE_S = 30.0
 _LONG_BATCH_S = 1.0
 """Longer than warm-up allows itself: what warm-up will run on a quicker device should have been tried."""
+_UNLABELLED = (AttentionType.NONE, AttentionType.UNKNOWN)
+"""What a card says where nobody has said what attention the model has."""
 _KERNEL_THREADS = 2
 """Kernels share their work out in other ways than alone; each further thread only takes address space."""
 
@@ -106,12 +110,14 @@ def _soft_limit(what: int, most: int | None) -> None:
 def _try_bodies(trial: Trial) -> dict[str, Any]:
     folder = Path(trial.folder)
     if trial.card is None:
-        return {"batched": _try_plain(folder / MODEL_FILE, trial), "kernels_next": False}
+        batched = _try_plain(folder / MODEL_FILE, trial)
+        return {"batched": batched, "kernels_next": False, "seen": attention_seen(folder / MODEL_FILE).to_json()}
     card = ModelCard.model_validate_json(trial.card)
     golden = golden_of(folder, card)
     _try_files(folder, card, golden, trial.rows, _settings(trial))
     kernels_next = trial.library is not None and card.operator_version is not None and golden is not None
-    return {"batched": card.batched, "kernels_next": kernels_next}
+    seen = attention_seen(folder / MODEL_FILE) if card.attention in _UNLABELLED else Seen()
+    return {"batched": card.batched, "kernels_next": kernels_next, "seen": seen.to_json()}
 
 
 def _try_kernels(trial: Trial) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import shutil
 import signal
 import socket
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import Future
 from types import FrameType
 
@@ -35,7 +35,7 @@ def serve(settings: Settings) -> int:
     try:
         if signals.recv(1) == _LOADED:
             loaded.result()
-            _announce(server.ready_facts(), settings.log_format)
+            _announce(server, settings.log_format)
             signals.recv(1)
         log.info("draining")
     finally:
@@ -47,9 +47,12 @@ def serve(settings: Settings) -> int:
     return 0
 
 
-def _announce(facts: Mapping[str, str], chosen: LogFormat) -> None:
-    people = for_people(chosen, _STANDARD_OUTPUT)
-    print(in_lines(facts, shutil.get_terminal_size().columns) if people else in_one_line(facts), flush=True)
+def _announce(server: Server, chosen: LogFormat) -> None:
+    facts, ready = server.facts(), server.ready
+    if for_people(chosen, _STANDARD_OUTPUT):
+        print(in_lines(facts, shutil.get_terminal_size().columns, ready=ready), flush=True)
+    else:
+        print(in_one_line(facts, ready=ready), flush=True)
 
 
 def _allow_many_connections() -> None:

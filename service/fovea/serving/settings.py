@@ -36,6 +36,18 @@ class Settings(BaseSettings):
     load_models: Annotated[frozenset[str], NoDecode] = Field(
         frozenset(), description="With explicit: models to load at start, with commas between; * loads every one."
     )
+    ready_when: Literal["all", "any", "loaded"] = Field(
+        "all",
+        description="When the server is ready, over gRPC and HTTP. all: each model that was chosen at start, or has "
+        "served since, has a version that serves; one that was unloaded does not count. any: one of them has. loaded: "
+        "loading is over, whatever came of it. With all, a broken model keeps traffic from the others too; without, "
+        "its callers get errors.",
+    )
+    exit_on_load_failure: bool = Field(
+        False,
+        description="End with status 1 where a model that was chosen at start does not serve. A rollout then fails at "
+        "once; but a restart with a broken model among many takes down them all.",
+    )
     open_rpcs: Annotated[frozenset[Group], NoDecode] = Field(
         frozenset(),
         description="Groups of calls to open, with commas between: model_control, shared_memory, logging, trace. Each "
