@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import socket
 
 BACKLOG = 1024
@@ -23,7 +24,7 @@ def listeners(host: str, port: int) -> list[socket.socket]:
         try:
             found.append(_listener(family, address, found[0].getsockname()[1] if found else port))
         except OSError as error:
-            problem = error
+            problem = OSError(error.errno, os.strerror(error.errno or 0))  # less what Python adds
     if not found:
         raise problem
     return found

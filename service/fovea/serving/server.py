@@ -42,6 +42,7 @@ from fovea.serving.security.token import HEADER, read_tokens
 from fovea.serving.servicer import Servicer
 from fovea.serving.settings import Settings
 from fovea.serving.status import status_table
+from fovea.serving.unix_sockets import remove
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -160,6 +161,8 @@ class Server:
         self.grpc.stop(_LAST_GRACE_S)
         self.rest.stop(_LAST_GRACE_S)
         self.metrics.stop()
+        if self._settings.unix_sockets is not None:
+            remove(self._settings.unix_sockets)
         quiet = self._control.stop() and self._quiet
         if quiet:
             self.models.close()

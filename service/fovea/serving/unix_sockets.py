@@ -51,3 +51,9 @@ def listening(path: Path) -> socket.socket:
 def let_in(path: Path) -> None:
     """Let the user and the group connect, and nobody else."""
     path.chmod(_MODE)
+
+
+def remove(folder: Path) -> None:
+    """The sockets of a server that ends."""
+    for name in (GRPC_SOCKET, HTTP_SOCKET):
+        (folder / name).unlink(missing_ok=True)
