@@ -7,16 +7,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode
 
+from fovea.serving.environment import FromVariables
 from fovea.serving.observability.logs import LogFormat
 from fovea.serving.security.access import Group
 
 
-class Settings(BaseSettings):
+class Settings(FromVariables):
     """One frozen value, made at start; each field's description tells its trade-off."""
-
-    model_config = SettingsConfigDict(env_prefix="FOVEA_", frozen=True, extra="forbid")
 
     repository: Path = Field(Path("exported_models"), description="Folder of models: <model>/<version>/model.onnx.")
     control_mode: Literal["none", "poll", "explicit"] = Field(
@@ -153,8 +152,8 @@ class Settings(BaseSettings):
         8,
         ge=1,
         le=256,
-        description="Largest JSON over HTTP. Parsing it holds everybody up, 15 to 75 ms a megabyte, the longer the more "
-        "numbers are in it; larger tensors travel as binary data.",
+        description="Largest JSON over HTTP. Parsing it holds everybody up, 15 to 75 ms a megabyte, the longer the "
+        "more numbers are in it; larger tensors travel as binary data.",
     )
     max_streams: int = Field(
         4096,

@@ -8,7 +8,7 @@ from typing import Any
 
 import simam_version
 from fovea.contract.errors import NotReady
-from fovea.runtime.loading import LoadSettings
+from fovea.runtime.load_settings import LoadSettings
 from fovea.runtime.repository import model_folder
 from fovea.serving.batching.queue_limit import QueueLimit
 from fovea.serving.lifecycle.model_swap import ModelSwap
