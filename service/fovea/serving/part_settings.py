@@ -12,6 +12,7 @@ from fovea.runtime.ort_session import SessionSettings
 from fovea.runtime.probe import ProbeLimits
 from fovea.serving.batching.queue_limit import QueueLimit
 from fovea.serving.extensions import Extensions
+from fovea.serving.grpc.reads import ReadLimits
 from fovea.serving.grpc.server import GrpcSettings
 from fovea.serving.grpc.transport import Transport
 from fovea.serving.lifecycle.model_control import ControlSettings
@@ -78,6 +79,7 @@ def grpc_settings(settings: Settings, tls: Tls | None, tokens: Tokens | None) ->
         settings.fast_lane,
         settings.max_infer_streams,
         settings.max_queue,
+        ReadLimits(settings.max_queue_mb * _MB, settings.max_message_mb * _MB),
         tls,
         tokens,
         _unix_socket(settings, GRPC_SOCKET),

@@ -47,6 +47,10 @@ class Telemetry:
         """Ask for what the response cache holds at every scrape."""
         self._metrics["fovea_cache_bytes"].set_function(held)
 
+    def fault(self) -> None:
+        """Something of gRPC that could not be handled."""
+        self._metrics["fovea_grpc_faults_total"].inc()
+
     def stray_request(self) -> None:
         """A request for a model or version that is not there."""
         self._stray.inc()
