@@ -42,6 +42,7 @@ from fovea.serving.security.token import HEADER, read_tokens
 from fovea.serving.servicer import Servicer
 from fovea.serving.settings import Settings
 from fovea.serving.status import status_table
+from fovea.serving.unix_sockets import remove
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -87,7 +88,7 @@ class Server:
         self.grpc.start()
 
     def _metrics(self, port: int) -> MetricsServer:
-        return MetricsServer(self._settings.host, port, self._telemetry.registry, self._tls)
+        return MetricsServer(self._settings.host, port, self._telemetry.text, self._tls)
 
     def _rest(self, port: int) -> RestServer:
         settings = rest_settings(self._settings, port, self._tls)
@@ -162,6 +163,8 @@ class Server:
         has_ended = self.grpc.stop(_LAST_GRACE_S)
         self.rest.stop(_LAST_GRACE_S)
         self.metrics.stop()
+        if self._settings.unix_sockets is not None:
+            remove(self._settings.unix_sockets)
         quiet = self._control.stop() and self._quiet and has_ended
         if quiet:
             self.models.close()
