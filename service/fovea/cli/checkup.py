@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import resource
-import socket
 import time
 from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
@@ -15,17 +14,19 @@ import onnxruntime
 
 from fovea import __version__
 from fovea.cli.findings import Finding, costs
-from fovea.cli.settings import unknown_variables
+from fovea.cli.settings import variables
 from fovea.contract.errors import FoveaError, Misconfigured
 from fovea.runtime.attention_share import attention_share
 from fovea.runtime.cores import usable_cores
 from fovea.runtime.device import cuda_obstacle, resolve_device
 from fovea.runtime.kernel_library import kernels_on_offer
+from fovea.runtime.load_settings import LoadSettings
 from fovea.runtime.loaded_version import LoadedVersion
-from fovea.runtime.loading import LoadSettings, load_chosen
+from fovea.runtime.loading import load_chosen
 from fovea.runtime.processor import this_processor
 from fovea.runtime.repository import ModelFolder, chosen_versions, has_models, no_model_in, scan, why_none
-from fovea.serving.addresses import address_of, family_of
+from fovea.serving import environment
+from fovea.serving.addresses import address_of, listeners
 from fovea.serving.grpc import fast_lane
 from fovea.serving.lifecycle.triton_config import read_config
 from fovea.serving.part_settings import load_settings
@@ -107,8 +108,8 @@ def _server(settings: Settings, serves: Callable[[str], bool]) -> Iterator[Findi
     obstacle = fast_lane.obstacle() if settings.fast_lane else "turned off"
     yield Finding("server", "fast_lane", obstacle or "possible")
     yield from _security(settings)
-    if unknown := unknown_variables(os.environ):
-        yield Finding("server", "variables_that_are_no_settings", unknown)
+    if remarks := list(environment.remarks(os.environ, variables())):
+        yield Finding("server", "variables_that_are_no_settings", remarks)
     running = settings.grpc_port > 0 and serves(address_of(settings.host, settings.grpc_port))
     for name in ("grpc_port", "http_port", "metrics_port"):
         yield _port(settings.host, name, getattr(settings, name), running)
@@ -129,9 +130,8 @@ def _security(settings: Settings) -> Iterator[Finding]:
 def _port(host: str, name: str, port: int, running: bool) -> Finding:
     """A port that another program has is wrong; that of a server that is running is not."""
     try:
-        with socket.socket(family_of(host)) as listener:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind((host, port))
+        for listener in listeners(host, port):
+            listener.close()
     except OSError as error:
         text = f"{port}: a server is running" if running else f"{address_of(host, port)}: {error.strerror}"
         return Finding("server", name, text, wrong=not running)
@@ -181,6 +181,8 @@ def _loaded(topic: str, loaded: LoadedVersion) -> Iterator[Finding]:
     yield Finding(topic, "kernels", loaded.kernels)
     if loaded.kernels_reason:
         yield Finding(topic, "kernels_reason", loaded.kernels_reason)
+    if loaded.batching:
+        yield Finding(topic, "batching", loaded.batching)
     yield Finding(topic, "provider", loaded.provider)
     if (share := attention_share(loaded, time.perf_counter)) is not None:
         yield Finding(topic, "attention_share", share)

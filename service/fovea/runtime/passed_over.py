@@ -31,14 +31,12 @@ def why_no_model(path: Path) -> str | None:
 def why_no_version(model: Path) -> str:
     """Why there is no version in a model's folder."""
     try:
-        names = sorted(name for name in _names(model) if not is_silent(name))
+        found = [*odd_versions(model), *(f"{shown_name(name)} (a file)" for name in _files_in_the_way(model))]
     except OSError as error:
         return f"it cannot be read: {error.strerror}"
     expected = f"it has no version folder: expected 1, 2 or another whole number, with {MODEL_FILE} in it"
-    if not names:
-        return f"{expected}, and it is empty"
-    more = " and more" if len(names) > _NAMED else ""
-    return f"{expected}, found {', '.join(_described(model / name) for name in names[:_NAMED])}{more}"
+    more = " and more" if len(found) > _NAMED else ""
+    return f"{expected}, found {', '.join(found[:_NAMED])}{more}" if found else expected
 
 
 def odd_versions(model: Path) -> tuple[str, ...]:
@@ -58,8 +56,10 @@ def looks_meant(path: Path) -> bool:
         return True
 
 
-def _described(path: Path) -> str:
-    return f"'{shown_name(path.name)}'" + ("" if path.is_dir() else " (a file)")
+def _files_in_the_way(model: Path) -> list[str]:
+    """Files that stand where a version should. Others are not named to callers: a link may lead anywhere."""
+    names = sorted(name for name in _names(model) if name.endswith(_MODEL) or is_version_name(name))
+    return [name for name in names if not (model / name).is_dir()]
 
 
 def _model_files(folder: Path) -> Iterator[str]:

@@ -9,7 +9,7 @@ import shutil
 import signal
 import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from types import FrameType
 
@@ -24,9 +24,14 @@ _LOADED = b"\0"
 """No signal has this number."""
 
 
-def serve(settings: Settings) -> int:
-    """Serve until SIGTERM or SIGINT; the process's exit status. Misconfigured where it cannot start."""
+def serve(settings: Settings, remarks: Iterable[str] = ()) -> int:
+    """Serve until SIGTERM or SIGINT; the process's exit status. Misconfigured where it cannot start.
+
+    `remarks` are warnings of what came before there was a log.
+    """
     set_up_logs(settings.log_level, settings.log_format)
+    for remark in remarks:
+        log.warning("%s", remark)
     _allow_many_connections()
     signals, wake = _signals()
     server = Server(settings)
