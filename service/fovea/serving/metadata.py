@@ -44,6 +44,7 @@ def properties(served: ServedVersion) -> dict[str, str]:
         "attention_types": ",".join(card.attention_types),
         "kernels": loaded.kernels,
         "kernels_reason": loaded.kernels_reason,
+        "batching": loaded.batching,
         "provider": loaded.provider,
         "parameters": str(card.parameters),
         "batch_cost": json.dumps(loaded.cost.facts()) if loaded.cost.curves else "",
@@ -82,5 +83,5 @@ def repository_index(entries: Mapping[str, ModelEntry], *, only_ready: bool) -> 
             response.models.add(name=name, version=odd, state=VersionState.UNAVAILABLE.value, reason=ODD_VERSION)
         for version, held in entry.versions.items():
             if held.state is VersionState.READY or not only_ready:
-                response.models.add(name=name, version=version, state=held.state.value, reason=held.reason)
+                response.models.add(name=name, version=version, state=held.state.value, reason=held.told)
     return response

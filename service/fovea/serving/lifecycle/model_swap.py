@@ -88,8 +88,7 @@ class ModelSwap:
             refused = VersionEntry(VersionState.UNAVAILABLE, str(error), None, source, **outlook)
             self._models.put_version(folder, version, self._refuse(folder.name, version, refused, serving))
             return
-        remark = folder.stated.remark if folder.stated else ""
-        self._models.put_version(folder, version, VersionEntry(VersionState.READY, remark, served, source))
+        self._models.put_version(folder, version, VersionEntry(VersionState.READY, "", served, source))
         self._loader.telemetry.forget(folder.name, version)
         log.info("%s version %s is ready", folder.name, version)
         if serving:

@@ -71,6 +71,12 @@ class ServedVersion:
         self.recorder.batch_cost(loaded.cost.points())
 
     @property
+    def remark(self) -> str:
+        """What of its configuration is without effect, and why its requests are not batched as they could be."""
+        stated = self.folder.stated
+        return "; ".join(filter(None, [stated.remark if stated else "", self.loaded.batching]))
+
+    @property
     def preferred_rows(self) -> list[int]:
         """As model.toml says; else the largest batches worth making, over all lengths."""
         return sorted(self.policy.preferred_rows or {self.policy.max_rows, *self.policy.rows_by_length.values()})
