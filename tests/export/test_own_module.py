@@ -15,7 +15,8 @@ from fovea.contract.model_card import ModelCard, Preprocessing
 from fovea.export.foreign import load_module, read_weights
 from fovea.export.input_specs import parse_input
 from fovea.export.own_module import OwnModule, export_module
-from fovea.runtime.loading import LoadSettings, load_version
+from fovea.runtime.load_settings import LoadSettings
+from fovea.runtime.loading import load_version
 
 SOURCE = """
 import torch

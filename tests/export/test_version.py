@@ -20,7 +20,8 @@ from fovea.export.parity import measure_bodies
 from fovea.export.reference import Reference
 from fovea.export.version import Subject, export_version, primary_attention
 from fovea.runtime.datatypes import Arrays
-from fovea.runtime.loading import LoadSettings, load_version
+from fovea.runtime.load_settings import LoadSettings
+from fovea.runtime.loading import load_version
 from kernel_builds import tiny_library
 
 STOCK_RUNTIME = """

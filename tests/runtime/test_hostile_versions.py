@@ -15,15 +15,16 @@ from onnx import TensorProto, helper
 from fovea.contract.errors import ModelBroken
 from fovea.contract.model_card import TensorSpec
 from fovea.runtime.golden import write_golden
+from fovea.runtime.load_settings import LoadSettings
 from fovea.runtime.loaded_version import LoadedVersion
-from fovea.runtime.loading import LoadSettings, load_version
+from fovea.runtime.loading import load_version
 from fovea.runtime.probe import ProbeLimits
 
 X = TensorSpec(name="x", datatype="FP32", shape=(-1, 3))
 
 
 def load(folder: Path, **limits: int) -> LoadedVersion:
-    return load_version(folder, "hostile", 1, LoadSettings(probe=ProbeLimits(**limits)))
+    return load_version(folder, "hostile", 1, LoadSettings(probe=ProbeLimits(**limits), model_batched=True))
 
 
 def card_facts() -> dict:
@@ -116,7 +117,8 @@ def test_reason_is_not_endless(version_folder, rewrite_card):
 
 _LOAD_AND_DIE = """
 import os, pathlib, signal, sys
-from fovea.runtime.loading import LoadSettings, load_version
+from fovea.runtime.load_settings import LoadSettings
+from fovea.runtime.loading import load_version
 load_version(pathlib.Path(sys.argv[1]), "m", 1, LoadSettings())
 children = pathlib.Path(f"/proc/self/task/{os.getpid()}/children").read_text().split()
 print(*children, flush=True)

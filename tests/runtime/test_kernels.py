@@ -17,8 +17,9 @@ from fovea.runtime.kernel_library import (
     find_kernel_library,
     kernels_on_offer,
 )
+from fovea.runtime.load_settings import LoadSettings
 from fovea.runtime.loaded_version import LoadedVersion
-from fovea.runtime.loading import LoadSettings, load_version
+from fovea.runtime.loading import load_version
 from fovea.runtime.ort_session import SessionSettings
 from fovea.runtime.probe import ProbeLimits
 from fovea.runtime.profile import profile_attention

@@ -9,8 +9,9 @@ import pytest
 from fovea.contract.errors import ModelBroken, NotFound
 from fovea.contract.model_card import TensorSpec
 from fovea.runtime.golden import write_golden
+from fovea.runtime.load_settings import LoadSettings
 from fovea.runtime.loaded_version import LoadedVersion
-from fovea.runtime.loading import LoadSettings, load_version
+from fovea.runtime.loading import load_version
 
 IMAGE = np.random.default_rng(3).standard_normal((3, 4, 8, 8)).astype(np.float32)
 

@@ -15,9 +15,10 @@ from onnx import TensorProto, helper
 
 from encoder_model import VOCABULARY, write_encoder
 from fovea.contract.errors import ExecutionFailed, ModelBroken
-from fovea.contract.sequence import SequenceSpec
+from fovea.contract.sequence import SequenceChanges, SequenceSpec
 from fovea.runtime.device import CPU
-from fovea.runtime.loading import LoadSettings, load_version
+from fovea.runtime.load_settings import LoadSettings
+from fovea.runtime.loading import load_version
 from fovea.runtime.ort_session import SessionSettings, open_session, specs
 from fovea.runtime.padding import PaddedRunner, Padding
 from fovea.runtime.signature import Signature
@@ -156,15 +157,18 @@ def _plain_session(file: Path) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(file)
 
 
-def test_model_whose_answer_padding_changes_is_not_served(save_model, tensor, tmp_path):
+def test_sequences_whose_answer_padding_changes_share_batches_with_equal_lengths_only(save_model, tensor, tmp_path):
     nodes = [helper.make_node("ReduceMax", ["x", "axes"], ["y"], keepdims=0)]
     axes = onnx.numpy_helper.from_array(np.array([1]), "axes")
     x, y = tensor("x", ["n", "t"]), tensor("y", ["n"])
     save_model(tmp_path / "1" / "model.onnx", nodes, [x], [y], weights=[axes])
     load = partial(load_version, tmp_path / "1", "largest", 1)
-    with pytest.raises(ModelBroken, match="padding a sequence of 8 to 12 changes y"):
-        load(LoadSettings(model_sequence=SequenceSpec(inputs={"x": 1}, padding={"x": 2})))
-    load(LoadSettings(model_sequence=SequenceSpec(inputs={"x": 1}, padding={"x": -1})))
+    harmed = load(LoadSettings(model_sequence=SequenceChanges(inputs={"x": 1}, padding={"x": 2})))
+    assert harmed.card.batched
+    assert not harmed.card.sequence.padded
+    assert "only sequences of equal length share batches: padding a sequence of 8 to 12 changes y" in harmed.batching
+    unharmed = load(LoadSettings(model_sequence=SequenceChanges(inputs={"x": 1}, padding={"x": -1})))
+    assert (unharmed.card.sequence.padded, unharmed.batching) == (True, "")
 
 
 def test_buckets_beyond_what_a_model_takes_are_told(save_model, tensor, tmp_path):
@@ -177,7 +181,7 @@ def test_buckets_beyond_what_a_model_takes_are_told(save_model, tensor, tmp_path
     zero, axis = (onnx.numpy_helper.from_array(np.array([n]), name) for n, name in ((0, "zero"), (1, "axis")))
     x, y = tensor("x", ["n", "t"]), tensor("y", ["n", "t"])
     save_model(tmp_path / "1" / "model.onnx", nodes, [x], [y], weights=[positions, zero, axis])
-    sequence = SequenceSpec(inputs={"x": 1}, outputs={"y": (1,)})
+    sequence = SequenceChanges(inputs={"x": 1}, outputs={"y": (1,)})
     with pytest.raises(ModelBroken, match="buckets: length 24 cannot be run"):
         load_version(tmp_path / "1", "positions", 1, LoadSettings(model_sequence=sequence))
 
@@ -191,6 +195,6 @@ def test_bucket_that_needs_more_memory_than_a_trial_may_use_is_refused(save_mode
     one, two = (onnx.numpy_helper.from_array(np.array([axis]), name) for axis, name in ((1, "one"), (2, "two")))
     x, y = tensor("x", ["n", "t"]), tensor("y", ["n", "t", "t"])
     save_model(tmp_path / "1" / "model.onnx", nodes, [x], [y], weights=[one, two])
-    sequence = SequenceSpec(inputs={"x": 1}, outputs={"y": (1, 2)}, buckets=(8, 200_000))
+    sequence = SequenceChanges(inputs={"x": 1}, outputs={"y": (1, 2)}, buckets=(8, 200_000))
     with pytest.raises(ModelBroken, match="memory"):
         load_version(tmp_path / "1", "square", 1, LoadSettings(model_sequence=sequence))

@@ -9,8 +9,9 @@ import pytest
 from onnx import TensorProto, helper
 
 from fovea.contract.errors import ModelBroken
+from fovea.runtime.load_settings import LoadSettings
 from fovea.runtime.loaded_version import LoadedVersion
-from fovea.runtime.loading import LoadSettings, load_version
+from fovea.runtime.loading import load_version
 from fovea.runtime.probe import ProbeLimits
 
 

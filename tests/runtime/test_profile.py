@@ -8,7 +8,8 @@ import pytest
 from onnx import helper
 
 from fovea.contract.operators import DOMAIN
-from fovea.runtime.loading import LoadSettings, load_version
+from fovea.runtime.load_settings import LoadSettings
+from fovea.runtime.loading import load_version
 from fovea.runtime.profile import NodeRun, operator_seconds, profile_attention, runs_of_nodes
 
 IMAGE = np.ones((8, 4, 8, 8), np.float32)

@@ -9,9 +9,10 @@ import pytest
 
 from encoder_model import write_encoder
 from fovea.contract.errors import ExecutionFailed, ModelBroken
-from fovea.contract.sequence import SequenceSpec
+from fovea.contract.sequence import SequenceChanges
 from fovea.runtime.cost import BatchCost
-from fovea.runtime.loading import LoadSettings, load_version
+from fovea.runtime.load_settings import LoadSettings
+from fovea.runtime.loading import load_version
 from fovea.runtime.warm_up import batch_sizes, measure_batch_cost, measure_cost, run_measured_sizes
 
 
@@ -61,7 +62,7 @@ def test_operator_is_told_of_lengths_that_were_run_in_single_rows_only(
 ):
     model = write_encoder(tmp_path / "encoder" / "1" / "model.onnx")
     lengths = {"outputs": {"hidden": (1,), "probabilities": (2, 3)}, "mask": "mask", "buckets": (8, 16)}
-    settings = LoadSettings(model_sequence=SequenceSpec(inputs={"tokens": 1}, **lengths))
+    settings = LoadSettings(model_sequence=SequenceChanges(inputs={"tokens": 1}, **lengths))
     loaded = load_version(model.parent, "encoder", 1, settings)
     caplog.set_level(logging.INFO)
     seconds = count()

@@ -30,12 +30,12 @@ def test_integers_and_half_precision_are_ranked_too() -> None:
 
 def test_texts_tell_score_index_and_label_where_there_is_one() -> None:
     scores = np.array([[0.25, 0.5, 0.125]], np.float32)
-    assert best_classes(scores, 3, ["cat", "dog"], batched=True).tolist() == [
+    assert best_classes(scores, 3, ["cat", "dog"], by_row=True).tolist() == [
         [b"0.500000:1:dog", b"0.250000:0:cat", b"0.125000:2"]
     ]
-    assert best_classes(scores[0], 1, [], batched=False).tolist() == [b"0.500000:1"]
+    assert best_classes(scores[0], 1, [], by_row=False).tolist() == [b"0.500000:1"]
 
 
 def test_an_integer_is_told_as_one() -> None:
     scores = np.array([[7, 2**24 + 1, -3]], np.int64)
-    assert best_classes(scores, 3, [], batched=True).tolist() == [[b"16777217:1", b"7:0", b"-3:2"]]
+    assert best_classes(scores, 3, [], by_row=True).tolist() == [[b"16777217:1", b"7:0", b"-3:2"]]

@@ -12,7 +12,8 @@ import pytest
 from onnx import helper, numpy_helper
 
 from fovea.contract.operators import DOMAIN
-from fovea.runtime.loading import LoadSettings, load_chosen
+from fovea.runtime.load_settings import LoadSettings
+from fovea.runtime.loading import load_chosen
 from fovea.runtime.repository import model_folder
 from kernel_builds import tiny_library
 from raw_client import RawClient

@@ -21,8 +21,9 @@ from fovea.runtime.attention_share import attention_share
 from fovea.runtime.cores import usable_cores
 from fovea.runtime.device import cuda_obstacle, resolve_device
 from fovea.runtime.kernel_library import kernels_on_offer
+from fovea.runtime.load_settings import LoadSettings
 from fovea.runtime.loaded_version import LoadedVersion
-from fovea.runtime.loading import LoadSettings, load_chosen
+from fovea.runtime.loading import load_chosen
 from fovea.runtime.processor import this_processor
 from fovea.runtime.repository import ModelFolder, chosen_versions, scan, why_none
 from fovea.serving.addresses import address_of, family_of
@@ -178,6 +179,8 @@ def _loaded(topic: str, loaded: LoadedVersion) -> Iterator[Finding]:
     yield Finding(topic, "kernels", loaded.kernels)
     if loaded.kernels_reason:
         yield Finding(topic, "kernels_reason", loaded.kernels_reason)
+    if loaded.batching:
+        yield Finding(topic, "batching", loaded.batching)
     yield Finding(topic, "provider", loaded.provider)
     if (share := attention_share(loaded, time.perf_counter)) is not None:
         yield Finding(topic, "attention_share", share)

@@ -16,7 +16,8 @@ from fovea.cli.tables import wide_console
 from fovea.client import ONCE
 from fovea.contract.errors import FoveaError
 from fovea.runtime.device import resolve_device
-from fovea.runtime.loading import LoadSettings, load_chosen
+from fovea.runtime.load_settings import LoadSettings
+from fovea.runtime.loading import load_chosen
 from fovea.runtime.repository import ModelFolder, chosen_versions, scan
 from fovea.serving.lifecycle.triton_config import read_config
 from fovea.serving.part_settings import load_settings

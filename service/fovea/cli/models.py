@@ -118,7 +118,8 @@ def _row_of_state(client: Client, entry: ModelState) -> Row:
     types = properties.get("attention_types", "").replace(",", ", ").replace("  ", " ")
     parameters, accuracy = properties.get("parameters", ""), properties.get("accuracy", "")
     kernels, reason = properties.get("kernels", ""), properties.get("kernels_reason", "")
-    remark = f"kernels {kernels}: {reason}" if reason else ""
+    remarks = [f"kernels {kernels}: {reason}"] if reason else []
+    remark = "; ".join([*remarks, *filter(None, [properties.get("batching", "")])])
     facts = (types, _grouped(parameters), _percent(accuracy), kernels)
     return Row(entry.name, entry.version, *facts, state=state, remark=remark)
 

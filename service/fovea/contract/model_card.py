@@ -167,8 +167,6 @@ class ModelCard(_Facts):
         """Why the model cannot be served with such sequences; None where it can."""
         if sequence is None:
             return None
-        if not self.batched:
-            return "the model does not batch, and needs no buckets"
         return problem_of(sequence, self.inputs, self.outputs, self.maps.values())
 
     @property

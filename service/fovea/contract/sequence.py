@@ -98,6 +98,21 @@ class SequenceSpec(BaseModel):
         return self.buckets[place] if place < len(self.buckets) else length
 
 
+class SequenceChanges(SequenceSpec):
+    """What is said besides, or in place of, what is known of a model's sequences."""
+
+    inputs: dict[str, Axis] = {}
+
+    def of(self, known: SequenceSpec | None) -> SequenceSpec:
+        """What is known with these changes, tables merged entry by entry; a ValidationError where that does not fit."""
+        facts = known.model_dump() if known else {}
+        said = self.model_dump(include=self.model_fields_set)
+        if known and self.longest is not None and "buckets" not in said:
+            said["buckets"] = buckets_up_to(self.longest, known.buckets)
+        merged = {name: {**facts.get(name, {}), **new} if isinstance(new, dict) else new for name, new in said.items()}
+        return SequenceSpec.model_validate(facts | merged)
+
+
 def problem_of(
     sequence: SequenceSpec, inputs: Iterable[Tensor], outputs: Iterable[Tensor], maps: Iterable[Tensor]
 ) -> str | None:

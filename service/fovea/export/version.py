@@ -38,7 +38,7 @@ from fovea.export.weights import save_models
 from fovea.runtime.datatypes import Arrays
 from fovea.runtime.golden import write_golden
 from fovea.runtime.ort_session import SessionSettings, open_session
-from fovea.runtime.probe import ProbeLimits, probe_version
+from fovea.runtime.probe import ProbeLimits, TrialSubject, probe_version
 
 GOLDEN_ROWS = 4
 _PROBE = ProbeLimits(seconds=120)
@@ -107,8 +107,8 @@ def _kernel_parity(
 def _try_kernels(folder: Path, card: ModelCard, library: Path) -> None:
     """Run them in another process first, which they may crash. ModelBroken where they do."""
     names = {path.name: "" for path in folder.iterdir()}  # the hashes follow when all is written
-    text = card.model_copy(update={"sha256": names}).to_json()
-    tried = probe_version(folder, max(BATCH_ROWS), text, SessionSettings(kernel_library=library), _PROBE)
+    subject = TrialSubject(folder, max(BATCH_ROWS), card.model_copy(update={"sha256": names}))
+    tried = probe_version(subject, SessionSettings(kernel_library=library), _PROBE)
     if tried.kernel_trouble is not None:
         raise ModelBroken(tried.kernel_trouble)
 

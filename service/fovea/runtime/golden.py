@@ -97,11 +97,8 @@ def check_golden(session: ModelSession, golden: Golden, tolerances: Mapping[str,
 
 def run_golden(session: ModelSession, golden: Golden) -> dict[str, NDArray[Any]]:
     """The session's answers to the whole golden batch, which may be larger than one batch of the session."""
-    for spec in session.inputs:
-        if spec.name == session.made_input and spec.name not in golden.inputs:
-            continue
-        if (problem := _unfit(golden.inputs.get(spec.name), spec)) is not None:
-            raise ExecutionFailed(f"its input {spec.name} {problem}")
+    if problem := unfit_input(session, golden):
+        raise ExecutionFailed(problem)
     if not session.batched:
         return dict(session.infer(golden.inputs))
     step = session.max_batch_rows
@@ -110,6 +107,16 @@ def run_golden(session: ModelSession, golden: Golden) -> dict[str, NDArray[Any]]
         part = session.infer({name: array[start : start + step] for name, array in golden.inputs.items()})
         parts.append({name: array.copy() for name, array in part.items()})
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def unfit_input(session: ModelSession, golden: Golden) -> str:
+    """Why a golden batch cannot go into the model; nothing where it can."""
+    for spec in session.inputs:
+        if spec.name == session.made_input and spec.name not in golden.inputs:
+            continue
+        if (problem := _unfit(golden.inputs.get(spec.name), spec)) is not None:
+            return f"its input {spec.name} {problem}"
+    return ""
 
 
 def _unfit(array: NDArray[Any] | None, spec: TensorSpec) -> str | None:

@@ -37,7 +37,16 @@ class LoadedVersion:
     bodies do) or "none" (the model has no such blocks). `kernels_cause` and `kernels_reason` tell why a body runs.
     """
 
-    def __init__(self, path: Path, card: ModelCard, version: int, choice: Choice, settings: SessionSettings) -> None:
+    def __init__(
+        self,
+        path: Path,
+        card: ModelCard,
+        version: int,
+        choice: Choice,
+        settings: SessionSettings,
+        *,
+        batching: str = "",
+    ) -> None:
         self.name = card.name
         self.version = version
         self.path = path
@@ -46,6 +55,8 @@ class LoadedVersion:
         self.kernels = choice.kernels
         self.kernels_cause = choice.obstacle.cause.value if choice.obstacle else ""
         self.kernels_reason = tellable(choice.reason)
+        self.batching = tellable(batching)
+        """Why requests do not share batches as the file would let them, or do against what was seen of it."""
         self.session = choice.session
         self.fused_operators = choice.session.fused_operators
         operators = frozenset(layer.operator for layer in card.layers)
@@ -79,10 +90,12 @@ class LoadedVersion:
 
     def joined(self, requests: Sequence[Arrays]) -> dict[str, NDArray[Any]]:
         """Requests that share a batch as one request, in memory of its own."""
-        if self.session.padding is not None:
-            return self.session.padding.joined(requests)
+        padding = self.session.padding
         if not self.card.batched:
-            return {name: np.array(array) for name, array in requests[0].items()}
+            whole = padding.whole(requests[0]) if padding else requests[0]
+            return {name: np.array(array) for name, array in whole.items()}
+        if padding is not None:
+            return padding.joined(requests)
         return {name: np.concatenate([request[name] for request in requests]) for name in requests[0]}
 
     def open_instance(self) -> ModelSession:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fovea.contract.errors import ExecutionFailed
+from fovea.contract.errors import ExecutionFailed, InvalidRequest, OutOfMemory
 from fovea.contract.model_card import TensorSpec
 from fovea.contract.sequence import SequenceSpec
 from fovea.raw_tensors import NUMPY_DTYPE
@@ -47,11 +47,12 @@ class Padding:
     """How a model's sequences are laid side by side; knows shapes, and runs nothing.
 
     `to_buckets`: every batch is as long as its bucket, so that a device meets few sizes, all of them warm. Otherwise a
-    batch is as long as its longest sequence: a CPU takes every size alike, and the rest would be work for nothing.
+    batch is as long as its longest sequence: a CPU takes every size alike, and the rest would be work for nothing. A
+    model that is never padded meets every size anyway.
     """
 
     def __init__(self, sequence: SequenceSpec, inputs: Sequence[TensorSpec], *, to_buckets: bool) -> None:
-        self._sequence, self._to_buckets = sequence, to_buckets
+        self._sequence, self._to_buckets = sequence, to_buckets and sequence.padded
         self.longest_bucket = sequence.buckets[-1]
         self._inputs = tuple(inputs)
         self._lengths = sequence.lengths
@@ -88,6 +89,15 @@ class Padding:
         before = (_ALL,) * axis
         target[*before, :length] = request.get(name, 1)  # a mask that was not sent is 1 where there is data
         target[*before, length:] = self._sequence.padding.get(name, 0)
+
+    def whole(self, request: Arrays) -> Arrays:
+        """A request as it is, with the mask."""
+        mask = self._sequence.mask
+        if mask is None or mask in request:
+            return request
+        dtype = next(NUMPY_DTYPE[spec.datatype] for spec in self._inputs if spec.name == mask)
+        first = request[self._first]
+        return {**request, mask: np.ones((len(first), first.shape[self._first_axis]), dtype)}
 
     def cut(self, outputs: Arrays, rows_each: Sequence[int], lengths: Sequence[int]) -> list[dict[str, NDArray[Any]]]:
         """Each request's rows of every output, as long as its sequence: views."""
@@ -127,6 +137,17 @@ class Padding:
         return found
 
 
+class WholeRunner(FreeRunner):
+    """Runs sequences of a model that does not batch, each request by itself, with the mask."""
+
+    def __init__(self, session: Any, signature: Signature, padding: Padding) -> None:
+        super().__init__(session, signature)
+        self._padding = padding
+
+    def gather(self, requests: Sequence[Arrays]) -> None:
+        super().gather([self._padding.whole(request) for request in requests])
+
+
 class PaddedRunner:
     """Runs padded batches: in buffers bound per size where the sizes of all tensors follow from rows and length."""
 
@@ -155,6 +176,17 @@ class PaddedRunner:
             self._padding.fill(batch, requests, self._bound.inputs)
 
     def run(self, options: Any = None) -> None:
+        try:
+            self._run(options)
+        except OutOfMemory:
+            raise
+        except ExecutionFailed as error:
+            length, most = self._batch.length, self._padding.longest_bucket
+            if length <= most:
+                raise
+            raise InvalidRequest(f"the model cannot run a sequence of {length}: up to {most} it was tried") from error
+
+    def _run(self, options: Any) -> None:
         if self._buffers is None or self._bound is None:
             self._free.run(options)
         else:

@@ -1,52 +1,84 @@
-"""Whether padding leaves a model's answers alone, seen from outside: a sequence beside a longer one, and by itself."""
+"""What a model makes of sequences that are filled up, and of long ones, seen from outside."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
-from fovea.contract.errors import ExecutionFailed, ModelBroken
+from fovea.contract.errors import ExecutionFailed, OutOfMemory
 from fovea.contract.sequence import SequenceSpec
-from fovea.runtime.golden import Golden
+from fovea.runtime.datatypes import Arrays
 from fovea.runtime.row_agreement import difference, tolerance_alone
-from fovea.runtime.sample_rows import of_length, random_row
+from fovea.runtime.row_samples import GOLDEN, PLAIN, TYPICAL, RowSamples
 from fovea.runtime.session import ModelSession
 
+_LONG = 64
+"""Of the longer of two mixes of lengths: models that look through a window see beyond it."""
 
-def require_padding_harmless(session: ModelSession, sequence: SequenceSpec, golden: Golden | None) -> None:
-    """ModelBroken where a golden sequence, or a random one, is answered otherwise when it is padded.
+
+def padding_harm(session: ModelSession, samples: RowSamples) -> str:
+    """How a row's answers change when it is filled up to share a batch, in words; nothing where they do not.
 
     A mask that is not named, or that the model uses in one place and not in another, shows here and not in a caller's
     answers. A row that the model cannot run proves nothing, which warm-up tells; nor do rows that never share a batch.
     """
-    if session.max_batch_rows < 2:
-        return
-    short, long = _two_lengths(sequence)
-    row = golden.inputs if golden else random_row(session.inputs, long, np.random.default_rng(0))
-    row = {name: array[:1] for name, array in row.items()}
-    pair = [of_length(row, sequence, length) for length in (short, long)]
+    sequence = samples.sequence
+    if sequence is None or not sequence.padded or session.max_batch_rows < 2:
+        return ""
+    for style in (TYPICAL,) if samples.golden is None else (GOLDEN, TYPICAL):
+        for lengths in _mixes(sequence):
+            rows = [samples.rows(style, length, len(lengths))[place] for place, length in enumerate(lengths)]
+            if changed := _changed(session, [_without(row, sequence.mask) for row in rows]):
+                return f"padding a sequence of {lengths[0]} to {lengths[1]} changes {', '.join(changed)}"
+    return ""
+
+
+def _mixes(sequence: SequenceSpec) -> list[tuple[int, int]]:
+    """A short and a long length. The first is of its own bucket's length, and is not padded alone on any device."""
+    first, *more = sequence.buckets
+    if not more:
+        return [((first + 1) // 2, first)]
+    far = [(low, high) for low, high in zip(sequence.buckets, more, strict=False) if first < low < _LONG]
+    return [(first, more[0]), *far[-1:]]
+
+
+def _without(row: Arrays, mask: str | None) -> Arrays:
+    return {name: array for name, array in row.items() if name != mask}
+
+
+def _changed(session: ModelSession, pair: Sequence[Arrays]) -> list[str]:
     try:
         alone = {name: np.copy(array) for name, array in session.infer(pair[0]).items()}
         session.gather(pair)
         session.run()
+        together, _ = session.split([1, 1])
     except ExecutionFailed:
-        return
-    together, _ = session.split([1, 1])
-    changed = [name for name, array in alone.items() if difference(array, together[name], tolerance_alone([array]))]
-    if changed:
-        raise ModelBroken(
-            f"sequence: padding a sequence of {short} to {long} changes {', '.join(changed)}: is the mask named, and "
-            "used wherever the model looks along the sequence?"
-        )
+        return []
+    return [
+        name
+        for name, array in alone.items()
+        if array.shape != together[name].shape or difference(array, together[name], tolerance_alone([array]))
+    ]
 
 
-def _differ(alone: NDArray[Any], together: NDArray[Any]) -> bool:
-    return alone.shape != together.shape or bool(difference(alone, together, tolerance_alone([alone])))
+def longest_sequence(session: ModelSession, samples: RowSamples) -> int | None:
+    """The longest bucket, where nothing longer can be run; None where it can, or where that cannot be told.
 
-
-def _two_lengths(sequence: SequenceSpec) -> tuple[int, int]:
-    """The first of its own bucket's length, so that it is not padded when it is alone, whatever the device."""
-    buckets = sequence.buckets
-    return (buckets[0], buckets[1]) if len(buckets) > 1 else ((buckets[0] + 1) // 2, buckets[0])
+    `session` takes arrays as they are.
+    """
+    sequence = samples.sequence
+    if sequence is None or sequence.longest is not None:
+        return None
+    style, longest = PLAIN if samples.golden is None else GOLDEN, sequence.buckets[-1]
+    try:
+        session.infer(samples.rows(style, longest, 1)[0])
+        try:
+            session.infer(samples.rows(style, longest + 1, 1)[0])
+        except OutOfMemory:
+            raise
+        except ExecutionFailed:
+            return longest
+    except ExecutionFailed:
+        pass
+    return None

@@ -12,13 +12,15 @@ import atexit
 import json
 import threading
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from fovea.contract.errors import ModelBroken
-from fovea.contract.model_card import MODEL_FILE
+from fovea.contract.model_card import MODEL_FILE, ModelCard
+from fovea.runtime.batching_choice import Wish
 from fovea.runtime.ort_session import SessionSettings
+from fovea.runtime.row_mixing import RowVerdict
 from fovea.runtime.stamps import stamp_of
 from fovea.runtime.trial_process import Ended, TrialProcess
 
@@ -51,6 +53,8 @@ class Trial:
     rows: int
     """Largest batch."""
     card: str | None
+    wish: Wish
+    """Who wants batches, where there is a card or nothing else is known."""
     library: str | None
     """Kernels that the version will be tried with, after its bodies."""
     custom_op_libraries: tuple[str, ...]
@@ -63,7 +67,12 @@ class Trial:
 class Tried:
     """What came of the trial of a version that can be served."""
 
-    batches: bool
+    rows: RowVerdict
+    """What was seen of its rows, where batches are wanted."""
+    padding_harm: str = ""
+    """How padding changes its answers; empty where it does not."""
+    longest: int | None = None
+    """The longest sequence that it takes, where that is the longest bucket."""
     kernel_trouble: str | None = None
     """Why the library must not be opened for it: kernels ended or held up the process, or took too much memory."""
 
@@ -94,13 +103,15 @@ class Prober:
         child, verdict = self._ask(trial)
         if verdict["problem"] is not None:
             raise ModelBroken(verdict["problem"])
+        facts = verdict["tried"]
+        tried = Tried(**{**facts, "rows": RowVerdict(**facts["rows"])})
         if not verdict["kernels_next"]:
-            return Tried(verdict["batched"])
+            return tried
         patience_s = max(_KERNEL_PATIENCE_S, _KERNEL_PATIENCE * (time.monotonic() - start_s))
         trouble = _kernel_trouble(child, min(trial.seconds, patience_s))
         if trouble is not None:
             self._end_child()
-        return Tried(verdict["batched"], trouble)
+        return replace(tried, kernel_trouble=trouble)
 
     def _ask(self, trial: Trial) -> tuple[TrialProcess, dict[str, Any]]:
         """The child, and what it says of the bodies."""
@@ -149,17 +160,30 @@ _SHARED = Prober()
 atexit.register(_SHARED.close)
 
 
-def probe_version(folder: Path, rows: int, card: str | None, session: SessionSettings, limits: ProbeLimits) -> Tried:
+@dataclass(frozen=True)
+class TrialSubject:
+    """What is to be tried."""
+
+    folder: Path
+    rows: int
+    """Largest batch."""
+    card: ModelCard | None = None
+    """None: what can be seen of the file is all that is known of it."""
+    wish: Wish = "none"
+    """Who wants batches."""
+
+
+def probe_version(subject: TrialSubject, session: SessionSettings, limits: ProbeLimits) -> Tried:
     """Try a version in this process's child, within what `limits` allow for its files.
 
     ModelBroken tells why it cannot be served.
     """
-    most = limits.for_files_of(_bytes_in(folder))
+    most = limits.for_files_of(_bytes_in(subject.folder))
     kernels = None if session.kernel_library is None else str(session.kernel_library)
     operators = tuple(map(str, session.custom_op_libraries))
-    return _SHARED.try_version(
-        Trial(str(folder), rows, card, kernels, operators, session.arena, most.seconds, most.memory_bytes)
-    )
+    card = None if subject.card is None else subject.card.to_json()
+    asked = (str(subject.folder), subject.rows, card, subject.wish)
+    return _SHARED.try_version(Trial(*asked, kernels, operators, session.arena, most.seconds, most.memory_bytes))
 
 
 def _bytes_in(folder: Path) -> int:

@@ -17,7 +17,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from fovea.contract.errors import Misconfigured, ModelBroken, Unsupported
 from fovea.contract.model_card import MODEL_FILE, MOST_BATCH_ROWS
-from fovea.contract.sequence import SequenceSpec
+from fovea.contract.sequence import SequenceChanges
 from fovea.contract.validation import first_problem
 from fovea.runtime.files import require_small
 from fovea.runtime.reasons import tellable
@@ -47,12 +47,14 @@ class ServingChoices(_Choices):
 
     versions: Literal["latest", "all"] | Latest | tuple[Version, ...] = "latest"
     """`"latest"`, `{latest = 2}`, `"all"` or a list such as `[1, 3]`."""
+    batched: bool | None = None
+    """Whether requests share batches: true also where rows seem to influence each other, false in no case."""
     max_batch_rows: int | None = Field(default=None, gt=0, le=MOST_BATCH_ROWS)
     max_queue_delay_s: float | None = Field(default=None, ge=0, le=10, allow_inf_nan=False)
     batch_rows: int | None = Field(default=None, gt=0, le=MOST_BATCH_ROWS)
     """Rows in a batch where that many wait, instead of as many as were measured to pay."""
-    sequence: SequenceSpec | None = None
-    """Which axes are lengths; goes before the card's."""
+    sequence: SequenceChanges | None = None
+    """Which axes are lengths; goes before what the card says of the same."""
     preferred_batch_rows: tuple[Annotated[int, Field(gt=0, le=MOST_BATCH_ROWS)], ...] = ()
     """Sizes of batch to make where enough waits; a batch of such a size waits for no company."""
     max_batch_elements: int | None = Field(default=None, gt=0)

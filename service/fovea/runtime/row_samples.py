@@ -62,6 +62,7 @@ def _far(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[Any]:
 GOLDEN = Style(_unit, golden=True)
 PLAIN = Style(_unit, few=True)
 """Suits logarithms, roots and every vocabulary."""
+TYPICAL = Style(_unit)
 STYLES = (
     PLAIN,
     Style(_far, ends=True, large=True),

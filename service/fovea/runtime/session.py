@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import onnxruntime
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fovea.runtime.buffers import BoundBuffers, can_be_bound
 from fovea.runtime.datatypes import Arrays
 from fovea.runtime.device import Device
-from fovea.runtime.padding import PaddedRunner, Padding
+from fovea.runtime.padding import PaddedRunner, Padding, WholeRunner
 from fovea.runtime.runners import BoundRunner, FreeRunner, Runner
 from fovea.runtime.signature import Signature
 from fovea.runtime.tally import Tally
@@ -50,6 +50,7 @@ class ModelSession:
         *,
         shrinks: bool = False,
     ) -> None:
+        self.opened, self._signature = session, signature
         self.inputs = signature.inputs
         self.outputs = signature.outputs
         self.batched = signature.batched
@@ -103,6 +104,10 @@ class ModelSession:
         """Each request's rows of every output: views, valid until the next gather."""
         return self._runner.split(rows_per_request)
 
+    def unbatched(self) -> ModelSession:
+        """The same for requests one by one, each as it is: whatever their first axis is, it holds no other's rows."""
+        return ModelSession(self.opened, replace(self._signature, batched=False, max_batch_rows=1), self.device)
+
     def infer(self, request: Arrays) -> dict[str, NDArray[Any]]:
         """One request from arrays to arrays; the results are views, valid until the next gather."""
         self.gather([request])
@@ -112,7 +117,8 @@ class ModelSession:
 
 def _runner(session: Any, signature: Signature, device: Device, padding: Padding | None) -> Runner:
     if padding is not None:
-        return PaddedRunner(session, signature, device, padding)
+        padded = signature.batched
+        return PaddedRunner(session, signature, device, padding) if padded else WholeRunner(session, signature, padding)
     if signature.batched and can_be_bound(signature):
         return BoundRunner(BoundBuffers(session, signature, device), signature.inputs[0].name)
     return FreeRunner(session, signature)

@@ -8,35 +8,17 @@ import queue
 import resource
 import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
-from fovea.contract.errors import ExecutionFailed, FoveaError, ModelBroken
-from fovea.contract.model_card import MAPS_FILE, MODEL_FILE, ModelCard
-from fovea.runtime.datatypes import Arrays
-from fovea.runtime.device import CPU
-from fovea.runtime.golden import Golden, golden_of, run_golden
-from fovea.runtime.graph_doubts import doubtful_operator, unexplained_axis
-from fovea.runtime.opening import open_model
-from fovea.runtime.ort_errors import is_out_of_memory, short_reason
-from fovea.runtime.ort_session import SessionSettings, open_session, specs
+from fovea.contract.errors import FoveaError
+from fovea.contract.model_card import MODEL_FILE
+from fovea.runtime.ort_errors import short_reason
 from fovea.runtime.probe import Trial
 from fovea.runtime.reasons import tellable
-from fovea.runtime.row_mixing import check_rows
-from fovea.runtime.row_samples import RowSamples
-from fovea.runtime.sample_rows import made_up_row, repeated, warm_up_rows
-from fovea.runtime.session import ModelSession
-from fovea.runtime.signature import Signature
-from fovea.runtime.warm_up import batch_sizes
+from fovea.runtime.trial_runs import KERNEL_THREADS, try_bodies, try_kernels
 
 _IDLE_S = 30.0
-_LONG_BATCH_S = 1.0
-"""Longer than warm-up allows itself: what warm-up will run on a quicker device should have been tried."""
-_KERNEL_THREADS = 2
-"""Kernels share their work out in other ways than alone; each further thread only takes address space."""
 
 _TRIED = "while it is tried (trial_memory_mb sets how much)"
 
@@ -66,15 +48,15 @@ def _read(lines: queue.Queue[bytes]) -> None:
 
 def _verdicts(trial: Trial) -> Iterator[dict[str, Any]]:
     """On the bodies, then on the kernels where there are some to try: each is told before the next is begun."""
-    verdict = _verdict(trial, _try_bodies)
+    verdict = _verdict(trial, try_bodies)
     yield verdict
     if verdict.get("kernels_next"):
-        yield _verdict(trial, _try_kernels)
+        yield _verdict(trial, try_kernels)
 
 
 def _verdict(trial: Trial, run: Callable[[Trial], dict[str, Any]]) -> dict[str, Any]:
     try:
-        _limit(_KERNEL_THREADS * trial.seconds, trial.memory_bytes)
+        _limit(KERNEL_THREADS * trial.seconds, trial.memory_bytes)
         return {"problem": None, **run(trial)}
     except MemoryError:
         return {"problem": f"{MODEL_FILE}: it needs more memory than a model may use {_TRIED}"}
@@ -101,89 +83,6 @@ def _soft_limit(what: int, most: int | None) -> None:
     hard = resource.getrlimit(what)[1]
     soft = hard if most is None or (hard != resource.RLIM_INFINITY and most > hard) else most
     resource.setrlimit(what, (soft, hard))
-
-
-def _try_bodies(trial: Trial) -> dict[str, Any]:
-    folder = Path(trial.folder)
-    if trial.card is None:
-        return {"batched": _try_plain(folder / MODEL_FILE, trial), "kernels_next": False}
-    card = ModelCard.model_validate_json(trial.card)
-    golden = golden_of(folder, card)
-    _try_files(folder, card, golden, trial.rows, _settings(trial))
-    kernels_next = trial.library is not None and card.operator_version is not None and golden is not None
-    return {"batched": card.batched, "kernels_next": kernels_next}
-
-
-def _try_kernels(trial: Trial) -> dict[str, Any]:
-    assert trial.card is not None
-    assert trial.library is not None
-    folder, card = Path(trial.folder), ModelCard.model_validate_json(trial.card)
-    settings = replace(_settings(trial), kernel_library=Path(trial.library), intra_op_threads=_KERNEL_THREADS)
-    _try_files(folder, card, golden_of(folder, card), trial.rows, settings)
-    return {}
-
-
-def _settings(trial: Trial) -> SessionSettings:
-    return SessionSettings(custom_op_libraries=tuple(map(Path, trial.custom_op_libraries)), arena=trial.arena)
-
-
-def _try_plain(model: Path, trial: Trial) -> bool:
-    session = open_session(model, replace(_settings(trial), record_nodes=True))
-    found = Signature(*specs(session))
-    alone, row = ModelSession(session, found, CPU), made_up_row(found.inputs)
-    open_rows = all(spec.shape[:1] == (-1,) for spec in found.tensors)
-    doubtful = unexplained_axis(session) or doubtful_operator(session)
-    if open_rows and not doubtful and check_rows(alone, RowSamples(found.inputs)).apart:
-        _run_sizes(ModelSession(session, replace(found, batched=True, max_batch_rows=trial.rows), CPU), row)
-        return True
-    try:
-        alone.infer(row)
-    except ExecutionFailed as error:
-        _require_memory(error)
-        if all(-1 not in spec.shape[1:] for spec in found.inputs):
-            raise ModelBroken(f"{model.name}: {error}") from error
-    return False
-
-
-def _try_files(folder: Path, card: ModelCard, golden: Golden | None, rows: int, settings: SessionSettings) -> None:
-    """Everything that the server will run of it. What is merely wrong is the server's to tell, in its own words."""
-    files = {MODEL_FILE: card.outputs, MAPS_FILE: (*card.outputs, *card.maps.values())}
-    for name, outputs in files.items():
-        if name in card.sha256:
-            signature = Signature.of(card, outputs, rows)
-            _try_file(folder / name, signature, settings, card, golden)
-
-
-def _try_file(
-    model: Path, signature: Signature, settings: SessionSettings, card: ModelCard, golden: Golden | None
-) -> None:
-    try:
-        session = open_model(model, signature, settings)
-        if golden is not None:
-            run_golden(session, golden)
-        *_, longest = warm_up_rows(card, golden).values()
-        _run_sizes(session, longest)
-    except FoveaError as error:
-        _require_memory(error)
-
-
-def _run_sizes(session: ModelSession, row: Arrays) -> None:
-    """The batch sizes of the warm-up; an output that grows with their square is met here."""
-    for rows in batch_sizes(session.max_batch_rows):
-        start_s = time.monotonic()
-        try:
-            session.infer(repeated(row, rows) if session.batched else row)
-        except ExecutionFailed as error:
-            _require_memory(error)
-            return
-        if time.monotonic() - start_s > _LONG_BATCH_S:
-            return
-
-
-def _require_memory(error: FoveaError) -> None:
-    """MemoryError where the failure was for want of memory."""
-    if is_out_of_memory(error):
-        raise MemoryError from error
 
 
 if __name__ == "__main__":

@@ -43,6 +43,7 @@ def properties(served: ServedVersion) -> dict[str, str]:
         "attention_types": ",".join(card.attention_types),
         "kernels": loaded.kernels,
         "kernels_reason": loaded.kernels_reason,
+        "batching": loaded.batching,
         "provider": loaded.provider,
         "parameters": str(card.parameters),
         "batch_cost": json.dumps(loaded.cost.facts()) if loaded.cost.curves else "",

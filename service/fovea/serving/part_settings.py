@@ -7,7 +7,7 @@ from pathlib import Path
 from fovea.runtime.cores import usable_cores
 from fovea.runtime.device import Device
 from fovea.runtime.kernel_library import NOT_FOUND, Obstacle, kernels_on_offer
-from fovea.runtime.loading import LoadSettings
+from fovea.runtime.load_settings import LoadSettings
 from fovea.runtime.ort_session import SessionSettings
 from fovea.runtime.probe import ProbeLimits
 from fovea.serving.batching.queue_limit import QueueLimit

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from adding_models import MODEL, write_version
 from fovea.contract.errors import LoadFailed, ModelBroken
-from fovea.runtime.loading import LoadSettings
+from fovea.runtime.load_settings import LoadSettings
 from fovea.runtime.repository import ModelFolder
 from fovea.serving.batching.pipeline import QueueLimit
 from fovea.serving.lifecycle.model_control import ControlSettings, ModelControl

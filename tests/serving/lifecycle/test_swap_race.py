@@ -17,7 +17,7 @@ import tritonclient.grpc as triton
 from PIL import Image
 
 from adding_models import MODEL, X, write_version
-from fovea.runtime.loading import LoadSettings
+from fovea.runtime.load_settings import LoadSettings
 from fovea.runtime.repository import model_folder
 from fovea.serving.batching.queue_limit import QueueLimit
 from fovea.serving.lifecycle.model_swap import ModelSwap

@@ -10,7 +10,7 @@ from prometheus_client import generate_latest
 
 from adding_models import MODEL, write_version
 from fovea.contract.errors import ModelBroken
-from fovea.runtime.loading import LoadSettings
+from fovea.runtime.load_settings import LoadSettings
 from fovea.runtime.repository import model_folder
 from fovea.serving.batching.queue_limit import QueueLimit
 from fovea.serving.lifecycle.served_version import BatchDefaults

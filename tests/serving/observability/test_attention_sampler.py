@@ -14,8 +14,9 @@ from fovea.contract.attention import AttentionType
 from fovea.runtime.attention_share import attention_share
 from fovea.runtime.device import Device
 from fovea.runtime.kernel_choice import Choice
+from fovea.runtime.load_settings import LoadSettings
 from fovea.runtime.loaded_version import LoadedVersion
-from fovea.runtime.loading import LoadSettings, load_version
+from fovea.runtime.loading import load_version
 from fovea.serving.observability.attention_sampler import AttentionSampler
 from fovea.serving.observability.recorder import ModelLabels, Recorder
 from fovea.serving.observability.telemetry import Telemetry

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from fovea.contract.errors import InvalidRequest
 from fovea.contract.model_card import ModelCard
+from fovea.contract.sequence import SequenceSpec
 from fovea.serving.batching.requests import Kind
 
 Shape = tuple[int, ...]
@@ -25,19 +26,23 @@ class KindOfRequest:
         """The kind; InvalidRequest where sequences differ in their length or are empty."""
         if self._sequence is None:
             return Kind(tuple(shapes[name][self._first_axis :] for name in self._names), maps)
-        bucket = self._sequence.bucket(self._length(self._sequence.lengths, shapes))
-        return Kind(tuple(self._padded(name, shapes[name], bucket) for name in self._names), maps, bucket)
+        length = self._length(self._sequence, shapes)
+        bucket = self._sequence.bucket(length)
+        shared = bucket if self._sequence.padded else length
+        return Kind(tuple(self._padded(name, shapes[name], shared) for name in self._names), maps, bucket)
 
-    def _length(self, axes: Mapping[str, int], shapes: Mapping[str, Shape]) -> int:
-        lengths = {name: shapes[name][axis] for name, axis in axes.items() if name in shapes}
+    def _length(self, sequence: SequenceSpec, shapes: Mapping[str, Shape]) -> int:
+        lengths = {name: shapes[name][axis] for name, axis in sequence.lengths.items() if name in shapes}
         length, *others = set(lengths.values())
         if others:
             raise InvalidRequest(f"inputs differ in the length of their sequence: {lengths}")
         if not length:
             raise InvalidRequest(f"expected a sequence of at least 1, received {lengths}")
+        if sequence.longest is not None and length > sequence.longest:
+            raise InvalidRequest(f"expected a sequence of at most {sequence.longest}, received {lengths}")
         return length
 
-    def _padded(self, name: str, shape: Shape, bucket: int) -> Shape:
+    def _padded(self, name: str, shape: Shape, length: int) -> Shape:
         assert self._sequence is not None
         axis = self._sequence.inputs.get(name)
-        return tuple(bucket if place == axis else size for place, size in enumerate(shape) if place)
+        return tuple(length if place == axis else size for place, size in enumerate(shape) if place)

@@ -46,9 +46,13 @@ class PictureInput:
 
 
 def picture_input(card: ModelCard) -> PictureInput | None:
-    """The input that its preprocessing is for; None where no or more than one input is of that shape."""
-    if card.preprocessing is None or not card.batched:
+    """The input that its preprocessing is for; None where no or more than one input takes any number of that shape."""
+    if card.preprocessing is None:
         return None
-    picture = (1, *PictureInput("", card.preprocessing).row_shape)
-    fitting = [spec.name for spec in card.inputs if spec.datatype == "FP32" and spec.admits(picture)]
+    pictures = (-1, *PictureInput("", card.preprocessing).row_shape)
+    fitting = [spec.name for spec in card.inputs if spec.datatype == "FP32" and _takes(spec, pictures)]
     return PictureInput(fitting[0], card.preprocessing) if len(fitting) == 1 else None
+
+
+def _takes(spec: TensorSpec, shape: tuple[int, ...]) -> bool:
+    return spec.shape[:1] == (-1,) and spec.admits(shape)

@@ -33,8 +33,8 @@ class VersionState(StrEnum):
 
 @dataclass(frozen=True)
 class VersionEntry:
-    """One version's place in the table. A ready one may have a reason too: why its newer files are not served, or what
-    of its configuration is without effect."""
+    """One version's place in the table. A ready one may have a reason too: why its newer files are not served, why its
+    requests are not batched as they could be, what of its configuration is without effect."""
 
     state: VersionState
     reason: str = ""

@@ -6,7 +6,8 @@ import logging
 from dataclasses import dataclass
 
 from fovea.contract.errors import FoveaError, LoadFailed, ModelBroken
-from fovea.runtime.loading import LoadSettings, load_chosen
+from fovea.runtime.load_settings import LoadSettings
+from fovea.runtime.loading import load_chosen
 from fovea.runtime.passing import may_pass
 from fovea.runtime.reasons import tellable
 from fovea.runtime.repository import ModelFolder

@@ -61,7 +61,11 @@ class AnswerMaker:
             array = _reshaped(name, array, output.reshape)
         if not output.top:
             return array
-        return best_classes(array, output.top, self.labels.get(name, ()), batched=self.batched)
+        return best_classes(array, output.top, self.labels.get(name, ()), by_row=self._by_row(output.spec))
+
+    def _by_row(self, spec: TensorSpec) -> bool:
+        """Rows without number have classes each, also where a model does not batch them with those of others."""
+        return self.batched or (len(spec.shape) > 1 and spec.shape[0] == -1)
 
 
 def _reshaped(name: str, array: NDArray[Any], reshape: Reshape) -> NDArray[Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -14,16 +15,16 @@ _MOST_CLASSES = 65_536
 """Of an answer: each is a text, at a microsecond in which no other thread runs."""
 
 
-def best_classes(scores: NDArray[Any], top: int, labels: Sequence[str], *, batched: bool) -> NDArray[Any]:
-    """`"<score>:<index>[:<label>]"`, best first, per row: (rows, classes) -> (rows, top) of bytes.
+def best_classes(scores: NDArray[Any], top: int, labels: Sequence[str], *, by_row: bool) -> NDArray[Any]:
+    """`"<score>:<index>[:<label>]"`, best first, (rows, classes) -> (rows, top) of bytes; not `by_row`: of all numbers.
 
     Of equal scores the lower index comes first; what is no number comes last. InvalidRequest for too many texts.
     """
-    rows = scores.reshape(len(scores), -1) if batched else scores.reshape(1, -1)
+    rows = scores.reshape(len(scores), prod(scores.shape[1:])) if by_row else scores.reshape(1, -1)
     _check_count(len(rows), min(top, rows.shape[1]))
     texts = [[_text(row[index], int(index), labels) for index in best_indices(row, top)] for row in rows]
     array = np.array(texts, dtype=np.object_)
-    return array if batched else array[0]
+    return array if by_row else array[0]
 
 
 def _check_count(rows: int, classes: int) -> None:

@@ -66,7 +66,9 @@ class HeaderCheck:
         rows = self._rows(shapes)
         pictures = self._pictures if any(map(self._is_picture, request.inputs)) else None
         if pictures is not None:
-            shapes[pictures.name] = (rows, *pictures.row_shape)
+            if 0 in shapes[pictures.name]:
+                raise InvalidRequest(f"input '{pictures.name}': expected at least one picture, received none")
+            shapes[pictures.name] = (shapes[pictures.name][0], *pictures.row_shape)
         answer = AnswerForm(self._answers, self._wanted(request.outputs)) if request.outputs else self._every_output
         maps = any(output.spec.name in self._maps for output in answer.wanted)
         kind = self._kinds.of(shapes, maps=maps)

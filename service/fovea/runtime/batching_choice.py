@@ -1,0 +1,51 @@
+"""Whether requests for a version share batches: what is wanted against what was seen, and the reason in words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from fovea.contract.model_card import ModelCard, TensorSpec
+from fovea.runtime.row_mixing import RowVerdict
+
+Wish = Literal["none", "asked", "said", "unsaid"]
+"""Who wants batches: nobody does; the model's owner asks for them; the card says that the model batches; nothing is
+said, so that all that speaks against them counts."""
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is wanted of a version's batches, and where it is said."""
+
+    wish: Wish
+    source: str = ""
+
+
+@dataclass(frozen=True)
+class Batching:
+    """Whether requests share batches. There is a reason where they do not, and where they do against what was seen."""
+
+    batched: bool
+    reason: str = ""
+
+
+def choose_batching(wanted: Wanted, seen: RowVerdict) -> Batching:
+    """An owner who asks for batches is believed wherever the model can be run in them."""
+    if wanted.wish == "none":
+        return Batching(False, f"not batched: {wanted.source}")
+    if seen.apart:
+        return Batching(True)
+    if wanted.wish != "asked":
+        return Batching(False, f"not batched: {seen.reason}; batched = true in model.toml goes before this")
+    if seen.seen == "impossible":
+        return Batching(False, f"not batched, though {wanted.source} asks for it: {seen.reason}")
+    return Batching(True, f"batched since {wanted.source} asks for it, although {seen.reason}")
+
+
+def fixed_first_axis(card: ModelCard) -> str:
+    """The tensor that cannot have rows of several requests, in words; nothing where every one can."""
+    return next((_words(spec) for spec in (*card.inputs, *card.outputs) if spec.shape[:1] != (-1,)), "")
+
+
+def _words(spec: TensorSpec) -> str:
+    return f"{spec.name} has shape {list(spec.shape)}, whose first axis is not open (-1)"

@@ -1,0 +1,126 @@
+"""What a version is: its card, or what can be seen of a file without one, and what its model's folder says besides.
+
+All of it is tried in another process, where it shows how rows and sequences may share batches.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from mmap import ACCESS_READ, mmap
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from fovea.contract.attention import AttentionType
+from fovea.contract.errors import ModelBroken
+from fovea.contract.model_card import CARD_FILE, MODEL_FILE, ModelCard
+from fovea.contract.operators import DOMAIN, VERSION
+from fovea.contract.validation import first_problem
+from fovea.runtime.batching_choice import Wanted, choose_batching, fixed_first_axis
+from fovea.runtime.device import CPU
+from fovea.runtime.files import file_sha256, require_whole
+from fovea.runtime.load_settings import LoadSettings
+from fovea.runtime.ort_session import SessionSettings, open_session, specs
+from fovea.runtime.probe import TrialSubject, Tried, probe_version
+from fovea.runtime.repository import CHOICES_FILE
+from fovea.runtime.stated import with_stated
+
+
+@dataclass(frozen=True)
+class FoundVersion:
+    """A version's facts, under the name it is served by."""
+
+    card: ModelCard
+    batching: str = ""
+    """Why its requests do not share batches as its file would let them, or do against what was seen."""
+    kernel_trouble: str | None = None
+    """Why kernels must not be opened for it."""
+    unexpected: bool = False
+    """Whether nobody has asked to have its requests batched so."""
+
+
+def find_version(folder: Path, name: str, settings: LoadSettings) -> FoundVersion:
+    """The facts of the version in `folder`. ModelBroken tells why it cannot be served."""
+    if (folder / CARD_FILE).exists():
+        card = ModelCard.read(folder / CARD_FILE).model_copy(update={"name": name})
+        require_whole(folder, card)
+        return _tried(folder, *_as_wanted(card, settings, Wanted("said", "its card")), settings)
+    session = replace(settings.session, kernel_library=None, device=CPU)
+    more = settings.wanted or settings.stated or settings.model_sequence
+    subject = TrialSubject(folder, settings.rows_of(None), wish="none" if more else "unsaid")
+    tried = probe_version(subject, session, settings.probe)
+    card = _plain_card(folder / MODEL_FILE, name, session)
+    if not more:
+        fixed = fixed_first_axis(card)
+        return _found(card, Wanted("none", fixed) if fixed else Wanted("unsaid"), tried)
+    nobody = Wanted("said" if settings.model_sequence else "unsaid")
+    card, wanted = _as_wanted(card, settings, nobody)  # a second trial, which knows sizes and lengths
+    return _tried(folder, card, wanted, replace(settings, session=session))
+
+
+def _plain_card(model: Path, name: str, session: SessionSettings) -> ModelCard:
+    """Facts about a file without a card, as far as they can be seen."""
+    inputs, outputs = specs(open_session(model, session))
+    return ModelCard(
+        name=name,
+        attention=AttentionType.NONE,
+        inputs=inputs,
+        outputs=outputs,
+        batched=all(spec.shape[:1] == (-1,) for spec in (*inputs, *outputs)),
+        parameters=0,
+        opset=0,
+        operator_version=VERSION if _mentions(model, DOMAIN) else None,
+        sha256={MODEL_FILE: file_sha256(model)},
+    )
+
+
+def _as_wanted(card: ModelCard, settings: LoadSettings, nobody: Wanted) -> tuple[ModelCard, Wanted]:
+    """The card with what the folder says, and who wants batches: `nobody` where the owner is silent."""
+    wanted = settings.wanted or nobody
+    fixed = fixed_first_axis(card)
+    if wanted.wish == "asked" and fixed:
+        raise ModelBroken(f"{wanted.source}: it asks for batches, and the file does not batch along axis 0: {fixed}")
+    if wanted.wish != "none" and wanted is nobody and not card.batched:
+        wanted = Wanted("none", fixed or "its card says so")
+    card = with_stated(card.model_copy(update={"batched": wanted.wish != "none"}), settings.stated)
+    return _with_sequence(card, settings), wanted
+
+
+def _with_sequence(card: ModelCard, settings: LoadSettings) -> ModelCard:
+    """What model.toml says of sequences goes before the card; ModelBroken where it does not fit the model."""
+    if settings.model_sequence is None:
+        return card
+    try:
+        sequence = settings.model_sequence.of(card.sequence)
+    except ValidationError as error:
+        problem = first_problem(error)
+        where = f"{problem.where}: " if problem.where else ""
+        raise ModelBroken(f"{CHOICES_FILE}: sequence: {where}{problem.what}") from error
+    if (unfit := card.sequence_problem(sequence)) is not None:
+        raise ModelBroken(f"{CHOICES_FILE}: sequence: {unfit}")
+    return card.model_copy(update={"sequence": sequence})
+
+
+def _tried(folder: Path, card: ModelCard, wanted: Wanted, settings: LoadSettings) -> FoundVersion:
+    subject = TrialSubject(folder, settings.rows_of(card), card, wanted.wish)
+    return _found(card, wanted, probe_version(subject, settings.session, settings.probe))
+
+
+def _found(card: ModelCard, wanted: Wanted, tried: Tried) -> FoundVersion:
+    """With what came of trying it."""
+    choice = choose_batching(wanted, tried.rows)
+    reasons = [choice.reason]
+    sequence = card.sequence
+    if sequence is not None and tried.longest is not None:
+        sequence = sequence.model_copy(update={"longest": tried.longest})
+    if sequence is not None and tried.padding_harm and choice.batched:
+        reasons.append(f"only sequences of equal length share batches: {tried.padding_harm}")
+        sequence = sequence.model_copy(update={"padded": False})
+    card = card.model_copy(update={"batched": choice.batched, "sequence": sequence})
+    told = "; ".join(filter(None, reasons))
+    return FoundVersion(card, told, tried.kernel_trouble, unexpected=wanted.wish != "none")
+
+
+def _mentions(file: Path, text: str) -> bool:
+    with file.open("rb") as raw, mmap(raw.fileno(), 0, access=ACCESS_READ) as content:
+        return content.find(text.encode()) >= 0

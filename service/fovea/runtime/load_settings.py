@@ -1,0 +1,79 @@
+"""How versions are loaded: as the server is told, and as a model's folder says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from fovea.contract.model_card import ModelCard
+from fovea.contract.sequence import SequenceChanges
+from fovea.runtime.batching_choice import Wanted
+from fovea.runtime.kernel_library import NOT_FOUND, Obstacle
+from fovea.runtime.ort_session import SessionSettings
+from fovea.runtime.probe import ProbeLimits
+from fovea.runtime.repository import CHOICES_FILE, ModelFolder
+from fovea.runtime.session_choices import SessionChoices
+from fovea.runtime.stated import Stated
+
+
+@dataclass(frozen=True)
+class LoadSettings:
+    """How versions are loaded."""
+
+    session: SessionSettings = field(default_factory=SessionSettings)
+    max_batch_rows: int = 32
+    """For models whose card does not say."""
+    model_batched: bool | None = None
+    """From model.toml: goes before the card, and before what is seen of the model."""
+    model_max_batch_rows: int | None = None
+    """From model.toml: goes before the card."""
+    model_sequence: SequenceChanges | None = None
+    """From model.toml: goes before the card."""
+    stated: Stated | None = None
+    """From another server's configuration of the model."""
+    custom_op_libraries: tuple[Path, ...] = ()
+    """Those that a model.toml may choose from."""
+    probe: ProbeLimits = field(default_factory=ProbeLimits)
+    """For the process that tries a version before it is opened here."""
+    no_library: Obstacle = NOT_FOUND
+    """Why `session` has no kernel library, where it has none."""
+    kernels_required: bool = False
+    """Kernels do not race, and a version whose bodies would run is not served."""
+
+    def for_model(self, folder: ModelFolder) -> LoadSettings:
+        """With what the model's folder says."""
+        choices = folder.choices
+        return replace(
+            self,
+            session=self._session(choices.session),
+            model_batched=choices.batched,
+            model_max_batch_rows=choices.max_batch_rows,
+            model_sequence=choices.sequence,
+            stated=folder.stated,
+        )
+
+    def _session(self, choices: SessionChoices) -> SessionSettings:
+        return replace(
+            self.session,
+            intra_op_threads=choices.threads or self.session.intra_op_threads,
+            custom_op_libraries=choices.libraries(self.custom_op_libraries),
+            arena=choices.arena,
+            shrink_arena=choices.shrink_arena,
+        )
+
+    @property
+    def wanted(self) -> Wanted | None:
+        """What the model's owner says of batches; None where that is nothing."""
+        if self.model_batched is not None:
+            said = f"{CHOICES_FILE}: batched = {str(self.model_batched).lower()}"
+            return Wanted("asked" if self.model_batched else "none", said)
+        if self.stated is not None and self.stated.batched is not None:
+            said = "max_batch_size" if self.stated.batched else "no max_batch_size"
+            return Wanted("asked" if self.stated.batched else "none", f"{self.stated.source}: {said}")
+        if self.model_max_batch_rows is not None:
+            return Wanted("asked", f"{CHOICES_FILE}: max_batch_rows")
+        return None
+
+    def rows_of(self, card: ModelCard | None) -> int:
+        """Most in a batch."""
+        return self.model_max_batch_rows or (card.max_batch_rows if card else None) or self.max_batch_rows

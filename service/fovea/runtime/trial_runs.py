@@ -1,0 +1,155 @@
+"""What a trial runs of a version: everything that the server will, and rows that tell how it may be batched."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import onnxruntime
+
+from fovea.contract.errors import ExecutionFailed, FoveaError, ModelBroken
+from fovea.contract.model_card import MAPS_FILE, MODEL_FILE, ModelCard
+from fovea.runtime.batching_choice import Wanted, Wish, choose_batching
+from fovea.runtime.datatypes import Arrays
+from fovea.runtime.device import CPU
+from fovea.runtime.golden import Golden, golden_of, run_golden, unfit_input
+from fovea.runtime.graph_doubts import doubtful_operator, unexplained_axis
+from fovea.runtime.opening import open_model
+from fovea.runtime.ort_errors import is_out_of_memory
+from fovea.runtime.ort_session import SessionSettings, open_session, specs
+from fovea.runtime.padding_check import longest_sequence, padding_harm
+from fovea.runtime.probe import Trial, Tried
+from fovea.runtime.row_mixing import RowVerdict, check_rows
+from fovea.runtime.row_samples import RowSamples
+from fovea.runtime.sample_rows import made_up_row, repeated, warm_up_rows
+from fovea.runtime.session import ModelSession
+from fovea.runtime.signature import Signature
+from fovea.runtime.vocabularies import with_vocabularies
+from fovea.runtime.warm_up import batch_sizes
+
+_LONG_BATCH_S = 1.0
+"""Longer than warm-up allows itself: what warm-up will run on a quicker device should have been tried."""
+KERNEL_THREADS = 2
+"""Kernels share their work out in other ways than alone; each further thread only takes address space."""
+
+
+_NOTHING = Tried(RowVerdict("unknown", "it could not be tried"))
+
+
+def try_bodies(trial: Trial) -> dict[str, Any]:
+    """Run a version from its bodies; what was seen."""
+    folder = Path(trial.folder)
+    if trial.card is None:
+        return {"tried": asdict(_try_plain(folder / MODEL_FILE, trial)), "kernels_next": False}
+    card = ModelCard.model_validate_json(trial.card)
+    golden = golden_of(folder, card)
+    seen = _try_files(folder, card, golden, trial, _settings(trial))
+    kernels_next = trial.library is not None and card.operator_version is not None and golden is not None
+    return {"tried": asdict(seen), "kernels_next": kernels_next}
+
+
+def try_kernels(trial: Trial) -> dict[str, Any]:
+    """Run it with its kernels."""
+    assert trial.card is not None
+    assert trial.library is not None
+    folder, card = Path(trial.folder), ModelCard.model_validate_json(trial.card)
+    settings = replace(_settings(trial), kernel_library=Path(trial.library), intra_op_threads=KERNEL_THREADS)
+    _try_files(folder, card, golden_of(folder, card), replace(trial, wish="none"), settings)
+    return {}
+
+
+def _settings(trial: Trial) -> SessionSettings:
+    return SessionSettings(custom_op_libraries=tuple(map(Path, trial.custom_op_libraries)), arena=trial.arena)
+
+
+def _try_plain(model: Path, trial: Trial) -> Tried:
+    """A file of which nothing is known."""
+    session = open_session(model, replace(_settings(trial), record_nodes=True))
+    found = Signature(*specs(session))
+    whole, row = ModelSession(session, found, CPU), made_up_row(found.inputs)
+    if trial.wish != "none" and all(spec.shape[:1] == (-1,) for spec in found.tensors):
+        rows = _doubts(session, trial.wish) or check_rows(whole, RowSamples(found.inputs))
+        if _shares(trial.wish, rows):
+            _run_sizes(ModelSession(session, replace(found, batched=True, max_batch_rows=trial.rows), CPU), row)
+            return Tried(rows)
+    else:
+        rows = _NOTHING.rows
+    try:
+        whole.infer(row)
+    except ExecutionFailed as error:
+        _require_memory(error)
+        if all(-1 not in spec.shape[1:] for spec in found.inputs):
+            raise ModelBroken(f"{model.name}: {error}") from error
+    return Tried(rows)
+
+
+def _doubts(session: onnxruntime.InferenceSession, wish: Wish, card: ModelCard | None = None) -> RowVerdict | None:
+    """What speaks against batches that nobody asked for, before a row is run."""
+    explained = card.sequence.outputs if card and card.sequence else ()
+    doubt = unexplained_axis(session, explained) if wish in ("said", "unsaid") else ""
+    if wish == "unsaid":
+        doubt = doubt or doubtful_operator(session)
+    return RowVerdict("unknown", doubt) if doubt else None
+
+
+def _shares(wish: Wish, rows: RowVerdict) -> bool:
+    return choose_batching(Wanted(wish), rows).batched
+
+
+def _try_files(folder: Path, card: ModelCard, golden: Golden | None, trial: Trial, settings: SessionSettings) -> Tried:
+    """Everything that the server will run of it. What is merely wrong is the server's to tell, in its own words."""
+    files = {MAPS_FILE: (*card.outputs, *card.maps.values()), MODEL_FILE: card.outputs}
+    seen = _NOTHING
+    for name, outputs in files.items():
+        if name in card.sha256:
+            signature = Signature.of(card, outputs, trial.rows)
+            wish: Wish = trial.wish if name == MODEL_FILE and card.batched else "none"
+            try:
+                session = open_model(folder / name, signature, replace(settings, record_nodes=wish == "unsaid"))
+                seen = _try_file(session, card, golden, wish)
+            except FoveaError as error:
+                _require_memory(error)
+    return seen
+
+
+def _try_file(session: ModelSession, card: ModelCard, golden: Golden | None, wish: Wish) -> Tried:
+    seen = _NOTHING if wish == "none" else _see(session, card, golden, wish)
+    if wish != "none" and not _shares(wish, seen.rows):
+        session = session.unbatched()
+    if golden is not None:
+        run_golden(session, golden)
+    *_, longest = warm_up_rows(card, golden).values()
+    _run_sizes(session, longest)
+    return seen
+
+
+def _see(session: ModelSession, card: ModelCard, golden: Golden | None, wish: Wish) -> Tried:
+    """How rows of it may share batches."""
+    whole, known = session.unbatched(), golden if golden and not unfit_input(session, golden) else None
+    samples = with_vocabularies(whole, RowSamples(card.inputs, card.sequence, known))
+    rows = _doubts(session.opened, wish, card) or check_rows(whole, samples)
+    if card.sequence is None:
+        return Tried(rows)
+    harm = padding_harm(session, samples) if _shares(wish, rows) else ""
+    return Tried(rows, harm, longest_sequence(whole, samples))
+
+
+def _run_sizes(session: ModelSession, row: Arrays) -> None:
+    """The batch sizes of the warm-up; an output that grows with their square is met here."""
+    for rows in batch_sizes(session.max_batch_rows):
+        start_s = time.monotonic()
+        try:
+            session.infer(repeated(row, rows) if session.batched else row)
+        except ExecutionFailed as error:
+            _require_memory(error)
+            return
+        if time.monotonic() - start_s > _LONG_BATCH_S:
+            return
+
+
+def _require_memory(error: FoveaError) -> None:
+    """MemoryError where the failure was for want of memory."""
+    if is_out_of_memory(error):
+        raise MemoryError from error
