@@ -5,8 +5,9 @@ import pytest
 from onnx import TensorProto, helper
 
 from fovea.contract.errors import ExecutionFailed, InvalidRequest, ModelBroken
+from fovea.runtime.description import specs
 from fovea.runtime.device import CPU, array_over
-from fovea.runtime.ort_session import SessionSettings, open_session, specs
+from fovea.runtime.ort_session import SessionSettings, open_session
 from fovea.runtime.session import ModelSession
 from fovea.runtime.signature import Signature
 

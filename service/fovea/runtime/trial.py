@@ -13,7 +13,7 @@ from typing import Any
 
 from fovea.contract.errors import FoveaError
 from fovea.contract.model_card import MODEL_FILE
-from fovea.runtime.ort_errors import short_reason
+from fovea.runtime.ort_errors import is_out_of_memory, short_reason
 from fovea.runtime.probe import Trial
 from fovea.runtime.reasons import tellable
 from fovea.runtime.trial_runs import KERNEL_THREADS, try_bodies, try_kernels

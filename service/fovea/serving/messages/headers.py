@@ -83,7 +83,7 @@ class HeaderCheck:
             if tensor.name in tensors:
                 raise InvalidRequest(f"input '{tensor.name}' was sent twice")
             tensors[tensor.name] = self._tensor(tensor)
-        missing = [name for name in self._inputs if name not in tensors and name != self._kinds.optional]
+        missing = [name for name in self._inputs if name not in tensors and name not in self._kinds.optional]
         if missing:
             raise InvalidRequest(f"missing input(s) {missing}: expected {list(self._inputs)}, received {list(tensors)}")
         return tuple(tensors.values())
@@ -127,6 +127,8 @@ class HeaderCheck:
     def _rows(self, shapes: Mapping[str, tuple[int, ...]]) -> int:
         if not self._batched:
             return 1
+        if not shapes:
+            raise InvalidRequest(f"expected at least one of the inputs {list(self._inputs)}, received none")
         rows = {name: shape[0] for name, shape in shapes.items()}
         counts = set(rows.values())
         if len(counts) > 1:
