@@ -80,5 +80,5 @@ def repository_index(entries: Mapping[str, ModelEntry], *, only_ready: bool) -> 
             response.models.add(name=name, state=state, reason=reason)
         for version, held in entry.versions.items():
             if held.state is VersionState.READY or not only_ready:
-                response.models.add(name=name, version=version, state=held.state.value, reason=held.reason)
+                response.models.add(name=name, version=version, state=held.state.value, reason=held.told)
     return response

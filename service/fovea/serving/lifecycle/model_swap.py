@@ -90,7 +90,7 @@ class ModelSwap:
             refused = VersionEntry(VersionState.UNAVAILABLE, str(error), None, source, **outlook)
             self._models.put_version(folder, version, self._refuse(folder.name, version, refused, serving))
             return
-        self._models.put_version(folder, version, VersionEntry(VersionState.READY, _remark(served), served, source))
+        self._models.put_version(folder, version, VersionEntry(VersionState.READY, "", served, source))
         self._loader.telemetry.forget(folder.name, version)
         log.info("%s version %s is ready", folder.name, version)
         if serving:
@@ -125,9 +125,3 @@ class ModelSwap:
         self._loader.telemetry.forget(served.card.name, served.version)
         log.info("%s version %s has ended", served.card.name, served.version)
         self._closed(served)
-
-
-def _remark(served: ServedVersion) -> str:
-    """What people should know of a version that serves."""
-    stated = served.folder.stated
-    return "; ".join(filter(None, (stated.remark if stated else "", served.loaded.batching)))

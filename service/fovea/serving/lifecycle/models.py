@@ -33,8 +33,7 @@ class VersionState(StrEnum):
 
 @dataclass(frozen=True)
 class VersionEntry:
-    """One version's place in the table. A ready one may have a reason too: why its newer files are not served, why its
-    requests are not batched as they could be, what of its configuration is without effect."""
+    """One version's place in the table. A ready one may have a reason too: why its newer files are not served."""
 
     state: VersionState
     reason: str = ""
@@ -45,6 +44,11 @@ class VersionEntry:
     """It wants what this server does not offer: no wait will make it ready."""
     passing: bool = False
     """Whether the reason may be gone later: then loading it again may help after all."""
+
+    @property
+    def told(self) -> str:
+        """The reason, or what there is to say of a version that serves."""
+        return self.reason or (self.served.remark if self.served else "")
 
 
 @dataclass(frozen=True)

@@ -71,6 +71,13 @@ class ServedVersion:
         self.recorder.batch_cost(loaded.cost.points())
 
     @property
+    def remark(self) -> str:
+        """What there is to say of it: what of its configuration is without effect, and of how it is batched."""
+        stated = self.folder.stated
+        without_effect = f"{stated.source}: {stated.remark}" if stated and stated.remark else ""
+        return "; ".join(filter(None, (without_effect, self.loaded.batching)))
+
+    @property
     def preferred_rows(self) -> list[int]:
         """As model.toml says; else the largest batches worth making, over all lengths."""
         return sorted(self.policy.preferred_rows or {self.policy.max_rows, *self.policy.rows_by_length.values()})
