@@ -88,7 +88,7 @@ def _rows_of_folder(model: ModelFolder) -> list[Row]:
 def _row_of_version(model: ModelFolder, number: int) -> Row:
     folder, version = model.version_path(number), str(number)
     try:
-        require_inside(folder)
+        require_inside(folder, model.file)
         if not (folder / CARD_FILE).exists():
             return Row(model.name, version, "none", state="on disk", remark="without a card")
         card = ModelCard.read(folder / CARD_FILE)

@@ -112,6 +112,11 @@ class ModelFolder:
     unsupported: bool = False
     """The problem is that the model wants what this server does not offer: no wait will help."""
 
+    @property
+    def file(self) -> str:
+        """What the model is called in its versions' folders."""
+        return self.stated.file if self.stated else MODEL_FILE
+
     def version_path(self, version: int) -> Path:
         """The folder of one version."""
         return self.path / str(version)

@@ -93,12 +93,10 @@ class HeaderCheck:
         place = place_of(spec.name, tensor.parameters)
         if place is not None and has_contents(tensor):
             raise InvalidRequest(f"input '{spec.name}': contents and shared memory together, send one of them")
-        shape = tuple(tensor.shape)
-        self._check_shape(spec, shape)
-        reshape = self._reshapes.get(spec.name)
-        if reshape is not None and not self._is_picture(tensor):
-            shape = reshape.shape(shape)
-        return RawTensor(spec.name, spec.datatype, shape, place)
+        sent = tuple(tensor.shape)
+        self._check_shape(spec, sent)
+        reshape = None if self._is_picture(tensor) else self._reshapes.get(spec.name)
+        return RawTensor(spec.name, spec.datatype, reshape.shape(sent) if reshape else sent, place, sent)
 
     def _spec(self, tensor: Any) -> TensorSpec:
         """What the tensor is held against."""
