@@ -212,11 +212,14 @@ def endless_model(repository: Path) -> Path:
 
 
 def infer_request(model: str, x: Any, **more: Any) -> bytes:
-    """A ModelInferRequest for float32 inputs: `x` and those that are named."""
+    """A ModelInferRequest for inputs of float32 or int64: `x` and those that are named."""
     arrays = {"x": x, **more}
     request = wire.message("ModelInferRequest")(
         model_name=model,
-        inputs=[{"name": name, "datatype": "FP32", "shape": array.shape} for name, array in arrays.items()],
+        inputs=[
+            {"name": name, "datatype": "INT64" if array.dtype == np.int64 else "FP32", "shape": array.shape}
+            for name, array in arrays.items()
+        ],
         raw_input_contents=[array.tobytes() for array in arrays.values()],
     )
     return bytes(request.SerializeToString())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import random
 import struct
 import zlib
 
@@ -12,7 +13,8 @@ from PIL import Image
 
 from fovea.contract.errors import InvalidRequest
 from fovea.contract.model_card import Preprocessing
-from fovea.pictures import open_picture, to_tensor
+from fovea.picture_parts import MAX_SCANS
+from fovea.pictures import flattened, open_picture, to_tensor
 
 GREY = Preprocessing(mode="L", height=2, width=3, mean=(0.5,), std=(0.25,))
 COLOUR = Preprocessing(mode="RGB", height=2, width=2, mean=(0.5, 0.4, 0.3), std=(1.0, 1.0, 1.0))
@@ -49,10 +51,6 @@ def encoded(picture: Image.Image, kind: str = "PNG", **options: object) -> io.By
 
 def claiming(width: int, height: int) -> io.BytesIO:
     """A PNG of hardly any bytes that says it is large."""
-
-    def chunk(kind: bytes, data: bytes) -> bytes:
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
     head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0))
     return io.BytesIO(b"\x89PNG\r\n\x1a\n" + head + chunk(b"IDAT", zlib.compress(bytes(100))) + chunk(b"IEND", b""))
 
@@ -65,13 +63,57 @@ def scanned(times: int) -> io.BytesIO:
 
 
 def test_a_jpeg_of_several_scans_is_a_picture() -> None:
-    assert open_picture(scanned(50), ("PNG", "JPEG")).size == (40, 40)
+    assert open_picture(scanned(MAX_SCANS - 5), ("PNG", "JPEG")).size == (40, 40)
+
+
+@pytest.mark.parametrize("where", ["in a note", "behind the end"])
+def test_what_looks_like_a_scan_and_is_none_does_not_count(where: str) -> None:
+    data, marks = encoded(Image.new("L", (40, 40), 9), "JPEG").read(), b"\xff\xda" * 100
+    note = b"\xff\xfe" + struct.pack(">H", len(marks) + 2) + marks
+    with_marks = data + marks if where == "behind the end" else data[:2] + note + data[2:]
+    assert open_picture(io.BytesIO(with_marks), ("PNG", "JPEG")).size == (40, 40)
+
+
+def with_chunks(*chunks: bytes) -> io.BytesIO:
+    data = encoded(Image.new("L", (8, 8))).read()
+    return io.BytesIO(data[:33] + b"".join(chunks) + data[33:])
+
+
+def chunk(kind: bytes, data: bytes) -> bytes:
+    return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+
+def with_segments(segment: bytes, times: int) -> io.BytesIO:
+    data = encoded(Image.new("L", (8, 8)), "JPEG").read()
+    return io.BytesIO(data[:2] + segment * times + data[2:])
+
+
+PROFILE = chunk(b"iCCP", b"a\0\0" + zlib.compress(bytes(100)))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        with_chunks(*[chunk(b"prVt", b"")] * 900, PROFILE),
+        with_chunks(*[chunk(b"tEXt", b"a\0" + bytes(8192))] * 2000),
+        with_segments(b"\xff\xe2\xff\xff" + bytes(65533), 255),
+        with_segments(b"\xff", 60_000),
+    ],
+)
+def test_a_picture_with_as_many_parts_as_others_write_is_one(data: io.BytesIO) -> None:
+    assert open_picture(data, ("PNG", "JPEG")).size == (8, 8)
 
 
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (scanned(101), "too many scans: 106 is above the limit of 100"),
+        (scanned(MAX_SCANS + 1), f"too many scans: 38 is above the limit of {MAX_SCANS}"),
+        (with_segments(b"\xff\xfe\x00\x02", 2001), "too many segments: more than the limit of 2000"),
+        (with_segments(b"\xff", 70_000), "70000 bytes between its segments: the limit is 65536"),
+        (io.BytesIO(b"\xff\xd8" + b"\xff" * 70_000), "70000 bytes between its segments"),
+        (with_chunks(*[chunk(b"prVt", b"")] * 1200), "too many chunks: more than the 1056 that so many bytes may have"),
+        (with_chunks(PROFILE, PROFILE), "more than one colour profile"),
+        (with_chunks(chunk(b"eXIf", b"MM\0*\0")), "a damaged picture"),
         (claiming(50, 41), "too many pixels: 50 x 41 is above the limit of 2000"),
         (claiming(100_000, 100_000), "too many pixels"),
         (claiming(40, 40), "truncated"),
@@ -95,3 +137,49 @@ def test_a_png_whose_bytes_were_changed_is_refused() -> None:
     data[600] ^= 1
     with pytest.raises(InvalidRequest):
         open_picture(io.BytesIO(bytes(data)), ("PNG", "JPEG"))
+
+
+def test_a_picture_of_hardly_any_width_is_refused_that_would_take_ten_times_its_pixels_time() -> None:
+    with pytest.raises(InvalidRequest, match="too many pixels in a row: 1 x 65536 is above the limit of 65535"):
+        open_picture(claiming(1, 65_536), ("PNG", "JPEG"))
+
+
+def test_whatever_bytes_become_of_a_picture_they_are_a_picture_or_refused_in_plain_words() -> None:
+    rng, exif = random.Random(5), Image.Exif()
+    exif[0x0112], exif[0x010F] = 6, "maker"
+    kinds = [("L", "PNG"), ("RGBA", "PNG"), ("P", "PNG"), ("I;16", "PNG"), ("RGB", "JPEG"), ("CMYK", "JPEG")]
+    seeds = [encoded(Image.new(mode, (9, 7)), kind, exif=exif, progressive=True).read() for mode, kind in kinds]
+    reasons: list[str] = []
+    for _ in range(3000):
+        data = changed(rng.choice(seeds), rng)
+        try:
+            to_tensor(open_picture(io.BytesIO(data), ("PNG", "JPEG"), max_pixels=2000), GREY)
+        except InvalidRequest as error:
+            reasons.append(str(error))
+    assert 100 < len(reasons) < 2900
+    assert all(reasons)
+    assert not [reason for reason in reasons if " at 0x" in reason]
+
+
+def changed(seed: bytes, rng: random.Random) -> bytes:
+    """The bytes with a few of them other, more or fewer; where it is a PNG, with the check sums that these have."""
+    data = bytearray(seed)
+    for _ in range(rng.choice((1, 1, 2, 5))):
+        at, kind = rng.randrange(len(data) - 4), rng.choice((b"tEXt", b"iCCP", b"tRNS", b"eXIf", b"pHYs", bytes(4)))
+        length = rng.choice((0, 0, 0, 1, 5))
+        data[at : at + rng.choice((1, 1, length))] = rng.choice((rng.randbytes(1), rng.randbytes(length), kind))
+    return with_check_sums(bytes(data)) if data.startswith(b"\x89PNG") else bytes(data)
+
+
+def with_check_sums(data: bytes) -> bytes:
+    head, at = data[:8], 8
+    while at + 12 + (length := int.from_bytes(data[at : at + 4])) <= len(data):
+        head, at = head + chunk(data[at + 4 : at + 8], data[at + 8 : at + 8 + length]), at + 12 + length
+    return head + data[at:]
+
+
+def test_a_large_transparent_picture_is_flattened_as_if_it_were_done_at_once() -> None:
+    rng = np.random.default_rng(3)
+    large = Image.fromarray(rng.integers(0, 256, (1500, 1501, 4), np.uint8), "RGBA")
+    whole = Image.alpha_composite(Image.new("RGBA", large.size, (128, 128, 128, 255)), large).convert("RGB")
+    np.testing.assert_array_equal(np.asarray(flattened(large, GREY)), np.asarray(whole))

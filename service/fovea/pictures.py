@@ -3,23 +3,35 @@
 from __future__ import annotations
 
 import warnings
+from io import BytesIO
 from pathlib import Path
 from typing import IO
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageFile, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageFile, UnidentifiedImageError
 
-from fovea.contract.errors import InvalidRequest
+from fovea.contract.errors import FoveaError, InvalidRequest
 from fovea.contract.model_card import Preprocessing
+from fovea.picture_parts import require_few_parts
 
 MAX_PIXELS = 1 << 26
 """8192 x 8192: unpacked as much as a quarter of a gigabyte."""
-MAX_SCANS = 100
-"""Of a JPEG, each of which is decoded over the whole picture: 20 ms for 16 million pixels, be it of 31 bytes. Cameras
-and libraries write at most 10."""
-_SCAN = b"\xff\xda"
-warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)  # the limit here is lower, and an error
+MAX_SIDE = 65_535
+"""As of a JPEG. A picture of one column takes ten times as long as a square one, and holds up every other thread."""
+_STRIP_PIXELS = 1 << 18
+_ORIENTATION = 0x0112
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""EXIF's orientation -> what turns the picture upright."""
+warnings.filterwarnings("ignore", module="PIL")  # of oddities in a picture, which are no concern of the log's
 
 
 def open_picture(
@@ -27,41 +39,46 @@ def open_picture(
 ) -> Image.Image:
     """Load a picture upright, as L, RGB or RGBA with 8 bits a channel; InvalidRequest tells why it cannot be.
 
-    `formats` are those that Pillow may try (None: all that it has). Its size is looked at before it is unpacked.
+    `formats` are those that Pillow may try (None: all that it has). Bytes, unlike a file, may be a stranger's: what
+    they would cost is looked at before they are decoded.
     """
     try:
+        if not isinstance(source, Path):
+            require_few_parts(data := source.read())
+            source = BytesIO(data)
         with Image.open(source, formats=formats) as image:
             _check(image, max_pixels)
-            return _eight_bits(ImageOps.exif_transpose(image))
-    except UnidentifiedImageError as error:
-        raise InvalidRequest(f"no picture that can be read{_one_of(formats)}") from error
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
-        raise InvalidRequest("too many pixels") from error
-    except (OSError, ValueError, SyntaxError) as error:
-        raise InvalidRequest(str(getattr(error, "strerror", None) or error)) from error
+            return _eight_bits(_upright(image))
+    except (FoveaError, MemoryError):
+        raise
+    except Exception as error:  # whatever Pillow meets in the bytes: errors of every kind are its way to say so
+        raise InvalidRequest(_reason(error, formats)) from error
 
 
-def _one_of(formats: tuple[str, ...] | None) -> str:
-    return f", expected {' or '.join(formats)}" if formats else ""
+def _reason(error: Exception, formats: tuple[str, ...] | None) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        return "no picture that can be read" + (f", expected {' or '.join(formats)}" if formats else "")
+    if isinstance(error, Image.DecompressionBombError | Image.DecompressionBombWarning):
+        return "too many pixels"
+    if isinstance(error, OSError | ValueError | SyntaxError):  # in Pillow's words
+        return str(getattr(error, "strerror", None) or error) or "a damaged picture"
+    return "a damaged picture"
 
 
 def _check(image: ImageFile.ImageFile, max_pixels: int) -> None:
-    pixels = image.width * image.height
-    if pixels > max_pixels:
-        raise InvalidRequest(f"too many pixels: {image.width} x {image.height} is above the limit of {max_pixels}")
+    size = f"{image.width} x {image.height}"
+    if image.width * image.height > max_pixels:
+        raise InvalidRequest(f"too many pixels: {size} is above the limit of {max_pixels}")
+    if max(image.size) > MAX_SIDE:
+        raise InvalidRequest(f"too many pixels in a row: {size} is above the limit of {MAX_SIDE}")
     if image.format == "PNG" and getattr(image, "is_animated", False):
         raise InvalidRequest("an animated picture, expected one that stands still")
-    if image.fp and image.format in ("JPEG", "MPO") and (scans := _scans(image.fp)) > MAX_SCANS:
-        raise InvalidRequest(f"too many scans: {scans} is above the limit of {MAX_SCANS}")
 
 
-def _scans(file: IO[bytes]) -> int:
-    """How often the mark of a scan occurs in a JPEG; in compressed data it does not."""
-    at = file.tell()
-    file.seek(0)
-    count = file.read().count(_SCAN)
-    file.seek(at)
-    return count
+def _upright(image: Image.Image) -> Image.Image:
+    image.load()  # a PNG may say it after its pixels
+    turn = _UPRIGHT.get(image.getexif().get(_ORIENTATION, 1))
+    return image if turn is None else image.transpose(turn)
 
 
 def to_tensor(picture: Image.Image, facts: Preprocessing) -> NDArray[np.float32]:
@@ -79,8 +96,13 @@ def flattened(picture: Image.Image, facts: Preprocessing) -> Image.Image:
     if picture.mode != "RGBA":
         return picture
     mean = [round(255 * value) for value in facts.mean]
-    background = Image.new("RGBA", picture.size, (*(mean * 3)[:3], 255))
-    return Image.alpha_composite(background, picture).convert("RGB")
+    colour = (*(mean * 3)[:3], 255)
+    flat = Image.new("RGB", picture.size)
+    rows = max(1, _STRIP_PIXELS // picture.width)  # at a time: while Pillow lays them over, no other thread runs
+    for top in range(0, picture.height, rows):
+        strip = picture.crop((0, top, picture.width, min(top + rows, picture.height)))
+        flat.paste(Image.alpha_composite(Image.new("RGBA", strip.size, colour), strip).convert("RGB"), (0, top))
+    return flat
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:

@@ -94,7 +94,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def running(repository: Path) -> Iterator[RunningServer]:
-    with running_server(repository) as running:
+    with running_server(repository, "--ready-when=any") as running:
         yield running
 
 

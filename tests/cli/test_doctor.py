@@ -55,7 +55,9 @@ def test_a_variable_that_is_no_setting_is_told(fovea: Fovea, healthy: Path, monk
     for name in ("FOVEA_KERNELS", "FOVEA_KERNELS_ISA", "FOVEA_MAX_QUEUES"):
         monkeypatch.setenv(name, "off")
     _, found = examined(fovea, "--repository", healthy, *FREE_PORTS)
-    assert found["server"]["variables_that_are_no_settings"] == ["FOVEA_MAX_QUEUES"]
+    assert found["server"]["variables_that_are_no_settings"] == [
+        "FOVEA_MAX_QUEUES is no setting: did you mean FOVEA_MAX_QUEUE?"
+    ]
 
 
 def test_a_broken_model_is_named_with_its_reason(fovea: Fovea, repository: Path) -> None:

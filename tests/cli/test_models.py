@@ -8,9 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from onnx import helper
 
 from fovea.cli.access import with_port
-from servers import RunningServer, held_up
+from servers import RunningServer, held_up, save_model, tensor
 
 Fovea = Callable[..., tuple[int, str, str]]
 
@@ -32,9 +33,10 @@ def test_a_damaged_version_says_what_is_wrong(fovea: Fovea, repository: Path) ->
 
 
 def test_a_plain_file_needs_no_card(fovea: Fovea, tmp_path: Path) -> None:
-    (tmp_path / "plain" / "1").mkdir(parents=True)
-    (tmp_path / "plain" / "1" / "model.onnx").touch()
+    x, y = tensor("x", ["n", 4]), tensor("y", ["n", 4])
+    save_model(tmp_path, "plain", [helper.make_node("Relu", ["x"], ["y"])], [x], [y])
     _, out, _ = fovea("models", "--repository", tmp_path)
+    assert line_of("plain", out).split()[:3] == ["plain", "1", "none"]
     assert "plain 1: without a card" in out.splitlines()
 
 

@@ -39,7 +39,7 @@ def quick(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def server(repository: Path) -> Iterator[RunningServer]:
-    with running_server(repository, "--max-batch-rows=8") as server:
+    with running_server(repository, "--max-batch-rows=8", "--ready-when=any") as server:
         yield server
 
 

@@ -18,6 +18,7 @@ WITHOUT_MODULE = {
     AttentionType.KEY_VALUE,
     AttentionType.GATED,
     AttentionType.MAX_POOL,
+    AttentionType.UNKNOWN,
 }
 
 
@@ -26,12 +27,13 @@ def test_every_type_has_its_record() -> None:
 
 
 def test_every_type_but_the_baseline_names_its_paper() -> None:
-    assert [kind for kind in AttentionType if not kind.facts.paper] == [AttentionType.NONE]
+    unnamed = [AttentionType.NONE, AttentionType.UNKNOWN]
+    assert [kind for kind in AttentionType if not kind.facts.paper] == unnamed
 
 
 def test_hard_attention_is_the_only_kind_without_a_gradient() -> None:
     hard = {AttentionType.HARD_ARGMAX, AttentionType.HARD_SAMPLE}
-    assert {kind for kind in AttentionType if not kind.facts.differentiable} == hard
+    assert {kind for kind in AttentionType if kind.facts.differentiable is False} == hard
 
 
 def test_parameter_free_kinds_have_no_parameters() -> None:
@@ -46,6 +48,14 @@ def test_the_table_says_which_kinds_have_a_module() -> None:
     for kind in there:
         module, name = kind.facts.module.split(":")
         assert issubclass(getattr(importlib.import_module(module), name), torch.nn.Module)
+
+
+def test_what_is_not_recognised_is_no_mechanism_of_the_catalogue() -> None:
+    facts = AttentionType.UNKNOWN.facts
+    assert (facts.family, facts.parametric, facts.differentiable) == (Family.UNRECOGNISED, None, None)
+    assert [kind for kind in AttentionType if kind.facts.family is Family.UNRECOGNISED] == [AttentionType.UNKNOWN]
+    assert AttentionType.UNKNOWN not in FEATURE_MAP_ATTENTION
+    assert AttentionType.UNKNOWN not in {operator.attention for operator in OPERATORS.values()}
 
 
 def test_labels_are_fit_for_metrics() -> None:

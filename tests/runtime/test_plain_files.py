@@ -85,6 +85,10 @@ def test_attention_operators_without_a_card_run_from_their_bodies(version_folder
     (version_folder / "card.json").unlink()
     version = load(version_folder / "model.onnx")
     assert version.kernels == "body"
+    assert (version.card.attention, version.profiled_operators) == ("simam", {"SimAM"})
+    assert [(layer.name, layer.attention, layer.operator) for layer in version.card.layers] == [
+        ("block", "simam", "SimAM")
+    ]
     assert version.session.infer({"image": np.zeros((1, 4, 8, 8), np.float32)})["features"].max() == 0
 
 

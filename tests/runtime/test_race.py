@@ -1,5 +1,7 @@
 """Kernels and bodies race on one row and on the golden batch; a kernel that stumbles has lost."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from fovea.contract.errors import ExecutionFailed
@@ -7,6 +9,7 @@ from fovea.contract.model_card import TensorSpec
 from fovea.runtime.golden import Golden
 from fovea.runtime.kernel_library import Cause, Obstacle
 from fovea.runtime.race import race
+from fovea.runtime.stopwatch import Taken
 
 BATCH = {"x": np.zeros((1, 2), np.float32)}
 GOLDEN = Golden(BATCH, {"y": np.zeros((1, 2))}, {})
@@ -15,27 +18,38 @@ QUICK = {1: 0.01, 4: 0.04}
 
 
 class Runner:
-    """Takes what `cost_s` says by its own clock, now and then ten times that; fails at run number `fails_at`."""
+    """Takes processor time as `cost_s` says, in two runs of three ten times that where it is `disturbed`.
+
+    By the clock it takes `waits_s` more. It fails at run number `fails_at`.
+    """
 
     inputs = (TensorSpec(name="x", datatype="FP32", shape=(-1, 2)),)
     made_input = None
     max_batch_rows = 8
-    now = 0.0
+    now = Taken(0.0, 0.0)
 
-    def __init__(self, cost_s: dict[int, float], *, fails_at: int = 0, disturbed: bool = False, batched: bool = True):
+    def __init__(self, cost_s: dict[int, float], *, fails_at=0, disturbed=False, batched=True, waits_s=0.0) -> None:
         self.cost_s, self.fails_at, self.disturbed, self.batched = cost_s, fails_at, disturbed, batched
+        self.waits_s = waits_s
         self.runs = 0
 
     def infer(self, request: dict) -> dict:
         self.runs += 1
-        Runner.now += self.cost_s[len(request["x"])] * (10 if self.disturbed and self.runs % 3 else 1)
+        taken_s = self.cost_s[len(request["x"])] * (10 if self.disturbed and self.runs % 3 else 1)
+        Runner.now = Taken(Runner.now.processor_s + taken_s, Runner.now.elapsed_s + taken_s + self.waits_s)
         if self.runs == self.fails_at:
             raise ExecutionFailed("the kernel gave up")
         return {"y": request["x"]}
 
 
+def stopwatch(run: Callable[[], object]) -> Taken:
+    begun = Runner.now
+    run()
+    return Taken(Runner.now.processor_s - begun.processor_s, Runner.now.elapsed_s - begun.elapsed_s)
+
+
 def hold(kernels: Runner, bodies: Runner, golden: Golden = FOUR) -> Obstacle | None:
-    return race(kernels, bodies, golden, lambda: Runner.now)
+    return race(kernels, bodies, golden, stopwatch)
 
 
 def test_kernel_that_fails_in_the_race_loses_it():
@@ -49,7 +63,7 @@ def test_kernels_as_quick_as_bodies_win():
 
 def test_slower_kernels_lose_and_the_reason_has_the_times():
     lost = hold(Runner({1: 0.02, 4: 0.08}), Runner(QUICK))
-    assert lost == Obstacle(Cause.SLOWER, "kernels took 20 ms a row, bodies 10 ms")
+    assert lost == Obstacle(Cause.SLOWER, "kernels took 20 ms of processor time a row, bodies 10 ms")
 
 
 def test_disturbed_runs_do_not_decide():
@@ -61,3 +75,22 @@ def test_what_kernels_win_on_one_row_they_may_lose_on_many():
     lost = hold(Runner({1: 0.01, 4: 0.12}), Runner({1: 0.011, 4: 0.04}))
     assert lost is not None
     assert lost.cause is Cause.SLOWER
+
+
+def test_what_a_run_waits_for_a_processor_does_not_decide_unless_it_is_long():
+    assert hold(Runner(QUICK, waits_s=0.01), Runner(QUICK)) is None
+    lost = hold(Runner(QUICK, waits_s=0.1), Runner(QUICK))
+    assert lost == Obstacle(Cause.SLOWER, "kernels took 72.5 ms a row, bodies 10 ms")
+
+
+def test_a_close_race_goes_on_for_longer():
+    far, near = Runner({1: 0.0005, 4: 0.002}), Runner({1: 0.00102, 4: 0.00408})
+    for kernels in (far, near):
+        hold(kernels, Runner({1: 0.001, 4: 0.004}))
+    assert near.runs > 2 * far.runs
+
+
+def test_a_slow_model_runs_once_each():
+    kernels = Runner({1: 1.0, 4: 4.0})
+    assert hold(kernels, Runner({1: 1.0, 4: 4.0})) is None
+    assert kernels.runs == 2

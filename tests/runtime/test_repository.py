@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from fovea.contract.errors import Misconfigured
-from fovea.runtime.repository import chosen_versions, repository_meant, scan
+from fovea.runtime.names import NAME_RULE
+from fovea.runtime.repository import chosen_versions, repository_meant, scan, why_none
 
 
 @pytest.fixture
@@ -29,18 +30,61 @@ def test_models_are_found_in_order_with_their_versions(folder_of):
     assert models["a"].version_path(2).is_dir()
 
 
-def test_what_is_no_version_is_passed_over(folder_of):
-    root = folder_of("a", "1", "0", "-2", "01", "1.5", "latest", ".2", "3.tmp", "٣")
+def test_folders_of_other_names_are_no_versions_and_told_where_they_hold_a_model(folder_of):
+    root = folder_of("a", "1", "0", "-2", "01", "1.5", "v2", "notes", ".2", "3.tmp", "٣")
     (root / "a" / "4").write_text("a file")
-    assert scan(root)["a"].versions == (1,)
+    for name in ("1", "01", "1.5", "v2", ".2", "3.tmp", "٣"):
+        (root / "a" / name / "model.onnx").touch()
+    folder = scan(root)["a"]
+    assert (folder.versions, folder.odd_versions) == ((1,), ("01", "1.5", "v2", "٣"))
 
 
-def test_hidden_temporary_and_empty_folders_are_no_models(folder_of):
-    for name in (".git", "a.tmp", "_x", "with space", "model.part"):
-        folder_of(name, "1")
-    (folder_of("good", "1") / "empty").mkdir()
-    (folder_of("other", "1") / "README.md").touch()
-    assert list(scan(folder_of("last", "1"))) == ["good", "last", "other"]
+def test_hidden_and_temporary_entries_are_passed_over_in_silence(folder_of):
+    for name in (".git", "a.tmp", "model.part", "lost+found"):
+        (folder_of(name, "1") / name / "1" / "model.onnx").touch()
+    (folder_of("good", "1") / "README.md").touch()
+    assert list(scan(folder_of("last", "1"))) == ["good", "last"]
+
+
+NO_NAME = f"its name cannot be a model's: expected {NAME_RULE}"
+NO_VERSION = "it has no version folder: expected 1, 2 or another whole number, with model.onnx in it"
+
+
+@pytest.mark.parametrize(
+    ("made", "name", "reason", "is_meant"),
+    [
+        ("with space/1/model.onnx", "with space", NO_NAME, True),
+        ("_x/1/model.onnx", "_x", NO_NAME, True),
+        ("modèle/1/model.onnx", "modèle", NO_NAME, True),
+        ("two\nlines/1/model.onnx", "two\\nlines", NO_NAME, True),
+        ("no\udcffsense/1/model.onnx", "no\\udcffsense", NO_NAME, True),
+        ("my notes/july.txt", "my notes", NO_NAME, False),
+        ("flat/model.onnx", "flat", f"{NO_VERSION}, found model.onnx (a file)", True),
+        ("named/v1/model.onnx", "named", f"{NO_VERSION}, found v1", True),
+        ("zeros/001/model.onnx", "zeros", f"{NO_VERSION}, found 001", True),
+        ("notes/july.txt", "notes", NO_VERSION, False),
+        ("file/1", "file", f"{NO_VERSION}, found 1 (a file)", False),
+        ("empty/.hidden", "empty", NO_VERSION, False),
+        ("lone.onnx", "lone.onnx", "it is a file: expected a folder, <model>/<version>/model.onnx", True),
+        ("lone", "lone", "it is a file: expected a folder, <model>/<version>/model.onnx", False),
+    ],
+)
+def test_what_is_no_model_is_told_with_what_was_expected(tmp_path, made, name, reason, is_meant):
+    (tmp_path / made).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / made).touch()
+    (folder,) = scan(tmp_path).values()
+    assert (folder.name, why_none(folder), folder.is_meant) == (name, reason, is_meant)
+
+
+def test_a_link_to_nowhere_is_told_and_one_to_a_model_is_one(folder_of):
+    root = folder_of("a", "1")
+    (root / "b").symlink_to("a")
+    (root / "lost").symlink_to("nowhere")
+    assert {name: folder.missing for name, folder in scan(root).items()} == {
+        "a": None,
+        "b": None,
+        "lost": "it is a link to nowhere",
+    }
 
 
 @pytest.mark.parametrize(("part", "is_one"), [("a", True), ("a/1", True), ("", False), ("empty", False)])

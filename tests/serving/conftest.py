@@ -11,6 +11,8 @@ import pytest
 from raw_client import RawClient
 from servers import RunningServer, plain_models, running_server
 
+LIMITS = ("--max-batch-rows=8", "--max-message-mb=1")
+
 
 @pytest.fixture(scope="session")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Any:
@@ -19,7 +21,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Any:
 
 @pytest.fixture(scope="module", params=["fast-lane", "no-fast-lane"])
 def server(request: pytest.FixtureRequest, repository: Any) -> Iterator[RunningServer]:
-    with running_server(repository, f"--{request.param}", "--max-batch-rows=8", "--max-message-mb=1") as server:
+    with running_server(repository, f"--{request.param}", *LIMITS, "--ready-when=any") as server:
         yield server
 
 

@@ -30,7 +30,8 @@ def on_a_terminal(repository: Path, *flags: str) -> Iterator[tuple[subprocess.Po
     ours, its = pty.openpty()
     termios.tcsetwinsize(its, (24, COLUMNS))
     ports = ("--grpc-port=0", "--http-port=0", "--metrics-port=0")
-    command = [sys.executable, "-m", "fovea.cli", "serve", f"--repository={repository}", *ports, *flags]
+    asked = (f"--repository={repository}", "--ready-when=any", *ports, *flags)
+    command = [sys.executable, "-m", "fovea.cli", "serve", *asked]
     process = subprocess.Popen(command, stdout=its, stderr=its, env={**os.environ, "COLUMNS": str(COLUMNS)})
     os.close(its)
     try:
@@ -69,7 +70,7 @@ def test_json_may_be_had_on_a_terminal_and_text_in_a_pipe(repository: Path) -> N
     *warnings, ready = shown.strip().splitlines()
     assert {json.loads(line)["level"] for line in warnings} <= {"warning", "error"}
     assert re.match(r"fovea \S+ ready: gRPC ", ready)
-    with running_server(repository, "--log-format=text") as server:
+    with running_server(repository, "--log-format=text", "--ready-when=any") as server:
         assert server.terminate() == 0
     assert server.ready_line.endswith("is ready; Ctrl-C ends it\n")
     assert all(re.match(r"\d\d:\d\d:\d\d ", line) for line in server.errors)
@@ -78,7 +79,7 @@ def test_json_may_be_had_on_a_terminal_and_text_in_a_pipe(repository: Path) -> N
 @pytest.mark.parametrize("columns", [20, 60, 200])
 def test_long_facts_are_wrapped_below_their_beginning_and_names_stay_whole(columns: int) -> None:
     names = [f"model-{'x' * length}" for length in range(30)]
-    _, first, *more = in_lines({"models": ", ".join(names)}, columns).splitlines()
+    _, first, *more = in_lines({"models": ", ".join(names)}, columns, ready=True).splitlines()
     assert first.startswith("  models  model-,")
     assert all(line.startswith(" " * 10 + "model-") for line in more)
     assert " ".join(line.strip() for line in (first, *more)) == "models  " + ", ".join(names)

@@ -30,6 +30,9 @@ from servers import (
     wait_until,
 )
 
+ANY = "--ready-when=any"
+"""One of the models of `repository` is damaged."""
+
 
 @pytest.mark.parametrize("lane", ["fast-lane", "no-fast-lane"])
 def test_sigterm_answers_what_is_in_flight_and_exits_0(tmp_path: Path, lane: str) -> None:
@@ -80,7 +83,7 @@ def test_while_draining_it_is_live_not_ready_and_refuses_new_requests(tmp_path: 
 
 def test_for_the_drain_delay_it_is_not_ready_and_goes_on_serving(repository: Path) -> None:
     x = np.ones((1, 4), np.float32)
-    with running_server(repository, "--drain-delay=3") as server, grpc.insecure_channel(server.grpc) as channel:
+    with running_server(repository, "--drain-delay=3", ANY) as server, grpc.insecure_channel(server.grpc) as channel:
         client = RawClient(channel)
         server.process.send_signal(signal.SIGTERM)
         wait_until(lambda: not client("ServerReady").ready)
@@ -102,7 +105,7 @@ def health(channel: grpc.Channel, name: str) -> str:
 
 
 def test_who_watches_health_is_told_when_the_end_begins(repository: Path) -> None:
-    with running_server(repository, "--drain-delay=600") as server, grpc.insecure_channel(server.grpc) as channel:
+    with running_server(repository, "--drain-delay=600", ANY) as server, grpc.insecure_channel(server.grpc) as channel:
         stub, told = health_pb2_grpc.HealthStub(channel), health_pb2.HealthCheckResponse
         watches = [stub.Watch(health_pb2.HealthCheckRequest(service=name), timeout=60) for name in ("", "double")]
         assert [next(watch).status for watch in watches] == [told.SERVING] * 2
@@ -111,7 +114,7 @@ def test_who_watches_health_is_told_when_the_end_begins(repository: Path) -> Non
 
 
 def test_a_second_sigterm_ends_it_at_once(repository: Path) -> None:
-    with running_server(repository, "--drain-delay=600") as server, grpc.insecure_channel(server.grpc) as channel:
+    with running_server(repository, "--drain-delay=600", ANY) as server, grpc.insecure_channel(server.grpc) as channel:
         client = RawClient(channel)
         server.process.send_signal(signal.SIGTERM)
         wait_until(lambda: not client("ServerReady").ready)
@@ -142,6 +145,8 @@ def test_sigterm_while_it_starts_ends_it_without_a_ready_line(tmp_path: Path) ->
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         grpc.channel_ready_future(channel).result(60)
+        assert health(channel, "") == health(channel, wire.SERVICE) == "NOT_SERVING"
+        assert not RawClient(channel)("ServerReady").ready
         process.send_signal(signal.SIGTERM)
         output, _ = process.communicate(timeout=60)
     assert (process.returncode, output) == (0, "")
@@ -217,7 +222,7 @@ def test_callers_that_cancel_free_their_places_in_the_queue(tmp_path: Path) -> N
 
 
 def test_http_health_follows_readiness(repository: Path) -> None:
-    with running_server(repository) as server:
+    with running_server(repository, ANY) as server:
         for path in ("live", "ready"):
             with urllib.request.urlopen(f"{server.http}/v2/health/{path}", timeout=20) as answer:
                 assert json.load(answer) == {path: True}
@@ -259,7 +264,7 @@ def test_a_repository_that_is_one_of_its_own_models_is_told_with_the_one_that_is
         assert "models none" in server.ready_line
         server.terminate()
     warned = [entry["message"] for entry in map(json.loads, server.errors) if entry["level"] == "warning"]
-    assert [message.endswith(f"did you mean {repository}?") for message in warned] == [True]
+    assert [message for message in warned if message.endswith(f"did you mean {repository}?")] == warned[:1]
 
 
 def test_cuda_where_there_is_none_is_one_line_and_never_a_silent_cpu(repository: Path) -> None:
@@ -287,6 +292,11 @@ def test_a_repository_that_is_not_there_is_one_line(tmp_path: Path) -> None:
     assert "nowhere" in start_and_fail(f"--repository={tmp_path / 'nowhere'}")
 
 
+def test_a_model_that_is_not_served_ends_the_start_where_that_is_wanted(repository: Path) -> None:
+    line = start_and_fail(f"--repository={repository}", "--exit-on-load-failure")
+    assert line.startswith("fovea: exit_on_load_failure: not served: damaged: version 1: model.onnx: ")
+
+
 def test_a_bad_variable_is_one_line_that_names_it(repository: Path) -> None:
     line = start_and_fail(f"--repository={repository}", FOVEA_MAX_QUEUE="none")
     assert "FOVEA_MAX_QUEUE" in line or "max-queue" in line
@@ -300,7 +310,7 @@ def test_serving_never_imports_torch_or_onnx(repository: Path) -> None:
         "from fovea.serving.settings import Settings\n"
         f"server = Server(Settings(repository={str(repository)!r}, grpc_port=0, http_port=0, metrics_port=0))\n"
         "server.load()\n"
-        "print(server.ready_facts())\n"
+        "print(server.facts())\n"
         "server.stop()\n"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=100, check=False)

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from rich.console import Console
 from tests.benchmarks.machine import describe, in_one_line
-from tests.torture import callers, fuzz, hostile, overload, soak, system
+from tests.torture import callers, fuzz, hostile, overload, pictures, soak, system
 from tests.torture.effort import FULL, SHORT, Run
 from tests.torture.report import Promise, Report, show, write
 
@@ -27,6 +27,7 @@ SCENARIOS: dict[str, Callable[[Run], Report]] = {
     "callers-pooled": lambda run: callers.run(run.pooled()),
     "overload": overload.run,
     "hostile": hostile.run,
+    "pictures": pictures.run,
     "system": system.run,
     "soak": soak.run,
 }

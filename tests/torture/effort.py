@@ -17,6 +17,7 @@ class Effort:
     overload_s: float
     soak_s: float
     restarts: int
+    dear_pictures: int
     judged_by_time: bool
 
 
@@ -28,6 +29,7 @@ FULL = Effort(
     overload_s=60.0,
     soak_s=600.0,
     restarts=10,
+    dear_pictures=32,
     judged_by_time=True,
 )
 SHORT = Effort(
@@ -38,6 +40,7 @@ SHORT = Effort(
     overload_s=10.0,
     soak_s=15.0,
     restarts=2,
+    dear_pictures=4,
     judged_by_time=False,
 )
 

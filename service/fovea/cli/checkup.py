@@ -15,7 +15,7 @@ import onnxruntime
 
 from fovea import __version__
 from fovea.cli.findings import Finding, costs
-from fovea.cli.settings import unknown_variables
+from fovea.cli.settings import variables
 from fovea.contract.errors import FoveaError, Misconfigured
 from fovea.runtime.attention_share import attention_share
 from fovea.runtime.cores import usable_cores
@@ -26,6 +26,7 @@ from fovea.runtime.loaded_version import LoadedVersion
 from fovea.runtime.loading import load_chosen
 from fovea.runtime.processor import this_processor
 from fovea.runtime.repository import ModelFolder, chosen_versions, scan, why_none
+from fovea.serving import environment
 from fovea.serving.addresses import address_of, family_of
 from fovea.serving.grpc import fast_lane
 from fovea.serving.lifecycle.triton_config import read_config
@@ -108,8 +109,8 @@ def _server(settings: Settings, serves: Callable[[str], bool]) -> Iterator[Findi
     obstacle = fast_lane.obstacle() if settings.fast_lane else "turned off"
     yield Finding("server", "fast_lane", obstacle or "possible")
     yield from _security(settings)
-    if unknown := unknown_variables(os.environ):
-        yield Finding("server", "variables_that_are_no_settings", unknown)
+    if remarks := list(environment.remarks(os.environ, variables())):
+        yield Finding("server", "variables_that_are_no_settings", remarks)
     running = settings.grpc_port > 0 and serves(address_of(settings.host, settings.grpc_port))
     for name in ("grpc_port", "http_port", "metrics_port"):
         yield _port(settings.host, name, getattr(settings, name), running)
@@ -155,7 +156,9 @@ def _models(settings: Settings) -> Iterator[Finding]:
     for folder in folders.values():
         numbers = chosen_versions(folder)
         if not numbers:
-            yield Finding(folder.name, "state", f"no version to serve: {why_none(folder)}", wrong=True)
+            yield Finding(folder.name, "state", f"no version to serve: {why_none(folder)}", wrong=folder.is_meant)
+        if folder.odd_versions:
+            yield Finding(folder.name, "passed_over", folder.odd_versions, wrong=True)
         for number in numbers:
             yield from _version(folder, number, loading)
 

@@ -17,7 +17,9 @@ from fovea.cli.tables import wide_console
 from fovea.client import ONCE, Client, ModelState
 from fovea.contract.errors import FoveaError, ModelBroken
 from fovea.contract.model_card import CARD_FILE, ModelCard
-from fovea.runtime.files import require_inside, require_whole
+from fovea.runtime.attention_seen import attention_seen
+from fovea.runtime.files import model_path, require_inside, require_whole
+from fovea.runtime.passed_over import ODD_VERSION
 from fovea.runtime.repository import ModelFolder, chosen_versions, scan, why_none
 from fovea.serving.lifecycle.triton_config import read_config
 
@@ -80,9 +82,14 @@ def rows_on_disk(repository: Path) -> list[Row]:
 
 def _rows_of_folder(model: ModelFolder) -> list[Row]:
     if model.problem is None and chosen_versions(model):
-        return [_row_of_version(model, number) for number in model.versions]
-    remark = f"not served: {why_none(model)}"
-    return [Row(model.name, version, state="not served", remark=remark) for version in map(str, model.versions or [""])]
+        odd = [_not_served(model, name, ODD_VERSION) for name in model.odd_versions]
+        return [*(_row_of_version(model, number) for number in model.versions), *odd]
+    versions = [*map(str, model.versions), *model.odd_versions] or [""]
+    return [_not_served(model, version, why_none(model)) for version in versions]
+
+
+def _not_served(model: ModelFolder, version: str, reason: str) -> Row:
+    return Row(model.name, version, state="not served", remark=f"not served: {reason}")
 
 
 def _row_of_version(model: ModelFolder, number: int) -> Row:
@@ -90,12 +97,19 @@ def _row_of_version(model: ModelFolder, number: int) -> Row:
     try:
         require_inside(folder, model.file)
         if not (folder / CARD_FILE).exists():
-            return Row(model.name, version, "none", state="on disk", remark="without a card")
+            return _row_of_file(model.name, version, model_path(folder, model.file))
         card = ModelCard.read(folder / CARD_FILE)
         require_whole(folder, card)
     except ModelBroken as error:
         return Row(model.name, version, state="broken", remark=f"broken: {error}")
     return _row_of_card(model.name, version, card)
+
+
+def _row_of_file(model: str, version: str, file: Path) -> Row:
+    seen = attention_seen(file)
+    types = dict.fromkeys([seen.attention, *(layer.attention for layer in seen.attention_layers)])
+    remark = f"without a card: {seen.warning(seen.attention)}" if seen.unnamed else "without a card"
+    return Row(model, version, ", ".join(types), state="on disk", remark=remark)
 
 
 def _row_of_card(model: str, version: str, card: ModelCard) -> Row:

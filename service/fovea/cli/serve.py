@@ -8,7 +8,8 @@ import sys
 from contextlib import suppress
 
 from fovea.cli.extras import require
-from fovea.cli.settings import add_settings, settings_of
+from fovea.cli.settings import add_settings, settings_of, variables
+from fovea.serving.environment import remarks
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,7 +24,7 @@ def run(arguments: argparse.Namespace) -> int:
     let_batches_run()
     from fovea.serving.process import serve
 
-    return serve(settings)
+    return serve(settings, remarks(os.environ, variables()))
 
 
 def let_batches_run() -> None:

@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterable
 from typing import Any
 
 from pydantic import ValidationError, create_model
 from pydantic.fields import FieldInfo
-from pydantic_settings import BaseSettings
 
 from fovea.contract.errors import Misconfigured
 from fovea.contract.validation import first_problem
+from fovea.serving.environment import PREFIX, FromVariables
 from fovea.serving.settings import Settings
-
-_OTHER_VARIABLES = ("FOVEA_KERNELS_ISA", "FOVEA_ONNXRUNTIME_HEADERS")
-"""Read by the kernels and by their build."""
-
-
-class _SameSource(BaseSettings):
-    model_config = Settings.model_config
 
 
 def flag(name: str) -> str:
@@ -29,7 +21,7 @@ def flag(name: str) -> str:
 
 def variable(name: str) -> str:
     """Field name -> environment variable: `grpc_port` is `FOVEA_GRPC_PORT`."""
-    return f"{Settings.model_config.get('env_prefix', '')}{name}".upper()
+    return f"{PREFIX}{name}".upper()
 
 
 def shown_default(field: FieldInfo) -> str:
@@ -63,15 +55,14 @@ def setting(name: str) -> Any:
     """
     field: Any = (Settings.model_fields[name].annotation, Settings.model_fields[name])
     try:
-        return getattr(create_model("OneSetting", __base__=_SameSource, **{name: field})(), name)
+        return getattr(create_model("OneSetting", __base__=FromVariables, **{name: field})(), name)
     except ValidationError as error:
         raise _misconfigured(error) from error
 
 
-def unknown_variables(names: Iterable[str]) -> list[str]:
-    """Those that have the settings' prefix and are none. Not always a mistake: Kubernetes makes some for a service."""
-    known = {*map(variable, Settings.model_fields), *_OTHER_VARIABLES}
-    return sorted(name for name in names if name.startswith(variable("")) and name not in known)
+def variables() -> list[str]:
+    """The environment variable of every setting."""
+    return [variable(name) for name in Settings.model_fields]
 
 
 def _misconfigured(error: ValidationError) -> Misconfigured:

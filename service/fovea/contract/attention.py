@@ -28,6 +28,8 @@ class AttentionType(StrEnum):
     EXTERNAL = "external"
     GATED = "gated"
     MAX_POOL = "max_pool"
+    UNKNOWN = "unknown"
+    """What looks like attention in a file that nobody labelled, and is none of these. No module is made from it."""
 
     @property
     def facts(self) -> AttentionFacts:
@@ -45,6 +47,7 @@ class Family(StrEnum):
     SELECTION = "selection"
     SEQUENCE = "sequence"
     MEMORY = "memory"
+    UNRECOGNISED = "not recognised"
 
 
 @dataclass(frozen=True)
@@ -57,8 +60,9 @@ class AttentionFacts:
 
     family: Family
     weighs: str
-    parametric: bool
-    differentiable: bool
+    parametric: bool | None
+    differentiable: bool | None
+    """None: not known."""
     paper: str
     module: str = ""
 
@@ -144,4 +148,5 @@ TAXONOMY: dict[AttentionType, AttentionFacts] = {
     AttentionType.MAX_POOL: AttentionFacts(
         Family.SALIENCY, "features", False, True, "Riesenhuber and Poggio 1999, doi:10.1038/14819"
     ),
+    AttentionType.UNKNOWN: AttentionFacts(Family.UNRECOGNISED, "what is not known", None, None, ""),
 }

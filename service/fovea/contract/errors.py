@@ -18,7 +18,8 @@ FoveaError
 ├── ModelBroken             a model file that cannot be loaded, or does not give its golden answers
 │   └── LoadFailed          it could not be loaded now: the reason may pass, its files may be in order
 ├── ExecutionFailed         the model failed on this request
-│   └── OutOfMemory         it needs more memory than the device has left
+│   ├── OutOfMemory         it needs more memory than the device has left
+│   └── InputRefused        it cannot take these values or sizes, while it has run on others
 ├── RegionTooSmall          a tensor does not fit into its shared memory
 ├── ExportFailed            a module that cannot be exported, or does not agree with its export
 └── Misconfigured           settings that cannot be met (no such device, port taken)
@@ -104,6 +105,10 @@ class ExecutionFailed(FoveaError):
 
 class OutOfMemory(ExecutionFailed):
     """The request needs more memory than the device has left."""
+
+
+class InputRefused(ExecutionFailed):
+    """The model runs, and cannot take these values or sizes: an index beyond a table, say."""
 
 
 class RegionTooSmall(FoveaError):

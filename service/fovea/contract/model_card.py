@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from stat import S_ISREG
@@ -58,6 +59,12 @@ class AttentionLayer(_Facts):
     attention: AttentionType
     operator: str
     maps: tuple[TensorSpec, ...] = ()
+
+
+def primary_attention(layers: Iterable[AttentionLayer]) -> AttentionType:
+    """The most frequent type, the first of equals; `none` without layers."""
+    counted = Counter(layer.attention for layer in layers)
+    return counted.most_common(1)[0][0] if counted else AttentionType.NONE
 
 
 class Preprocessing(_Facts):

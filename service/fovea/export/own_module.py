@@ -15,7 +15,7 @@ from fovea.export.publish import require_version_number
 from fovea.export.reference import Answer, Reference
 from fovea.export.spinner import export_subject
 from fovea.export.version import Subject
-from fovea.runtime.repository import TEMPORARY_ENDINGS, is_model_name
+from fovea.runtime.names import TEMPORARY_ENDINGS, is_model_name
 
 
 @dataclass(frozen=True)

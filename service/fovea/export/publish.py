@@ -11,7 +11,7 @@ from pathlib import Path
 from fovea.contract.errors import ExportFailed
 from fovea.contract.model_card import CARD_FILE, ModelCard
 from fovea.runtime.files import file_sha256
-from fovea.runtime.repository import is_version_name
+from fovea.runtime.names import is_version_name
 
 Write = Callable[[Path], ModelCard]
 """Writes a version's files into a folder and returns its card, without the hashes."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -19,11 +18,11 @@ from fovea.contract.model_card import (
     GOLDEN_FILE,
     MAPS_FILE,
     MODEL_FILE,
-    AttentionLayer,
     ModelCard,
     Parity,
     Preprocessing,
     Training,
+    primary_attention,
 )
 from fovea.contract.operators import VERSION
 from fovea.contract.sequence import SequenceSpec
@@ -35,6 +34,7 @@ from fovea.export.parity import BATCH_ROWS, compare, flat_answer, measure_bodies
 from fovea.export.publish import publish
 from fovea.export.reference import Reference
 from fovea.export.weights import save_models
+from fovea.runtime.attention_seen import Seen, attention_seen
 from fovea.runtime.datatypes import Arrays
 from fovea.runtime.golden import write_golden
 from fovea.runtime.ort_session import SessionSettings, open_session
@@ -80,7 +80,7 @@ def export_version(
 def _write(subject: Subject, graph: ExportedGraph, kernel_library: Path | None, folder: Path) -> ModelCard:
     files = save_models(folder, _models(graph))
     reference = Reference(subject.module)
-    card = _describe(subject, graph)
+    card = _describe(subject, graph, attention_seen(files[0]))
     bodies = measure_bodies(files, reference, _batches(subject))
     tolerances = _write_golden(folder / GOLDEN_FILE, files[-1], card, reference, subject.rows(GOLDEN_ROWS))
     card = card.model_copy(update={"parity": (bodies,), "tolerances": tolerances})
@@ -127,11 +127,14 @@ def _write_golden(path: Path, file: Path, card: ModelCard, reference: Reference,
     return {name: comparison.golden_tolerance for name, comparison in compared.items()}
 
 
-def _describe(subject: Subject, graph: ExportedGraph) -> ModelCard:
-    """What is known before anything is measured."""
+def _describe(subject: Subject, graph: ExportedGraph, seen: Seen) -> ModelCard:
+    """What is known before anything is measured. Attention that nobody named is told of."""
+    attention = subject.attention or (primary_attention(graph.layers) if graph.layers else seen.attention)
+    if seen.unnamed:
+        logger.warning("%s: %s", subject.name, seen.warning(attention))
     return ModelCard(
         name=subject.name,
-        attention=subject.attention or primary_attention(graph.layers),
+        attention=attention,
         layers=graph.layers,
         inputs=graph.inputs,
         outputs=graph.outputs,
@@ -145,9 +148,3 @@ def _describe(subject: Subject, graph: ExportedGraph) -> ModelCard:
         opset=OPSET,
         operator_version=VERSION if graph.layers else None,
     )
-
-
-def primary_attention(layers: Sequence[AttentionLayer]) -> AttentionType:
-    """The most frequent type, the first of equals; `none` without layers."""
-    counted = Counter(layer.attention for layer in layers)
-    return counted.most_common(1)[0][0] if counted else AttentionType.NONE

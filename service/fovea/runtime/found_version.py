@@ -6,17 +6,16 @@ All of it is tried in another process, where it shows how rows and sequences may
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, replace
-from mmap import ACCESS_READ, mmap
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from pydantic import ValidationError
 
-from fovea.contract.attention import AttentionType
 from fovea.contract.errors import ModelBroken
 from fovea.contract.model_card import CARD_FILE, MODEL_FILE, ModelCard
-from fovea.contract.operators import DOMAIN, VERSION
+from fovea.contract.operators import VERSION
 from fovea.contract.validation import first_problem
+from fovea.runtime.attention_seen import Seen
 from fovea.runtime.batching_choice import Wanted, Wish, choose_batching, fixed_first_axis, left_out
 from fovea.runtime.description import describe
 from fovea.runtime.device import CPU
@@ -37,6 +36,8 @@ class FoundVersion:
     """Why its requests do not share batches as its file would let them, or do against what was seen."""
     kernel_trouble: str | None = None
     """Why kernels must not be opened for it."""
+    seen: Seen = field(default_factory=Seen)
+    """The attention in its file, where nobody says that it has any."""
     unexpected: bool = False
     """Whether nobody has asked to have its requests batched so."""
 
@@ -54,7 +55,7 @@ def find_version(folder: Path, name: str, settings: LoadSettings) -> FoundVersio
     wish: Wish = "none" if more else "unsaid"
     subject = TrialSubject(folder, settings.rows_of(None), None, wish, settings.file, settings.named_inputs)
     tried = probe_version(subject, session, settings.probe)
-    card = _plain_card(model_path(folder, settings.file), name, session, settings.named_inputs)
+    card = _plain_card(model_path(folder, settings.file), name, session, settings.named_inputs, tried.seen)
     if not more:
         fixed = fixed_first_axis(card) or left_out(card)
         return _found(card, Wanted("none", fixed) if fixed else Wanted("unsaid"), tried)
@@ -63,13 +64,14 @@ def find_version(folder: Path, name: str, settings: LoadSettings) -> FoundVersio
     return _tried(folder, card, wanted, replace(settings, session=session))
 
 
-def _plain_card(model: Path, name: str, session: SessionSettings, named: Collection[str]) -> ModelCard:
+def _plain_card(model: Path, name: str, session: SessionSettings, named: Collection[str], seen: Seen) -> ModelCard:
     """Facts about a file without a card, as far as they can be seen."""
     found = describe(open_session(model, session), named)
     inputs, outputs = found.inputs, found.outputs
     return ModelCard(
         name=name,
-        attention=AttentionType.NONE,
+        attention=seen.attention,
+        layers=seen.attention_layers,
         inputs=inputs,
         outputs=outputs,
         batched=all(spec.shape[:1] == (-1,) for spec in (*inputs, *outputs)),
@@ -77,7 +79,7 @@ def _plain_card(model: Path, name: str, session: SessionSettings, named: Collect
         output_labels=dict(found.labels),
         parameters=0,
         opset=0,
-        operator_version=VERSION if _mentions(model, DOMAIN) else None,
+        operator_version=VERSION if seen.layers else None,
         sha256={MODEL_FILE: file_sha256(model)},
     )
 
@@ -126,9 +128,4 @@ def _found(card: ModelCard, wanted: Wanted, tried: Tried) -> FoundVersion:
         sequence = sequence.model_copy(update={"padded": False})
     card = card.model_copy(update={"batched": choice.batched, "sequence": sequence})
     told = "; ".join(filter(None, reasons))
-    return FoundVersion(card, told, tried.kernel_trouble, unexpected=wanted.wish != "none")
-
-
-def _mentions(file: Path, text: str) -> bool:
-    with file.open("rb") as raw, mmap(raw.fileno(), 0, access=ACCESS_READ) as content:
-        return content.find(text.encode()) >= 0
+    return FoundVersion(card, told, tried.kernel_trouble, tried.seen, unexpected=wanted.wish != "none")

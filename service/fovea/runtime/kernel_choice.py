@@ -13,6 +13,7 @@ from fovea.runtime.golden import Golden, check_golden
 from fovea.runtime.kernel_library import Cause, Obstacle
 from fovea.runtime.race import race
 from fovea.runtime.session import ModelSession
+from fovea.runtime.stopwatch import Stopwatch
 
 _RUN_BY_ONNX_RUNTIME = frozenset({"MultiHeadAttention"})
 """Operators whose body is one fused operator of ONNX Runtime's own."""
@@ -40,9 +41,9 @@ class Choice:
 
 
 def choose_kernels(
-    open_with: Open, offer: Path | Obstacle, golden: Golden | None, card: ModelCard, clock: Callable[[], float] | None
+    open_with: Open, offer: Path | Obstacle, golden: Golden | None, card: ModelCard, stopwatch: Stopwatch | None
 ) -> Choice:
-    """Open a model with the kernels on offer where they are right and (with a clock) no slower; else from its bodies.
+    """Open a model with the kernels on offer where they are right and (with a stopwatch) cost no more; else bodies.
 
     ModelBroken where the bodies do not give the golden answers either.
     """
@@ -56,9 +57,9 @@ def choose_kernels(
     fused = _try_kernels(open_with, offer, golden, card)
     if isinstance(fused, Obstacle):
         return Choice(_checked(open_with(None), golden, card), "body", fused)
-    if clock is not None:
+    if stopwatch is not None:
         bodies = _checked(open_with(None), golden, card)
-        if (lost := race(fused, bodies, golden, clock)) is not None:
+        if (lost := race(fused, bodies, golden, stopwatch)) is not None:
             return Choice(bodies, "body", lost)
     return Choice(fused, "fused", _gap(fused, card, offer))
 

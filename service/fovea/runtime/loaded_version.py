@@ -127,7 +127,7 @@ class LoadedVersion:
             return open_model(self.path / MAPS_FILE, signature, replace(self.settings, kernel_library=library))
 
         offer = self.settings.kernel_library or NOT_FOUND
-        choice = choose_kernels(open_with, offer, golden_of(self.path, self.card), self.card, clock=None)
+        choice = choose_kernels(open_with, offer, golden_of(self.path, self.card), self.card, stopwatch=None)
         if choice.kernels != self.kernels:
             logger.warning(
                 "maps of %s version %d: kernels=%s: %s", self.name, self.version, choice.kernels, choice.reason

@@ -22,6 +22,7 @@ from fovea.runtime.repository import ModelFolder
 from fovea.runtime.sample_rows import warm_up_rows
 from fovea.runtime.session import ModelSession
 from fovea.runtime.signature import Signature
+from fovea.runtime.stopwatch import ProcessorTime, by_the_clock
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +52,8 @@ def load_version(folder: Path, name: str, version: int, settings: LoadSettings) 
 def _load(folder: Path, name: str, version: int, settings: LoadSettings) -> LoadedVersion:
     found = find_version(folder, name, settings)
     card = found.card
+    if found.seen.unnamed:
+        logger.warning("%s version %d: %s", name, version, found.seen.warning(card.attention))
     session_settings = replace(settings.session, allow_tf32=card.allow_tf32)
     signature = Signature.of(card, card.outputs, settings.rows_of(card))
     golden = golden_of(folder, card)
@@ -98,7 +101,8 @@ def _choose(open_with: Open, settings: LoadSettings, found: FoundVersion, golden
     if found.kernel_trouble is not None:  # what ended the child would end this process: it is not even opened here
         offer = Obstacle(Cause.CRASHED, f"with kernels: {found.kernel_trouble}")
     required = settings.kernels_required
-    choice = choose_kernels(open_with, offer, golden, found.card, clock=None if required else time.perf_counter)
+    stopwatch = ProcessorTime() if settings.session.device.kind == "cpu" else by_the_clock
+    choice = choose_kernels(open_with, offer, golden, found.card, stopwatch=None if required else stopwatch)
     if required:
         require_fused(choice)
     return choice

@@ -12,12 +12,13 @@ import atexit
 import json
 import threading
 import time
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from fovea.contract.errors import ModelBroken
 from fovea.contract.model_card import MODEL_FILE, ModelCard
+from fovea.runtime.attention_seen import Seen
 from fovea.runtime.batching_choice import Wish
 from fovea.runtime.ort_session import SessionSettings
 from fovea.runtime.row_mixing import RowVerdict
@@ -77,6 +78,8 @@ class Tried:
     """How padding changes its answers; empty where it does not."""
     longest: int | None = None
     """The longest sequence that it takes, where that is the longest bucket."""
+    seen: Seen = field(default_factory=Seen)
+    """Of the attention in its file, where nobody says that it has any."""
     kernel_trouble: str | None = None
     """Why the library must not be opened for it: kernels ended or held up the process, or took too much memory."""
 
@@ -108,7 +111,7 @@ class Prober:
         if verdict["problem"] is not None:
             raise ModelBroken(verdict["problem"])
         facts = verdict["tried"]
-        tried = Tried(**{**facts, "rows": RowVerdict(**facts["rows"])})
+        tried = Tried(**{**facts, "rows": RowVerdict(**facts["rows"]), "seen": Seen.of_json(facts["seen"])})
         if not verdict["kernels_next"]:
             return tried
         patience_s = max(_KERNEL_PATIENCE_S, _KERNEL_PATIENCE * (time.monotonic() - start_s))

@@ -6,10 +6,9 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -20,14 +19,13 @@ from fovea.contract.model_card import MODEL_FILE, MOST_BATCH_ROWS
 from fovea.contract.sequence import SequenceChanges
 from fovea.contract.validation import first_problem
 from fovea.runtime.files import require_small
+from fovea.runtime.names import is_silent, is_version_name, shown_name
+from fovea.runtime.passed_over import looks_meant, odd_versions, why_no_model, why_no_version
 from fovea.runtime.reasons import tellable
 from fovea.runtime.session_choices import SessionChoices
 from fovea.runtime.stated import Stated
 
 CHOICES_FILE = "model.toml"
-_MODEL_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_VERSION_NAME = re.compile(r"[1-9][0-9]{0,17}")
-TEMPORARY_ENDINGS = (".tmp", ".part", ".partial")
 
 Version = Annotated[int, Field(gt=0)]
 
@@ -100,7 +98,10 @@ ModelBroken tells what is wrong in it, Unsupported what it wants that cannot be 
 
 @dataclass(frozen=True)
 class ModelFolder:
-    """One model of the repository. `problem` tells what is wrong with its model.toml; the defaults hold then."""
+    """One model of the repository, or what is there in a model's place.
+
+    `problem` tells what is wrong with its model.toml; the defaults hold then.
+    """
 
     name: str
     path: Path
@@ -111,6 +112,12 @@ class ModelFolder:
     stated: Stated | None = None
     unsupported: bool = False
     """The problem is that the model wants what this server does not offer: no wait will help."""
+    missing: str | None = None
+    """Why it has no version."""
+    is_meant: bool = True
+    """Whether it looks as if somebody wanted it served; of a folder without versions that may be otherwise."""
+    odd_versions: tuple[str, ...] = ()
+    """Folders with a model in them whose names are no version's."""
 
     @property
     def file(self) -> str:
@@ -125,11 +132,11 @@ class ModelFolder:
 def scan(root: Path, read_foreign: ReadForeign = lambda _: None) -> dict[str, ModelFolder]:
     """The models of a repository by name, in order; Misconfigured where `root` is no folder that can be read.
 
-    Hidden, temporary and oddly named folders are passed over, and so are those without a version or a model.toml.
+    What cannot be a model, or has no version, is there with the reason; hidden and temporary entries are not.
     `read_foreign` is asked about folders that have no model.toml.
     """
     folders = [model_folder(path, read_foreign) for path in model_paths(root)]
-    return {folder.name: folder for folder in folders if folder.versions or _is_configured(folder)}
+    return {folder.name: folder for folder in folders}
 
 
 def repository_meant(root: Path) -> Path | None:
@@ -140,38 +147,36 @@ def repository_meant(root: Path) -> Path | None:
     return root.absolute().parent if any((folder / MODEL_FILE).exists() for folder in versions) else None
 
 
-def _is_configured(folder: ModelFolder) -> bool:
-    return bool(folder.stated or folder.problem) or (folder.path / CHOICES_FILE).exists()
-
-
 def model_paths(root: Path) -> list[Path]:
-    """The folders of a repository that bear a model's name, in order; Misconfigured as `scan`."""
+    """The entries of a repository that are models, or may be meant to be, in order; Misconfigured as `scan`."""
     try:
         entries = sorted(root.iterdir())
     except OSError as error:
         raise Misconfigured(tellable(f"model repository {root} cannot be read: {error.strerror}")) from error
-    return [entry for entry in entries if is_model_name(entry.name) and entry.is_dir()]
+    return [entry for entry in entries if not is_silent(entry.name) and (_is_folder(entry) or looks_meant(entry))]
+
+
+def _is_folder(path: Path) -> bool:
+    return path.is_dir() or not path.suffix  # files with other endings lie beside models for people to read
 
 
 def model_folder(path: Path, read_foreign: ReadForeign = lambda _: None) -> ModelFolder:
-    """One model, as its folder has it."""
-    versions = _versions(path)
+    """One entry of a repository, as it is."""
+    if (reason := why_no_model(path)) is not None:
+        return ModelFolder(shown_name(path.name), path, (), missing=reason, is_meant=looks_meant(path))
+    folder = _with_versions(path)
     try:
         configured = _own_choices(path) or read_foreign(path) or Configured()
     except (ModelBroken, Unsupported) as error:
-        unsupported = isinstance(error, Unsupported)
-        return ModelFolder(path.name, path, versions, problem=tellable(str(error)), unsupported=unsupported)
-    return ModelFolder(path.name, path, versions, configured.choices, stated=configured.stated)
+        return replace(folder, problem=tellable(str(error)), unsupported=isinstance(error, Unsupported))
+    return replace(folder, choices=configured.choices, stated=configured.stated)
 
 
-def is_model_name(name: str) -> bool:
-    """Whether a folder of this name may be a model: no hidden, temporary or odd one."""
-    return _MODEL_NAME.fullmatch(name) is not None and not name.endswith(TEMPORARY_ENDINGS)
-
-
-def is_version_name(name: str) -> bool:
-    """Whether a folder of this name, inside a model's, is a version."""
-    return _VERSION_NAME.fullmatch(name) is not None
+def _with_versions(path: Path) -> ModelFolder:
+    versions = _versions(path)
+    if not versions:
+        return ModelFolder(path.name, path, (), missing=why_no_version(path), is_meant=looks_meant(path))
+    return ModelFolder(path.name, path, versions, odd_versions=odd_versions(path))
 
 
 def _versions(path: Path) -> tuple[int, ...]:
@@ -201,7 +206,7 @@ def _own_choices(folder: Path) -> Configured | None:
 
 def why_none(folder: ModelFolder) -> str:
     """The reason why no version of a model is chosen."""
-    return folder.problem or f"its version policy chooses none of {list(folder.versions)}"
+    return folder.problem or folder.missing or f"its version policy chooses none of {list(folder.versions)}"
 
 
 def chosen_versions(folder: ModelFolder) -> list[int]:

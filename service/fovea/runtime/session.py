@@ -9,6 +9,7 @@ from typing import Any
 import onnxruntime
 from numpy.typing import NDArray
 
+from fovea.contract.errors import ExecutionFailed, InputRefused
 from fovea.runtime.buffers import BoundBuffers, can_be_bound
 from fovea.runtime.datatypes import Arrays
 from fovea.runtime.device import Device
@@ -68,6 +69,7 @@ class ModelSession:
         self.made_input = sequence.mask if sequence else None
         """An input that a request may leave out."""
         self._options = {_GRAPH: _DEFAULT_GRAPH, **({_SHRINK: _arena(device)} if shrinks else {})}
+        self._has_run = False
         self._run_options = _run_options(self._options)
         self._runner = _runner(session, signature, device, self.padding)
 
@@ -91,14 +93,19 @@ class ModelSession:
         self._run_options.terminate = True
 
     def run(self) -> None:
-        """Run the gathered batch. ExecutionFailed carries ONNX Runtime's reason."""
-        if self._tally is None:
-            self._runner.run(self._run_options)
-            return
+        """Run the gathered batch. ExecutionFailed carries ONNX Runtime's reason; InputRefused, after a run that did not
+        fail, that the batch is why.
+        """
         try:
             self._runner.run(self._run_options)
-        finally:  # read after every run, failed ones too: what is left would count for the thread's next run
-            self.attention_s = self._tally.seconds()
+            self._has_run = True
+        except InputRefused as error:
+            if self._has_run:
+                raise
+            raise ExecutionFailed(str(error)) from error
+        finally:
+            if self._tally is not None:  # after failed runs too: what is left would count for the thread's next run
+                self.attention_s = self._tally.seconds()
 
     def split(self, rows_per_request: Sequence[int]) -> list[dict[str, NDArray[Any]]]:
         """Each request's rows of every output: views, valid until the next gather."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from fovea.runtime.names import is_version_name
+
 Stamp = tuple[tuple[str, int, int, int], ...]
 """Per file: path in the folder, time of the last change in ns, bytes, inode. A link counts as what it leads to."""
 
@@ -20,6 +22,8 @@ def model_stamp(model: Path) -> Stamp:
         entries = sorted(model.iterdir())
     except OSError:  # gone since it was listed, or not ours to read
         return ()
+    if not any(is_version_name(entry.name) for entry in entries):  # whatever it leads to, there is no model to follow
+        return tuple(_facts(model, entry) for entry in entries)
     return tuple(fact for entry in entries for fact in _entry(model, entry))
 
 

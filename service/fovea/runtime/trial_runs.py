@@ -10,8 +10,10 @@ from typing import Any
 
 import onnxruntime
 
+from fovea.contract.attention import AttentionType
 from fovea.contract.errors import ExecutionFailed, FoveaError, ModelBroken
 from fovea.contract.model_card import MAPS_FILE, MODEL_FILE, ModelCard
+from fovea.runtime.attention_seen import attention_seen
 from fovea.runtime.batching_choice import Wanted, Wish, choose_batching
 from fovea.runtime.datatypes import Arrays
 from fovea.runtime.description import describe
@@ -34,6 +36,8 @@ from fovea.runtime.warm_up import batch_sizes
 
 _LONG_BATCH_S = 1.0
 """Longer than warm-up allows itself: what warm-up will run on a quicker device should have been tried."""
+_UNLABELLED = (AttentionType.NONE, AttentionType.UNKNOWN)
+"""What a card says where nobody has said what attention the model has."""
 KERNEL_THREADS = 2
 """Kernels share their work out in other ways than alone; each further thread only takes address space."""
 
@@ -45,12 +49,16 @@ def try_bodies(trial: Trial) -> dict[str, Any]:
     """Run a version from its bodies; what was seen."""
     folder = Path(trial.folder)
     if trial.card is None:
-        return {"tried": asdict(_try_plain(model_path(folder, trial.file), trial)), "kernels_next": False}
+        model = model_path(folder, trial.file)
+        tried = replace(_try_plain(model, trial), seen=attention_seen(model))
+        return {"tried": asdict(tried), "kernels_next": False}
     card = ModelCard.model_validate_json(trial.card)
     golden = golden_of(folder, card)
-    seen = _try_files(folder, card, golden, trial, _settings(trial))
+    tried = _try_files(folder, card, golden, trial, _settings(trial))
+    if card.attention in _UNLABELLED:
+        tried = replace(tried, seen=attention_seen(folder / MODEL_FILE))
     kernels_next = trial.library is not None and card.operator_version is not None and golden is not None
-    return {"tried": asdict(seen), "kernels_next": kernels_next}
+    return {"tried": asdict(tried), "kernels_next": kernels_next}
 
 
 def try_kernels(trial: Trial) -> dict[str, Any]:

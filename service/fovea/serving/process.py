@@ -9,7 +9,7 @@ import shutil
 import signal
 import socket
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future
 from types import FrameType
 
@@ -24,9 +24,14 @@ _LOADED = b"\0"
 """No signal has this number."""
 
 
-def serve(settings: Settings) -> int:
-    """Serve until SIGTERM or SIGINT; the process's exit status. Misconfigured where it cannot start."""
+def serve(settings: Settings, remarks: Iterable[str] = ()) -> int:
+    """Serve until SIGTERM or SIGINT; the process's exit status. Misconfigured where it cannot start.
+
+    `remarks` are warnings of what came before there was a log.
+    """
     set_up_logs(settings.log_level, settings.log_format)
+    for remark in remarks:
+        log.warning("%s", remark)
     _allow_many_connections()
     signals, wake = _signals()
     server = Server(settings)
@@ -35,7 +40,7 @@ def serve(settings: Settings) -> int:
     try:
         if signals.recv(1) == _LOADED:
             loaded.result()
-            _announce(server.ready_facts(), settings.log_format)
+            _announce(server, settings.log_format)
             signals.recv(1)
         log.info("draining")
     finally:
@@ -47,9 +52,12 @@ def serve(settings: Settings) -> int:
     return 0
 
 
-def _announce(facts: Mapping[str, str], chosen: LogFormat) -> None:
-    people = for_people(chosen, _STANDARD_OUTPUT)
-    print(in_lines(facts, shutil.get_terminal_size().columns) if people else in_one_line(facts), flush=True)
+def _announce(server: Server, chosen: LogFormat) -> None:
+    facts, ready = server.facts(), server.ready
+    if for_people(chosen, _STANDARD_OUTPUT):
+        print(in_lines(facts, shutil.get_terminal_size().columns, ready=ready), flush=True)
+    else:
+        print(in_one_line(facts, ready=ready), flush=True)
 
 
 def _allow_many_connections() -> None:

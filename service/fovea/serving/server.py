@@ -14,10 +14,12 @@ from fovea.runtime.device import resolve_device
 from fovea.serving.addresses import address_of
 from fovea.serving.changes import Changes
 from fovea.serving.decoding.decode_queue import DecodeQueue
+from fovea.serving.grpc.health import SERVER
 from fovea.serving.grpc.server import GrpcServer
 from fovea.serving.kernel_words import kernel_words
 from fovea.serving.lifecycle.model_control import ModelControl
 from fovea.serving.lifecycle.models import Models
+from fovea.serving.lifecycle.readiness import Readiness, in_words
 from fovea.serving.lifecycle.version_loader import VersionLoader
 from fovea.serving.observability.attention_sampler import AttentionSampler
 from fovea.serving.observability.metrics_server import MetricsServer
@@ -40,15 +42,12 @@ from fovea.serving.security.token import HEADER, read_tokens
 from fovea.serving.servicer import Servicer
 from fovea.serving.settings import Settings
 from fovea.serving.status import status_table
-from fovea.wire import SERVICE
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 _DRAIN_POLL_S = 0.01
 _LAST_GRACE_S = 0.5
 _SAMPLE_PATIENCE_S = 5.0
-_SERVER = ("", SERVICE)
-"""What the server as a whole is called in health checks."""
 
 
 class Server:
@@ -61,6 +60,8 @@ class Server:
         self.device = resolve_device(settings.device)
         self._telemetry = Telemetry()
         self.models = Models()
+        self._readiness = Readiness(settings.ready_when, self.models)
+        self._loaded = False
         self._telling = threading.Lock()
         """So that what is told last is what is so."""
         if settings.triton_metrics:
@@ -71,7 +72,7 @@ class Server:
             self._telemetry.cache_bytes(lambda: cache.bytes)
         defaults = batch_defaults(settings, cache)
         loader = VersionLoader(load_settings(settings, self.device), defaults, self._telemetry, self._sampler)
-        self._control = ModelControl(control_settings(settings), self.models, loader, self._tell)
+        self._control = ModelControl(control_settings(settings), self.models, loader, self._tell, self._readiness)
         self._decoding = DecodeQueue(defaults.queue, settings.max_pixels)
         table = status_table(settings.status_codes)
         parts = (self.models, self._control, self._decoding, self._telemetry, table)
@@ -96,25 +97,40 @@ class Server:
         require_open(rpc, self._settings.open_rpcs)
 
     def load(self) -> None:
-        """Load the models to start with; Misconfigured where the repository cannot be read."""
-        self._control.start()
-        self._servicer.ready = not self._servicer.stopping
-        self._tell(*_SERVER)
+        """Load the models to start with; Misconfigured where the repository cannot be read.
 
-    def _tell(self, *names: str) -> None:
-        """Tell the health service of models, or of the server, as they are now."""
+        So it is, with `exit_on_load_failure`, where one of them does not serve.
+        """
+        self._control.start()
+        missing = self._readiness.missing
+        if missing and self._settings.exit_on_load_failure and not self._servicer.stopping:
+            raise Misconfigured(f"exit_on_load_failure: not served: {in_words(missing)}")
+        self._loaded = True
+        self._tell()
+
+    @property
+    def ready(self) -> bool:
+        """Whether callers should come."""
+        return self._servicer.ready
+
+    def _tell(self, *models: str) -> None:
+        """Tell the health service of these models, and of the server, as they are now."""
         with self._telling:
-            for name in names:
+            self._readiness.changed(models)
+            for name in models:
                 self.grpc.health.tell(name, self._serves(name))
+            ready = self._loaded and not self._servicer.stopping and self._readiness.is_enough
+            if ready != self._servicer.ready:
+                self._servicer.ready = ready
+                for name in SERVER:
+                    self.grpc.health.tell(name, ready)
 
     def _serves(self, name: str) -> bool | None:
-        """Whether the server, or a model, serves and goes on doing so; None of a model that there is not."""
-        if name in _SERVER:
-            return self._servicer.ready
+        """Whether a model serves and goes on doing so; None of a model that there is not."""
         model = self.models.entries.get(name)
         return None if model is None else bool(model.ready) and not self._servicer.stopping
 
-    def ready_facts(self) -> dict[str, str]:
+    def facts(self) -> dict[str, str]:
         """What is up, and where."""
         served = self.models.served()
         types = sorted({kind.value for one in served for kind in one.card.attention_types})
@@ -127,7 +143,9 @@ class Server:
             "models": ", ".join(sorted({one.card.name for one in served})) or "none",
             "attention": ", ".join(types) or "none",
             "kernels": kernel_words([one.loaded for one in served]),
-        } | ({"no fast lane:": slow} if slow else {})
+            **({"not served": ", ".join(missing)} if (missing := self._readiness.missing) else {}),
+            **({"no fast lane:": slow} if slow else {}),
+        }
 
     def stop(self) -> bool:
         """Not ready first, after `drain_delay` nothing new, then wait for what is in flight, then end.
@@ -151,11 +169,11 @@ class Server:
 
     def _say_goodbye(self) -> None:
         """Tell everyone to go elsewhere, begin no change of models, and serve those who have not heard yet."""
-        was_ready, self._servicer.ready, self._servicer.stopping = self._servicer.ready, False, True
-        self._tell(*_SERVER, *self.models.entries)
+        self._servicer.stopping = True
+        self._tell(*self.models.entries)
         self._control.stop()
         self._changes.refuse()
-        time.sleep(self._settings.drain_delay if was_ready else 0)
+        time.sleep(self._settings.drain_delay if self._loaded else 0)
 
     def _drain(self, until_s: float) -> None:
         unanswered = [*self.grpc.unanswered(), *self.rest.unanswered()]

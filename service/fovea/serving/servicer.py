@@ -53,7 +53,7 @@ class Servicer:
         self._regions, self._tracer = extensions.regions, extensions.tracer
         self._control = self._control_answers()
         self.ready = False
-        """Set by the server: models are loaded and no shutdown has begun."""
+        """Set by the server: the models that have to serve do, and no shutdown has begun."""
         self.stopping = False
         """A shutdown has begun: no model is said to be ready, all still answer."""
         self.draining = False

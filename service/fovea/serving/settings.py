@@ -7,16 +7,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode
 
+from fovea.serving.environment import FromVariables
 from fovea.serving.observability.logs import LogFormat
 from fovea.serving.security.access import Group
 
 
-class Settings(BaseSettings):
+class Settings(FromVariables):
     """One frozen value, made at start; each field's description tells its trade-off."""
-
-    model_config = SettingsConfigDict(env_prefix="FOVEA_", frozen=True, extra="forbid")
 
     repository: Path = Field(Path("exported_models"), description="Folder of models: <model>/<version>/model.onnx.")
     control_mode: Literal["none", "poll", "explicit"] = Field(
@@ -35,6 +34,18 @@ class Settings(BaseSettings):
     )
     load_models: Annotated[frozenset[str], NoDecode] = Field(
         frozenset(), description="With explicit: models to load at start, with commas between; * loads every one."
+    )
+    ready_when: Literal["all", "any", "loaded"] = Field(
+        "all",
+        description="When the server is ready, over gRPC and HTTP. all: each model that was chosen at start, or has "
+        "served since, has a version that serves; one that was unloaded does not count. any: one of them has. loaded: "
+        "loading is over, whatever came of it. With all, a broken model keeps traffic from the others too; without, "
+        "its callers get errors.",
+    )
+    exit_on_load_failure: bool = Field(
+        False,
+        description="End with status 1 where a model that was chosen at start does not serve. A rollout then fails at "
+        "once; but a restart with a broken model among many takes down them all.",
     )
     open_rpcs: Annotated[frozenset[Group], NoDecode] = Field(
         frozenset(),

@@ -152,17 +152,95 @@ def test_when_it_is_closed_what_waits_and_what_is_new_is_refused_and_only_what_w
     assert len(sent.requests) == 9 - len(refused)
 
 
-def test_models_take_turns_and_within_one_the_more_urgent_goes_first() -> None:
+def test_within_a_model_the_more_urgent_goes_first_and_what_was_begun_keeps_its_place() -> None:
     lines, now_s = DecodeLines(QueueLimit()), time.monotonic()
-    flood = [request(white()) for _ in range(3)]
+    same = now_s + 100
+    flood = [request(white(), deadline_s=same) for _ in range(3)]
     urgent, soon = request(white(), priority=-1), request(white(), deadline_s=now_s + 1)
-    other = request(white())
     for one in [*flood, soon, urgent]:
         lines.add(undecoded(one, Sent()))
-    lines.add(undecoded(other, Sent(), model="other"))
-    taken = [lines.take().request for _ in range(6)]
-    assert taken == [urgent, other, soon, *flood]
+    taken = [lines.take() for _ in range(3)]
+    assert [one.request for one in taken] == [urgent, soon, flood[0]]
+    lines.put_back(taken[2])
+    assert [lines.take().request for _ in range(3)] == flood
     assert not lines
+
+
+def test_models_share_the_time_evenly_however_long_their_pictures_take() -> None:
+    lines, used_s = DecodeLines(QueueLimit()), {"dear": 0.0, "cheap": 0.0}
+    for _ in range(100):
+        for model in used_s:
+            lines.add(undecoded(request(white()), Sent(), model=model))
+    for _ in range(100):
+        model = lines.take().model
+        seconds = 1.0 if model == "dear" else 0.1
+        lines.charge(model, seconds)
+        used_s[model] += seconds
+    assert abs(used_s["dear"] - used_s["cheap"]) <= 1.0
+
+
+def test_who_comes_back_is_neither_ahead_of_the_others_nor_behind_for_long_past_work() -> None:
+    lines = DecodeLines(QueueLimit())
+
+    def turns(count: int) -> list[str]:
+        taken = [lines.take().model for _ in range(count)]
+        for model in taken:
+            lines.charge(model, 1.0)
+        return taken
+
+    def add(model: str, count: int) -> None:
+        for _ in range(count):
+            lines.add(undecoded(request(white()), Sent(), model=model))
+
+    add("a", 20)
+    for _ in range(15):
+        turns(1)
+    add("new", 5)
+    assert {turns(1)[0], turns(1)[0]} == {"a", "new"}
+    add("a", 30)
+    for _ in range(30):
+        turns(1)
+    add("new", 5)
+    assert [turns(1)[0] for _ in range(4)].count("new") in (2, 3)
+
+
+def test_another_models_picture_waits_for_one_picture_of_a_large_request_and_not_for_all(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    begun, go_on, dear, row = threading.Semaphore(0), threading.Semaphore(0), white(), PictureInput.row
+
+    def held_row(self: PictureInput, number: int, data: bytes, max_pixels: int) -> np.ndarray:
+        if data == dear:
+            begun.release()
+            go_on.acquire()
+        return row(self, number, data, max_pixels)
+
+    monkeypatch.setattr(PictureInput, "row", held_row)
+    pictures, sent, others = queue(), Sent(), Sent()
+    for _ in range(2):
+        submit(pictures, request(*[dear] * 9), sent)
+    for _ in range(2):
+        begun.acquire()
+    pictures.submit(undecoded(request(white() + b"end"), others, model="other"))
+    go_on.release()
+    wait_until(lambda: bool(others.requests))
+    assert not sent.requests
+    for _ in range(17):
+        go_on.release()
+    wait_until(lambda: len(sent.requests) == 2)
+
+
+def test_of_a_request_whose_caller_leaves_no_further_picture_is_decoded() -> None:
+    sent, one = Sent(), request(white(), b"no picture")
+    lines = queue()
+    decode, one.inputs = one.inputs, {}
+
+    def leave() -> Any:
+        one.reply.gone = True
+        return decode
+
+    lines.submit(replace(undecoded(one, sent), decode=leave))
+    wait_until(lambda: sent.requests == [one])
 
 
 def test_a_full_line_refuses_nobody_elses_pictures() -> None:

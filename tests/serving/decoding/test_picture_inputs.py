@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -58,7 +59,9 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     repository = tmp_path_factory.mktemp("repository")
     echo_model(repository)
     (repository / "fashion-cbam").symlink_to(ROOT / "exported_models" / "fashion-cbam")
-    with running_server(repository, f"--{request.param}", "--max-pixels=5000", "--kernels=off") as server:
+    with running_server(
+        repository, f"--{request.param}", "--max-pixels=5000", "--kernels=off", "--log-level=debug"
+    ) as server:
         yield server
 
 
@@ -126,6 +129,7 @@ def test_several_pictures_are_rows_in_their_order(front: Any) -> None:
     np.testing.assert_array_equal(seen, np.concatenate(rows))
 
 
+SCAN = encoded(noise("L"), "JPEG", progressive=True).rpartition(b"\xff\xda")[2][:-2].join((b"\xff\xda", b""))
 BAD = {
     "no picture": (b"no picture", "no picture that can be read, expected PNG or JPEG"),
     "empty": (b"", "no picture that can be read"),
@@ -133,6 +137,8 @@ BAD = {
     "cut short": (encoded(noise("RGB"))[:400], "truncated"),
     "too large": (encoded(noise("L", (100, 51))), "100 x 51 is above the limit of 5000"),
     "animated": (encoded(noise("L"), save_all=True, append_images=[noise("L", seed=1)]), "animated"),
+    "of many scans": (encoded(noise("L"), "JPEG", progressive=True).replace(b"\xff\xd9", SCAN * 40), "too many scans"),
+    "with half a note": (encoded(noise("L"), exif=b"Exif\0\0MM\0*\0"), "a damaged picture"),
 }
 
 
@@ -146,6 +152,19 @@ def test_a_bad_picture_fails_its_request_with_its_row_and_the_reason_and_no_othe
     assert caught.value.message().startswith("input 'image': row 1: ")
     assert reason in caught.value.message()
     assert infer(front, "echo", "image", of(good)).shape == (1, 3, 3, 4)
+
+
+def odd_notes(tag: int) -> bytes:
+    """EXIF that Pillow warns of: a note of 1,000 bytes that are not there."""
+    entries = struct.pack("<HHII", 0x0112, 3, 1, 1) + struct.pack("<HHII", tag, 2, 1000, 60_000)
+    return b"Exif\0\0II*\0" + struct.pack("<IH", 8, 2) + entries + bytes(4)
+
+
+def test_oddities_of_a_picture_are_no_concern_of_the_log(front: Any, server: RunningServer) -> None:
+    for tag in range(40_000, 40_005):
+        infer(front, "echo", "image", of(encoded(noise("RGB"), "JPEG", exif=odd_notes(tag))))
+    rest(server, "/v2/health/live")
+    assert [line for line in server.errors if not line.startswith("{") or "tag" in line] == []
 
 
 @pytest.mark.parametrize(

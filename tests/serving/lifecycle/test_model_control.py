@@ -29,8 +29,7 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     repository = tmp_path_factory.mktemp("models")
     write_version(repository, 10)
     write_version(repository, 20, 2)
-    write_version(repository / "another", 5)
-    shutil.move(repository / "another" / MODEL, repository / "five")
+    shutil.move(write_version(tmp_path_factory.mktemp("another"), 5).parent, repository / "five")
     return repository
 
 

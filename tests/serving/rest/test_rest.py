@@ -24,7 +24,7 @@ X = np.arange(4, dtype=np.float32)[None]
 
 @pytest.fixture(scope="module")
 def server(repository: Any) -> Iterator[RunningServer]:
-    with running_server(repository, "--max-batch-rows=8", "--max-message-mb=1") as server:
+    with running_server(repository, "--max-batch-rows=8", "--max-message-mb=1", "--ready-when=any") as server:
         yield server
 
 

@@ -28,7 +28,7 @@ GRPC_ONLY = {
 }
 """Mistakes that cannot be made in JSON, or have a form of their own there: see below."""
 PATH = "/v2/models/double/infer"
-OFFER = b"POST /v2 HTTP/1.1\r\nconnection: upgrade\r\nupgrade: h2c\r\n"
+OFFER = b"POST /v2 HTTP/1.1\r\nhost: h\r\nconnection: upgrade\r\nupgrade: h2c\r\n"
 
 
 def is_answered(server: RunningServer) -> bool:
@@ -217,14 +217,14 @@ def send(server: RunningServer, data: bytes) -> bytes:
     ("data", "status"),
     [
         (b"\x16\x03\x01 this is no HTTP\r\n\r\n", b"400"),
-        (b"GET /v2 HTTP/1.1\r\nno colon\r\n\r\n", b"400"),
+        (b"GET /v2 HTTP/1.1\r\nhost: h\r\nno colon\r\n\r\n", b"400"),
         (b"GET /\xff HTTP/1.1\r\n\r\n", b"400"),
-        (b"GET /v2 HTTP/1.1\r\na: " + b"x" * 20_000 + b"\r\n\r\n", b"431"),
-        (b"GET /v2 HTTP/1.1\r\n" + b"a: b\r\n" * 5_000 + b"\r\n", b"431"),
-        (b"GET /v2 HTTP/1.1\r\na: " + b"x" * 1_000_000, b"431"),
-        (b"GET /" + b"x" * 20_000 + b" HTTP/1.1\r\n\r\n", b"431"),
-        (b"POST " + PATH.encode() + b" HTTP/1.1\r\ncontent-length: -5\r\n\r\n", b"400"),
-        (b"POST " + PATH.encode() + b" HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n", b"400"),
+        (b"GET /v2 HTTP/1.1\r\nhost: h\r\na: " + b"x" * 20_000 + b"\r\n\r\n", b"431"),
+        (b"GET /v2 HTTP/1.1\r\nhost: h\r\n" + b"a: b\r\n" * 5_000 + b"\r\n", b"431"),
+        (b"GET /v2 HTTP/1.1\r\nhost: h\r\na: " + b"x" * 1_000_000, b"431"),
+        (b"GET /" + b"x" * 20_000 + b" HTTP/1.1\r\nhost: h\r\n\r\n", b"431"),
+        (b"POST " + PATH.encode() + b" HTTP/1.1\r\nhost: h\r\ncontent-length: -5\r\n\r\n", b"400"),
+        (b"POST " + PATH.encode() + b" HTTP/1.1\r\nhost: h\r\ntransfer-encoding: chunked\r\n\r\nzz\r\n", b"400"),
         (OFFER + b"content-length: 5\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n", b"400"),
         (OFFER + b"transfer-encoding: chunked\r\n\r\nzz\r\n", b"400"),
     ],

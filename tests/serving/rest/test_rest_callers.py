@@ -9,7 +9,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from urllib.request import urlopen
@@ -89,6 +89,20 @@ def all_of(connection: socket.socket) -> bytes:
             return b""
 
 
+def is_cut_off(connection: socket.socket, drop: bytes) -> bool:
+    """Whether a caller that sends drop by drop is."""
+
+    def fails() -> bool:
+        try:
+            connection.sendall(drop)
+        except OSError:
+            return True
+        return False
+
+    wait_until(fails)
+    return True
+
+
 def live(server: RestServer) -> bool:
     with urlopen(f"http://127.0.0.1:{server.port}/v2/health/live", timeout=LONG_S) as answer:
         return bool(json.load(answer)["live"])
@@ -110,15 +124,7 @@ def test_a_caller_that_does_not_shake_hands_is_cut_off(tmp_path: Path) -> None:
 
 def test_a_caller_that_drips_its_headers_is_cut_off() -> None:
     with rest_server(FakeServicer(), patience=Patience(head_s=0.3)) as server, connect(server, b"GET /") as connection:
-
-        def is_cut_off() -> bool:
-            try:
-                connection.sendall(b"x")
-            except OSError:
-                return True
-            return False
-
-        wait_until(is_cut_off)
+        assert is_cut_off(connection, b"x")
 
 
 def test_a_caller_that_does_not_send_its_body_is_told() -> None:
@@ -132,6 +138,47 @@ def test_a_connection_that_is_not_used_again_is_closed() -> None:
     with rest_server(FakeServicer(), patience=Patience(idle_s=0.1)) as server:
         answer = all_of(connect(server, b"GET /v2/health/live HTTP/1.1\r\nHost: h\r\n\r\n"))
         assert answer.endswith(b'{"live":true}')
+
+
+LIVE = b"GET /v2/health/live HTTP/1.1\r\nHost: h\r\n\r\n"
+
+
+@pytest.mark.parametrize("data", [b"\r\n", b"\r", b"G", LIVE[:-2]])
+def test_a_caller_that_begins_another_request_and_does_not_end_it_is_cut_off(data: bytes) -> None:
+    with rest_server(FakeServicer(), patience=Patience(head_s=0.2)) as server, connect(server, LIVE) as connection:
+        assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
+        connection.sendall(data)
+        assert all_of(connection) in (b"", b'{"live":true}')
+
+
+def test_a_caller_that_drips_a_body_that_nobody_wants_is_cut_off() -> None:
+    patience = Patience(body_s=0.2, linger_s=0.1)
+    data = POST.replace(b"/infer", b"/nothing") % 1_000_000
+    with rest_server(FakeServicer(), patience=patience) as server, connect(server, data) as connection:
+        assert connection.recv(65536).startswith(b"HTTP/1.1 404 ")
+        assert is_cut_off(connection, b"x")
+
+
+def test_after_a_body_that_nobody_wanted_the_connection_is_kept_as_long_as_any_other() -> None:
+    data = POST.replace(b"/infer", b"/nothing") % 3
+    with rest_server(FakeServicer(), patience=Patience(idle_s=0.2)) as server, connect(server, data) as connection:
+        assert connection.recv(65536).startswith(b"HTTP/1.1 404 ")
+        connection.sendall(b"{ }" + LIVE)
+        assert all_of(connection).endswith(b'{"live":true}')
+
+
+def test_a_caller_that_reads_none_of_many_small_answers_does_not_keep_its_place() -> None:
+    patience = Patience(unread_s=0.3, idle_s=0.1)
+    with rest_server(FakeServicer(), patience=patience, connections=1) as server, socket.socket() as connection:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
+        connection.settimeout(0.5)
+        connection.connect(("127.0.0.1", server.port))
+        with suppress(OSError):
+            for _ in range(20_000):
+                connection.sendall(LIVE)
+        wait_until(
+            lambda: all_of(connect(server, b"GET /v2/health/live HTTP/1.0\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
+        )
 
 
 def large_answer() -> bytes:
@@ -247,7 +294,7 @@ def test_who_may_not_call_is_told_before_its_body_is_read() -> None:
         answer = all_of(connect(server, POST_ONCE % 1_000_000))
         assert answer.startswith(b"HTTP/1.1 400 ")
         assert answer.endswith(b'{"error":"no ModelInfer for you"}')
-        headers = b"Authorization: Bearer me\r\nConnection: close\r\n\r\n"
+        headers = b"Host: h\r\nAuthorization: Bearer me\r\nConnection: close\r\n\r\n"
         assert all_of(connect(server, b"GET /v2/health/live HTTP/1.1\r\n" + headers)).startswith(b"HTTP/1.1 200 ")
 
 

@@ -1,4 +1,4 @@
-"""The requests that wait to be decoded: a line for each model, in order of urgency, taken by turns."""
+"""What waits to be decoded: a line of requests for each model, in order of urgency. Models share time evenly."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from itertools import count
 
+import numpy as np
+from numpy.typing import NDArray
+
 from fovea.runtime.datatypes import Arrays
 from fovea.serving.batching.observer import Observer
 from fovea.serving.batching.queue_limit import QueueLimit
@@ -14,9 +17,9 @@ from fovea.serving.batching.requests import Request
 from fovea.serving.decoding.picture_input import PictureInput
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True, eq=False)
 class Undecoded:
-    """A request with pictures or very much data, and where it goes from here."""
+    """A request with pictures or very much data, how far it has come, and where it goes from here."""
 
     model: str
     request: Request
@@ -30,6 +33,10 @@ class Undecoded:
     """Called instead where its version has ended meanwhile."""
     observer: Observer
     """Told where it fails."""
+    rows: list[NDArray[np.float32]] = field(default_factory=list)
+    """Of its pictures, those that are tensors by now."""
+    arrival: int = 0
+    """Its place among those that are as urgent."""
 
 
 @dataclass(slots=True)
@@ -46,13 +53,21 @@ class _Line:
 
 
 class DecodeLines:
-    """Each line is bounded for itself, so a flood of pictures for one model neither refuses nor delays another's."""
+    """Each line is bounded for itself, so a flood of pictures for one model neither refuses nor delays another's.
+
+    Whose line has used the least time goes next. One that was empty begins with what the last that went had used: it
+    is not kept waiting by its past, and has saved up nothing either.
+    """
 
     def __init__(self, limit: QueueLimit) -> None:
         self._limit = limit
         self._lines: dict[str, _Line] = {}
-        """By model, none empty; whose turn it is comes first."""
-        self._arrivals = count()
+        """By model, none empty."""
+        self._used_s: dict[str, float] = {}
+        """By model; of one without a line, only where it is ahead of the others."""
+        self._least_s = 0.0
+        """What the line that went last had used before."""
+        self._arrivals = count(1)
 
     def __bool__(self) -> bool:
         """Whether anything waits."""
@@ -60,22 +75,39 @@ class DecodeLines:
 
     def add(self, undecoded: Undecoded) -> None:
         """Let it wait; QueueFull where its model's line has no room."""
-        line, size = self._lines.get(undecoded.model) or _Line(), undecoded.request.bytes
-        if not self._limit.admits(line, size):
+        line = self._lines.get(undecoded.model) or _Line()
+        if not self._limit.admits(line, undecoded.request.bytes):
             raise self._limit.full("decode queue", line)
-        heappush(line.heap, (undecoded.request.urgency, next(self._arrivals), undecoded))
-        line.bytes += size
-        self._lines[undecoded.model] = line
+        undecoded.arrival = next(self._arrivals)
+        self._put(undecoded)
+
+    def put_back(self, undecoded: Undecoded) -> None:
+        """Let what was taken wait on in its old place."""
+        self._put(undecoded)
+
+    def _put(self, undecoded: Undecoded) -> None:
+        line = self._lines.setdefault(undecoded.model, _Line())
+        heappush(line.heap, (undecoded.request.urgency, undecoded.arrival, undecoded))
+        line.bytes += undecoded.request.bytes
 
     def take(self) -> Undecoded:
-        """The most urgent request of the model whose turn it is, then behind the others. Something must wait."""
-        model = next(iter(self._lines))
-        line = self._lines.pop(model)
+        """The most urgent request of the model that has used the least time. Something must wait."""
+        model = min(self._lines, key=self._used)
+        self._least_s = self._used(model)
+        self._used_s = {other: used_s for other, used_s in self._used_s.items() if used_s > self._least_s}
+        line = self._lines[model]
         *_, undecoded = heappop(line.heap)
         line.bytes -= undecoded.request.bytes
-        if line.heap:
-            self._lines[model] = line
+        if not line.heap:
+            del self._lines[model]
         return undecoded
+
+    def charge(self, model: str, seconds: float) -> None:
+        """A model's data took so long to decode."""
+        self._used_s[model] = self._used(model) + seconds
+
+    def _used(self, model: str) -> float:
+        return max(self._least_s, self._used_s.get(model, 0.0))
 
     def take_all(self) -> list[Undecoded]:
         """Everything that waits."""

@@ -13,7 +13,6 @@ from fovea.serving.batching.observer import fail
 from fovea.serving.batching.queue_limit import QueueLimit
 from fovea.serving.batching.requests import Request, is_late
 from fovea.serving.decoding.decode_lines import DecodeLines, Undecoded
-from fovea.serving.decoding.picture_input import PictureInput
 
 log = logging.getLogger(__name__)
 _THREADS = 2
@@ -57,9 +56,15 @@ class DecodeQueue:
 
     def _work(self) -> None:
         while (undecoded := self._next()) is not None:
-            self._hand_on(undecoded)
+            start_s = time.thread_time()
+            done = self._step(undecoded)
             with self._changed:
+                self._lines.charge(undecoded.model, time.thread_time() - start_s)
                 self._decoding -= 1
+                if not done and not self._closed:
+                    self._lines.put_back(undecoded)
+            if not done and self._closed:
+                fail(undecoded.request, Draining(), undecoded.observer)
 
     def _next(self) -> Undecoded | None:
         """What to decode next, waited for; None once the queue is closed."""
@@ -70,10 +75,13 @@ class DecodeQueue:
             self._decoding += 1
             return self._lines.take()
 
-    def _hand_on(self, undecoded: Undecoded) -> None:
+    def _step(self, undecoded: Undecoded) -> bool:
+        """Decode one thing, and hand the request on if that was the last, or if it fails; whether it was."""
         try:
-            self._decode(undecoded)
-            undecoded.onward(undecoded.request)
+            if _is_pointless(undecoded.request) or self._is_decoded(undecoded):
+                undecoded.onward(undecoded.request)  # the model's queue drops what nobody waits for, and says so
+                return True
+            return False
         except VersionEnded:
             undecoded.again()
         except FoveaError as error:
@@ -81,25 +89,23 @@ class DecodeQueue:
         except Exception:
             log.exception("a request could not be decoded")
             fail(undecoded.request, ExecutionFailed("the inputs could not be decoded"), undecoded.observer)
+        return True
 
-    def _decode(self, undecoded: Undecoded) -> None:
-        """Make its tensors. What nobody waits for is left as it is: the model's queue drops it, and says so."""
-        request = undecoded.request
-        if undecoded.decode is not None and not _is_pointless(request):
-            request.inputs = undecoded.decode()
+    def _is_decoded(self, undecoded: Undecoded) -> bool:
+        """Make its inputs, or of its pictures the next; whether all of them are tensors now."""
+        request, pictures, rows = undecoded.request, undecoded.pictures, undecoded.rows
+        if undecoded.decode is not None:
+            request.inputs, undecoded.decode = undecoded.decode(), None
             request.bytes = max(request.bytes, _bytes(request))
-        if undecoded.pictures is not None and request.inputs:
-            self._decode_pictures(request, undecoded.pictures)
-
-    def _decode_pictures(self, request: Request, pictures: PictureInput) -> None:
-        rows = []
-        for row, data in enumerate(request.inputs[pictures.name].ravel()):
-            if _is_pointless(request):
-                return
-            rows.append(pictures.row(row, data, self._max_pixels))
-        tensor = np.concatenate(rows)
-        request.inputs = {**request.inputs, pictures.name: tensor}
-        request.bytes = _bytes(request)
+            return pictures is None
+        if pictures is not None:
+            data = request.inputs[pictures.name].ravel()
+            rows.append(pictures.row(len(rows), data[len(rows)], self._max_pixels))
+            if len(rows) < len(data):
+                return False
+            request.inputs = {**request.inputs, pictures.name: np.concatenate(rows)}
+            request.bytes = _bytes(request)
+        return True
 
 
 def _bytes(request: Request) -> int:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fovea.contract.errors import InvalidRequest
+from fovea.contract.errors import InvalidRequest, OutOfMemory
 from fovea.contract.model_card import ModelCard, Preprocessing, TensorSpec
 from fovea.pictures import open_picture, to_tensor
 
@@ -43,6 +43,8 @@ class PictureInput:
             return to_tensor(open_picture(BytesIO(data), PICTURE_FORMATS, max_pixels), self.preprocessing)
         except InvalidRequest as error:
             raise InvalidRequest(f"input '{self.name}': row {row}: {error}") from error
+        except MemoryError as error:
+            raise OutOfMemory(f"input '{self.name}': row {row}: too little memory for this picture") from error
 
 
 def picture_input(card: ModelCard) -> PictureInput | None:

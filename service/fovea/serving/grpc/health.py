@@ -7,6 +7,10 @@ from typing import Any
 import grpc
 from grpc_health.v1 import health, health_pb2
 
+from fovea.wire import SERVICE
+
+SERVER = ("", SERVICE)
+"""What the server as a whole is called."""
 _Status = health_pb2.HealthCheckResponse
 _STATUS = {True: _Status.SERVING, False: _Status.NOT_SERVING, None: _Status.SERVICE_UNKNOWN}
 
@@ -16,6 +20,8 @@ class Health(health.HealthServicer):  # type: ignore[misc]  # it has no types
 
     def __init__(self) -> None:
         super().__init__(experimental_non_blocking=True)
+        for name in SERVER:  # gRPC's own begins with SERVING
+            self.tell(name, serving=False)
 
     def tell(self, name: str, serving: bool | None) -> None:
         """How it is from now on; None where there is nothing of this name any more."""

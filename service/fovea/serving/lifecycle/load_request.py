@@ -16,7 +16,7 @@ from google.protobuf import json_format
 
 from fovea.contract.errors import InvalidRequest, Unsupported
 from fovea.contract.model_card import MOST_TEXT_BYTES
-from fovea.runtime.repository import is_model_name
+from fovea.runtime.names import NAME_RULE, is_model_name, shown_name
 from fovea.wire import message
 
 _FILE_PREFIX = "file:"
@@ -40,7 +40,7 @@ def requested_name(request: Any) -> str:
     if request.model_name and request.repository_name:
         raise Unsupported(f"there is one repository and it has no name, received '{request.repository_name}'")
     if not is_model_name(name):
-        raise InvalidRequest(f"expected the name of a model, received '{name}'")
+        raise InvalidRequest(f"expected the name of a model ({NAME_RULE}), received '{shown_name(name)}'")
     return str(name)
 
 

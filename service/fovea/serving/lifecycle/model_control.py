@@ -19,6 +19,7 @@ from fovea.runtime.repository import ModelFolder, chosen_versions, model_folder,
 from fovea.serving.lifecycle.load_request import LoadRequest
 from fovea.serving.lifecycle.model_swap import ModelSwap
 from fovea.serving.lifecycle.models import ModelEntry, Models, VersionEntry, VersionState
+from fovea.serving.lifecycle.readiness import Readiness
 from fovea.serving.lifecycle.repository_watch import RepositoryWatch
 from fovea.serving.lifecycle.retries import Retries
 from fovea.serving.lifecycle.sent_files import SentFiles
@@ -52,9 +53,14 @@ class ModelControl:
     """Decides when models come and go. `tell` hears which model has changed."""
 
     def __init__(
-        self, settings: ControlSettings, models: Models, loader: VersionLoader, tell: Callable[[str], None]
+        self,
+        settings: ControlSettings,
+        models: Models,
+        loader: VersionLoader,
+        tell: Callable[[str], None],
+        readiness: Readiness,
     ) -> None:
-        self._settings, self._models = settings, models
+        self._settings, self._models, self._readiness = settings, models, readiness
         self._files = SentFiles()
         self._swap = ModelSwap(models, loader, tell, self._closed)
         self._watch = RepositoryWatch(settings.repository)
@@ -65,9 +71,12 @@ class ModelControl:
     def start(self) -> None:
         """Load what the mode says, and go on as it says. Misconfigured where that cannot be."""
         folders = scan(self._settings.repository, read_config)
-        if not folders:
+        if not any(folder.versions for folder in folders.values()):
             self._tell_of_emptiness()
+        for folder in folders.values():
+            _warn_of_what_is_passed_over(folder)
         chosen = self._chosen_at_start(folders)
+        self._readiness.expect(name for name in chosen if folders[name].is_meant)
         with self._changing:
             for name, folder in folders.items():
                 self._swap.announce(folder, _LOADING if name in chosen else _NOT_LOADED)
@@ -111,7 +120,14 @@ class ModelControl:
             for name, folder in self._watch.changed().items():
                 if self._stopped.is_set():
                     return
-                self._swap.follow(folder) if folder else self._swap.unload(name)
+                self._follow(name, folder)
+
+    def _follow(self, name: str, folder: ModelFolder | None) -> None:
+        if folder is None:
+            self._swap.unload(name)
+            return
+        _warn_of_what_is_passed_over(folder)
+        self._swap.follow(folder)
 
     def retry(self, now_s: float) -> None:
         """Try again what failed for a reason that may have passed, where its time has come."""
@@ -132,6 +148,7 @@ class ModelControl:
             folder = self._requested_folder(request)
             try:
                 folder = _with_config(folder, request)
+                _warn_of_what_is_passed_over(folder)
                 self._swap.follow(folder, again=True)
             finally:
                 self._discard(folder.path)
@@ -160,6 +177,7 @@ class ModelControl:
             self._require_running()
             if name not in self._models.entries:
                 raise NotFound(f"unknown model '{name}'")
+            self._readiness.release(name)
             there = (self._settings.repository / name).is_dir()
             leaving = self._swap.unload(name, _UNLOADED if there else None)
         for thread in leaving:
@@ -202,6 +220,13 @@ class ModelControl:
     def _require_running(self) -> None:
         if self._stopped.is_set():
             raise Draining
+
+
+def _warn_of_what_is_passed_over(folder: ModelFolder) -> None:
+    if not chosen_versions(folder):
+        log.warning("%s is not served: %s", folder.name, why_none(folder))
+    if folder.odd_versions:
+        log.warning("%s: no version is served from %s", folder.name, ", ".join(folder.odd_versions))
 
 
 def _unloaded_entry(folder: ModelFolder) -> ModelEntry:

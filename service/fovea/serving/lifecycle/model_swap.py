@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import partial
 
 from fovea.contract.errors import LoadFailed, ModelBroken
-from fovea.runtime.repository import ModelFolder, chosen_versions, why_none
+from fovea.runtime.repository import ModelFolder, chosen_versions
 from fovea.serving.lifecycle.models import Models, VersionEntry, VersionState
 from fovea.serving.lifecycle.reload_plan import Source, sources_of, to_let_go, to_load
 from fovea.serving.lifecycle.served_version import ServedVersion
@@ -45,8 +45,6 @@ class ModelSwap:
         """
         name, wanted = folder.name, sources_of(folder)
         self._models.put(folder)
-        if not wanted:
-            log.warning("%s has no version to serve: %s", name, why_none(folder))
         news = to_load(wanted, self._versions(name), again=again)
         self._serve(folder, {version: wanted[version] for version in news})
 

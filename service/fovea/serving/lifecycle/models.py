@@ -15,7 +15,7 @@ from typing import Any
 
 from fovea.contract.errors import InvalidRequest, NotFound, NotReady, Unsupported
 from fovea.runtime.memory import return_freed_memory
-from fovea.runtime.repository import ModelFolder, why_none
+from fovea.runtime.repository import ModelFolder, chosen_versions, why_none
 from fovea.serving.lifecycle.served_version import ServedVersion
 from fovea.serving.messages.header_size import LEAST_BOUND
 
@@ -140,7 +140,7 @@ class Models:
     def swap_version(self, name: str, version: str, old: VersionEntry, new: VersionEntry | None) -> None:
         """Put `new` where `old` is; do nothing where something else is there by now.
 
-        None takes the version away, and with the last one the model.
+        None takes the version away, and with the last one the model, unless its folder chooses none.
         """
         with self._lock:
             entry = self.entries.get(name)
@@ -156,7 +156,8 @@ class Models:
         versions = {number: other for number, other in entry.versions.items() if number != version}
         if held is not None:
             versions = dict(sorted({**versions, version: held}.items(), key=lambda item: int(item[0])))
-        self._replace(entry.folder.name, replace(entry, versions=versions) if versions else None)
+        kept = versions or not chosen_versions(entry.folder)  # its folder is there, and tells why none is served
+        self._replace(entry.folder.name, replace(entry, versions=versions) if kept else None)
 
     def _replace(self, name: str, entry: ModelEntry | None) -> None:
         kept = {other: held for other, held in self.entries.items() if other != name}

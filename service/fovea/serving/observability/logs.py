@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 import logging
 import os
+import sys
+import threading
 from datetime import UTC, datetime
 from typing import Literal
 
 from fovea.serving.observability.log_handler import LogHandler
 from fovea.serving.observability.repeated_lines import without_repetitions
 
+log = logging.getLogger(__name__)
 _STANDARD_ERROR = 2
 
 LogFormat = Literal["auto", "json", "text"]
@@ -53,8 +56,25 @@ def _printable(text: str) -> str:
 
 
 def set_up_logs(level: str, chosen: LogFormat) -> None:
-    """Send every log line to standard error, but those that only repeat others."""
+    """Send every log line to standard error, but those that only repeat others.
+
+    Python's own warnings and the last words of threads among them: written by Python itself, they would wait for a
+    reader that has stopped.
+    """
     handler = LogHandler(_STANDARD_ERROR)
     handler.setFormatter(TextLines() if for_people(chosen, _STANDARD_ERROR) else JsonLines())
     without_repetitions(handler)
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    logging.getLogger("PIL").setLevel(logging.WARNING)  # at debug it writes several lines for each part of a picture
+    logging.captureWarnings(True)
+    threading.excepthook = _thread_ended
+    sys.unraisablehook = _unraisable
+
+
+def _thread_ended(end: threading.ExceptHookArgs) -> None:
+    if end.exc_value is not None and not isinstance(end.exc_value, SystemExit):
+        log.error("thread %s ended", end.thread.name if end.thread else "?", exc_info=end.exc_value)
+
+
+def _unraisable(end: sys.UnraisableHookArgs) -> None:
+    log.error("%s: %r", end.err_msg or "an exception that nobody can catch", end.object, exc_info=end.exc_value)

@@ -1,4 +1,4 @@
-"""An HTTP connection with bounds: on its number, on a request's head, and on how long a caller may keep it waiting."""
+"""An HTTP connection with bounds: on its number, and on how long a caller may keep it waiting."""
 
 from __future__ import annotations
 
@@ -6,26 +6,20 @@ import asyncio
 import json
 from asyncio.events import TimerHandle
 
+from httptools import HttpParserError
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
+from fovea.serving.rest.framing import BadRequest, Head
 from fovea.serving.rest.limits import Patience
 from fovea.serving.rest.parser import Parser
 
-HEAD_MAX_BYTES = 16 * 1024
-HEADER_EXTRA_BYTES = 4
-"""Colon, space and line end."""
-
-
-class _TooMuch(Exception):
-    pass
-
 
 class Connection(HttpToolsProtocol):
-    """uvicorn's protocol and what it lacks: it keeps headers of any size, and waits for them, and for readers, forever.
+    """uvicorn's protocol and what it lacks: a strict parser, and an end to waiting for callers and for readers.
 
-    It overrides asyncio's and httptools' callbacks, and how a request that cannot be parsed is refused.
+    It overrides asyncio's callbacks, and makes of its parser's those that httptools would have made.
     """
 
     connections_max: int
@@ -40,97 +34,96 @@ class Connection(HttpToolsProtocol):
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        self.parser = Parser(self)  # type: ignore[assignment]  # it has all that is used of httptools' own
-        self._in_head = True
-        self._head_bytes = 0
-        self._head_timer: TimerHandle | None = None
-        self._unread_timer: TimerHandle | None = None
+        self.parser: Parser = Parser(self)  # type: ignore[assignment]  # it has all that is used of httptools' own
+        self._patience: dict[str, TimerHandle] = {}
+        """With what the caller owes: its head or its body."""
+        self._unread: TimerHandle | None = None
         self._refused = False
-        self._refusal = (400, "this is no HTTP request")
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A caller is here."""
         super().connection_made(transport)
-        self._await_head()
+        if self.scheme == "http":  # else TLS counts what is unread, and has a limit of its own for its last word
+            transport.set_write_buffer_limits(0)
+        self._await("head")
         if len(self.connections) > self.connections_max:
             self._tell(503, f"{self.connections_max} connections are open, which is the limit")
             transport.close()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """It has gone."""
-        for timer in (self._head_timer, self._unread_timer):
-            if timer is not None:
-                timer.cancel()
+        self._got("head", "body")
+        if self._unread is not None:
+            self._unread.cancel()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Bytes of the head are counted where the head ends in none of them: the parser keeps what is incomplete."""
+        """Bytes of its requests."""
         if self._refused:
             return
-        before = self._in_head
-        super().data_received(data)
-        if before and self._in_head:
-            self._count(len(data))
-            if self._head_bytes > HEAD_MAX_BYTES and not self._refused:
-                self._refuse()
+        self._unset_keepalive_if_required()
+        try:
+            self.parser.feed_data(data)
+        except BadRequest as error:
+            self._refuse(error.status, error.text)
+        except HttpParserError:  # uvicorn has its URLs taken apart by httptools
+            self._refuse(400, "the request's path cannot be read")
+        if self.parser.owed is not None:  # looked at here: most requests come whole
+            self._await(self.parser.owed)
 
-    def on_message_begin(self) -> None:
-        """A request begins."""
-        super().on_message_begin()
-        self._in_head, self._head_bytes = True, 0
-        if self._head_timer is None:
-            self._await_head()
+    def _await(self, part: str) -> None:
+        """Who reads a body tells a caller that its time is over; this is for one that nobody reads."""
+        if part not in self._patience:
+            patience = self.patience
+            patience_s = patience.head_s if part == "head" else patience.body_s + patience.linger_s
+            self._patience[part] = self.loop.call_later(patience_s, self._lose_patience, part)
 
-    def on_url(self, url: bytes) -> None:
-        """A part of its path."""
-        self._count_or_end(len(url))
-        super().on_url(url)
+    def _lose_patience(self, part: str) -> None:
+        self._got(part)
+        if part == "body" and self.flow.read_paused:  # by this side, which has not got round to it
+            self._await(part)
+        else:
+            self.transport.abort()
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """A header, or a trailer."""
-        self._count_or_end(len(name) + len(value) + HEADER_EXTRA_BYTES)
-        super().on_header(name, value)
+    def _got(self, *parts: str) -> None:
+        for part in parts:
+            if timer := self._patience.pop(part, None):
+                timer.cancel()
 
-    def on_headers_complete(self) -> None:
-        """Its head is complete."""
-        self._in_head = False
-        if self._head_timer is not None:
-            self._head_timer.cancel()
-            self._head_timer = None
-        super().on_headers_complete()
+    def on_head(self, head: Head) -> None:
+        """A request's head."""
+        self._got("head")
+        self.on_message_begin()
+        self.url = head.target
+        for name, value in head.headers:
+            self.on_header(name, value)
+        self.on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """Its body is complete; it may have been answered before."""
+        self._got("body")
+        super().on_message_complete()
+        if self.cycle.response_complete and not self.transport.is_closing():
+            self._unset_keepalive_if_required()
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
 
     def pause_writing(self) -> None:
-        """The caller reads slower than it is answered."""
-        self._unread_timer = self.loop.call_later(self.patience.unread_s, self.transport.abort)
+        """Not all that was written has left this machine: the caller does not read, or reads slowly."""
+        self._unread = self.loop.call_later(self.patience.unread_s, self.transport.abort)
         super().pause_writing()
 
     def resume_writing(self) -> None:
-        """It has read most of it."""
-        if self._unread_timer is not None:
-            self._unread_timer.cancel()
+        """It has."""
+        if self._unread is not None:
+            self._unread.cancel()
         super().resume_writing()
 
-    def send_400_response(self, _msg: str) -> None:
-        """Refuse what the parser refused."""
-        self._refuse()
-
-    def _await_head(self) -> None:
-        self._head_timer = self.loop.call_later(self.patience.head_s, self.transport.abort)
-
-    def _count(self, size: int) -> None:
-        self._head_bytes += size
-        if self._head_bytes > HEAD_MAX_BYTES:
-            self._refusal = (431, f"the request's head is larger than {HEAD_MAX_BYTES} bytes")
-
-    def _count_or_end(self, size: int) -> None:
-        self._count(size)
-        if self._head_bytes > HEAD_MAX_BYTES:
-            raise _TooMuch  # out of a callback, the parser takes it for an error of the request
-
-    def _refuse(self) -> None:
+    def _refuse(self, status: int, text: str) -> None:
         """Say why, and read on for a while without looking."""
         self._refused = True
-        self._tell(*self._refusal)
+        self._tell(status, text)
         if self.transport.can_write_eof():
             self.transport.write_eof()
             self.loop.call_later(self.patience.linger_s, self.transport.abort)

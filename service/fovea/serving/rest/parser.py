@@ -1,28 +1,28 @@
-"""httptools' parser for a server that speaks HTTP/1.1 only: an offer to speak another protocol is passed over."""
+"""HTTP/1.1 requests out of bytes, strictly: what two servers might read in two ways is refused.
+
+An offer to speak another protocol (`Upgrade`) is passed over, as RFC 9110, 7.8 allows: Java's HttpClient and curl offer
+HTTP/2 with their first request, send its body all the same, and want it answered by a server that goes on as before.
+"""
 
 from __future__ import annotations
 
-from typing import Protocol
+import re
+from collections.abc import Callable
+from typing import Literal, Protocol
 
-from httptools import HttpParserUpgrade, HttpRequestParser
+from fovea.serving.rest.framing import CHUNKED, BadRequest, Head, read_head, require_begun, require_headers
 
-_FRAMING = (b"content-length", b"transfer-encoding")
-"""Headers that tell how long a body is."""
+HEAD_MAX_BYTES = 16 * 1024
+"""Of a request's line and headers; the same again for its trailers, and for what its chunks say beside their sizes."""
+_LINE, _HEAD_END = b"\r\n", b"\r\n\r\n"
+_CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})((?:[ \t]*;[\t\x20-\x7e\x80-\xff]*)?)\r\n")
+_CHUNK_BEGIN = re.compile(rb"[0-9A-Fa-f]{1,15}(?:[ \t;\r]|$)")
 
 
 class Listener(Protocol):
     """Who is told of a request, part by part."""
 
-    def on_message_begin(self) -> None:
-        """A request begins."""
-
-    def on_url(self, url: bytes) -> None:
-        """A part of its path."""
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """A header, or a trailer."""
-
-    def on_headers_complete(self) -> None:
+    def on_head(self, head: Head) -> None:
         """Its head is complete."""
 
     def on_body(self, body: bytes) -> None:
@@ -33,72 +33,156 @@ class Listener(Protocol):
 
 
 class Parser:
-    """Takes a request with an `Upgrade` header for one without.
-
-    httptools takes what follows its head for the other protocol. But Java's HttpClient and curl offer HTTP/2 with their
-    first request, send its body all the same, and want it answered by a server that goes on as before (RFC 9110, 7.8).
-    """
+    """Tells one connection's listener of its requests. After a BadRequest it is of no more use."""
 
     def __init__(self, listener: Listener) -> None:
         self._listener = listener
-        self._framing: list[bytes] = []
-        self._again = False
-        """The head is one that has been told of."""
-        self._parser = HttpRequestParser(self)
-        self._parser.set_dangerous_leniencies(lenient_data_after_close=True)
-        self.get_method = self._parser.get_method
-        self.get_http_version = self._parser.get_http_version
-        self.should_keep_alive = self._parser.should_keep_alive
+        self._kept = bytearray()
+        """What is incomplete."""
+        self._state: Callable[[], bool] = self._begin
+        self._left = 0
+        """Bytes that are still to come of a body, or of a chunk."""
+        self._extra_bytes = 0
+        """Of empty lines before a head, then of its chunks beside their sizes."""
+        self._last = False
+        self.owed: Literal["head", "body"] | None = None
+        """What the caller has begun and not ended."""
+        self._seen = Head(b"", b"", b"", [], 0, False)
+
+    def get_method(self) -> bytes:
+        """Of the last head; these four are what uvicorn asks its own parser."""
+        return self._seen.method
+
+    def get_http_version(self) -> str:
+        """Of the last head."""
+        return self._seen.version.decode()
+
+    def should_keep_alive(self) -> bool:
+        """Whether another request may follow."""
+        return self._seen.keep_alive
 
     def should_upgrade(self) -> bool:
         """Never."""
         return False
 
     def feed_data(self, data: bytes) -> None:
-        """Parse; HttpParserError for what is no HTTP."""
-        while data:
-            data = self._fed(data)
+        """Parse; BadRequest tells what is wrong."""
+        self._kept += data
+        while self._kept and self._state():
+            pass
 
-    def _fed(self, data: bytes) -> bytes:
-        """What is left, to be parsed as what it is: the body of a request whose head is repeated without the offer."""
-        try:
-            self._parser.feed_data(data)
-        except HttpParserUpgrade as offer:
-            if self._framing:
-                self._again = True
-                self._parser.feed_data(b"POST / HTTP/1.1\r\n" + b"".join(self._framing) + b"\r\n")
-            return data[offer.args[0] :]
-        return b""
+    def _count(self, size: int, what: str) -> None:
+        self._extra_bytes += size
+        if self._extra_bytes > HEAD_MAX_BYTES:
+            raise BadRequest(f"{what} have more than {HEAD_MAX_BYTES} bytes", 431)
 
-    def on_message_begin(self) -> None:
-        """A request begins."""
-        if not self._again:
-            self._framing.clear()
-            self._listener.on_message_begin()
+    def _begin(self) -> bool:
+        """States take what they can, and say whether there may be more for the next one."""
+        self.owed = "head"
+        blank = len(self._kept) - len(self._kept.lstrip(_LINE))
+        self._count(blank or 1, "the empty lines before a request")
+        del self._kept[:blank]
+        if self._kept:
+            self._state = self._head
+        return bool(self._kept)
 
-    def on_url(self, url: bytes) -> None:
-        """A part of its path."""
-        if not self._again:
-            self._listener.on_url(url)
+    def _head(self) -> bool:
+        head = self._lines("the request's head is")
+        if head is None:
+            require_begun(bytes(self._kept))
+            return False
+        self._seen = parsed = read_head(head)
+        self._last = not parsed.keep_alive
+        self._extra_bytes, self._left = 0, max(parsed.body_bytes, 0)
+        self._state = self._chunks if parsed.body_bytes == CHUNKED else self._body
+        self.owed = "body"
+        self._listener.on_head(parsed)
+        if not parsed.body_bytes:
+            self._end()
+        return True
 
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """A header, or a trailer."""
-        if not self._again:
-            if name.lower() in _FRAMING:
-                self._framing.append(name + b": " + value + b"\r\n")
-            self._listener.on_header(name, value)
+    def _lines(self, what: str) -> bytes | None:
+        """Lines up to the empty one behind them, which is taken away with them; None while it is not here."""
+        end = self._kept.find(_HEAD_END, 0, HEAD_MAX_BYTES + len(_HEAD_END))
+        if end < 0:
+            if len(self._kept) > HEAD_MAX_BYTES:
+                raise BadRequest(f"{what} larger than {HEAD_MAX_BYTES} bytes", 431)
+            return None
+        lines = bytes(self._kept[: end + len(_LINE)])
+        del self._kept[: end + len(_HEAD_END)]
+        return lines
 
-    def on_headers_complete(self) -> None:
-        """Its head is complete."""
-        if not self._again:
-            self._listener.on_headers_complete()
-        self._again = False
+    def _body(self) -> bool:
+        part = bytes(self._kept[: self._left])
+        del self._kept[: self._left]
+        self._left -= len(part)
+        self._listener.on_body(part)
+        if not self._left:
+            self._end()
+        return True
 
-    def on_body(self, body: bytes) -> None:
-        """A part of its body."""
-        self._listener.on_body(body)
+    def _chunks(self) -> bool:
+        """All that is here in one go: of a body in small chunks there are thousands."""
+        parts: list[bytes] = []
+        at = self._take_chunks(bytes(self._kept), parts)
+        del self._kept[:at]
+        if parts:
+            self._listener.on_body(b"".join(parts))
+        return self._state != self._chunks
 
-    def on_message_complete(self) -> None:
-        """Its body is complete, unless it is still to be read."""
-        if not (self._parser.should_upgrade() and self._framing):
-            self._listener.on_message_complete()
+    def _take_chunks(self, data: bytes, parts: list[bytes]) -> int:
+        """Where the first part begins that is incomplete, or the trailers."""
+        at = 0
+        while at < len(data):
+            if self._left > len(_LINE):
+                part = data[at : at + self._left - len(_LINE)]
+                parts.append(part)
+                at, self._left = at + len(part), self._left - len(part)
+            elif self._left:
+                if len(data) - at < self._left:
+                    break
+                if data[at : at + self._left] != _LINE:
+                    raise BadRequest("a chunk is longer than its size")
+                at, self._left = at + self._left, 0
+            else:
+                line = _CHUNK_LINE.match(data, at, at + HEAD_MAX_BYTES)
+                if line is None:
+                    self._require_incomplete(data[at:])
+                    break
+                at = line.end()
+                self._count(len(line[2]), "the chunks beside their sizes")
+                self._left = int(line[1], 16) + len(_LINE)
+                if self._left == len(_LINE):
+                    self._left, self._state = 0, self._trailers
+                    break
+        return at
+
+    @staticmethod
+    def _require_incomplete(line: bytes) -> None:
+        """A chunk's line that is not here in whole must at least begin as one."""
+        if len(line) >= HEAD_MAX_BYTES or b"\n" in line or not _CHUNK_BEGIN.match(line):
+            raise BadRequest("a chunk does not begin with its size")
+
+    def _trailers(self) -> bool:
+        """They may say nothing that matters here: looked at, and left out."""
+        if self._kept.startswith(_LINE):
+            del self._kept[: len(_LINE)]
+        elif len(self._kept) < len(_LINE):
+            return False
+        else:
+            trailers = self._lines("the body's trailers are")
+            if trailers is None:
+                return False
+            require_headers(trailers)
+        self._end()
+        return True
+
+    def _end(self) -> None:
+        self.owed, self._extra_bytes = None, 0
+        self._state = self._ignored if self._last else self._begin
+        self._listener.on_message_complete()
+
+    def _ignored(self) -> bool:
+        """Behind the last request, which said that it is."""
+        self._kept.clear()
+        return False

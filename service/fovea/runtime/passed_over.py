@@ -1,0 +1,74 @@
+"""What a repository holds beside models that can be served: which of it is told, and why it is passed over."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from itertools import chain, islice
+from pathlib import Path
+
+from fovea.contract.model_card import MODEL_FILE
+from fovea.runtime.names import NAME_RULE, is_model_name, is_silent, is_version_name, shown_name
+
+_LOOKED_AT = 1000
+"""Entries of a folder that may be anything, a data set of millions of files too."""
+_NAMED = 5
+ODD_VERSION = "its name is no version's: expected 1, 2 or another whole number without zeros before it"
+_MODEL = ".onnx"
+_SIGNS = (_MODEL, ".toml", ".pbtxt")
+"""Endings of models and of what configures them."""
+
+
+def why_no_model(path: Path) -> str | None:
+    """Why this entry of a repository can be none, whatever is in it; None where it may be one."""
+    if path.is_symlink() and not path.exists():
+        return "it is a link to nowhere"
+    if not path.is_dir():
+        return f"it is a file: expected a folder, <model>/<version>/{MODEL_FILE}"
+    return None if is_model_name(path.name) else f"its name cannot be a model's: expected {NAME_RULE}"
+
+
+def why_no_version(model: Path) -> str:
+    """Why there is no version in a model's folder."""
+    try:
+        found = [*odd_versions(model), *(f"{shown_name(name)} (a file)" for name in _files_in_the_way(model))]
+    except OSError as error:
+        return f"it cannot be read: {error.strerror}"
+    expected = f"it has no version folder: expected 1, 2 or another whole number, with {MODEL_FILE} in it"
+    more = " and more" if len(found) > _NAMED else ""
+    return f"{expected}, found {', '.join(found[:_NAMED])}{more}" if found else expected
+
+
+def odd_versions(model: Path) -> tuple[str, ...]:
+    """Folders that hold a model's file and have no version's name."""
+    names = sorted(name for name in _names(model) if not (is_silent(name) or is_version_name(name)))
+    return tuple(shown_name(name) for name in names if any(_model_files(model / name)))
+
+
+def looks_meant(path: Path) -> bool:
+    """Whether somebody seems to want this served: a model's file or configuration is there, or nobody can look."""
+    if not path.is_dir():
+        return path.suffix == _MODEL or path.is_symlink()
+    try:
+        inner = [path / name for name in _names(path)]
+        return any(chain(_model_files(path), *map(_model_files, inner)))
+    except OSError:
+        return True
+
+
+def _files_in_the_way(model: Path) -> list[str]:
+    """Files that stand where a version should. Others are not named to callers: a link may lead anywhere."""
+    names = sorted(name for name in _names(model) if name.endswith(_MODEL) or is_version_name(name))
+    return [name for name in names if not (model / name).is_dir()]
+
+
+def _model_files(folder: Path) -> Iterator[str]:
+    try:
+        return (name for name in _names(folder) if name.endswith(_SIGNS))
+    except OSError:
+        return iter(())
+
+
+def _names(folder: Path) -> list[str]:
+    with os.scandir(folder) as entries:
+        return [entry.name for entry in islice(entries, _LOOKED_AT)]
