@@ -15,7 +15,15 @@ from pathlib import Path
 from typing import Literal
 
 from fovea.contract.errors import Draining, InvalidRequest, Misconfigured, ModelBroken, NotFound, Unsupported
-from fovea.runtime.repository import ModelFolder, chosen_versions, model_folder, repository_meant, scan, why_none
+from fovea.runtime.repository import (
+    ModelFolder,
+    chosen_versions,
+    model_folder,
+    model_paths,
+    repository_meant,
+    scan,
+    why_none,
+)
 from fovea.serving.lifecycle.load_request import LoadRequest
 from fovea.serving.lifecycle.model_swap import ModelSwap
 from fovea.serving.lifecycle.models import ModelEntry, Models, VersionEntry, VersionState
@@ -157,10 +165,10 @@ class ModelControl:
     def _requested_folder(self, request: LoadRequest) -> ModelFolder:
         if request.files:
             return model_folder(self._files.write(request), read_config)
-        folder = scan(self._settings.repository, read_config).get(request.name)
-        if folder is None:
+        paths = {path.name: path for path in model_paths(self._settings.repository)}
+        if request.name not in paths:
             raise NotFound(f"unknown model '{request.name}': the repository has no such folder")
-        return folder
+        return model_folder(paths[request.name], read_config)
 
     def _require_loaded(self, folder: ModelFolder) -> None:
         entry = self._models.entries.get(folder.name)
