@@ -18,9 +18,10 @@ from fovea.contract.errors import Draining, InvalidRequest, Misconfigured, Model
 from fovea.runtime.repository import (
     ModelFolder,
     chosen_versions,
+    has_models,
     model_folder,
     model_paths,
-    repository_meant,
+    no_model_in,
     scan,
     why_none,
 )
@@ -79,8 +80,8 @@ class ModelControl:
     def start(self) -> None:
         """Load what the mode says, and go on as it says. Misconfigured where that cannot be."""
         folders = scan(self._settings.repository, read_config)
-        if not any(folder.versions for folder in folders.values()):
-            self._tell_of_emptiness()
+        if not has_models(folders):
+            log.warning(no_model_in(self._settings.repository))
         for folder in folders.values():
             _warn_of_what_is_passed_over(folder)
         chosen = self._chosen_at_start(folders)
@@ -93,12 +94,6 @@ class ModelControl:
                     self._swap.follow(folders[name])
         if self._settings.mode != "explicit":  # there, who asked for a load hears of it and may ask again
             threading.Thread(target=self._keep_up, daemon=True, name="model-upkeep").start()
-
-    def _tell_of_emptiness(self) -> None:
-        root = self._settings.repository
-        meant = repository_meant(root)
-        hint = f": it is a part of one; did you mean {meant}?" if meant else ""
-        log.warning("there is no model in the repository %s%s", root.absolute(), hint)
 
     def _chosen_at_start(self, there: Collection[str]) -> list[str]:
         named = self._settings.load_models
