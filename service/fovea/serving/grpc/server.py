@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Protocol
 
 import grpc
@@ -30,6 +31,7 @@ from fovea.serving.grpc.transport import Transport
 from fovea.serving.security.tls import Tls, TlsMaterial
 from fovea.serving.security.token import Tokens
 from fovea.serving.servicer import MOST_CONTROL_CALLS, QUICK_RPCS, Servicer
+from fovea.serving.unix_sockets import let_in
 
 _STREAM = "ModelStreamInfer"
 _MEMORY = Memory(resident_bytes, return_freed_memory)
@@ -51,6 +53,8 @@ class GrpcSettings:
     reads: ReadLimits
     tls: Tls | None = None
     tokens: Tokens | None = None
+    unix_socket: Path | None = None
+    """Where to listen too, beside the port."""
 
 
 class OpenCall(Protocol):
@@ -104,14 +108,20 @@ class GrpcServer:
         return {**control, **changes, INFER: self._servicer.infer}
 
     def _listen(self, settings: GrpcSettings) -> int:
-        address = address_of(settings.host, settings.port)
+        why = f"the port is taken, or {settings.host} is no address of this machine"
+        port = self._bind(address_of(settings.host, settings.port), settings.tls, why)
+        if settings.unix_socket is not None:
+            self._bind(f"unix:{settings.unix_socket}", settings.tls, "no socket can be made there")
+            let_in(settings.unix_socket)
+        return port
+
+    def _bind(self, address: str, tls: Tls | None, why_not: str) -> int:
         try:
-            if settings.tls is not None:
-                return int(self._server.add_secure_port(address, _credentials(settings.tls)))
+            if tls is not None:
+                return int(self._server.add_secure_port(address, _credentials(tls)))
             return int(self._server.add_insecure_port(address))
         except RuntimeError as error:
-            why = f"the port is taken, or {settings.host} is no address of this machine"
-            raise Misconfigured(f"cannot listen on {address} for gRPC: {why}") from error
+            raise Misconfigured(f"cannot listen on {address} for gRPC: {why_not}") from error
 
     def start(self) -> None:
         """Answer calls."""
