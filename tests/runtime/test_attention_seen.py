@@ -11,12 +11,12 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from committed_models import COMMITTED
 from fovea.contract.attention import AttentionType
 from fovea.contract.model_card import ModelCard
 from fovea.runtime.attention_seen import Seen, attention_seen
 from servers import tensor
 
-EXPORTED = Path(__file__).parents[2] / "exported_models"
 MICROSOFT = "com.microsoft"
 NOT_RECOGNISED = "its file has what looks like attention and is not recognised"
 Line = str
@@ -251,10 +251,10 @@ def test_what_is_beside_them_or_a_newer_operator_is_told(tmp_path: Path) -> None
     assert seen(tmp_path, ["Newer@ai.fovea x -> y"]).attention is AttentionType.UNKNOWN
 
 
-@pytest.mark.parametrize("model", sorted(path.name for path in EXPORTED.iterdir()))
+@pytest.mark.parametrize("model", COMMITTED)
 def test_the_exported_models_are_seen_as_their_cards_say(model: str) -> None:
-    card = ModelCard.read(EXPORTED / model / "1" / "card.json")
-    found = attention_seen(EXPORTED / model / "1" / "model.onnx")
+    card = ModelCard.read(COMMITTED[model] / "card.json")
+    found = attention_seen(COMMITTED[model] / "model.onnx")
     expected = tuple((layer.name, layer.operator) for layer in card.layers)
     assert (found.attention, found.layers, found.unnamed) == (card.attention, expected, "")
 
@@ -288,7 +288,7 @@ def test_a_file_that_is_no_model_has_its_reason(tmp_path: Path, content: bytes) 
 
 
 def test_no_damage_to_a_file_is_more_than_it_can_bear(tmp_path: Path) -> None:
-    whole = (EXPORTED / "fashion-vit" / "1" / "model.onnx").read_bytes()
+    whole = (COMMITTED["fashion-vit"] / "model.onnx").read_bytes()
     rng, model = random.Random(0), tmp_path / "model.onnx"
     for _ in range(200):
         damaged = bytearray(whole[: rng.choice([4000, len(whole)])])

@@ -35,6 +35,17 @@ def test_more_headers_than_are_kept_are_all_answered(client: Any) -> None:
         assert client("ModelInfer", **infer(parameters=parameters)).raw_output_contents == [(ROW * 2).tobytes()]
 
 
+UNKNOWN_FIELDS = b"\xfa\x01\x00" * 30_000
+
+
+@pytest.mark.parametrize("method", ["ServerLive", "ServerReady", "ModelReady", "ModelMetadata", "RepositoryIndex"])
+def test_a_request_that_is_too_large_for_its_kind_is_refused_before_it_is_parsed(client: Any, method: str) -> None:
+    with pytest.raises(grpc.RpcError) as caught:
+        client.send(method, UNKNOWN_FIELDS)
+    assert caught.value.code() == INVALID
+    assert caught.value.details() == f"expected a {method}Request of at most 65536 bytes, received 90000"
+
+
 @pytest.mark.parametrize("method", ["ModelInfer", "ModelMetadata"])
 def test_bytes_that_are_no_message_are_refused(client: Any, method: str) -> None:
     with pytest.raises(grpc.RpcError) as caught:

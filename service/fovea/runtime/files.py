@@ -44,15 +44,15 @@ def _inside(folder: Path, name: str) -> Path:
     return path
 
 
-def require_small(folder: Path, name: str) -> None:
-    """ModelBroken where a text file is no regular file, lies outside its folder, or is larger than a text can be."""
+def require_small(folder: Path, name: str, most_bytes: int = MOST_TEXT_BYTES) -> None:
+    """ModelBroken where a text file is no regular file, lies outside its folder, or is larger than `most_bytes`."""
     path = folder / name
     if not _resolved(path).is_relative_to(folder.resolve()):
         raise ModelBroken(f"{name} leads outside its folder")
     if not path.is_file():
         raise ModelBroken(f"{name} is no regular file")
-    if path.stat().st_size > MOST_TEXT_BYTES:
-        raise ModelBroken(f"{name} is larger than {MOST_TEXT_BYTES >> 20} MiB")
+    if path.stat().st_size > most_bytes:
+        raise ModelBroken(f"{name} is larger than {most_bytes >> 10} KiB")
 
 
 def file_sha256(path: Path) -> str:

@@ -1,9 +1,13 @@
-"""Memory that a session has left behind, given back to the operating system."""
+"""What the process holds of memory, and how what it has freed goes back to the operating system."""
 
 from __future__ import annotations
 
 import ctypes
+import os
 from contextlib import suppress
+from pathlib import Path
+
+_PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 
 
 def return_freed_memory() -> None:
@@ -13,3 +17,9 @@ def return_freed_memory() -> None:
     """
     with suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
+
+
+def resident_bytes() -> int:
+    """The process's memory that is no file's."""
+    _, resident, shared, *_ = Path("/proc/self/statm").read_text().split()
+    return (int(resident) - int(shared)) * _PAGE_BYTES

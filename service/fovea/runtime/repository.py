@@ -7,10 +7,10 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
@@ -26,6 +26,9 @@ from fovea.runtime.session_choices import SessionChoices
 from fovea.runtime.stated import Stated
 
 CHOICES_FILE = "model.toml"
+_MOST_CHOICES_BYTES = 64 << 10
+_MOST_DOTS = 32
+"""In a line: what a key of n parts takes to read grows with the square of n, and later lines may repeat it."""
 
 Version = Annotated[int, Field(gt=0)]
 
@@ -134,6 +137,18 @@ def scan(root: Path, read_foreign: ReadForeign = lambda _: None) -> dict[str, Mo
     return {folder.name: folder for folder in folders}
 
 
+def has_models(folders: Mapping[str, ModelFolder]) -> bool:
+    """Whether any has a version, be it one that cannot be served."""
+    return any(folder.versions for folder in folders.values())
+
+
+def no_model_in(root: Path) -> str:
+    """What is said of a repository without models."""
+    meant = repository_meant(root)
+    hint = f": it is a part of one; did you mean {meant}?" if meant else ""
+    return f"there is no model in the repository {root.absolute()}{hint}"
+
+
 def repository_meant(root: Path) -> Path | None:
     """Where `root` is itself a model, or a version of one: the repository that this is in. Else None."""
     if (root / MODEL_FILE).exists():
@@ -188,15 +203,25 @@ def _own_choices(folder: Path) -> Configured | None:
     try:
         if not (path.exists() or path.is_symlink()):
             return None
-        require_small(folder, CHOICES_FILE)
-        return Configured(ServingChoices.model_validate(tomllib.loads(path.read_text("utf-8"))))
+        require_small(folder, CHOICES_FILE, _MOST_CHOICES_BYTES)
+        return Configured(ServingChoices.model_validate(_parsed(path.read_text("utf-8"))))
     except ValidationError as error:
         problem = first_problem(error)
         raise ModelBroken(f"{path.name}: {problem.where or 'file'}: {problem.what}") from error
     except OSError as error:  # its own words would tell the whole path
         raise ModelBroken(f"{path.name} cannot be read: {error.strerror}") from error
-    except (ValueError, RecursionError) as error:
+    except RecursionError as error:
+        raise ModelBroken(f"{path.name}: brackets in brackets, too many deep") from error
+    except ValueError as error:
         raise ModelBroken(f"{path.name}: {error}") from error
+
+
+def _parsed(text: str) -> dict[str, Any]:
+    """What the text says, in time that grows with its length; ValueError where it is not understood."""
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.count(".") > _MOST_DOTS:
+            raise ValueError(f"line {number} has more than {_MOST_DOTS} dots")
+    return tomllib.loads(text)
 
 
 def why_none(folder: ModelFolder) -> str:

@@ -42,6 +42,7 @@ from fovea.serving.security.token import HEADER, read_tokens
 from fovea.serving.servicer import Servicer
 from fovea.serving.settings import Settings
 from fovea.serving.status import status_table
+from fovea.serving.unix_sockets import remove
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -79,13 +80,15 @@ class Server:
         self._tracer = Tracer(settings.trace_file)
         self._servicer = Servicer(*parts, extensions(settings, self._tracer))
         self._changes = Changes()
-        self.grpc = GrpcServer(grpc_settings(settings, self._tls, self._tokens), self._servicer, self._changes)
+        self.grpc = GrpcServer(
+            grpc_settings(settings, self._tls, self._tokens), self._servicer, self._changes, self._telemetry.fault
+        )
         self.metrics = _listening("metrics", settings.metrics_port, self._metrics)
         self.rest = _listening("HTTP", settings.http_port, self._rest)
         self.grpc.start()
 
     def _metrics(self, port: int) -> MetricsServer:
-        return MetricsServer(self._settings.host, port, self._telemetry.registry, self._tls)
+        return MetricsServer(self._settings.host, port, self._telemetry.text, self._tls)
 
     def _rest(self, port: int) -> RestServer:
         settings = rest_settings(self._settings, port, self._tls)
@@ -157,10 +160,12 @@ class Server:
         self.grpc.drain_streams()
         self._drain(time.monotonic() + self._settings.drain_timeout)
         self._decoding.close()
-        self.grpc.stop(_LAST_GRACE_S)
+        has_ended = self.grpc.stop(_LAST_GRACE_S)
         self.rest.stop(_LAST_GRACE_S)
         self.metrics.stop()
-        quiet = self._control.stop() and self._quiet
+        if self._settings.unix_sockets is not None:
+            remove(self._settings.unix_sockets)
+        quiet = self._control.stop() and self._quiet and has_ended
         if quiet:
             self.models.close()
         self._control.close()

@@ -20,7 +20,7 @@ from fovea.serving.lifecycle.load_request import load_requested, name_to_unload
 from fovea.serving.lifecycle.model_control import ModelControl
 from fovea.serving.lifecycle.models import Models
 from fovea.serving.lifecycle.served_version import ServedVersion
-from fovea.serving.messages.codec import Decoded, parse, parse_request
+from fovea.serving.messages.codec import Decoded, parse_request, parse_small
 from fovea.serving.messages.header_size import require_small_header
 from fovea.serving.model_config import model_config
 from fovea.serving.observability.telemetry import Telemetry
@@ -139,7 +139,7 @@ class Servicer:
         """Any RPC but ModelInfer: answer it or refuse it; never raises."""
         try:
             require_open(rpc, self._extensions.open_rpcs)
-            answer = self._control[rpc](parse(f"{rpc}Request", data))
+            answer = self._control[rpc](parse_small(f"{rpc}Request", data))
             call.finish(answer.SerializeToString())
         except Exception as error:
             log.debug("refused: %s", error)

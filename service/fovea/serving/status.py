@@ -79,7 +79,8 @@ HTTP_STATUS: dict[grpc.StatusCode, int] = {
 _LONGEST_TEXT = 1000
 _LONGEST_FOREIGN_TEXT = 500
 """Characters. Status texts travel in headers of 8 KB in all, where a letter beyond ASCII takes up to 12 bytes."""
-_UNKNOWN_TEXT = "internal error; the server's log has the details"
+UNFORESEEN = (grpc.StatusCode.INTERNAL, "internal error; the server's log has the details")
+"""What a caller gets where the server failed in a way that nobody thought of."""
 
 
 def status_table(choice: str) -> dict[type[FoveaError], grpc.StatusCode]:
@@ -93,7 +94,7 @@ def status_of(
     """Code and text for an error. One that was not foreseen is logged, and its text keeps to itself."""
     if not isinstance(error, FoveaError):
         log.error("an unforeseen error", exc_info=error)
-        return grpc.StatusCode.INTERNAL, _UNKNOWN_TEXT
+        return UNFORESEEN
     for kind in type(error).__mro__:
         if kind in table:
             return table[kind], _told(error)

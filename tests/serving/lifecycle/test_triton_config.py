@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -334,3 +335,34 @@ def _leaves(prefix: str, descriptor: Any) -> Iterator[str]:
     for field in descriptor.fields:
         path = prefix + field.name
         yield from _leaves(f"{path}.", field.message_type) if path in PARTS else [path]
+
+
+LONG = "config.pbtxt is larger than 256 KiB"
+LABELS = 'output { name: "y%d" data_type: TYPE_FP32 dims: 4 label_filename: "labels%d.txt" }'
+
+
+def folder_with(folder: Path, config: str, labels: int = 0) -> Path:
+    """A model's folder with so many files of half a megabyte of labels."""
+    folder.mkdir()
+    (folder / "config.pbtxt").write_text(config)
+    for number in range(labels):
+        (folder / f"labels{number}.txt").write_text("a\n" * (1 << 18))
+    return folder
+
+
+def test_configurations_and_labels_are_bounded_in_size_whatever_names_them_how_often(tmp_path: Path) -> None:
+    for name, config in {"long": "#\n" * (1 << 18), "labels": "".join(LABELS % (n, n) for n in range(3))}.items():
+        with pytest.raises(ModelBroken, match=LONG if name == "long" else "label files of more than 1024 KiB together"):
+            read_config(folder_with(tmp_path / name, config, labels=3))
+    config = "".join(LABELS % (number, 0) for number in range(2000))
+    start_s = time.process_time()
+    configured = read_config(folder_with(tmp_path / "often", config, labels=1))
+    assert configured is not None
+    assert time.process_time() - start_s < 3
+
+
+def test_a_configuration_of_nothing_but_small_parts_is_read_in_a_moment(tmp_path: Path) -> None:
+    config = f"version_policy {{ specific {{ versions: [{'1,' * 120_000}1] }} }}"
+    start_s = time.process_time()
+    read_config(folder_with(tmp_path / "model", config))
+    assert time.process_time() - start_s < 3

@@ -336,6 +336,49 @@ def test_a_renewed_certificate_is_shown_to_new_connections_and_half_of_one_to_no
         wait_until(lambda: shown(server) == {new.cert.read_text()})
 
 
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_session_ticket_ends_with_the_authority_that_let_its_caller_in(
+    repository: Path, tmp_path: Path, version: ssl.TLSVersion
+) -> None:
+    (later := tmp_path / "later").mkdir()
+    old, new, used = authority(tmp_path), authority(later), tmp_path / "used.pem"
+    own, caller, newcomer = (
+        signed(old, "localhost", tmp_path),
+        signed(old, "caller", tmp_path),
+        signed(new, "new", later),
+    )
+    copyfile(old.cert, used)
+    flags = (f"--tls-cert={own.cert}", f"--tls-key={own.key}", f"--tls-client-ca={used}")
+    with running_server(repository, *flags) as server:
+        context = client_context(old, caller, version)
+        for url in (server.http, server.metrics):
+            _, session = asked(url, context)
+            assert asked(url, context, session)[0] is True
+            copyfile(new.cert, used)
+            wait_until(lambda url=url: asked(url, client_context(old, newcomer, version))[0])  # type: ignore[misc]
+            assert asked(url, context, session)[0] is False
+            copyfile(old.cert, used)
+            wait_until(lambda url=url: asked(url, context)[0])  # type: ignore[misc]
+
+
+def client_context(ca: Certificate, caller: Certificate, version: ssl.TLSVersion) -> ssl.SSLContext:
+    context = Secured(None, ca, caller, caller).context  # type: ignore[arg-type]
+    context.minimum_version = context.maximum_version = version
+    return context
+
+
+def asked(url: str, context: ssl.SSLContext, session: Any = None) -> tuple[bool, Any]:
+    """Whether an answer came on a new connection, or one that goes on with a session, and the session."""
+    request = b"GET /v2/health/live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", urlsplit(url).port or 0), timeout=20) as plain:
+        try:
+            with context.wrap_socket(plain, server_hostname="localhost", session=session) as connection:
+                connection.sendall(request)
+                return connection.recv(4096).startswith(b"HTTP/"), connection.session
+        except OSError:
+            return False, None
+
+
 def shown(server: RunningServer) -> set[str]:
     """The certificates that a new connection sees on the three ports."""
     hosts = [urlsplit(address) for address in (f"//{server.grpc}", server.http, server.metrics)]

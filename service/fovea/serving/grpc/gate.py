@@ -17,7 +17,7 @@ Refusal = tuple[grpc.StatusCode, str]
 _HEALTH = "/grpc.health.v1.Health/"
 _OURS = wire.path("")
 _REFUSING = ThreadPoolExecutor(1, "grpc refusing")
-"""Not gRPC's own pool, whose threads health checks that send nothing may hold."""
+"""Not gRPC's own pool, whose threads open streams may hold."""
 
 
 class Gate(grpc.ServerInterceptor):  # type: ignore[misc]

@@ -13,18 +13,26 @@ from fovea import wire
 from fovea.contract.errors import QueueFull
 from fovea.serving.answer_pool import full
 from fovea.serving.changes import CHANGE_RPCS, MOST_CHANGES
+from fovea.serving.grpc.context_reads import ContextReads
 from fovea.serving.grpc.gate import refusing
+from fovea.serving.grpc.health import SERVICE as HEALTH
 from fovea.serving.servicer import MOST_CONTROL_CALLS, QUICK_RPCS
 from fovea.serving.status import status_of
 
 INFER = "ModelInfer"
+HEALTH_CHECK, HEALTH_WATCH = "Check", "Watch"
+_PROBE_THREADS = 16
+_MOST_PROBES = 4096
+_MOST_WATCHERS = 64
 
 
 class HandlerPool(ThreadPoolExecutor):
     """A pool that knows how many calls it has: gRPC hands it every call, and bounds nothing itself."""
 
-    def __init__(self, what: str, threads: int, most_calls: int) -> None:
+    def __init__(self, what: str, threads: int, most_calls: int, most_reads: int | None = None) -> None:
         super().__init__(threads, f"grpc {what}")
+        self.reads = ContextReads(most_reads)
+        """The calls whose message a thread waits for; with `most_reads`, one more cuts off the first."""
         self._what, self._most_calls = what, most_calls
         self._lock = Lock()
         self._calls = 0
@@ -54,7 +62,7 @@ class Bounds(grpc.ServerInterceptor):  # type: ignore[misc]
     """Turns calls away whose pool, by their RPC, has too many."""
 
     def __init__(self, pools: Mapping[str, HandlerPool]) -> None:
-        self._pools = {wire.path(rpc): pool for rpc, pool in pools.items()}
+        self._pools = {path_of(rpc): pool for rpc, pool in pools.items()}
 
     def intercept_service(self, continuation: Callable[[Any], Any], details: Any) -> Any:
         """The call's own handler, or one that reads nothing and refuses."""
@@ -63,9 +71,19 @@ class Bounds(grpc.ServerInterceptor):  # type: ignore[misc]
         return continuation(details) if refusal is None else refusing(status_of(refusal))
 
 
+def path_of(rpc: str) -> str:
+    """The path of an RPC of ours or of the health service."""
+    return f"/{HEALTH}/{rpc}" if rpc in (HEALTH_CHECK, HEALTH_WATCH) else wire.path(rpc)
+
+
 def handler_pools(control_rpcs: Iterable[str], threads: int, max_queue: int) -> dict[str, HandlerPool]:
-    """The pool of each RPC but those that take no time: none of them waits for the threads of another kind."""
+    """The pool of each RPC: none waits for the threads of another kind."""
+    probes = HandlerPool("probe", _PROBE_THREADS, _MOST_PROBES, _PROBE_THREADS - 1)
     control = HandlerPool("control", threads, MOST_CONTROL_CALLS)
     changes = HandlerPool("load and unload", threads, MOST_CHANGES)
-    slow = {rpc: changes if rpc in CHANGE_RPCS else control for rpc in control_rpcs if rpc not in QUICK_RPCS}
-    return {**slow, INFER: HandlerPool(INFER, threads, threads + max_queue)}
+    return {
+        **{rpc: changes if rpc in CHANGE_RPCS else control for rpc in control_rpcs},
+        **dict.fromkeys((*QUICK_RPCS, HEALTH_CHECK), probes),
+        INFER: HandlerPool(INFER, threads, threads + max_queue),
+        HEALTH_WATCH: HandlerPool("health watch", _MOST_WATCHERS, _MOST_WATCHERS),
+    }

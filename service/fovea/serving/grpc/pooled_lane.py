@@ -1,39 +1,59 @@
-"""Calls answered through ordinary handlers, all of it public gRPC: what runs where the fast lane cannot."""
+"""Calls answered through ordinary handlers, all of it public gRPC: what runs where the fast lane cannot.
+
+A call holds a thread from its first moment on, also while its message is on its way.
+"""
 
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import grpc
 
 from fovea.serving.deadlines import deadline_after
+from fovea.serving.grpc.handler_pool import HandlerPool
+
+Accept = Callable[[Any, bytes], None]
 
 
 class PooledLane:
-    """Makes handlers, and knows the calls that are in them or on their way back."""
+    """Makes handlers of bytes, and knows the calls that are in them or on their way back."""
 
     def __init__(self) -> None:
         self._calls: set[PooledCall] = set()
 
-    def handler(
-        self, accept: Callable[[Any, bytes], None], pool: ThreadPoolExecutor | None = None
-    ) -> Callable[[bytes, grpc.ServicerContext], bytes]:
-        """A unary handler over bytes that waits, on a thread of its own pool or the server's, for the call's answer."""
+    def handler(self, accept: Accept, pool: HandlerPool) -> grpc.RpcMethodHandler:
+        """For calls that are answered once; it waits for the answer on a thread of the pool."""
 
-        def handle(data: bytes, context: grpc.ServicerContext) -> bytes:
+        def handle(messages: Iterator[bytes], context: grpc.ServicerContext) -> bytes:
+            data = pool.reads.message(messages, context)
             call = PooledCall(context, self._calls)
             accept(call, data)
             return call.wait()
 
         handle.experimental_thread_pool = pool  # type: ignore[attr-defined]
-        return handle
+        return grpc.stream_unary_rpc_method_handler(handle)
+
+    def watch_handler(self, accept: Accept, pool: HandlerPool) -> grpc.RpcMethodHandler:
+        """For calls that are told something again and again; each holds a thread of the pool."""
+
+        def handle(messages: Iterator[bytes], context: grpc.ServicerContext) -> Iterator[bytes]:
+            data = pool.reads.message(messages, context)
+            call = PooledWatch(context)
+            accept(call, data)
+            yield from call.messages()
+
+        handle.experimental_thread_pool = pool  # type: ignore[attr-defined]
+        return grpc.stream_stream_rpc_method_handler(handle)
 
     def unanswered(self) -> list[PooledCall]:
         """The calls whose request has been taken in and whose answer has not been sent."""
         return list(self._calls)
+
+    def unread(self) -> list[Any]:
+        """None: the pools know them."""
+        return []
 
 
 class PooledCall:
@@ -81,3 +101,53 @@ class PooledCall:
         self.gone = True
         self._open_calls.discard(self)
         self._answered.set()
+
+
+class PooledWatch:
+    """One call whose handler thread waits for what it is to be told: the latest, where it is slow."""
+
+    def __init__(self, context: grpc.ServicerContext) -> None:
+        self.deadline_s = None
+        self.gone = False
+        self._context = context
+        self._changed = threading.Condition()
+        self._untold: bytes | None = None
+        self._error: tuple[grpc.StatusCode, str] | None = None
+        if not context.add_callback(self._ended):
+            self._ended()
+
+    def watch(self) -> None:
+        """Nothing: `gone` is up to date without it."""
+
+    def tell(self, body: bytes) -> None:
+        """Have the waiting thread send a message."""
+        with self._changed:
+            self._untold = body
+            self._changed.notify_all()
+
+    def finish(self, body: bytes) -> None:
+        """Nothing: there is no last message."""
+
+    def refuse(self, code: grpc.StatusCode, text: str) -> None:
+        """Hand an error to the waiting thread."""
+        with self._changed:
+            self._error = (code, text)
+            self._changed.notify_all()
+
+    def messages(self) -> Iterator[bytes]:
+        """What to send, until the caller leaves."""
+        while (body := self._next()) is not None:
+            yield body
+
+    def _next(self) -> bytes | None:
+        with self._changed:
+            self._changed.wait_for(lambda: self.gone or self._untold is not None or self._error is not None)
+            if self._error is not None:
+                self._context.abort(*self._error)
+            body, self._untold = self._untold, None
+            return None if self.gone else body
+
+    def _ended(self) -> None:
+        with self._changed:
+            self.gone = True
+            self._changed.notify_all()

@@ -15,7 +15,16 @@ from pathlib import Path
 from typing import Literal
 
 from fovea.contract.errors import Draining, InvalidRequest, Misconfigured, ModelBroken, NotFound, Unsupported
-from fovea.runtime.repository import ModelFolder, chosen_versions, model_folder, repository_meant, scan, why_none
+from fovea.runtime.repository import (
+    ModelFolder,
+    chosen_versions,
+    has_models,
+    model_folder,
+    model_paths,
+    no_model_in,
+    scan,
+    why_none,
+)
 from fovea.serving.lifecycle.load_request import LoadRequest
 from fovea.serving.lifecycle.model_swap import ModelSwap
 from fovea.serving.lifecycle.models import ModelEntry, Models, VersionEntry, VersionState
@@ -71,8 +80,8 @@ class ModelControl:
     def start(self) -> None:
         """Load what the mode says, and go on as it says. Misconfigured where that cannot be."""
         folders = scan(self._settings.repository, read_config)
-        if not any(folder.versions for folder in folders.values()):
-            self._tell_of_emptiness()
+        if not has_models(folders):
+            log.warning(no_model_in(self._settings.repository))
         for folder in folders.values():
             _warn_of_what_is_passed_over(folder)
         chosen = self._chosen_at_start(folders)
@@ -85,12 +94,6 @@ class ModelControl:
                     self._swap.follow(folders[name])
         if self._settings.mode != "explicit":  # there, who asked for a load hears of it and may ask again
             threading.Thread(target=self._keep_up, daemon=True, name="model-upkeep").start()
-
-    def _tell_of_emptiness(self) -> None:
-        root = self._settings.repository
-        meant = repository_meant(root)
-        hint = f": it is a part of one; did you mean {meant}?" if meant else ""
-        log.warning("there is no model in the repository %s%s", root.absolute(), hint)
 
     def _chosen_at_start(self, there: Collection[str]) -> list[str]:
         named = self._settings.load_models
@@ -157,10 +160,10 @@ class ModelControl:
     def _requested_folder(self, request: LoadRequest) -> ModelFolder:
         if request.files:
             return model_folder(self._files.write(request), read_config)
-        folder = scan(self._settings.repository, read_config).get(request.name)
-        if folder is None:
+        paths = {path.name: path for path in model_paths(self._settings.repository)}
+        if request.name not in paths:
             raise NotFound(f"unknown model '{request.name}': the repository has no such folder")
-        return folder
+        return model_folder(paths[request.name], read_config)
 
     def _require_loaded(self, folder: ModelFolder) -> None:
         entry = self._models.entries.get(folder.name)

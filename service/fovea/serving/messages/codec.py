@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fovea.contract.errors import InvalidRequest
 from fovea.contract.model_card import ModelCard
-from fovea.serving.messages.header_size import header_bound, header_size, require_small_header
+from fovea.serving.messages.header_size import header_bound, header_size, require_small, require_small_header
 from fovea.serving.messages.headers import Header, HeaderCheck
 from fovea.serving.messages.request_parameters import RequestDefaults
 from fovea.serving.messages.tensors import RawTensor, from_contents, has_contents
@@ -155,9 +155,15 @@ def parse_request(data: bytes, most_header: int) -> tuple[Any, int]:
     return parse("ModelInferRequest", data), size
 
 
-def parse(kind: str, data: bytes) -> Any:
+def parse_small(kind: str, data: bytes, message_class: Any = None) -> Any:
+    """A message that has no tensors, one of ours or of a class; InvalidRequest where it is none, or is too large."""
+    require_small(kind, data)
+    return parse(kind, data, message_class)
+
+
+def parse(kind: str, data: bytes, message_class: Any = None) -> Any:
     """A message of this name from bytes; InvalidRequest where they are none."""
     try:
-        return message(kind).FromString(data)
+        return (message_class or message(kind)).FromString(data)
     except Exception as error:  # protobuf's DecodeError has no stable home
         raise InvalidRequest(f"the request is no {kind}: its bytes cannot be parsed") from error

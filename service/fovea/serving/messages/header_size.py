@@ -1,4 +1,4 @@
-"""How much of a serialized ModelInferRequest is no tensor's data: looked at before it is parsed.
+"""How much of a serialized request is no tensor's or file's data: looked at before it is parsed.
 
 Millions of empty inputs, outputs or parameters fit into a message that may be sent, and each becomes an object, a
 check, a word in an error text, while everybody waits. A message below the bound is not looked at: it has less.
@@ -22,6 +22,7 @@ _LEAST_FIELD = 8
 
 _INPUT, _RAW_DATA = 5 << 3 | 2, 7 << 3 | 2  # of ModelInferRequest: the tags of its fields
 _TYPED_DATA = 5 << 3 | 2  # of an InferInputTensor
+_PARAMETER, _VALUE, _FILE = 3 << 3 | 2, 2 << 3 | 2, 4 << 3 | 2  # of RepositoryModelLoadRequest and what is in it
 _LONGEST_VARINT = 10
 _FIXED_BYTES = {1: 8, 5: 4}
 """Wire type -> bytes of a value."""
@@ -30,6 +31,8 @@ _Parts = Mapping[int, "_Parts"]
 """Tags of the fields that are not all header -> the same of what is in them; empty: no header at all."""
 _DATA: _Parts = {}
 _REQUEST: _Parts = {_RAW_DATA: _DATA, _INPUT: {_TYPED_DATA: _DATA}}
+_WITH_FILES: Mapping[str, _Parts] = {"RepositoryModelLoadRequest": {_PARAMETER: {_VALUE: {_FILE: _DATA}}}}
+"""Other requests that have data; the rest is all header."""
 
 
 def header_bound(tensors: Iterable[str]) -> int:
@@ -52,6 +55,16 @@ def require_small_header(size: int, most: int) -> None:
             f"expected at most {most} bytes beside the tensors' data (names, shapes, parameters, outputs; each field "
             f"counts as {_LEAST_FIELD} or more), received more"
         )
+
+
+def require_small(kind: str, data: bytes) -> None:
+    """InvalidRequest for a request of another kind than ModelInfer's that has too much beside files."""
+    if len(data) <= LEAST_BOUND:
+        return
+    parts = _WITH_FILES.get(kind)
+    if parts is None or _header_bytes(data, 0, len(data), parts, LEAST_BOUND) > LEAST_BOUND:
+        beside = " beside files" if parts else ""
+        raise InvalidRequest(f"expected a {kind} of at most {LEAST_BOUND} bytes{beside}, received {len(data)}")
 
 
 def _header_bytes(data: bytes, at: int, end: int, parts: _Parts, most: int) -> int:

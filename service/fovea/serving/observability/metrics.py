@@ -68,6 +68,9 @@ METRICS: dict[str, Metric] = {
         "Always 1; the labels tell, kernels_cause why a body runs where a kernel might.",
         (*_MODEL, "kernels", "kernels_cause", "provider", "sha256"),
     ),
+    "fovea_grpc_faults_total": Metric(
+        "counter", "Events of gRPC that could not be handled; the log has each one's traceback."
+    ),
     "fovea_server_info": Metric("gauge", "Always 1; the labels tell.", ("server_version",)),
 }
 UNKNOWN_MODEL = ("_unknown", "", "none")

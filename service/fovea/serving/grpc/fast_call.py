@@ -1,0 +1,214 @@
+"""A unary call on the fast lane, and one that is answered by message after message: gRPC's core, without a thread.
+
+With `fast_lane`, all that touches grpcio's private parts.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import grpc
+from grpc import _common
+from grpc._cython import cygrpc
+
+from fovea.serving.deadlines import NEVER_S, deadline_after
+from fovea.serving.status import UNFORESEEN
+
+log = logging.getLogger(__name__)
+
+Accept = Callable[[Any, bytes], None]
+"""Called with a call and a request's bytes; must not block."""
+
+_NO_FLAGS = 0
+
+
+class FastCall:
+    """One call on the lane.
+
+    The loop's thread runs the `_on_…` callbacks, any thread `watch`, `finish` or `refuse`. Who answers holds the
+    only claim; a cancelled call's claim is taken by the loop. A callback returns True once the call is done with.
+
+    gRPC tells of the caller's end when it is asked to. That is a batch of operations and an event more, a tenth of
+    what a call costs here, so it is asked together with the answer, or before where `watch` is called.
+    """
+
+    __slots__ = (
+        *("_accept", "_claim", "_closed", "_core", "_received", "_sent", "_unwatched", "_withdrawn"),
+        *("deadline_s", "gone", "over", "seen_s"),
+    )
+
+    def __init__(self, core: Any, deadline: float, accept: Accept) -> None:
+        self._core, self._accept = core, accept
+        self.deadline_s = None if deadline > NEVER_S else deadline_after(deadline - time.time())  # most have none
+        self.gone = self.over = False
+        self.seen_s: float | None = None
+        self._claim, self._unwatched = [True], [True]  # list.pop is atomic: one thread gets it
+        self._closed = self._received = self._sent = self._withdrawn = False
+
+    @property
+    def is_read(self) -> bool:
+        """Whether its message is here, or not asked for."""
+        return self._received
+
+    @property
+    def is_owed_an_answer(self) -> bool:
+        """Whether its caller waits for one."""
+        return self._received
+
+    def listen(self) -> None:
+        """Ask for the message."""
+        self._core.start_server_batch((cygrpc.ReceiveMessageOperation(_NO_FLAGS),), self._on_message)
+
+    def turn_away(self, code: grpc.StatusCode, text: str) -> None:
+        """Send an error without asking for the message."""
+        self._received = True
+        self.refuse(code, text)
+
+    def watch(self) -> None:
+        """Keep `gone` up to date from now on."""
+        if _got(self._unwatched):
+            self._core.start_server_batch((cygrpc.ReceiveCloseOnServerOperation(_NO_FLAGS),), self._on_close)
+
+    def finish(self, body: bytes) -> None:
+        """Send the serialized answer."""
+        if _got(self._claim):
+            self._send(cygrpc.SendMessageOperation(body, _NO_FLAGS), cygrpc.StatusCode.ok, b"")
+
+    def refuse(self, code: grpc.StatusCode, text: str) -> None:
+        """Send an error."""
+        details = text.encode("utf-8", "replace")  # nothing may fail once the claim is taken
+        if _got(self._claim):
+            self._send(None, _common.STATUS_CODE_TO_CYGRPC_STATUS_CODE[code], details)
+
+    def give_up(self) -> bool:
+        """After an event of it was lost: end it. True once it is done with, as from a callback."""
+        self._closed = self._received = True
+        if self._claim:
+            self.refuse(*UNFORESEEN)
+        else:
+            self._sent = True
+        return self._done()
+
+    def _send(self, body: Any, code: Any, text: bytes) -> None:
+        # Operations belong to one call: sharing them between calls frees them twice.
+        operations = self._first_words()
+        if body is not None:
+            operations.append(body)
+        operations.append(cygrpc.SendStatusFromServerOperation(None, code, text, _NO_FLAGS))
+        on_sent = self._on_sent
+        if _got(self._unwatched):
+            operations.append(cygrpc.ReceiveCloseOnServerOperation(_NO_FLAGS))
+            on_sent = self._on_sent_and_closed
+        self._core.start_server_batch(operations, on_sent)
+
+    def _first_words(self) -> list[Any]:
+        return [cygrpc.SendInitialMetadataOperation(None, _NO_FLAGS)]
+
+    def _on_message(self, event: Any) -> bool:
+        self._received = True
+        data = event.batch_operations[0].message()
+        if data is not None:
+            try:
+                self._accept(self, data)
+            except Exception:
+                log.exception("a request could not be taken in")
+                self.refuse(*UNFORESEEN)
+        else:
+            self.refuse(grpc.StatusCode.INVALID_ARGUMENT, "the call ended without a message")
+        return self._done()
+
+    def _on_close(self, event: Any) -> bool:
+        self._closed = True
+        if event.batch_operations[0].cancelled():
+            self.gone = True
+            self._withdrawn = _got(self._claim)
+        return self._done()
+
+    def _on_sent(self, _event: Any) -> bool:
+        self._sent = True
+        return self._done()
+
+    def _on_sent_and_closed(self, _event: Any) -> bool:
+        self._sent = self._closed = True
+        return self._done()
+
+    def _done(self) -> bool:
+        self.over = self._closed and self._received and (self._sent or self._withdrawn)
+        return self.over
+
+
+class FastWatch(FastCall):
+    """A call that is told something again and again, until its caller leaves.
+
+    A caller may read slowly, or never: one message is on its way, and of those that come meanwhile the last is kept.
+    """
+
+    __slots__ = ("_begun", "_lock", "_on_its_way", "_untold")
+
+    def __init__(self, core: Any, deadline: float, accept: Accept) -> None:
+        super().__init__(core, deadline, accept)
+        self._lock = threading.Lock()
+        self._untold: bytes | None = None
+        self._begun = self._on_its_way = False
+
+    @property
+    def is_owed_an_answer(self) -> bool:
+        """Never: there is no last message."""
+        return False
+
+    def give_up(self) -> bool:
+        """After an event of it was lost: end it."""
+        self._on_its_way = False
+        return super().give_up()
+
+    def tell(self, body: bytes) -> None:
+        """Send a message, and leave the call open."""
+        with self._lock:
+            self._untold = body
+            if not (self._on_its_way or self._closed):
+                self._tell()
+
+    def _tell(self) -> None:
+        message, self._untold = self._untold, None
+        operations = [*self._first_words(), cygrpc.SendMessageOperation(message, _NO_FLAGS)]
+        self._on_its_way = True
+        self._core.start_server_batch(operations, self._on_told)
+
+    def _first_words(self) -> list[Any]:
+        begun, self._begun = self._begun, True
+        return [] if begun else super()._first_words()
+
+    def _on_told(self, _event: Any) -> bool:
+        with self._lock:
+            self._on_its_way = False
+            if self._untold is not None and not self._closed:
+                self._tell()
+            return self._done()
+
+    def _on_close(self, event: Any) -> bool:
+        with self._lock:  # once it is closed nothing more is sent, and it may be forgotten
+            return super()._on_close(event)
+
+    def _done(self) -> bool:
+        self.over = super()._done() and not self._on_its_way
+        return self.over
+
+
+def refuse_unseen(core: Any) -> None:
+    """End a call that nobody has taken in."""
+    code, text = UNFORESEEN
+    status = cygrpc.SendStatusFromServerOperation(
+        None, _common.STATUS_CODE_TO_CYGRPC_STATUS_CODE[code], text.encode(), _NO_FLAGS
+    )
+    core.start_server_batch((cygrpc.SendInitialMetadataOperation(None, _NO_FLAGS), status), lambda _: (None, ()))
+
+
+def _got(claim: list[bool]) -> bool:
+    try:
+        return claim.pop()
+    except IndexError:
+        return False
