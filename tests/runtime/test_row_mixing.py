@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from fovea.contract.sequence import SequenceSpec
+from fovea.runtime.description import specs
 from fovea.runtime.device import CPU
 from fovea.runtime.golden import Golden
 from fovea.runtime.graph_doubts import doubtful_operator, unexplained_axis
-from fovea.runtime.ort_session import SessionSettings, open_session, specs
+from fovea.runtime.ort_session import SessionSettings, open_session
 from fovea.runtime.row_mixing import RowVerdict, check_rows
 from fovea.runtime.row_samples import RowSamples
 from fovea.runtime.session import ModelSession

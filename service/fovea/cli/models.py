@@ -16,9 +16,9 @@ from fovea.cli.settings import setting, variable
 from fovea.cli.tables import wide_console
 from fovea.client import ONCE, Client, ModelState
 from fovea.contract.errors import FoveaError, Misconfigured, ModelBroken
-from fovea.contract.model_card import CARD_FILE, MODEL_FILE, ModelCard
+from fovea.contract.model_card import CARD_FILE, ModelCard
 from fovea.runtime.attention_seen import attention_seen
-from fovea.runtime.files import require_inside, require_whole
+from fovea.runtime.files import model_path, require_inside, require_whole
 from fovea.runtime.passed_over import ODD_VERSION
 from fovea.runtime.repository import ModelFolder, chosen_versions, has_models, no_model_in, scan, why_none
 from fovea.serving.lifecycle.triton_config import read_config
@@ -105,9 +105,9 @@ def _not_served(model: ModelFolder, version: str, reason: str) -> Row:
 def _row_of_version(model: ModelFolder, number: int) -> Row:
     folder, version = model.version_path(number), str(number)
     try:
-        require_inside(folder)
+        require_inside(folder, model.file)
         if not (folder / CARD_FILE).exists():
-            return _row_of_file(model.name, version, folder / MODEL_FILE)
+            return _row_of_file(model.name, version, model_path(folder, model.file))
         card = ModelCard.read(folder / CARD_FILE)
         require_whole(folder, card)
     except ModelBroken as error:

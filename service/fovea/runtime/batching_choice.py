@@ -47,5 +47,11 @@ def fixed_first_axis(card: ModelCard) -> str:
     return next((_words(spec) for spec in (*card.inputs, *card.outputs) if spec.shape[:1] != (-1,)), "")
 
 
+def left_out(card: ModelCard) -> str:
+    """Inputs that requests may leave out, in words; nothing where there are none."""
+    names = ", ".join(card.optional_inputs)
+    return f"requests may leave out {names}, and rows were not looked at without" if names else ""
+
+
 def _words(spec: TensorSpec) -> str:
     return f"{spec.name} has shape {list(spec.shape)}, whose first axis is not open (-1)"

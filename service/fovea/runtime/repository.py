@@ -122,6 +122,11 @@ class ModelFolder:
     odd_versions: tuple[str, ...] = ()
     """Folders with a model in them whose names are no version's."""
 
+    @property
+    def file(self) -> str:
+        """What the model is called in its versions' folders."""
+        return self.stated.file if self.stated else MODEL_FILE
+
     def version_path(self, version: int) -> Path:
         """The folder of one version."""
         return self.path / str(version)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,14 @@ from fovea.contract.model_card import MAPS_FILE, MODEL_FILE, ModelCard
 from fovea.runtime.attention_seen import attention_seen
 from fovea.runtime.batching_choice import Wanted, Wish, choose_batching
 from fovea.runtime.datatypes import Arrays
+from fovea.runtime.description import describe
 from fovea.runtime.device import CPU
+from fovea.runtime.files import model_path
 from fovea.runtime.golden import Golden, golden_of, run_golden, unfit_input
 from fovea.runtime.graph_doubts import doubtful_operator, unexplained_axis
 from fovea.runtime.opening import open_model
 from fovea.runtime.ort_errors import is_out_of_memory
-from fovea.runtime.ort_session import SessionSettings, open_session, specs
+from fovea.runtime.ort_session import SessionSettings, open_session
 from fovea.runtime.padding_check import longest_sequence, padding_harm
 from fovea.runtime.probe import Trial, Tried
 from fovea.runtime.row_mixing import RowVerdict, check_rows
@@ -46,7 +49,8 @@ def try_bodies(trial: Trial) -> dict[str, Any]:
     """Run a version from its bodies; what was seen."""
     folder = Path(trial.folder)
     if trial.card is None:
-        tried = replace(_try_plain(folder / MODEL_FILE, trial), seen=attention_seen(folder / MODEL_FILE))
+        model = model_path(folder, trial.file)
+        tried = replace(_try_plain(model, trial), seen=attention_seen(model))
         return {"tried": asdict(tried), "kernels_next": False}
     card = ModelCard.model_validate_json(trial.card)
     golden = golden_of(folder, card)
@@ -74,12 +78,14 @@ def _settings(trial: Trial) -> SessionSettings:
 def _try_plain(model: Path, trial: Trial) -> Tried:
     """A file of which nothing is known."""
     session = open_session(model, replace(_settings(trial), record_nodes=True))
-    found = Signature(*specs(session))
+    facts = describe(session, trial.named)
+    found = Signature(facts.inputs, facts.outputs)
     whole, row = ModelSession(session, found, CPU), made_up_row(found.inputs)
     if trial.wish != "none" and all(spec.shape[:1] == (-1,) for spec in found.tensors):
         rows = _doubts(session, trial.wish) or check_rows(whole, RowSamples(found.inputs))
         if _shares(trial.wish, rows):
             _run_sizes(ModelSession(session, replace(found, batched=True, max_batch_rows=trial.rows), CPU), row)
+            _run_without(whole, row, facts.optional)
             return Tried(rows)
     else:
         rows = _NOTHING.rows
@@ -89,6 +95,7 @@ def _try_plain(model: Path, trial: Trial) -> Tried:
         _require_memory(error)
         if all(-1 not in spec.shape[1:] for spec in found.inputs):
             raise ModelBroken(f"{model.name}: {error}") from error
+    _run_without(whole, row, facts.optional)
     return Tried(rows)
 
 
@@ -114,7 +121,8 @@ def _try_files(folder: Path, card: ModelCard, golden: Golden | None, trial: Tria
             signature = Signature.of(card, outputs, trial.rows)
             wish: Wish = trial.wish if name == MODEL_FILE and card.batched else "none"
             try:
-                session = open_model(folder / name, signature, replace(settings, record_nodes=wish == "unsaid"))
+                model = model_path(folder, trial.file) if name == MODEL_FILE else folder / name
+                session = open_model(model, signature, replace(settings, record_nodes=wish == "unsaid"))
                 seen = _try_file(session, card, golden, wish)
             except FoveaError as error:
                 _require_memory(error)
@@ -129,6 +137,7 @@ def _try_file(session: ModelSession, card: ModelCard, golden: Golden | None, wis
         run_golden(session, golden)
     *_, longest = warm_up_rows(card, golden).values()
     _run_sizes(session, longest)
+    _run_without(session, longest, card.optional_inputs)
     return seen
 
 
@@ -154,6 +163,17 @@ def _run_sizes(session: ModelSession, row: Arrays) -> None:
             return
         if time.monotonic() - start_s > _LONG_BATCH_S:
             return
+
+
+def _run_without(session: ModelSession, row: Arrays, optional: Collection[str]) -> None:
+    """What a request may leave out, left out."""
+    left = {name: array for name, array in row.items() if name not in optional}
+    if not optional or not left:
+        return
+    try:
+        session.infer(left)
+    except ExecutionFailed as error:
+        _require_memory(error)
 
 
 def _require_memory(error: FoveaError) -> None:

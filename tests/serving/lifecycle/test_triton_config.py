@@ -199,7 +199,7 @@ def problem_of(folder: Path, text: str) -> str | None:
         ('name: "n"', "name: expected m, found n"),
         ('platform: "tensorrt_plan"', "platform: expected onnxruntime_onnx, found tensorrt_plan"),
         ('backend: "python"', "backend: expected onnxruntime, found python"),
-        ('default_model_filename: "net.onnx"', "default_model_filename: expected model.onnx"),
+        ('default_model_filename: "../net.onnx"', "default_model_filename: expected the name of a file"),
         ("max_batch_size: -1", "max_batch_size: Input should be greater than 0"),
         ("max_batch_size: 5000", "max_batch_size: Input should be less than or equal to 4096"),
         ("dynamic_batching {}", "max_batch_size is 0"),

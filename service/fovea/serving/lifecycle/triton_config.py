@@ -14,7 +14,7 @@ from google.protobuf import text_format
 from pydantic import ValidationError
 
 from fovea.contract.errors import ModelBroken, Unsupported
-from fovea.contract.model_card import MOST_TEXT_BYTES, TensorSpec
+from fovea.contract.model_card import MODEL_FILE, MOST_TEXT_BYTES, TensorSpec
 from fovea.contract.reshape import reshape_problem
 from fovea.contract.validation import first_problem
 from fovea.runtime.files import require_small
@@ -86,6 +86,8 @@ def _stated(config: Any, folder: Path) -> Stated:
         outputs=outputs,
         client_shapes={one.name: _client_shape(one, bool(batched)) for one in reshaped},
         labels=_labels(config, folder),
+        optional=frozenset(one.name for one in config.input if one.optional),
+        file=config.default_model_filename or MODEL_FILE,
         remark=remark(config),
     )
 

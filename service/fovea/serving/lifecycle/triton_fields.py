@@ -6,8 +6,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from fovea.contract.model_card import MODEL_FILE
-
 PLATFORM, BACKEND = "onnxruntime_onnx", "onnxruntime"
 """What an ONNX model is called in a configuration, the older way and the newer one."""
 PARAMETERS = "parameters"
@@ -43,7 +41,7 @@ FIELDS: Mapping[str, Use] = {
     "input.reshape": DONE,
     "input.is_shape_tensor": _SHAPE_TENSOR,
     "input.allow_ragged_batch": _RAGGED,
-    "input.optional": Use("refused", "every input is needed"),
+    "input.optional": DONE,
     "input.is_non_linear_format_io": _SHAPE_TENSOR,
     "output.name": DONE,
     "output.data_type": DONE,
@@ -128,11 +126,18 @@ def problems(config: Any) -> Iterator[str]:
     for path in fields_set(config):
         if (use := use_of(path)).kind == "refused":
             yield f"{path} is not supported: {use.why}"
-    for name, expected in (("platform", PLATFORM), ("backend", BACKEND), ("default_model_filename", MODEL_FILE)):
+    for name, expected in (("platform", PLATFORM), ("backend", BACKEND)):
         if (value := getattr(config, name)) not in ("", expected):
             yield f"{name}: expected {expected}, found {value}"
+    if not _is_name(config.default_model_filename):
+        yield f"default_model_filename: expected the name of a file, found {config.default_model_filename}"
     if config.HasField("dynamic_batching") and config.max_batch_size < 1:
         yield "dynamic_batching: max_batch_size is 0, so there are no batches"
+
+
+def _is_name(file: str) -> bool:
+    """Whether it names something in a folder, and nothing elsewhere."""
+    return not ({"/", "\0"} & set(file) or file in (".", ".."))
 
 
 def remark(config: Any) -> str:
