@@ -51,6 +51,9 @@ MODELS = {
     "impossible": """(float[n,4] x) => (float[n,4] y) { k = Shape<end = 1>(x) w = Constant<value_floats = [1.0, 2.0]>()
         g = Gather(w, k) y = Mul(x, g) }""",
     "fixed": "(float[2,4] x) => (float[2,4] y) { y = Neg(x) }",
+    "pairs": """(float[n,4] x) => (float[n,4] y) { a = Constant<value_ints = [-1, 2, 4]>() r = Reshape(x, a)
+        o = Constant<value_ints = [1]>() m = ReduceMax(r, o) d = Sub(r, m)
+        b = Constant<value_ints = [-1, 4]>() y = Reshape(d, b) }""",
     "declined": "(float[n,4] x) => (float[n,4] y) { y = Neg(x) }",
     "apart": "(float[n,4] x) => (float[n,4] y) { y = Neg(x) }",
 }
@@ -76,6 +79,7 @@ REASONS = {
     "rows_asked": "batched since model.toml: max_batch_rows asks for it, although rows influence each other: y of a",
     "impossible": "not batched, though model.toml: batched = true asks for it: it fails on 3 rows together: ",
     "fixed": "not batched: model.toml: max_batch_rows asks for it, but x has shape [2, 4], whose first axis is",
+    "pairs": "not batched: whether rows are independent could not be told: ",
     "declined": "not batched: model.toml: batched = false",
     "apart": "",
 }
@@ -104,6 +108,7 @@ REQUESTS: dict[str, list[Arrays]] = {
     "positions_by_half": [{"x": normal(rows, length)} for rows, length in ((1, 9), (2, 20), (1, 3))],
     "impossible": [{"x": normal(1, 4)} for _ in range(4)],
     "fixed": [{"x": normal(2, 4)} for _ in range(4)],
+    "pairs": [{"x": normal(rows, 4)} for rows in (2, 4, 40)],
     "declined": [{"x": normal(rows, 4)} for rows in (1, 40)],
     "apart": [{"x": normal(rows, 4)} for rows in (1, 4)],
 }

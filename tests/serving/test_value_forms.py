@@ -118,8 +118,9 @@ def test_what_makes_none_is_the_reason_why_the_model_is_not_served(client: Any, 
 
 
 def test_a_request_whose_answer_makes_none_gets_an_error_and_the_next_its_answer(client: Any) -> None:
-    with pytest.raises(InferenceServerException, match=r"sequence of tensors of shapes \[\[1, 6\], \[2, 3\]\]"):
+    with pytest.raises(InferenceServerException, match=r"of shapes \[\[1, 6\], \[2, 3\]\]") as refusal:
         infer(client, "ragged_if_many")
+    assert refusal.value.status() == "StatusCode.INVALID_ARGUMENT"
     sent = triton.InferInput("x", [1, 3], "FP32")
     sent.set_data_from_numpy(X[:1])
     assert client.infer("ragged_if_many", [sent]).as_numpy("y").shape == (2, 1, 3)

@@ -84,6 +84,14 @@ class LoadSettings:
         """Those that another server's configuration lists."""
         return tuple(spec.name for spec in self.stated.inputs) if self.stated else ()
 
+    def why_one_row(self, card: ModelCard) -> str:
+        """Who lets a batch have one row only; nothing where it may have more."""
+        if self.rows_of(card) > 1:
+            return ""
+        own = self.stated.source if self.stated else CHOICES_FILE
+        others = "its card" if card.max_batch_rows else "the server's max_batch_rows"
+        return f"not batched: by {own if self.model_max_batch_rows else others} a batch has one row"
+
     def rows_of(self, card: ModelCard | None) -> int:
         """Most in a batch."""
         return self.model_max_batch_rows or (card.max_batch_rows if card else None) or self.max_batch_rows

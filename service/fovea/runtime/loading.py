@@ -66,11 +66,12 @@ def _load(folder: Path, name: str, version: int, settings: LoadSettings) -> Load
     choice = _choose(open_with, settings, found, golden)
     if choice.reason:
         logger.info("%s version %d: kernels=%s: %s", name, version, choice.kernels, choice.reason)
-    if found.batching:
-        level = logging.WARNING if found.unexpected else logging.INFO
-        logger.log(level, "%s version %d: %s", name, version, found.batching)
+    batching = found.batching or settings.why_one_row(card)
+    if batching:
+        level = logging.WARNING if found.batching and found.unexpected else logging.INFO
+        logger.log(level, "%s version %d: %s", name, version, batching)
     _require_optional(choice.session, card, golden)
-    loaded = LoadedVersion(folder, card, version, choice, session_settings, batching=found.batching, file=settings.file)
+    loaded = LoadedVersion(folder, card, version, choice, session_settings, batching=batching, file=settings.file)
     loaded.warm_up(golden, time.perf_counter)
     if loaded.unmeasured_operators:
         told = (name, version, ", ".join(sorted(loaded.unmeasured_operators)), settings.session.device)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ import onnxruntime
 
 from fovea.contract.attention import AttentionType
 from fovea.contract.errors import ExecutionFailed, FoveaError, ModelBroken
-from fovea.contract.model_card import MAPS_FILE, MODEL_FILE, ModelCard
+from fovea.contract.model_card import MAPS_FILE, MODEL_FILE, ModelCard, TensorSpec
 from fovea.runtime.attention_seen import attention_seen
 from fovea.runtime.batching_choice import Wanted, Wish, choose_batching
 from fovea.runtime.datatypes import Arrays
@@ -36,6 +36,8 @@ from fovea.runtime.warm_up import batch_sizes
 
 _LONG_BATCH_S = 1.0
 """Longer than warm-up allows itself: what warm-up will run on a quicker device should have been tried."""
+_COUNTS = (1, 2, 8)
+"""Of rows, to run a model with at all."""
 _UNLABELLED = (AttentionType.NONE, AttentionType.UNKNOWN)
 """What a card says where nobody has said what attention the model has."""
 KERNEL_THREADS = 2
@@ -56,7 +58,7 @@ def try_bodies(trial: Trial) -> dict[str, Any]:
     golden = golden_of(folder, card)
     tried = _try_files(folder, card, golden, trial, _settings(trial))
     if card.attention in _UNLABELLED:
-        tried = replace(tried, seen=attention_seen(folder / MODEL_FILE))
+        tried = replace(tried, seen=attention_seen(model_path(folder, trial.file)))
     kernels_next = trial.library is not None and card.operator_version is not None and golden is not None
     return {"tried": asdict(tried), "kernels_next": kernels_next}
 
@@ -89,14 +91,32 @@ def _try_plain(model: Path, trial: Trial) -> Tried:
             return Tried(rows)
     else:
         rows = _NOTHING.rows
-    try:
-        whole.infer(row)
-    except ExecutionFailed as error:
-        _require_memory(error)
-        if all(-1 not in spec.shape[1:] for spec in found.inputs):
-            raise ModelBroken(f"{model.name}: {error}") from error
+    if problem := _failure(whole, found.inputs):
+        raise ModelBroken(f"{model.name}: {problem}")
     _run_without(whole, row, facts.optional)
     return Tried(rows)
+
+
+def _failure(whole: ModelSession, inputs: Sequence[TensorSpec]) -> str:
+    """Why a model cannot be run whatever the number of its rows; nothing where it can, or where more than that is open.
+
+    Some take rows in pairs or in eights only.
+    """
+    failure = ""
+    for rows in _COUNTS:
+        row = made_up_row(spec.model_copy(update={"shape": _sized(spec.shape, rows)}) for spec in inputs)
+        try:
+            whole.infer(row)
+        except ExecutionFailed as error:
+            _require_memory(error)
+            failure = failure or str(error)
+        else:
+            return ""
+    return failure if all(-1 not in spec.shape[1:] for spec in inputs) else ""
+
+
+def _sized(shape: tuple[int, ...], rows: int) -> tuple[int, ...]:
+    return (rows if shape[0] == -1 else shape[0], *shape[1:]) if shape else shape
 
 
 def _doubts(session: onnxruntime.InferenceSession, wish: Wish, card: ModelCard | None = None) -> RowVerdict | None:

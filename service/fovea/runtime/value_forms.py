@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fovea.contract.errors import ExecutionFailed, ModelBroken
+from fovea.contract.errors import InputRefused, ModelBroken
 from fovea.raw_tensors import NUMPY_DTYPE
 from fovea.runtime.datatypes import DATATYPE_OF_ORT
 
@@ -50,7 +50,7 @@ class Value:
     """The protocol's."""
 
     def array(self, value: Any) -> NDArray[Any]:
-        """What a run gave of it; ExecutionFailed where that is no tensor."""
+        """What a run gave of it; InputRefused where that is no tensor."""
         array = _TO_ARRAY[self.form](self, value)
         if array.dtype.kind not in "OU":
             return array
@@ -74,14 +74,14 @@ def only_tensors(session: Any) -> bool:
 
 def _tensor(value: Value, found: Any) -> NDArray[Any]:
     if found is None:
-        raise ExecutionFailed(f"output {value.name} has no value for this request: the model leaves it out")
+        raise InputRefused(f"output {value.name} has no value for this request: the model leaves it out")
     return np.asarray(found)
 
 
 def _classes(value: Value, rows: list[dict[Any, Any]]) -> NDArray[Any]:
     names = class_names(rows)
     if any(row.keys() != rows[0].keys() for row in rows):
-        raise ExecutionFailed(f"output {value.name}: its rows are of different classes")
+        raise InputRefused(f"output {value.name}: its rows are of different classes")
     numbers = [[row[name] for name in names] for row in rows]
     return np.array(numbers, NUMPY_DTYPE[value.datatype]).reshape(len(rows), len(names))
 
@@ -95,7 +95,7 @@ def _sequence(value: Value, tensors: list[NDArray[Any]]) -> NDArray[Any]:
     shapes = sorted({np.shape(tensor) for tensor in tensors})
     if len(shapes) != 1:
         told = [list(shape) for shape in shapes]
-        raise ExecutionFailed(f"output {value.name} is a sequence of tensors of shapes {told}, which make no tensor")
+        raise InputRefused(f"output {value.name} is a sequence of tensors of shapes {told}, which make no tensor")
     return np.stack(tensors)
 
 

@@ -127,6 +127,13 @@ def test_what_of_a_configuration_is_without_effect_hinders_no_load_and_is_told(
     assert told.reason == "config.pbtxt: without effect here: optimization (it changes no answer)"
 
 
+def test_a_configuration_may_be_as_long_as_a_file_of_one(tclient: triton.InferenceServerClient) -> None:
+    tclient.load_model(MODEL, config=json.dumps({"parameters": {"notes": {"string_value": "x" * 200_000}}}))
+    assert added(tclient) == 20
+    with pytest.raises(InferenceServerException, match="at most 1048576 characters"):
+        tclient.load_model(MODEL, config=json.dumps({"parameters": {"notes": {"string_value": "x" * 2_000_000}}}))
+
+
 def test_a_model_loads_by_the_configuration_that_the_server_tells(tclient: triton.InferenceServerClient) -> None:
     tclient.load_model(MODEL)
     told = tclient.get_model_config(MODEL, as_json=True)["config"]

@@ -84,7 +84,7 @@ FIELDS: Mapping[str, Use] = {
     "parameters.enable_mem_arena": DONE,
     "parameters.memory.enable_memory_arena_shrinkage": DONE,
     "model_warmup": Use("passed over", "every version is warmed up with rows of its own"),
-    "model_operations": Use("refused", "operator libraries are chosen in model.toml"),
+    "model_operations": DONE,
     "model_transaction_policy.decoupled": Use("refused", "each request gets one answer"),
     "model_repository_agents": Use("refused", "there are none"),
     "response_cache": DONE,
@@ -131,8 +131,6 @@ def problems(config: Any) -> Iterator[str]:
             yield f"{name}: expected {expected}, found {value}"
     if not _is_name(config.default_model_filename):
         yield f"default_model_filename: expected the name of a file, found {config.default_model_filename}"
-    if config.HasField("dynamic_batching") and config.max_batch_size < 1:
-        yield "dynamic_batching: max_batch_size is 0, so there are no batches"
 
 
 def _is_name(file: str) -> bool:
@@ -142,5 +140,7 @@ def _is_name(file: str) -> bool:
 
 def remark(config: Any) -> str:
     """What is set and does nothing here, for log and index; empty where there is no such thing."""
-    hints = [path for path in fields_set(config) if use_of(path).kind == "passed over"]
-    return f"without effect here: {', '.join(f'{path} ({use_of(path).why})' for path in hints)}" if hints else ""
+    hints = [f"{path} ({use_of(path).why})" for path in fields_set(config) if use_of(path).kind == "passed over"]
+    if config.HasField("dynamic_batching") and config.max_batch_size < 1 and (config.input or config.output):
+        hints.append("dynamic_batching's sizes and delay (max_batch_size is 0, so there are no batches)")
+    return f"without effect here: {', '.join(hints)}" if hints else ""
