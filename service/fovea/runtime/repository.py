@@ -231,7 +231,8 @@ def _parsed(text: str) -> dict[str, Any]:
 
 def why_none(folder: ModelFolder) -> str:
     """The reason why no version of a model is chosen."""
-    return folder.problem or folder.missing or f"its version policy chooses none of {list(folder.versions)}"
+    reasons = "; ".join(filter(None, [folder.missing, folder.problem]))
+    return reasons or f"its version policy chooses none of {list(folder.versions)}"
 
 
 def chosen_versions(folder: ModelFolder) -> list[int]:
