@@ -259,15 +259,7 @@ def test_a_load_that_fails_tells_why_and_leaves_what_serves(
         ),
         *(
             ({"model_name": MODEL, "parameters": {f"file:{path}": {"bytes_param": b""}}}, "INVALID_ARGUMENT", "<name>")
-            for path in (
-                "../1/model.onnx",
-                "1/../../model.onnx",
-                "/etc/passwd",
-                "1/a/b/c",
-                "1/a/../b",
-                "model.toml",
-                "1/.hidden",
-            )
+            for path in ("../1/model.onnx", "1/../../model.onnx", "/etc/passwd", "1/a/b/c", "model.toml", "1/.hidden")
         ),
     ],
 )
