@@ -24,7 +24,7 @@ from fovea.runtime.load_settings import LoadSettings
 from fovea.runtime.loaded_version import LoadedVersion
 from fovea.runtime.loading import load_chosen
 from fovea.runtime.processor import this_processor
-from fovea.runtime.repository import ModelFolder, chosen_versions, scan, why_none
+from fovea.runtime.repository import ModelFolder, chosen_versions, has_models, no_model_in, scan, why_none
 from fovea.serving import environment
 from fovea.serving.addresses import address_of, listeners
 from fovea.serving.grpc import fast_lane
@@ -145,7 +145,8 @@ def _models(settings: Settings) -> Iterator[Finding]:
         yield Finding("models", "repository", str(error), wrong=True)
         return
     yield Finding("models", "repository", str(settings.repository.resolve()))
-    yield Finding("models", "models", list(folders))
+    names = list(folders) if has_models(folders) else no_model_in(settings.repository)
+    yield Finding("models", "models", names, wrong=not has_models(folders))
     try:
         loading = load_settings(settings, resolve_device(settings.device))
     except Misconfigured as error:  # the device or the kernels, of which it is told above

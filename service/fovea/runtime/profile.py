@@ -21,7 +21,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from fovea.contract.model_card import MODEL_FILE
 from fovea.contract.operators import OPERATORS
 from fovea.runtime.datatypes import Arrays
 from fovea.runtime.loaded_version import LoadedVersion
@@ -67,7 +66,7 @@ def profile_attention(version: LoadedVersion, inputs: Arrays) -> dict[str, float
         return {}
     with tempfile.TemporaryDirectory(prefix="fovea-profile-") as folder:
         settings = replace(version.settings, profile_prefix=Path(folder) / "run")
-        session = open_session(version.path / MODEL_FILE, settings)
+        session = open_session(version.model, settings)
         signature = Signature.of(version.card, version.card.outputs, version.max_batch_rows)
         twin = ModelSession(session, signature, settings.device)
         for _ in range(1 + _RUNS):

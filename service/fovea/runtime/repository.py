@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -122,6 +122,11 @@ class ModelFolder:
     odd_versions: tuple[str, ...] = ()
     """Folders with a model in them whose names are no version's."""
 
+    @property
+    def file(self) -> str:
+        """What the model is called in its versions' folders."""
+        return self.stated.file if self.stated else MODEL_FILE
+
     def version_path(self, version: int) -> Path:
         """The folder of one version."""
         return self.path / str(version)
@@ -135,6 +140,18 @@ def scan(root: Path, read_foreign: ReadForeign = lambda _: None) -> dict[str, Mo
     """
     folders = [model_folder(path, read_foreign) for path in model_paths(root)]
     return {folder.name: folder for folder in folders}
+
+
+def has_models(folders: Mapping[str, ModelFolder]) -> bool:
+    """Whether any has a version, be it one that cannot be served."""
+    return any(folder.versions for folder in folders.values())
+
+
+def no_model_in(root: Path) -> str:
+    """What is said of a repository without models."""
+    meant = repository_meant(root)
+    hint = f": it is a part of one; did you mean {meant}?" if meant else ""
+    return f"there is no model in the repository {root.absolute()}{hint}"
 
 
 def repository_meant(root: Path) -> Path | None:
@@ -214,7 +231,8 @@ def _parsed(text: str) -> dict[str, Any]:
 
 def why_none(folder: ModelFolder) -> str:
     """The reason why no version of a model is chosen."""
-    return folder.problem or folder.missing or f"its version policy chooses none of {list(folder.versions)}"
+    reasons = "; ".join(filter(None, [folder.missing, folder.problem]))
+    return reasons or f"its version policy chooses none of {list(folder.versions)}"
 
 
 def chosen_versions(folder: ModelFolder) -> list[int]:

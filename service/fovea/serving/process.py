@@ -9,7 +9,7 @@ import shutil
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import Future
 from types import FrameType
 
@@ -22,26 +22,32 @@ log = logging.getLogger(__name__)
 _STANDARD_OUTPUT = 1
 _LOADED = b"\0"
 """No signal has this number."""
+_STANDARD_INPUT = 0
 
 
 def serve(settings: Settings, remarks: Iterable[str] = ()) -> int:
     """Serve until SIGTERM or SIGINT; the process's exit status. Misconfigured where it cannot start.
 
+    SIGHUP has the files read again; on a terminal it tells that this has gone, and ends the server as SIGTERM does.
     `remarks` are warnings of what came before there was a log.
     """
     set_up_logs(settings.log_level, settings.log_format)
     for remark in remarks:
         log.warning("%s", remark)
     _allow_many_connections()
-    signals, wake = _signals()
+    ending = {signal.SIGTERM, signal.SIGINT, *([signal.SIGHUP] if os.isatty(_STANDARD_INPUT) else [])}
+    going_on = {_LOADED, bytes([signal.SIGHUP])} - {bytes([number]) for number in ending}
+    signals, wake = _signals(ending)
     server = Server(settings)
     loaded = _begin(server.load)
     loaded.add_done_callback(lambda _: wake.send(_LOADED))
     try:
-        if signals.recv(1) == _LOADED:
-            loaded.result()
-            _announce(server, settings.log_format)
-            signals.recv(1)
+        while (told := signals.recv(1)) in going_on:
+            if told == _LOADED:
+                loaded.result()
+                _announce(server, settings.log_format)
+            else:
+                server.read_again()
         log.info("draining")
     finally:
         clean = server.stop()
@@ -83,8 +89,8 @@ def _begin(work: Callable[[], None]) -> Future[None]:
     return done
 
 
-def _signals() -> tuple[socket.socket, socket.socket]:
-    """A socket that gets a byte for each SIGTERM and SIGINT, and its other end; asked twice, the process ends at once.
+def _signals(ending: Collection[signal.Signals]) -> tuple[socket.socket, socket.socket]:
+    """A socket that gets a byte for each of these and SIGHUP, and its other end; at a second one the process ends.
 
     The interpreter writes the byte in the signal handler itself. A lock or a queue, waited for here, could miss a
     signal that arrives between the interpreter's last look and the wait.
@@ -99,6 +105,8 @@ def _signals() -> tuple[socket.socket, socket.socket]:
             os._exit(1)
         asked.append(number)
 
-    for number in (signal.SIGTERM, signal.SIGINT):
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup
+        signal.signal(signal.SIGHUP, lambda *_: None)
+    for number in ending:
         signal.signal(number, end)
     return read, write

@@ -111,6 +111,10 @@ class Server:
         self._loaded = True
         self._tell()
 
+    def read_again(self) -> None:
+        """Look at the models' files again; back at once. Certificates and tokens are looked at all the time."""
+        self._control.read_again()
+
     @property
     def ready(self) -> bool:
         """Whether callers should come."""

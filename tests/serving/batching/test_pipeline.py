@@ -210,6 +210,45 @@ def test_a_request_that_rides_in_an_urgent_batch_of_its_kind_is_not_refused_for_
     bench.pipeline.close()
 
 
+def test_what_the_batch_in_hand_will_take_counts_against_a_deadline() -> None:
+    bench = Bench(cost_s=80.0, max_rows=1)
+    bench.hold_worker()
+    with pytest.raises(QueueTimeout, match="would time out in the queue"):
+        bench.send(1.0, queue_until_s=time.monotonic() + 40.0)
+    bench.open.set()
+    bench.pipeline.close()
+
+
+def test_what_waits_ahead_is_shared_by_the_workers() -> None:
+    free, running = threading.Event(), threading.Semaphore(0)
+
+    def run() -> None:
+        running.release()
+        assert free.wait(LONG_S)
+
+    source = SessionSource(lambda: FakeSession(run), FakeSession, instances=2)
+    policy = BatchPolicy(1, cost=lambda kind, _rows: 100.0 if kind.shapes == "long" else 0.001)
+    pipeline = Pipeline(source, policy, FakeObserver())
+
+    def send(kind: str, left_s: float | None = None, **more: Any) -> FakeReply:
+        reply, now_s = FakeReply(), time.monotonic()
+        deadline_s = None if left_s is None else now_s + left_s
+        pipeline.submit(Request({"x": np.ones((1, 1))}, 1, Kind(kind), reply, now_s, deadline_s, **more))
+        return reply
+
+    for _ in range(2):
+        send("short")
+        assert running.acquire(timeout=LONG_S)
+    for priority in (-1, -1, *[1] * 20):  # two before it, one for each worker; the others after it
+        send("long", priority=priority)
+    with pytest.raises(DeadlineExceeded):
+        send("long", left_s=140.0)
+    reply = send("long", left_s=190.0)
+    free.set()
+    assert answered(reply) == [2.0]
+    pipeline.close()
+
+
 def test_a_request_waits_for_the_first_worker_that_gets_free_not_for_the_last() -> None:
     free, running = threading.Event(), threading.Semaphore(0)
 

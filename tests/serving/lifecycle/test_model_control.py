@@ -118,6 +118,31 @@ def test_a_model_that_comes_later_is_listed_and_can_be_loaded(
     tclient.unload_model("later")
 
 
+def test_what_of_a_configuration_is_without_effect_hinders_no_load_and_is_told(
+    tclient: triton.InferenceServerClient,
+) -> None:
+    tclient.load_model(MODEL, config=json.dumps({"optimization": {"priority": "PRIORITY_MAX"}}))
+    assert added(tclient) == 20
+    (told,) = [one for one in tclient.get_model_repository_index().models if one.name == MODEL and one.version == "2"]
+    assert told.reason == "config.pbtxt: without effect here: optimization (it changes no answer)"
+
+
+def test_a_configuration_may_be_as_long_as_a_file_of_one(tclient: triton.InferenceServerClient) -> None:
+    tclient.load_model(MODEL, config=json.dumps({"parameters": {"notes": {"string_value": "x" * 200_000}}}))
+    assert added(tclient) == 20
+    with pytest.raises(InferenceServerException, match="at most 1048576 characters"):
+        tclient.load_model(MODEL, config=json.dumps({"parameters": {"notes": {"string_value": "x" * 2_000_000}}}))
+
+
+def test_a_model_loads_by_the_configuration_that_the_server_tells(tclient: triton.InferenceServerClient) -> None:
+    tclient.load_model(MODEL)
+    told = tclient.get_model_config(MODEL, as_json=True)["config"]
+    tclient.load_model(MODEL, config=json.dumps(told))
+    again = tclient.get_model_config(MODEL, as_json=True)["config"]
+    assert again.pop("parameters").keys() == told.pop("parameters").keys()  # what was measured differs
+    assert again == told
+
+
 def test_a_configuration_goes_before_the_models_own(tclient: triton.InferenceServerClient) -> None:
     config = {
         "max_batch_size": 4,

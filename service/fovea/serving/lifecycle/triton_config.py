@@ -14,10 +14,11 @@ from google.protobuf import text_format
 from pydantic import ValidationError
 
 from fovea.contract.errors import ModelBroken, Unsupported
-from fovea.contract.model_card import MOST_TEXT_BYTES, TensorSpec
+from fovea.contract.model_card import MODEL_FILE, MOST_TEXT_BYTES, TensorSpec
 from fovea.contract.reshape import reshape_problem
 from fovea.contract.validation import first_problem
 from fovea.runtime.files import require_small
+from fovea.runtime.reasons import tellable
 from fovea.runtime.repository import Configured, Latest, ServingChoices
 from fovea.runtime.stated import Labels, Stated
 from fovea.serving.lifecycle.triton_choices import CHOICES
@@ -25,6 +26,7 @@ from fovea.serving.lifecycle.triton_fields import problems, remark
 from fovea.wire import enum_name, message
 
 CONFIG_FILE = "config.pbtxt"
+_LONGEST_REMARK = 2000
 _MOST_CONFIG_BYTES = 256 << 10
 """Half a second's reading at most."""
 
@@ -86,7 +88,9 @@ def _stated(config: Any, folder: Path) -> Stated:
         outputs=outputs,
         client_shapes={one.name: _client_shape(one, bool(batched)) for one in reshaped},
         labels=_labels(config, folder),
-        remark=remark(config),
+        optional=frozenset(one.name for one in config.input if one.optional),
+        file=config.default_model_filename or MODEL_FILE,
+        remark=tellable(remark(config), _LONGEST_REMARK),
     )
 
 
