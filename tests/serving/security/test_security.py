@@ -50,9 +50,8 @@ def guarded(request: pytest.FixtureRequest, repository: Path, folder: Path) -> I
     """A server that asks for one of two tokens."""
     tokens = folder / "tokens"
     tokens.write_text(f"{RIGHT}\n\n  {OTHER}\n")
-    with running_server(
-        repository, f"--{request.param}", f"--token-file={tokens}", "--max-message-mb=1", "--log-level=debug"
-    ) as server:
+    flags = (f"--token-file={tokens}", "--max-message-mb=1", "--log-level=debug", "--ready-when=any")
+    with running_server(repository, f"--{request.param}", *flags) as server:
         yield server
 
 
@@ -160,7 +159,7 @@ def test_a_token_that_is_replaced_lets_in_no_longer_and_a_file_at_fault_changes_
 ) -> None:
     tokens = tmp_path / "tokens"
     tokens.write_text(RIGHT)
-    with running_server(repository, f"--{lane}", f"--token-file={tokens}") as server:
+    with running_server(repository, f"--{lane}", f"--token-file={tokens}", "--ready-when=any") as server:
 
         def let_in(token: str) -> bool:
             with grpc.insecure_channel(server.grpc) as channel:
@@ -217,7 +216,9 @@ def secured(request: pytest.FixtureRequest, repository: Path, folder: Path, ca: 
     lane, mutual = request.param
     own, caller = signed(ca, "localhost", folder), signed(ca, "caller", folder)
     flags = [f"--{lane}", f"--tls-cert={own.cert}", f"--tls-key={own.key}"]
-    with running_server(repository, *flags, *([f"--tls-client-ca={ca.cert}"] if mutual else [])) as server:
+    with running_server(
+        repository, "--ready-when=any", *flags, *([f"--tls-client-ca={ca.cert}"] if mutual else [])
+    ) as server:
         yield Secured(server, ca, caller if mutual else None, own)
 
 
