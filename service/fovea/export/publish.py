@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +10,9 @@ from fovea.contract.errors import ExportFailed
 from fovea.contract.model_card import CARD_FILE, ModelCard
 from fovea.runtime.files import file_sha256
 from fovea.runtime.names import is_version_name
+from fovea.runtime.temporary_folders import TemporaryFolder, remove_left_behind
 
+_PREFIX = ".unpublished-"
 Write = Callable[[Path], ModelCard]
 """Writes a version's files into a folder and returns its card, without the hashes."""
 
@@ -48,15 +48,18 @@ def _published(model_folder: Path, version: int | None, write: Write) -> Path:
     if version is not None and (model_folder / str(version)).exists():
         raise ExportFailed(f"{model_folder.name} version {version} exists already; versions are never overwritten")
     model_folder.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(dir=model_folder, prefix=".publishing-"))
+    remove_left_behind(model_folder, _PREFIX)
+    scratch = TemporaryFolder(model_folder, _PREFIX)
     try:
-        scratch.chmod(0o755)  # mkdtemp's 0700 would hide the version from the server's user
-        _complete(scratch, write(scratch))
-        return _rename(scratch, model_folder, version)
+        scratch.path.chmod(0o755)  # its 0700 would hide the version from the server's user
+        _complete(scratch.path, write(scratch.path))
+        target = _rename(scratch.path, model_folder, version)
     except BaseException:
-        shutil.rmtree(scratch, ignore_errors=True)
+        scratch.remove()
         _remove_if_empty(model_folder)
         raise
+    scratch.release()
+    return target
 
 
 def _complete(folder: Path, card: ModelCard) -> None:
