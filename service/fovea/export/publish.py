@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from fovea.contract.errors import ExportFailed
@@ -47,11 +48,15 @@ def next_version(model_folder: Path) -> int:
 def _published(model_folder: Path, version: int | None, write: Write) -> Path:
     if version is not None and (model_folder / str(version)).exists():
         raise ExportFailed(f"{model_folder.name} version {version} exists already; versions are never overwritten")
-    model_folder.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(dir=model_folder, prefix=".publishing-"))
+    new = not model_folder.exists()  # then it comes into being with its version: a server that looks sees no half of it
+    place = model_folder.parent if new else model_folder
+    with suppress(FileExistsError):  # where it is no folder, the next line says so
+        place.mkdir(parents=True)
+    scratch = Path(tempfile.mkdtemp(dir=place, prefix=".publishing-"))
     try:
         scratch.chmod(0o755)  # mkdtemp's 0700 would hide the version from the server's user
         _complete(scratch, write(scratch))
+        model_folder.mkdir(exist_ok=True)
         return _rename(scratch, model_folder, version)
     except BaseException:
         shutil.rmtree(scratch, ignore_errors=True)
