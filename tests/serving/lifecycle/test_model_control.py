@@ -176,6 +176,13 @@ def test_files_may_be_sent_and_never_reach_the_repository(
     assert added(tclient) == 20
 
 
+def test_a_model_that_is_a_folder_may_be_sent(tclient: triton.InferenceServerClient, models: Path) -> None:
+    model = (models / "five" / "1" / "model.onnx").read_bytes()
+    tclient.load_model("folder", files={"file:1/model.onnx/model.onnx": model, "file:1/model.onnx/notes": b""})
+    assert added(tclient, "folder") == 5
+    tclient.unload_model("folder")
+
+
 def test_sent_files_are_gone_when_their_model_or_the_server_is(
     models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -232,7 +239,7 @@ def test_a_load_that_fails_tells_why_and_leaves_what_serves(
         ),
         *(
             ({"model_name": MODEL, "parameters": {f"file:{path}": {"bytes_param": b""}}}, "INVALID_ARGUMENT", "<name>")
-            for path in ("../1/model.onnx", "1/../../model.onnx", "/etc/passwd", "1/a/b", "model.toml", "1/.hidden")
+            for path in ("../1/model.onnx", "1/../../model.onnx", "/etc/passwd", "1/a/b/c", "model.toml", "1/.hidden")
         ),
     ],
 )
