@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -13,7 +11,9 @@ from fovea.contract.errors import ExportFailed
 from fovea.contract.model_card import CARD_FILE, ModelCard
 from fovea.runtime.files import file_sha256
 from fovea.runtime.names import is_version_name
+from fovea.runtime.temporary_folders import TemporaryFolder, remove_left_behind
 
+_PREFIX = ".unpublished-"
 Write = Callable[[Path], ModelCard]
 """Writes a version's files into a folder and returns its card, without the hashes."""
 
@@ -50,18 +50,22 @@ def _published(model_folder: Path, version: int | None, write: Write) -> Path:
         raise ExportFailed(f"{model_folder.name} version {version} exists already; versions are never overwritten")
     new = not model_folder.exists()  # then it comes into being with its version: a server that looks sees no half of it
     place = model_folder.parent if new else model_folder
-    with suppress(FileExistsError):  # where it is no folder, the next line says so
+    with suppress(FileExistsError):  # where it is no folder, the next lines say so
         place.mkdir(parents=True)
-    scratch = Path(tempfile.mkdtemp(dir=place, prefix=".publishing-"))
+    for folder in (model_folder.parent, model_folder):
+        remove_left_behind(folder, _PREFIX)
+    scratch = TemporaryFolder(place, _PREFIX)
     try:
-        scratch.chmod(0o755)  # mkdtemp's 0700 would hide the version from the server's user
-        _complete(scratch, write(scratch))
+        scratch.path.chmod(0o755)  # its 0700 would hide the version from the server's user
+        _complete(scratch.path, write(scratch.path))
         model_folder.mkdir(exist_ok=True)
-        return _rename(scratch, model_folder, version)
+        target = _rename(scratch.path, model_folder, version)
     except BaseException:
-        shutil.rmtree(scratch, ignore_errors=True)
+        scratch.remove()
         _remove_if_empty(model_folder)
         raise
+    scratch.release()
+    return target
 
 
 def _complete(folder: Path, card: ModelCard) -> None:
