@@ -205,6 +205,26 @@ def test_sent_files_are_gone_when_their_model_or_the_server_is(
         assert list(temporary.glob("fovea-*")) == []
 
 
+def test_what_was_sent_to_a_server_that_was_killed_is_gone_when_the_next_one_starts_and_no_others_files_are(
+    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    files = {"file:1/model.onnx": (models / "five" / "1" / "model.onnx").read_bytes()}
+
+    def load(server: RunningServer) -> None:
+        with triton.InferenceServerClient(server.grpc) as client:
+            client.load_model("sent", config="{}", files=files)
+
+    with running_server(models, *EXPLICIT) as living, running_server(models, *EXPLICIT) as killed:
+        for server in (living, killed):
+            load(server)
+        killed.process.kill()
+        killed.process.wait()
+        assert len(list(tmp_path.rglob("sent"))) == 2
+        with running_server(models, *EXPLICIT):
+            assert len(list(tmp_path.rglob("sent"))) == 1
+
+
 def test_a_load_that_fails_tells_why_and_leaves_what_serves(
     tclient: triton.InferenceServerClient, tmp_path: Path
 ) -> None:
