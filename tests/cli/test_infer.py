@@ -105,7 +105,10 @@ def test_a_map_without_positions_is_drawn_below_the_picture(
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["infer", "nobody", "{picture}", "--server", "{server}"], "unknown model 'nobody'"),
+        (
+            ["infer", "nobody", "{picture}", "--server", "{server}"],
+            "unknown model 'nobody'; the server has damaged, tiny; ",
+        ),
         (["infer", "damaged", "{picture}", "--server", "{server}"], "maps.onnx"),
         (["infer", "tiny", "{folder}/none.png", "--server", "{server}"], "No such file"),
         (["infer", "tiny", "{folder}", "--server", "{server}"], "directory"),
