@@ -8,14 +8,12 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from servers import tensor
-
 _OPSETS = [helper.make_opsetid("", 21), helper.make_opsetid("ai.onnx.ml", 3)]
 FLOATS = helper.make_tensor_type_proto(TensorProto.FLOAT, ["n", 3])
 
 
-def _any(name: str) -> onnx.ValueInfoProto:
-    return helper.make_tensor_value_info(name, TensorProto.FLOAT, None)
+def _floats(name: str, shape: list[int | str] | None) -> onnx.ValueInfoProto:
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, shape)
 
 
 def save(
@@ -48,9 +46,9 @@ def classifier(repository: Path, name: str, classes: list[int] | list[str]) -> N
             helper.make_node("ArgMax", ["x"], ["label"], axis=1, keepdims=0),
             helper.make_node("ZipMap", ["x"], ["probabilities"], domain="ai.onnx.ml", **named),
         ],
-        [tensor("x", ["n", len(classes)])],
+        [_floats("x", ["n", len(classes)])],
         [
-            tensor("label", ["n"], TensorProto.INT64),
+            helper.make_tensor_value_info("label", TensorProto.INT64, ["n"]),
             helper.make_value_info("probabilities", helper.make_sequence_type_proto(maps)),
         ],
     )
@@ -59,31 +57,31 @@ def classifier(repository: Path, name: str, classes: list[int] | list[str]) -> N
 def sequence(repository: Path, name: str, nodes: list[onnx.NodeProto]) -> None:
     """From `x`, (n, 3), to `y`, a sequence of tensors."""
     of_floats = helper.make_sequence_type_proto(helper.make_tensor_type_proto(TensorProto.FLOAT, None))
-    save(repository, name, nodes, [tensor("x", ["n", 3])], [helper.make_value_info("y", of_floats)])
+    save(repository, name, nodes, [_floats("x", ["n", 3])], [helper.make_value_info("y", of_floats)])
 
 
 def optional_input(repository: Path, name: str, *, needed: bool = False) -> None:
     """y = x + o, or x + 1 where `o`, of an optional type, is left out; where it is `needed`, that fails."""
     node = helper.make_node
-    given = helper.make_graph([node("OptionalGetElement", ["o"], ["t"])], "given", [], [_any("t")])
-    missing = helper.make_graph([node("Identity", ["one"], ["e"])], "missing", [], [_any("e")])
+    given = helper.make_graph([node("OptionalGetElement", ["o"], ["t"])], "given", [], [_floats("t", None)])
+    missing = helper.make_graph([node("Identity", ["one"], ["e"])], "missing", [], [_floats("e", None)])
     value = [
         node("OptionalHasElement", ["o"], ["has"]),
         node("If", ["has"], ["v"], then_branch=given, else_branch=given if needed else missing),
     ]
-    inputs = [tensor("x", ["n", 3]), helper.make_value_info("o", helper.make_optional_type_proto(FLOATS))]
+    inputs = [_floats("x", ["n", 3]), helper.make_value_info("o", helper.make_optional_type_proto(FLOATS))]
     save(
         repository,
         name,
         [*value, node("Add", ["x", "v"], ["y"])],
         inputs,
-        [tensor("y", ["n", 3])],
+        [_floats("y", ["n", 3])],
         {"one": np.ones((1, 3), np.float32)},
     )
 
 
 def default_input(repository: Path, name: str) -> None:
     """y = x * scale; `scale` is an input that has a default of 2."""
-    inputs = [tensor("x", ["n", 3]), tensor("scale", [1])]
+    inputs = [_floats("x", ["n", 3]), _floats("scale", [1])]
     nodes = [helper.make_node("Mul", ["x", "scale"], ["y"])]
-    save(repository, name, nodes, inputs, [tensor("y", ["n", 3])], {"scale": np.array([2], np.float32)})
+    save(repository, name, nodes, inputs, [_floats("y", ["n", 3])], {"scale": np.array([2], np.float32)})

@@ -43,7 +43,9 @@ def test_folders_of_other_names_are_no_versions_and_told_where_they_hold_a_model
 def test_hidden_and_temporary_entries_are_passed_over_in_silence(folder_of):
     for name in (".git", "a.tmp", "model.part", "lost+found"):
         (folder_of(name, "1") / name / "1" / "model.onnx").touch()
-    (folder_of("good", "1") / "README.md").touch()
+    root = folder_of("good", "1")
+    for name in ("README.md", "LICENSE"):
+        (root / name).touch()
     assert list(scan(folder_of("last", "1"))) == ["good", "last"]
 
 

@@ -23,7 +23,7 @@ from fovea.runtime.files import file_sha256, model_path, require_whole
 from fovea.runtime.load_settings import LoadSettings
 from fovea.runtime.ort_session import SessionSettings, open_session
 from fovea.runtime.probe import TrialSubject, Tried, probe_version
-from fovea.runtime.repository import CHOICES_FILE
+from fovea.runtime.serving_choices import CHOICES_FILE
 from fovea.runtime.stated import with_stated
 
 

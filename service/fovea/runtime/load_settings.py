@@ -11,7 +11,8 @@ from fovea.runtime.batching_choice import Wanted
 from fovea.runtime.kernel_library import NOT_FOUND, Obstacle
 from fovea.runtime.ort_session import SessionSettings
 from fovea.runtime.probe import ProbeLimits
-from fovea.runtime.repository import CHOICES_FILE, ModelFolder
+from fovea.runtime.repository import ModelFolder
+from fovea.runtime.serving_choices import CHOICES_FILE
 from fovea.runtime.session_choices import SessionChoices
 from fovea.runtime.stated import Stated
 

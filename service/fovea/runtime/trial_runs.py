@@ -58,7 +58,7 @@ def try_bodies(trial: Trial) -> dict[str, Any]:
     golden = golden_of(folder, card)
     tried = _try_files(folder, card, golden, trial, _settings(trial))
     if card.attention in _UNLABELLED:
-        tried = replace(tried, seen=attention_seen(folder / MODEL_FILE))
+        tried = replace(tried, seen=attention_seen(model_path(folder, trial.file)))
     kernels_next = trial.library is not None and card.operator_version is not None and golden is not None
     return {"tried": asdict(tried), "kernels_next": kernels_next}
 

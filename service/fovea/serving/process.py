@@ -5,24 +5,27 @@ from __future__ import annotations
 import logging
 import os
 import resource
-import shutil
 import signal
 import socket
+import sys
 import threading
 from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import Future
 from types import FrameType
+from typing import TextIO
 
+from fovea.runtime.temporary_folders import remove_left_behind
 from fovea.serving.announcement import in_lines, in_one_line
-from fovea.serving.observability.logs import LogFormat, for_people, set_up_logs
+from fovea.serving.observability.logs import LogFormat, PrintedLines, for_people, set_up_logs
 from fovea.serving.server import Server
 from fovea.serving.settings import Settings
 
 log = logging.getLogger(__name__)
-_STANDARD_OUTPUT = 1
+_STANDARD_INPUT, _STANDARD_OUTPUT, _STANDARD_ERROR = 0, 1, 2
+_COLUMNS = 80
+"""Where what is written to is no terminal."""
 _LOADED = b"\0"
 """No signal has this number."""
-_STANDARD_INPUT = 0
 
 
 def serve(settings: Settings, remarks: Iterable[str] = ()) -> int:
@@ -32,8 +35,11 @@ def serve(settings: Settings, remarks: Iterable[str] = ()) -> int:
     `remarks` are warnings of what came before there was a log.
     """
     set_up_logs(settings.log_level, settings.log_format)
+    output = _own_output()
     for remark in remarks:
         log.warning("%s", remark)
+    if removed := remove_left_behind():
+        log.info("removed the temporary files that %d servers left behind when they were killed", removed)
     _allow_many_connections()
     ending = {signal.SIGTERM, signal.SIGINT, *([signal.SIGHUP] if os.isatty(_STANDARD_INPUT) else [])}
     going_on = {_LOADED, bytes([signal.SIGHUP])} - {bytes([number]) for number in ending}
@@ -45,7 +51,7 @@ def serve(settings: Settings, remarks: Iterable[str] = ()) -> int:
         while (told := signals.recv(1)) in going_on:
             if told == _LOADED:
                 loaded.result()
-                _announce(server, settings.log_format)
+                _announce(server, settings.log_format, output)
             else:
                 server.read_again()
         log.info("draining")
@@ -58,12 +64,30 @@ def serve(settings: Settings, remarks: Iterable[str] = ()) -> int:
     return 0
 
 
-def _announce(server: Server, chosen: LogFormat) -> None:
+def _own_output() -> TextIO:
+    """Standard output, for the ready line alone: what libraries print goes to the log, or straight beside it."""
+    try:
+        kept = os.dup(_STANDARD_OUTPUT)
+    except OSError:  # closed
+        kept = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(_STANDARD_ERROR, _STANDARD_OUTPUT)
+    sys.stdout = PrintedLines()
+    return os.fdopen(kept, "w")
+
+
+def _announce(server: Server, chosen: LogFormat, output: TextIO) -> None:
     facts, ready = server.facts(), server.ready
-    if for_people(chosen, _STANDARD_OUTPUT):
-        print(in_lines(facts, shutil.get_terminal_size().columns, ready=ready), flush=True)
+    if for_people(chosen, output.fileno()):
+        print(in_lines(facts, _columns(output), ready=ready), file=output, flush=True)
     else:
-        print(in_one_line(facts, ready=ready), flush=True)
+        print(in_one_line(facts, ready=ready), file=output, flush=True)
+
+
+def _columns(output: TextIO) -> int:
+    try:
+        return os.get_terminal_size(output.fileno()).columns or _COLUMNS
+    except OSError:
+        return _COLUMNS
 
 
 def _allow_many_connections() -> None:

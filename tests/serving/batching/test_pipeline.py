@@ -177,7 +177,7 @@ def test_a_request_that_cannot_be_answered_in_time_is_refused_at_once_and_told_w
     bench = Bench(cost_s=0.08)
     bench.open.set()
     for times, error in (({"deadline_s": 0.01}, DeadlineExceeded), ({"deadline_s": -1.0}, DeadlineExceeded)):
-        with pytest.raises(error, match=r"cannot be met: it has -?[\d.]+ ms left, and about 80\.0 ms of work"):
+        with pytest.raises(error, match=r"cannot be met: it has [\d.]+ ms left, and about 80\.0 ms of work"):
             bench.send(1.0, **{name: time.monotonic() + value for name, value in times.items()})
     assert answered(bench.send(1.0, deadline_s=time.monotonic() + LONG_S)) == [2.0]
     assert answered(bench.send(1.0, queue_until_s=time.monotonic() + 0.05)) == [2.0]  # it only has to begin in time

@@ -101,6 +101,10 @@ def test_a_model_is_served_from_where_triton_keeps_it(client: Any, model: str) -
     np.testing.assert_array_equal(infer(client, model, x=X), X * 2)
 
 
+def test_nothing_of_it_is_looked_for_elsewhere(server: RunningServer) -> None:
+    assert not [line for line in server.errors if "No such file" in line]
+
+
 def test_the_configuration_tells_what_its_file_is_called(client: Any) -> None:
     told = {name: client.get_model_config(name).config.default_model_filename for name in ("folder", "named")}
     assert told == {"folder": "model.onnx", "named": "net.onnx"}

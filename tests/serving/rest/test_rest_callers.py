@@ -209,25 +209,6 @@ def test_json_that_would_hold_up_the_others_is_refused() -> None:
         assert b"the JSON is larger than 1048576 bytes (--max-json-mb); send tensors as binary data" in answer
 
 
-@pytest.mark.parametrize(
-    ("asked", "words"),
-    [
-        (b"{}", b"output 'y': more than 1048576 bytes of JSON, ask for it with binary_data"),
-        (b'{"parameters": {"binary_data_output": true}}', b"bytes, the limit is 1000000"),
-    ],
-)
-def test_an_answer_above_the_limits_is_refused(asked: bytes, words: bytes) -> None:
-    servicer = FakeServicer()
-    request = POST_ONCE % len(asked) + asked
-    with rest_server(servicer, body=1_000_000) as server, connect(server, request) as connection:
-        wait_until(lambda: len(servicer.calls) == 1)
-        servicer.calls[0].finish(large_answer())
-        answer = all_of(connection)
-        assert answer.startswith(b"HTTP/1.1 400 ")
-        assert words in answer
-        assert not server.unanswered()
-
-
 def test_an_unforeseen_error_keeps_its_text_to_itself_and_the_server_goes_on(caplog: pytest.LogCaptureFixture) -> None:
     with rest_server(FakeServicer(ValueError("password=1234"))) as server:
         answer = all_of(connect(server, POST_ONCE % len(ASK) + ASK))

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from fovea.runtime.loaded_version import LoadedVersion
-from fovea.runtime.repository import ModelFolder, ServingChoices
+from fovea.runtime.repository import ModelFolder
+from fovea.runtime.serving_choices import ServingChoices
 from fovea.serving.batching.batcher import BatchPolicy
 from fovea.serving.batching.observer import BatchRecord
 from fovea.serving.batching.outcomes import Outcome

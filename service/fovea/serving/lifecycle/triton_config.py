@@ -19,7 +19,8 @@ from fovea.contract.reshape import reshape_problem
 from fovea.contract.validation import first_problem
 from fovea.runtime.files import require_small
 from fovea.runtime.reasons import tellable
-from fovea.runtime.repository import Configured, Latest, ServingChoices
+from fovea.runtime.repository import Configured
+from fovea.runtime.serving_choices import Latest, ServingChoices
 from fovea.runtime.stated import Labels, Stated
 from fovea.serving.lifecycle.triton_choices import CHOICES
 from fovea.serving.lifecycle.triton_fields import problems, remark

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from fovea.contract.errors import Misconfigured
+from fovea.serving.security.private_files import warn_if_open
 from fovea.serving.security.renewed import Renewed
 
 
@@ -91,6 +92,7 @@ def _read(files: TlsFiles) -> TlsMaterial:
         _bytes_of(name, path)
         for name, path in (("tls_cert", files.cert), ("tls_key", files.key), ("tls_client_ca", files.client_ca))
     )
+    warn_if_open("tls_key", files.key)
     try:
         return TlsMaterial(cert or b"", key or b"", client_ca, files.context())
     except (OSError, ValueError) as error:
