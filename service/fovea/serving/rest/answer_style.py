@@ -43,7 +43,7 @@ class AnswerStyle:
 
     def check(self, wanted: Sequence[WantedOutput], arrays: Sequence[NDArray[Any]]) -> None:
         """InvalidRequest where it may be too large: what has been counted as a success is not refused later."""
-        size, most = 0, self.limits.json_bytes
+        size, most = 0, min(self.limits.json_bytes, self.limits.body_bytes)
         for output, array in zip(wanted, arrays, strict=True):
             if output.place is not None:
                 continue
