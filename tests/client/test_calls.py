@@ -84,3 +84,10 @@ def test_statistics_are_totals_and_of_a_size_of_batch_the_mean() -> None:
     assert (statistics.model, statistics.version, statistics.rows, statistics.batches) == ("m", "2", 9, 3)
     assert statistics.totals["queue"] == Total(5, 2.5)
     assert statistics.batch_s == {4: 3.0, 1: 1.0}
+
+
+def test_what_loads_or_unloads_a_model_is_sent_once_and_what_asks_may_be_again() -> None:
+    changing = [calls.load("m", None, {}), calls.unload("m")]
+    asking = [calls.infer("m", {"x": X}, [], "", {}), calls.metadata("m", ""), calls.models(), calls.ready("m", "")]
+    assert [call.may_repeat for call in changing] == [False] * 2
+    assert [call.may_repeat for call in asking] == [True] * 4
