@@ -33,7 +33,7 @@ _MB = 1024 * 1024
 def batch_defaults(settings: Settings, cache: ResponseCache | None) -> BatchDefaults:
     """How requests are batched, where a model does not choose for itself."""
     limit = QueueLimit(settings.max_queue, settings.max_queue_mb * _MB)
-    return BatchDefaults(settings.queue_delay_ms / 1e3, limit, cache, settings.max_message_mb * _MB)
+    return BatchDefaults(settings.queue_delay_ms / 1e3, limit, cache)
 
 
 def response_cache(settings: Settings) -> ResponseCache | None:

@@ -30,7 +30,7 @@ class Transport:
         options = [
             ("grpc.so_reuseport", 0),  # a second server on the same port is an error, not a coin toss per connection
             ("grpc.max_receive_message_length", self.max_message_bytes),  # counts what a compressed one unpacks to, too
-            ("grpc.max_send_message_length", -1),  # what is too large is refused before, with a reason, and so counted
+            ("grpc.max_send_message_length", self.max_message_bytes),
             ("grpc.max_metadata_size", METADATA_MAX_BYTES),
             ("grpc.absolute_max_metadata_size", METADATA_MAX_BYTES),
             ("grpc.max_concurrent_streams", self.streams),

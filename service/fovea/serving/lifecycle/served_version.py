@@ -17,7 +17,6 @@ from fovea.serving.batching.queue_limit import QueueLimit
 from fovea.serving.batching.requests import Kind, Request
 from fovea.serving.batching.worker import SessionSource
 from fovea.serving.messages.codec import Door
-from fovea.serving.messages.headers import Bounds
 from fovea.serving.messages.request_parameters import RequestDefaults
 from fovea.serving.observability.attention_sampler import AttentionSampler
 from fovea.serving.observability.recorder import ModelLabels, Recorder
@@ -38,8 +37,6 @@ class BatchDefaults:
     queue: QueueLimit
     cache: ResponseCache | None = None
     """Where answers of models that ask for it are kept."""
-    answer_bytes: int = 2**31 - 1
-    """The most of one."""
 
 
 class ServedVersion:
@@ -57,8 +54,7 @@ class ServedVersion:
         self.card = loaded.card
         self.version = str(loaded.version)
         self.max_batch_rows = loaded.session.max_batch_rows
-        bounds = Bounds(self.max_batch_rows, defaults.answer_bytes)
-        self.door = Door(loaded.card, loaded.version, bounds, _request_defaults(folder.choices))
+        self.door = Door(loaded.card, loaded.version, self.max_batch_rows, _request_defaults(folder.choices))
         self.statistics = Statistics()
         self._telemetry, self._sampler = telemetry, sampler
         choices = folder.choices

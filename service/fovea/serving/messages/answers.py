@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import prod
 from typing import Any
 
 from numpy.typing import NDArray
 
-from fovea.contract.errors import ExecutionFailed, InvalidRequest
+from fovea.contract.errors import ExecutionFailed
 from fovea.contract.model_card import TensorSpec
 from fovea.contract.reshape import Reshape
-from fovea.raw_tensors import NUMPY_DTYPE
 from fovea.runtime.datatypes import Arrays
 from fovea.serving.messages.classification import best_classes
 from fovea.serving.messages.tensors import to_raw
@@ -36,13 +34,6 @@ class WantedOutput:
     reshape: Reshape | None = None
     """From the model's shape to the one that clients get."""
 
-    def least_bytes(self, rows: int | None) -> int:
-        """Bytes that it takes at least: of so many rows, or of no batch; 0 where only the answer itself tells."""
-        sizes = self.spec.shape if rows is None else (rows, *self.spec.shape[1:])
-        if self.top or self.place or self.spec.datatype == "BYTES" or -1 in sizes:
-            return 0
-        return prod(sizes) * NUMPY_DTYPE[self.spec.datatype].itemsize
-
 
 @dataclass(frozen=True, slots=True)
 class AnswerMaker:
@@ -53,8 +44,6 @@ class AnswerMaker:
     labels: Mapping[str, Sequence[str]]
     """By output."""
     batched: bool
-    most_bytes: int
-    """Of an answer."""
 
     def head(self, wanted: tuple[WantedOutput, ...], shapes: tuple[tuple[int, ...], ...]) -> bytes:
         """An answer without its id and its data, serialized."""
@@ -63,14 +52,6 @@ class AnswerMaker:
             datatype = "BYTES" if output.top else output.spec.datatype
             response.outputs.add(name=output.spec.name, datatype=datatype, shape=shape)
         return bytes(response.SerializeToString())
-
-    def check_size(self, size: int) -> None:
-        """InvalidRequest where an answer has, or will have, more bytes than may be sent."""
-        if size > self.most_bytes:
-            raise InvalidRequest(
-                f"the answer takes {size} bytes, the limit is {self.most_bytes} (--max-message-mb): ask for fewer rows "
-                f"or outputs at a time"
-            )
 
     def array(self, output: WantedOutput, outputs: Arrays) -> NDArray[Any]:
         """What is sent of an output."""
@@ -102,12 +83,8 @@ class AnswerForm:
         self._maker = maker
         self._heads: dict[tuple[tuple[int, ...], ...], bytes] = {}
 
-    def check_size(self, rows: int) -> None:
-        """InvalidRequest where it is plain before the model runs that so many rows make too large an answer."""
-        self._maker.check_size(sum(output.least_bytes(rows if self._maker.batched else None) for output in self.wanted))
-
     def encode(self, request_id: str, outputs: Arrays) -> bytes:
-        """The serialized ModelInferResponse, with the arrays' bytes; InvalidRequest where it is too large.
+        """The serialized ModelInferResponse, with the arrays' bytes.
 
         Serialized fields may be joined in any order, and the joined bytes are the message that has them all.
         """
@@ -119,9 +96,7 @@ class AnswerForm:
         for array in arrays:
             raw = to_raw(array)
             parts += (length_mark(_RAW_TAG, len(raw)), raw)
-        body = b"".join(parts)
-        self._maker.check_size(len(body))
-        return body
+        return b"".join(parts)
 
     def encode_shared(self, request_id: str, outputs: Arrays, held: Held) -> bytes:
         """The same, with outputs put into shared memory; RegionTooSmall where one does not fit.
@@ -137,7 +112,6 @@ class AnswerForm:
                 held.write(output.place, raw)
                 told.MergeFrom(_OutputTensor(parameters=output.place.parameters(len(raw))))
             response.raw_output_contents.append(b"" if output.place else raw)
-        self._maker.check_size(response.ByteSize())
         return bytes(response.SerializeToString())
 
     def _new_head(self, shapes: tuple[tuple[int, ...], ...]) -> bytes:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fovea.contract.errors import InvalidRequest
 from fovea.contract.model_card import ModelCard
 from fovea.serving.messages.header_size import header_bound, header_size, require_small, require_small_header
-from fovea.serving.messages.headers import Bounds, Header, HeaderCheck
+from fovea.serving.messages.headers import Header, HeaderCheck
 from fovea.serving.messages.request_parameters import RequestDefaults
 from fovea.serving.messages.tensors import RawTensor, from_contents, has_contents
 from fovea.serving.shared_memory.places import Place, is_placed
@@ -51,8 +51,8 @@ class Door:
     passes again at the price of serializing it, a fifth of that of checking it.
     """
 
-    def __init__(self, card: ModelCard, version: int, bounds: Bounds, defaults: RequestDefaults) -> None:
-        self._check = HeaderCheck(card, version, bounds, defaults)
+    def __init__(self, card: ModelCard, version: int, max_batch_rows: int, defaults: RequestDefaults) -> None:
+        self._check = HeaderCheck(card, version, max_batch_rows, defaults)
         self._passed: dict[bytes, Header] = {}
         self._kept_bytes = 0
         self.most_header = header_bound(spec.name for spec in (*card.inputs, *card.outputs, *card.maps.values()))

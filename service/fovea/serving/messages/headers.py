@@ -43,28 +43,19 @@ class Header:
     """Its data takes long to decode, as raw bytes or from shared memory."""
 
 
-@dataclass(frozen=True, slots=True)
-class Bounds:
-    """The most of one request."""
-
-    rows: int
-    answer_bytes: int
-
-
 class HeaderCheck:
     """What one model version lets in."""
 
-    def __init__(self, card: ModelCard, version: int, bounds: Bounds, defaults: RequestDefaults) -> None:
+    def __init__(self, card: ModelCard, version: int, max_batch_rows: int, defaults: RequestDefaults) -> None:
         self._defaults = defaults
-        self._batched, self._max_rows = card.batched, bounds.rows
+        self._batched, self._max_rows = card.batched, max_batch_rows
         self._inputs = {spec.name: spec for spec in card.as_clients_see(card.inputs)}
         self._reshapes = {spec.name: reshape for spec in card.inputs if (reshape := _from_clients(spec, card))}
         self._outputs = {spec.name: WantedOutput(spec, reshape=_to_clients(spec, card)) for spec in card.outputs}
         self._maps = {name: WantedOutput(spec) for name, spec in card.maps.items()}
         self._pictures = picture_input(card)
         self._kinds = KindOfRequest(card)
-        named = (card.name, str(version), card.labels_by_output)
-        self._answers = AnswerMaker(*named, card.batched, bounds.answer_bytes)
+        self._answers = AnswerMaker(card.name, str(version), card.labels_by_output, card.batched)
         self._every_output = AnswerForm(self._answers, tuple(self._outputs.values()))
 
     def check(self, request: Any) -> Header:
@@ -79,7 +70,6 @@ class HeaderCheck:
                 raise InvalidRequest(f"input '{pictures.name}': expected at least one picture, received none")
             shapes[pictures.name] = (shapes[pictures.name][0], *pictures.row_shape)
         answer = AnswerForm(self._answers, self._wanted(request.outputs)) if request.outputs else self._every_output
-        answer.check_size(rows)
         maps = any(output.spec.name in self._maps for output in answer.wanted)
         kind = self._kinds.of(shapes, maps=maps)
         places = tuple(output.place for output in answer.wanted if output.place)
