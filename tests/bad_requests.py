@@ -134,6 +134,11 @@ BAD_REQUESTS: dict[str, tuple[dict[str, Any], grpc.StatusCode, list[str]]] = {
         INVALID,
         ["FP16", "raw_input_contents"],
     ),
+    "BOOL neither false nor true": (
+        infer(model_name="truths", inputs=[tensor(shape=(1, 2), datatype="BOOL")], raw_input_contents=[b"\x01\x02"]),
+        INVALID,
+        ["'x'", "BOOL", "0 or 1"],
+    ),
     "BYTES length cut": (
         infer(
             model_name="texts", inputs=[tensor(shape=(1, 2), datatype="BYTES")], raw_input_contents=[b"\x01\0\0\0a\2"]

@@ -238,6 +238,7 @@ def plain_models(repository: Path) -> Path:
         ("integers", TensorProto.INT32),
         ("integers8", TensorProto.INT8),
         ("half", TensorProto.FLOAT16),
+        ("truths", TensorProto.BOOL),
     ):
         in_, out = tensor("x", ["n", 2], dtype), tensor("y", ["n", 2], dtype)
         save_model(repository, name, [node("Identity", ["x"], ["y"])], [in_], [out])

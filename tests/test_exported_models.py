@@ -16,6 +16,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
+from committed_models import COMMITTED, link_committed_models
 from fovea.client import Client
 from fovea.contract.model_card import GOLDEN_FILE, MAPS_FILE, MODEL_FILE, ModelCard, Preprocessing
 from fovea.recipes import fashion_mnist
@@ -25,9 +26,7 @@ from fovea.runtime.golden import Golden, read_golden
 from fovea.runtime.kernel_library import find_kernel_library
 from servers import RunningServer, running_server
 
-REPOSITORY = Path(__file__).parents[1] / "exported_models"
-MODELS = sorted(path.name for path in REPOSITORY.iterdir())
-LEAST_ACCURACY = dict.fromkeys(MODELS, 0.925) | {"fashion-vit": 0.89}
+LEAST_ACCURACY = dict.fromkeys(COMMITTED, 0.925) | {"fashion-vit": 0.89}
 OTHER_PROCESSOR = 3
 """Pictures of 10,000 on which another order of additions may turn a tie."""
 MOST_ERROR = 1e-4
@@ -56,20 +55,22 @@ def pictures() -> Pictures:
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[RunningServer]:
-    with running_server(REPOSITORY, "--log-level=warning") as running:
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+    repository = tmp_path_factory.mktemp("repository")
+    link_committed_models(repository)
+    with running_server(repository, "--log-level=warning") as running:
         yield running
 
 
 def card_of(model: str) -> ModelCard:
-    return ModelCard.read(REPOSITORY / model / "1" / "card.json")
+    return ModelCard.read(COMMITTED[model] / "card.json")
 
 
 def golden_of(model: str) -> Golden:
-    return read_golden(REPOSITORY / model / "1" / GOLDEN_FILE)
+    return read_golden(COMMITTED[model] / GOLDEN_FILE)
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", COMMITTED)
 def test_a_served_model_is_as_accurate_as_its_card_says(server: RunningServer, pictures: Pictures, model: str) -> None:
     card, rows = card_of(model), pictures.rows(card_of(model).preprocessing)
     with Client(server.grpc, timeout_s=60) as client:
@@ -83,7 +84,7 @@ def test_a_served_model_is_as_accurate_as_its_card_says(server: RunningServer, p
     assert card.labels == fashion_mnist.LABELS
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", COMMITTED)
 def test_a_golden_batch_is_made_of_test_pictures(pictures: Pictures, model: str) -> None:
     golden = golden_of(model)
     expected = pictures.rows(card_of(model).preprocessing)[: golden.rows]
@@ -96,7 +97,7 @@ def errors(model: str, library: Path | None = None) -> dict[int, float]:
     answers = {**golden.outputs, **golden.maps}
     found: dict[int, float] = {}
     for file in (MODEL_FILE, MAPS_FILE):
-        if not (path := REPOSITORY / model / "1" / file).exists():
+        if not (path := COMMITTED[model] / file).exists():
             continue
         options = onnxruntime.SessionOptions()
         if library is not None:
@@ -111,7 +112,7 @@ def errors(model: str, library: Path | None = None) -> dict[int, float]:
 
 
 @pytest.mark.parametrize("runs", ["body", "kernel"])
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", COMMITTED)
 def test_a_model_is_as_near_to_pytorch_as_its_card_says(model: str, runs: str) -> None:
     stated = {parity.runs: parity.max_abs_error for parity in card_of(model).parity}
     assert set(stated) == ({"body"} if model in ("fashion-none", "fashion-vit") else {"body", "kernel"})
@@ -126,13 +127,13 @@ def test_a_model_is_as_near_to_pytorch_as_its_card_says(model: str, runs: str) -
     assert all(stated[runs][rows] <= OTHER_ORDER * measured[rows] for rows in (1, 2))
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", COMMITTED)
 def test_tolerances_are_not_wider_than_the_error_explains(model: str) -> None:
     golden, card = golden_of(model), card_of(model)
     for name, answer in {**golden.outputs, **golden.maps}.items():
         assert errors(model)[golden.rows] < card.tolerances[name] < 1e-3 * max(1.0, float(np.abs(answer).max()))
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", COMMITTED)
 def test_a_card_counts_the_parameters_of_its_network(model: str) -> None:
     assert card_of(model).parameters == sum(parameter.numel() for parameter in RECIPES[model].build().parameters())

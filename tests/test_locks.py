@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 ROOT = Path(__file__).parents[1]
 LOCKS = sorted((ROOT / "requirements").glob("*.lock"))
@@ -73,3 +74,18 @@ def test_the_locks_that_are_installed_side_by_side_agree() -> None:
 
 def test_what_builds_the_package_is_locked() -> None:
     assert set(PROJECT["build-system"]["requires"]) <= set(GROUPS["build"])
+
+
+ADVISORIES = tomllib.loads((ROOT / "requirements" / "advisories.toml").read_text())["advisory"]
+
+
+@pytest.mark.parametrize("advisory", ADVISORIES, ids=lambda advisory: advisory["id"])
+def test_no_lock_and_no_lower_bound_has_a_hole_that_is_known(advisory: dict[str, str]) -> None:
+    fixed, package = Version(advisory["fixed"]), advisory["package"]
+    locked = {version for lock in LOCKS for version in versions(lock).get(package, ())}
+    assert locked
+    assert all(Version(version) >= fixed for version in locked), f"{advisory['id']}: make lock"
+    for requirement in map(Requirement, [text for texts in HELD.values() for text in texts]):
+        if requirement.name == package:
+            lowest = [one.version for one in requirement.specifier if one.operator in (">=", "==")]
+            assert any(Version(version) >= fixed for version in lowest), f"{requirement}: {advisory['id']}"

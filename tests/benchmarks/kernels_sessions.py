@@ -15,8 +15,9 @@ from numpy.typing import NDArray
 from torch import nn
 
 from fovea.export.exporter import export_graph
+from fovea.runtime.description import specs
 from fovea.runtime.device import CPU
-from fovea.runtime.ort_session import SessionSettings, open_session, specs
+from fovea.runtime.ort_session import SessionSettings, open_session
 from fovea.runtime.session import ModelSession
 from fovea.runtime.signature import Signature
 

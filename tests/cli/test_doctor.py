@@ -60,6 +60,11 @@ def test_a_variable_that_is_no_setting_is_told(fovea: Fovea, healthy: Path, monk
     ]
 
 
+def test_a_folder_without_models_is_wrong(fovea: Fovea, tmp_path: Path) -> None:
+    status, found = examined(fovea, "--repository", tmp_path, *FREE_PORTS)
+    assert (status, found["wrong"]) == (1, [f"models: models: there is no model in the repository {tmp_path}"])
+
+
 def test_a_broken_model_is_named_with_its_reason(fovea: Fovea, repository: Path) -> None:
     status, found = examined(fovea, "--repository", repository, *FREE_PORTS)
     assert (status, found["ok"]) == (1, False)

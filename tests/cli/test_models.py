@@ -54,6 +54,27 @@ def test_a_missing_folder_is_one_clear_line(fovea: Fovea, tmp_path: Path) -> Non
     assert "nowhere" in err
 
 
+@pytest.mark.parametrize("flags", [(), ("--cost",)])
+def test_a_folder_without_models_is_one_clear_line(fovea: Fovea, tmp_path: Path, flags: tuple[str, ...]) -> None:
+    status, out, err = fovea("models", "--repository", tmp_path, *flags)
+    assert (status, out, err) == (1, "", f"fovea: there is no model in the repository {tmp_path}\n")
+
+
+def test_a_model_in_the_place_of_its_repository_is_told_with_what_is_meant(fovea: Fovea, repository: Path) -> None:
+    status, _, err = fovea("models", "--repository", repository / "tiny")
+    assert status == 1
+    assert err.endswith(f"did you mean {repository}?\n")
+
+
+@pytest.mark.parametrize(
+    ("model", "told"), [("tiny", "serving"), ("damaged", "not serving"), ("nobody", "unknown model 'nobody'")]
+)
+def test_health_tells_a_model_that_is_unknown_from_one_that_is_not_ready(
+    fovea: Fovea, server: str, model: str, told: str
+) -> None:
+    assert fovea("health", "--server", server, "--model", model)[1:] == (f"{told}\n", "")
+
+
 @pytest.mark.parametrize(("model", "status"), [("", 0), ("tiny", 0), ("damaged", 1), ("nobody", 1)])
 def test_health_is_an_exit_status(fovea: Fovea, server: str, model: str, status: int) -> None:
     assert fovea("health", "--server", server, "--model", model)[0] == status
@@ -65,7 +86,9 @@ def test_a_server_that_is_busy_for_a_moment_is_healthy(fovea: Fovea, running: Ru
 
 
 def test_nobody_there_is_not_healthy(fovea: Fovea) -> None:
-    assert fovea("health", "--server", "127.0.0.1:1")[:2] == (1, "not serving\n")
+    status, out, err = fovea("health", "--server", "127.0.0.1:1")
+    assert (status, out, err.count("\n")) == (1, "not serving\n", 1)
+    assert err.startswith("fovea: 127.0.0.1:1: ")
 
 
 @pytest.mark.parametrize("where", ["server", "repository"])

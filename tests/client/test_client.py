@@ -98,6 +98,9 @@ def test_the_server_tells_of_itself(client: Any) -> None:
     assert (client.server().name, "statistics" in client.server().extensions) == ("fovea", True)
     assert [client.ready(), client.ready("double"), client.ready("damaged")] == [True, True, False]
     assert [client.healthy(), client.healthy("double"), client.healthy("damaged")] == [True, True, False]
+    assert (client.check("damaged"), client.healthy("nobody")) == (False, False)
+    with pytest.raises(NotFound):
+        client.check("nobody")
 
 
 def test_models_are_loaded_and_unloaded(connect: Any, quick: Path) -> None:

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from fovea.contract.model_card import TensorSpec
-from fovea.contract.sequence import DEFAULT_BUCKETS, SequenceSpec, problem_of
+from fovea.contract.sequence import DEFAULT_BUCKETS, SequenceChanges, SequenceSpec, problem_of
 
 TOKENS = TensorSpec(name="tokens", datatype="INT64", shape=(-1, -1))
 FIXED = TensorSpec(name="fixed", datatype="FP32", shape=(-1, 16))
@@ -77,3 +77,34 @@ def test_buckets_end_at_the_longest_sequence_that_the_model_takes():
 def test_a_bucket_that_the_model_cannot_run_is_refused():
     with pytest.raises(ValidationError, match="bucket 96 is above longest, 64"):
         SequenceSpec(inputs={"tokens": 1}, longest=64, buckets=(32, 96))
+
+
+CARD = SequenceSpec(
+    inputs={"tokens": 1}, mask="mask", outputs={"hidden": (1,)}, padding={"tokens": 3}, buckets=(4, 8, 16), longest=16
+)
+
+
+@pytest.mark.parametrize(
+    ("said", "changed"),
+    [
+        ({}, {}),
+        ({"buckets": [8, 12]}, {"buckets": (8, 12)}),
+        ({"padding": {"tokens": 1}}, {"padding": {"tokens": 1}}),
+        ({"inputs": {"types": 1}}, {"inputs": {"tokens": 1, "types": 1}}),
+        ({"outputs": {"probabilities": [2, 3]}}, {"outputs": {"hidden": (1,), "probabilities": (2, 3)}}),
+        ({"longest": 12}, {"longest": 12, "buckets": (4, 8, 12)}),
+        ({"padded": False}, {"padded": False}),
+    ],
+)
+def test_what_is_said_of_sequences_is_merged_with_what_is_known(said: dict, changed: dict) -> None:
+    assert SequenceChanges.model_validate(said).of(CARD) == CARD.model_copy(update=changed)
+
+
+def test_what_is_said_of_sequences_stands_alone_where_nothing_is_known():
+    assert SequenceChanges(inputs={"tokens": 1}, mask="mask").of(None) == SequenceSpec(
+        inputs={"tokens": 1}, mask="mask"
+    )
+    with pytest.raises(ValidationError, match="inputs"):
+        SequenceChanges(mask="mask").of(None)
+    with pytest.raises(ValidationError, match="bucket 24 is above longest, 16"):
+        SequenceChanges(buckets=(8, 24)).of(CARD)

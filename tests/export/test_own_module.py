@@ -10,7 +10,7 @@ import onnxruntime
 import pytest
 import torch
 
-from fovea.contract.errors import ExportFailed, ModelBroken
+from fovea.contract.errors import ExportFailed
 from fovea.contract.model_card import ModelCard, Preprocessing
 from fovea.export.foreign import load_module, read_weights
 from fovea.export.input_specs import parse_input
@@ -262,11 +262,17 @@ def test_encoder_is_exported_with_its_sequence_and_served_in_buckets(their_encod
     assert found["attention.attention"].shape == (1, 2, 9, 9)
 
 
-def test_encoder_that_forgets_its_mask_is_not_served(their_encoder: str, tmp_path: Path) -> None:
+def test_encoder_whose_answers_padding_changes_is_told_so_and_is_never_padded(
+    their_encoder: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     own = OwnModule(f"{their_encoder}:forgetful", "encoder", SEQUENCES, mask="mask")
     folder = export_module(own, tmp_path / "models")
-    with pytest.raises(ModelBroken, match="padding a sequence of 8 to 12 changes"):
-        load_version(folder, "encoder", 1, LoadSettings())
+    (warning,) = [record.getMessage() for record in caplog.records if record.name.startswith("fovea")]
+    assert warning.startswith("encoder: padding a sequence of 8 to 12 changes output_0, output_1")
+    sequence = ModelCard.read(folder / "card.json").sequence
+    assert sequence is not None
+    assert not sequence.padded
+    assert load_version(folder, "encoder", 1, LoadSettings()).session.max_batch_rows > 1
 
 
 @pytest.mark.parametrize(

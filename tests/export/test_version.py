@@ -162,3 +162,16 @@ def test_bad_kernel_is_told_of_and_the_bodies_decide(
     (warning,) = (record.getMessage() for record in caplog.records if record.levelname == "WARNING")
     assert warning.startswith("tiny: no parity of kernels, since ")
     assert reason in warning
+
+
+def test_file_that_mixes_rows_is_not_published_though_the_rows_at_hand_do_not_show_it(tmp_path: Path) -> None:
+    class Deviation(nn.Module):
+        def forward(self, image: torch.Tensor) -> torch.Tensor:
+            return image - image.mean(0)
+
+    def alike(rows: int) -> dict[str, np.ndarray]:
+        return {"image": np.ones((rows, 4), np.float32)}
+
+    with pytest.raises(ExportFailed, match="does not keep the rows of a batch apart: rows influence each other"):
+        export_version(Subject("deviation", Deviation(), alike, ["output"]), tmp_path)
+    assert list(tmp_path.iterdir()) == []

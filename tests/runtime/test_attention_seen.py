@@ -11,12 +11,12 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from committed_models import COMMITTED
 from fovea.contract.attention import AttentionType
 from fovea.contract.model_card import ModelCard
 from fovea.runtime.attention_seen import Seen, attention_seen
 from servers import tensor
 
-EXPORTED = Path(__file__).parents[2] / "exported_models"
 MICROSOFT = "com.microsoft"
 NOT_RECOGNISED = "its file has what looks like attention and is not recognised"
 Line = str
@@ -37,6 +37,9 @@ SEEN: dict[str, list[Line]] = {
     "a weighted mean after layout": ["Softmax x -> b", "Mul m,b -> c", "Reshape c,w -> d", "ReduceMean d -> y"],
     "softmax written out": [
         *("MatMul x,m -> a", "Exp a -> b", "ReduceSum b -> c", "Add c,w -> d", "Div b,d -> e", "MatMul e,x -> y")
+    ],
+    "its keys and values learned": [
+        *("MatMul x,w1 -> a", "Exp a -> b", "ReduceSum b -> c", "Clip c,w -> d", "Div b,d -> e", "MatMul e,w2 -> y")
     ],
     "hard attention": ["MatMul x,m -> a", "Hardmax a -> b", "MatMul b,x -> y"],
     "no softmax": ["MatMul x,m -> a", "Sigmoid a -> b", "MatMul b,x -> y"],
@@ -123,6 +126,8 @@ PLAIN: dict[str, list[Line]] = {
     "an expected value": ["Gemm x,w -> a", "Softmax a -> b", "Mul b,w2 -> c", "ReduceSum c -> y"],
     "boxes and classes": ["Conv x,w1 -> a", "Softmax a -> b", "Conv x,w2 -> c", "Sigmoid c -> d", "Mul b,d -> y"],
     "layers mixed by learned shares": ["Softmax w -> a", "MatMul a,x -> y"],
+    "layers mixed by shares of learned vectors": ["MatMul w1,w2 -> a", "Softmax a -> b", "MatMul b,x -> y"],
+    "an entropy": ["Gemm x,w -> a", "Softmax a -> b", "Log b -> c", "Mul b,c -> d", "ReduceSum d -> y"],
     "similarities": ["MatMul x,w1 -> a", "MatMul m,w2 -> b", "MatMul a,b -> c", "Softmax c -> y"],
     "a product with a shape": ["Shape x -> a", "Cast a -> b", "MatMul x,b -> c", "MatMul c,b -> y"],
 }
@@ -166,6 +171,14 @@ def test_what_looks_like_attention_is_seen(tmp_path: Path, what: str) -> None:
 @pytest.mark.parametrize("what", PLAIN)
 def test_what_is_no_attention_is_not(tmp_path: Path, what: str) -> None:
     assert seen(tmp_path, PLAIN[what]) == Seen()
+
+
+def test_a_weight_that_is_listed_among_the_inputs_too_is_no_input(tmp_path: Path) -> None:
+    path = saved(tmp_path, [node_of(line) for line in ("MatMul x,w1 -> a", "Relu a -> b", "MatMul b,w2 -> y")])
+    model = onnx.load(path)
+    model.graph.input.extend(tensor(weight.name, [1]) for weight in model.graph.initializer)
+    path.write_bytes(model.SerializeToString())
+    assert attention_seen(path) == Seen()
 
 
 def test_names_of_layers_and_values_count_for_nothing(tmp_path: Path) -> None:
@@ -251,10 +264,10 @@ def test_what_is_beside_them_or_a_newer_operator_is_told(tmp_path: Path) -> None
     assert seen(tmp_path, ["Newer@ai.fovea x -> y"]).attention is AttentionType.UNKNOWN
 
 
-@pytest.mark.parametrize("model", sorted(path.name for path in EXPORTED.iterdir()))
+@pytest.mark.parametrize("model", COMMITTED)
 def test_the_exported_models_are_seen_as_their_cards_say(model: str) -> None:
-    card = ModelCard.read(EXPORTED / model / "1" / "card.json")
-    found = attention_seen(EXPORTED / model / "1" / "model.onnx")
+    card = ModelCard.read(COMMITTED[model] / "card.json")
+    found = attention_seen(COMMITTED[model] / "model.onnx")
     expected = tuple((layer.name, layer.operator) for layer in card.layers)
     assert (found.attention, found.layers, found.unnamed) == (card.attention, expected, "")
 
@@ -288,7 +301,7 @@ def test_a_file_that_is_no_model_has_its_reason(tmp_path: Path, content: bytes) 
 
 
 def test_no_damage_to_a_file_is_more_than_it_can_bear(tmp_path: Path) -> None:
-    whole = (EXPORTED / "fashion-vit" / "1" / "model.onnx").read_bytes()
+    whole = (COMMITTED["fashion-vit"] / "model.onnx").read_bytes()
     rng, model = random.Random(0), tmp_path / "model.onnx"
     for _ in range(200):
         damaged = bytearray(whole[: rng.choice([4000, len(whole)])])

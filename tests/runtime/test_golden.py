@@ -7,9 +7,10 @@ import pytest
 from onnx import helper
 
 from fovea.contract.errors import ModelBroken
+from fovea.runtime.description import specs
 from fovea.runtime.device import CPU
 from fovea.runtime.golden import Golden, check_golden, read_golden, write_golden
-from fovea.runtime.ort_session import SessionSettings, open_session, specs
+from fovea.runtime.ort_session import SessionSettings, open_session
 from fovea.runtime.session import ModelSession
 from fovea.runtime.signature import Signature
 

@@ -16,10 +16,11 @@ from onnx import TensorProto, helper
 from encoder_model import VOCABULARY, write_encoder
 from fovea.contract.errors import ExecutionFailed, ModelBroken
 from fovea.contract.sequence import SequenceChanges, SequenceSpec
+from fovea.runtime.description import specs
 from fovea.runtime.device import CPU
 from fovea.runtime.load_settings import LoadSettings
 from fovea.runtime.loading import load_version
-from fovea.runtime.ort_session import SessionSettings, open_session, specs
+from fovea.runtime.ort_session import SessionSettings, open_session
 from fovea.runtime.padding import PaddedRunner, Padding
 from fovea.runtime.signature import Signature
 

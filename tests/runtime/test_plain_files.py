@@ -195,3 +195,12 @@ def test_what_runs_out_of_memory_while_it_is_tried_is_told_the_setting(model, sa
     nodes = [helper.make_node("Tile", ["x", "times"], ["wide"]), helper.make_node("ReduceMax", ["wide"], ["y"])]
     save_model(model, nodes, [tensor("x", ["N", 3])], [tensor("y", [1, 1])], weights=[times])
     assert "trial_memory_mb" in refusal(model, ProbeLimits(memory_bytes=1 << 30))
+
+
+@pytest.mark.parametrize(
+    ("settings", "who"),
+    [({"max_batch_rows": 1}, "the server's max_batch_rows"), ({"model_max_batch_rows": 1}, "model.toml")],
+)
+def test_who_lets_a_batch_have_one_row_is_the_reason_why_there_are_no_batches(doubling, settings, who):
+    loaded = load_version(doubling.parent, "plain", 1, LoadSettings(**settings))
+    assert loaded.batching == f"not batched: by {who} a batch has one row"

@@ -1,6 +1,7 @@
 """A folder of models is read as it is, and one broken corner does not hide the rest."""
 
 import os
+import time
 from pathlib import Path
 
 import pytest
@@ -42,7 +43,9 @@ def test_folders_of_other_names_are_no_versions_and_told_where_they_hold_a_model
 def test_hidden_and_temporary_entries_are_passed_over_in_silence(folder_of):
     for name in (".git", "a.tmp", "model.part", "lost+found"):
         (folder_of(name, "1") / name / "1" / "model.onnx").touch()
-    (folder_of("good", "1") / "README.md").touch()
+    root = folder_of("good", "1")
+    for name in ("README.md", "LICENSE"):
+        (root / name).touch()
     assert list(scan(folder_of("last", "1"))) == ["good", "last"]
 
 
@@ -131,7 +134,9 @@ def test_serving_choices_are_read(folder_of):
         ("max_queue_delay_s = 11", "max_queue_delay_s"),
         ("max_queue_delay_s = inf", "max_queue_delay_s"),
         ("max_queue_delay_s = nan", "max_queue_delay_s"),
-        ("#" * (2 << 20), "larger than 1 MiB"),
+        ("#" * (65 << 10), "larger than 64 KiB"),
+        ("[a]\nb = 1\n" + "c." * 33 + "c = 1", "line 3 has more than 32 dots"),
+        ("a = " + "[" * 60_000, "brackets in brackets, too many deep"),
         ("batch = 4", "batch"),
         ("default_priority = 1", "model.toml: file: Value error, default_priority 1 is above priority_levels 0"),
         ("max_batch_rows = ", "model.toml"),
@@ -154,6 +159,24 @@ def test_a_folder_that_may_not_be_read_is_told_without_its_path_and_hides_no_oth
     (root / "closed").chmod(0o700)
     assert models["closed"].problem == "model.toml cannot be read: Permission denied"
     assert models["good"].problem is None
+
+
+SLOW = {
+    "a key of many parts": "a." * 32_000,
+    "quoted parts, and what other texts end lines with": '"\u2028".' * 6_000,
+    "a table of many parts": "[" + "a." * 400 + "a]\n" + "".join(f"b{i}.c = 1\n" for i in range(5_000)),
+    "nested": "a = " + "[" * 60_000,
+    "tables as deep as may be": "[" + "a." * 31 + "a]\n" + "".join(f"{'a.' * 32}k{i} = 1\n" for i in range(850)),
+    "very many wrong values": f"versions = [{'-1,' * 20_000}]",
+}
+
+
+@pytest.mark.parametrize("kind", SLOW)
+def test_choices_that_would_take_long_to_read_are_refused_in_a_moment(folder_of, kind):
+    root = folder_of("bad", "1", toml=SLOW[kind])
+    start_s = time.process_time()
+    assert scan(root)["bad"].problem
+    assert time.process_time() - start_s < 2
 
 
 def test_choices_that_are_a_pipe_or_lie_elsewhere_are_not_read(folder_of):

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from fovea.contract.sequence import SequenceSpec
+from fovea.runtime.description import specs
 from fovea.runtime.device import CPU
 from fovea.runtime.golden import Golden
 from fovea.runtime.graph_doubts import doubtful_operator, unexplained_axis
-from fovea.runtime.ort_session import SessionSettings, open_session, specs
+from fovea.runtime.ort_session import SessionSettings, open_session
 from fovea.runtime.row_mixing import RowVerdict, check_rows
 from fovea.runtime.row_samples import RowSamples
 from fovea.runtime.session import ModelSession
@@ -50,6 +51,9 @@ MIXED = {
         a = Constant<value_int = 0>() y = CumSum(x, a) }""",
     "rows in another order": """(float[n,4] x) => (float[n,4] y) { a = Constant<value_ints = [-1]>()
         z = Constant<value_ints = [0]>() e = Constant<value_ints = [-100000]>() y = Slice(x, a, e, z, a) }""",
+    "rows turned by three": """(float[n,4] x) => (float[n,4] y) { z = Constant<value_ints = [0]>()
+        a = Constant<value_ints = [3]>() l = Constant<value_ints = [100000]>()
+        t = Slice(x, a, l, z) h = Slice(x, z, a, z) y = Concat<axis = 0>(t, h) }""",
     "the best rows first": """(float[n,4] x) => (float[n,4] y) {
         k = Shape<end = 1>(x) y, i = TopK<axis = 0>(x, k) }""",
     "a position of the row": """(float[n,4] x) => (float[n,4] y) { a = Constant<value_int = 0>()

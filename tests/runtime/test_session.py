@@ -5,8 +5,9 @@ import pytest
 from onnx import TensorProto, helper
 
 from fovea.contract.errors import ExecutionFailed, InvalidRequest, ModelBroken
+from fovea.runtime.description import specs
 from fovea.runtime.device import CPU, array_over
-from fovea.runtime.ort_session import SessionSettings, open_session, specs
+from fovea.runtime.ort_session import SessionSettings, open_session
 from fovea.runtime.session import ModelSession
 from fovea.runtime.signature import Signature
 
@@ -101,11 +102,11 @@ def test_failure_inside_the_model_is_told_in_one_line(open_model, tensor):
     assert session.infer({"x": np.array([1])})["y"].tolist() == [2]
 
 
-def test_model_of_sequences_is_refused(open_model, tensor):
-    node = helper.make_node("SequenceConstruct", ["x"], ["y"])
-    sequence = helper.make_tensor_sequence_value_info("y", TensorProto.FLOAT, None)
-    with pytest.raises(ModelBroken, match=r"y is a seq\(tensor\(float\)\)"):
-        open_model([node], [tensor("x", ["N"])], [sequence])
+def test_model_that_takes_sequences_of_tensors_is_refused(open_model, tensor):
+    node = helper.make_node("ConcatFromSequence", ["x"], ["y"], axis=0)
+    sequence = helper.make_tensor_sequence_value_info("x", TensorProto.FLOAT, None)
+    with pytest.raises(ModelBroken, match=r"x is a seq\(tensor\(float\)\)"):
+        open_model([node], [sequence], [tensor("y", ["N"])])
 
 
 def test_array_over_memory_of_the_runtime_is_that_memory():

@@ -32,7 +32,7 @@ def on_a_terminal(repository: Path, *flags: str) -> Iterator[tuple[subprocess.Po
     ports = ("--grpc-port=0", "--http-port=0", "--metrics-port=0")
     asked = (f"--repository={repository}", "--ready-when=any", *ports, *flags)
     command = [sys.executable, "-m", "fovea.cli", "serve", *asked]
-    process = subprocess.Popen(command, stdout=its, stderr=its, env={**os.environ, "COLUMNS": str(COLUMNS)})
+    process = subprocess.Popen(command, stdin=its, stdout=its, stderr=its, env={**os.environ, "COLUMNS": str(COLUMNS)})
     os.close(its)
     try:
         yield process, ours
@@ -62,6 +62,13 @@ def test_on_a_terminal_the_ready_line_is_a_table_and_logs_are_text(repository: P
     table = [line for line in lines if line.startswith("  ")]
     assert max(map(len, table)) <= COLUMNS
     assert "{" not in shown
+
+
+def test_a_terminal_that_goes_away_ends_the_server_as_sigterm_does(repository: Path) -> None:
+    with on_a_terminal(repository) as (server, terminal):
+        read_until("kernels", terminal)
+        server.send_signal(signal.SIGHUP)
+        assert server.wait(60) == 0
 
 
 def test_json_may_be_had_on_a_terminal_and_text_in_a_pipe(repository: Path) -> None:

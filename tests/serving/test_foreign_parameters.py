@@ -65,7 +65,7 @@ def test_over_http_too_whatever_json_it_is(server: RunningServer, value: Any) ->
         ("parameters", {"triton_x": {}}, "parameter 'triton_x': expected"),
         ("parameters", {"binary_data_output": 1}, "'binary_data_output' must be true or false"),
         ("inputs", {"shared_memory_region": {}}, "input 'x': parameter 'shared_memory_region': expected"),
-        ("inputs", {"binary_data_size": "16"}, "input 'x': binary_data_size must be an integer"),
+        ("inputs", {"binary_data_size": "16"}, "input 'x': data in JSON and binary data together"),
         ("outputs", {"classification": None}, "output 'y': parameter 'classification': expected"),
         ("outputs", {"classification": "3"}, "output 'y': classification: expected an integer"),
         ("outputs", {"binary_data": "yes"}, "output 'y': parameter 'binary_data' must be true or false"),

@@ -321,3 +321,29 @@ def test_serving_never_imports_torch_or_onnx(repository: Path) -> None:
 def test_grpcs_settings_are_made_before_anything_imports_grpc() -> None:
     program = "import os, sys, fovea.cli.serve; print('grpc' in sys.modules, os.environ['GRPC_EXPERIMENTS'])"
     assert subprocess.check_output([sys.executable, "-c", program], text=True) == "False -event_engine_listener\n"
+
+
+PRINTS = """
+import os, sys, threading, time
+
+def run(before=sys.stdout):
+    while sys.stdout is before:
+        time.sleep(0.01)
+    print("said in Python")
+    os.write(1, b"said in C\\n")
+
+threading.Thread(target=run, daemon=True).start()
+"""
+
+
+def test_what_libraries_print_is_not_taken_for_the_ready_line(tmp_path: Path, repository: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(PRINTS)
+    with running_server(repository, ANY, environment={"PYTHONPATH": str(tmp_path)}) as server:
+        assert server.grpc
+        wait_until(lambda: "said in C\n" in server.errors)
+        assert [json.loads(line)["message"] for line in server.errors if "Python" in line] == [
+            "printed: said in Python"
+        ]
+        server.process.send_signal(signal.SIGTERM)
+        assert server.process.stdout is not None
+        assert server.process.stdout.read() == ""

@@ -26,12 +26,12 @@ def opening_that_takes_nothing() -> bytes:
     return _PREFACE + frame(_SETTINGS, 0, struct.pack(">HI", _INITIAL_WINDOW, 0), 0)
 
 
-def call(path: str, message: bytes, stream: int = STREAM) -> bytes:
-    """A whole gRPC call: headers, and its message in frames of 16 KB."""
+def call(path: str, message: bytes, stream: int = STREAM, more: bytes = b"") -> bytes:
+    """A whole gRPC call: headers, with `more` (literals) behind, and its message in frames of 16 KB."""
     body = b"\0" + struct.pack(">I", len(message)) + message
     chunks = [body[at : at + 16384] for at in range(0, len(body), 16384)]
     frames = [frame(_DATA, _END_STREAM if chunk is chunks[-1] else 0, chunk, stream) for chunk in chunks]
-    return frame(_HEADERS, _END_HEADERS, header_block(path), stream) + b"".join(frames)
+    return frame(_HEADERS, _END_HEADERS, header_block(path) + more, stream) + b"".join(frames)
 
 
 def reset(stream: int) -> bytes:

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 from onnx import helper, numpy_helper
 from tests.servers import plain_models, save_model, tensor
+from tests.value_models import classifier, optional_input
 
 from fovea.runtime.ort_session import SessionSettings, open_session
 
@@ -23,22 +24,33 @@ HEAVY_COLUMNS = 1024
 WIDE = "wide"
 _WIDE_COLUMNS = 125_000
 SUM = "sum"
+_DOUBLE = [helper.make_node("Add", ["x", "x"], ["y"])]
+_RESHAPE = """
+max_batch_size: 8
+input { name: "x" data_type: TYPE_FP32 dims: 4 reshape { shape: [ 2, 2 ] } }
+output { name: "y" data_type: TYPE_FP32 dims: 4 reshape { shape: [ 2, 2 ] } }
+"""
 _CHANNELS, _SIDE = 64, 56
 _SAMPLE_CONVOLUTIONS, _SAMPLE_ROWS, _SAMPLE_RUNS = 8, 8, 5
 
 
 def steady_model(repository: Path) -> Path:
     """y = x + x."""
-    nodes = [helper.make_node("Add", ["x", "x"], ["y"])]
     shape: list[int | str] = ["n", STEADY_COLUMNS]
-    save_model(repository, STEADY, nodes, [tensor("x", shape)], [tensor("y", shape)])
+    save_model(repository, STEADY, _DOUBLE, [tensor("x", shape)], [tensor("y", shape)])
     return repository
 
 
 def many_models(repository: Path) -> Path:
-    """Every kind of input, one exported model with maps, labels and pictures, one that is damaged, and `steady`."""
+    """Every kind of input and output, one exported model with maps, labels and pictures, one that is damaged, and
+    `steady`.
+    """
     plain_models(steady_model(repository))
     shutil.copytree(EXPORTED / "fashion-cbam", repository / "fashion-cbam")
+    classifier(repository, "classifier", ["dog", "ant", "cat"])
+    optional_input(repository, "optional")
+    save_model(repository, "reshaped", _DOUBLE, [tensor("x", ["n", 2, 2])], [tensor("y", ["n", 2, 2])])
+    (repository / "reshaped" / "config.pbtxt").write_text(_RESHAPE)
     return repository
 
 

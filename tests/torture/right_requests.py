@@ -63,6 +63,7 @@ def _right_requests() -> list[Mapping[str, Any]]:
     pair = {"x": ((1, 4), "FP32", row), "b": ((1, 4), "FP32", row)}
     picture = np.zeros((1, 1, 28, 28), np.float32)
     wanted = [{"name": "logits", "parameters": {"classification": {"int64_param": 3}}}]
+    probabilities = [{"name": "probabilities", "parameters": wanted[0]["parameters"]}]
     maps = [{"name": "attention.blocks.2.attention.map"}]
     return [
         *[_raw("double", {"x": ((1, 4), "FP32", row)})] * 4,
@@ -74,6 +75,10 @@ def _right_requests() -> list[Mapping[str, Any]]:
         _typed("integers8", (1, 2), "INT8", int_contents=[1, -1]),
         _raw("half", {"x": ((1, 2), "FP16", np.ones(2, np.float16))}),
         _raw("single", {"x": ((3,), "FP32", row[:3])}),
+        _raw("classifier", {"x": ((1, 3), "FP32", row[:3])}) | {"outputs": probabilities},
+        _raw("optional", {"x": ((1, 3), "FP32", row[:3])}),
+        _raw("optional", {"x": ((1, 3), "FP32", row[:3]), "o": ((1, 3), "FP32", row[:3])}),
+        _raw("reshaped", {"x": ((1, 4), "FP32", row)}),
         _raw("any_length", {"x": ((2, 5), "FP32", np.ones((2, 5), np.float32))}),
         _raw("fashion-cbam", {"input": (picture.shape, "FP32", picture)}) | {"outputs": wanted},
         _raw("fashion-cbam", {"input": (picture.shape, "FP32", picture)}) | {"outputs": maps},

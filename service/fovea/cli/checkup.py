@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import resource
-import socket
 import time
 from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
@@ -25,9 +24,9 @@ from fovea.runtime.load_settings import LoadSettings
 from fovea.runtime.loaded_version import LoadedVersion
 from fovea.runtime.loading import load_chosen
 from fovea.runtime.processor import this_processor
-from fovea.runtime.repository import ModelFolder, chosen_versions, scan, why_none
+from fovea.runtime.repository import ModelFolder, chosen_versions, has_models, no_model_in, scan, why_none
 from fovea.serving import environment
-from fovea.serving.addresses import address_of, family_of
+from fovea.serving.addresses import address_of, listeners
 from fovea.serving.grpc import fast_lane
 from fovea.serving.lifecycle.triton_config import read_config
 from fovea.serving.part_settings import load_settings
@@ -131,9 +130,8 @@ def _security(settings: Settings) -> Iterator[Finding]:
 def _port(host: str, name: str, port: int, running: bool) -> Finding:
     """A port that another program has is wrong; that of a server that is running is not."""
     try:
-        with socket.socket(family_of(host)) as listener:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind((host, port))
+        for listener in listeners(host, port):
+            listener.close()
     except OSError as error:
         text = f"{port}: a server is running" if running else f"{address_of(host, port)}: {error.strerror}"
         return Finding("server", name, text, wrong=not running)
@@ -147,7 +145,8 @@ def _models(settings: Settings) -> Iterator[Finding]:
         yield Finding("models", "repository", str(error), wrong=True)
         return
     yield Finding("models", "repository", str(settings.repository.resolve()))
-    yield Finding("models", "models", list(folders))
+    names = list(folders) if has_models(folders) else no_model_in(settings.repository)
+    yield Finding("models", "models", names, wrong=not has_models(folders))
     try:
         loading = load_settings(settings, resolve_device(settings.device))
     except Misconfigured as error:  # the device or the kernels, of which it is told above

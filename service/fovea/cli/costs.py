@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fovea.cli.access import PATIENCE_S, connect
+from fovea.cli.models import require_models
 from fovea.cli.settings import settings_of
 from fovea.cli.tables import wide_console
 from fovea.client import ONCE
@@ -55,7 +56,9 @@ def _of_disk(repository: Path) -> Iterator[tuple[str, str, Costs | FoveaError]]:
     """Loads every version that a server would serve, as it would: the settings' variables hold here too."""
     settings = settings_of(argparse.Namespace(repository=repository))
     common = load_settings(settings, resolve_device(settings.device))
-    for folder in scan(repository, read_config).values():
+    folders = scan(repository, read_config)
+    require_models(folders, repository)
+    for folder in folders.values():
         for version in chosen_versions(folder):
             yield folder.name, str(version), _measured(folder, version, common)
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from functools import partial
 
 from fovea.cli.access import add_access, connect
 from fovea.cli.amounts import seconds
 from fovea.cli.own_server import own_access, own_address, own_certificate
 from fovea.client import ONCE, Access
+from fovea.contract.errors import DeadlineExceeded, NotFound, Unavailable
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -21,10 +23,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the state; 0 when it serves, 1 when it does not or nobody answers."""
+    """Print the state; 0 when it serves, 1 when it does not, when there is no such model, or when nobody answers."""
     address = arguments.server or own_address()
     otherwise = Access if arguments.server else partial(own_access, address, *own_certificate())
-    with connect(address, arguments, arguments.timeout, ONCE, otherwise) as client:
-        healthy = client.healthy(arguments.model)
-    print("serving" if healthy else "not serving")
-    return 0 if healthy else 1
+    try:
+        with connect(address, arguments, arguments.timeout, ONCE, otherwise) as client:
+            serving = client.check(arguments.model)
+    except NotFound:
+        print(f"unknown model '{arguments.model}'")
+        return 1
+    except (Unavailable, DeadlineExceeded) as error:
+        print("not serving")
+        print(f"fovea: {error}", file=sys.stderr)
+        return 1
+    print("serving" if serving else "not serving")
+    return 0 if serving else 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import compress
 from pathlib import Path
@@ -15,12 +15,12 @@ from fovea.cli.access import PATIENCE_S, add_access, connect
 from fovea.cli.settings import setting, variable
 from fovea.cli.tables import wide_console
 from fovea.client import ONCE, Client, ModelState
-from fovea.contract.errors import FoveaError, ModelBroken
-from fovea.contract.model_card import CARD_FILE, MODEL_FILE, ModelCard
+from fovea.contract.errors import FoveaError, Misconfigured, ModelBroken
+from fovea.contract.model_card import CARD_FILE, ModelCard
 from fovea.runtime.attention_seen import attention_seen
-from fovea.runtime.files import require_inside, require_whole
+from fovea.runtime.files import model_path, require_inside, require_whole
 from fovea.runtime.passed_over import ODD_VERSION
-from fovea.runtime.repository import ModelFolder, chosen_versions, scan, why_none
+from fovea.runtime.repository import ModelFolder, chosen_versions, has_models, no_model_in, scan, why_none
 from fovea.serving.lifecycle.triton_config import read_config
 
 COLUMNS = ("model", "version", "attention", "parameters", "accuracy", "kernels", "state")
@@ -58,26 +58,36 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the table, one line per version, and what there is to say of some of them."""
+    """Print the table, one line per version, and what there is to say of some of them.
+
+    On disk nothing is loaded: whether a server could, `fovea doctor` tells.
+    """
     if arguments.cost:
         from fovea.cli.costs import show_costs
 
         return show_costs(arguments)
-    rows = _rows_of_server(arguments) if arguments.server else rows_on_disk(arguments.repository)
+    if arguments.server:
+        _show(_rows_of_server(arguments))
+        return 0
+    folders = scan(arguments.repository, read_config)
+    if folders:
+        _show([row for folder in folders.values() for row in _rows_of_folder(folder)])
+    require_models(folders, arguments.repository)
+    return 0
+
+
+def require_models(folders: Mapping[str, ModelFolder], repository: Path) -> None:
+    """Misconfigured where no folder of the repository has a version."""
+    if not has_models(folders):
+        raise Misconfigured(no_model_in(repository))
+
+
+def _show(rows: Sequence[Row]) -> None:
     console = wide_console()
     console.print(_table(rows))
     for row in rows:
         if row.remark:
             console.print(Text(f"{row.model} {row.version}".rstrip() + f": {row.remark}"))
-    return 0
-
-
-def rows_on_disk(repository: Path) -> list[Row]:
-    """A row per version folder, from its card; Misconfigured where the repository cannot be read.
-
-    Nothing is loaded: whether a server could, `fovea doctor` tells.
-    """
-    return [row for model in scan(repository, read_config).values() for row in _rows_of_folder(model)]
 
 
 def _rows_of_folder(model: ModelFolder) -> list[Row]:
@@ -95,9 +105,9 @@ def _not_served(model: ModelFolder, version: str, reason: str) -> Row:
 def _row_of_version(model: ModelFolder, number: int) -> Row:
     folder, version = model.version_path(number), str(number)
     try:
-        require_inside(folder)
+        require_inside(folder, model.file)
         if not (folder / CARD_FILE).exists():
-            return _row_of_file(model.name, version, folder / MODEL_FILE)
+            return _row_of_file(model.name, version, model_path(folder, model.file))
         card = ModelCard.read(folder / CARD_FILE)
         require_whole(folder, card)
     except ModelBroken as error:

@@ -8,7 +8,7 @@ from fovea.cli.findings import Finding, costs
 from fovea.client import Client, ModelState, Statistics
 from fovea.contract.errors import FoveaError
 
-PROPERTIES = ("attention_types", "kernels", "kernels_reason", "provider", "sha256")
+PROPERTIES = ("attention_types", "kernels", "kernels_reason", "batching", "provider", "sha256")
 
 
 def remote_checkup(client: Client) -> Iterator[Finding]:

@@ -87,9 +87,13 @@ class AsyncClient(Caller):
     async def healthy(self, service: str = "") -> bool:
         """Whether the server, or one model by its name, answers that it is serving; False where nobody answers."""
         try:
-            return await self._send(calls.health(service))
+            return await self.check(service)
         except FoveaError:
             return False
+
+    async def check(self, service: str = "") -> bool:
+        """The same, with a FoveaError where there is no answer: NotFound where the server has no such model."""
+        return await self._send(calls.health(service))
 
     async def _send(self, call: Call[T], timeout_s: float | None = None) -> T:
         attempts = self._attempts(call, timeout_s)

@@ -84,9 +84,13 @@ class Client(Caller):
     def healthy(self, service: str = "") -> bool:
         """Whether the server, or one model by its name, answers that it is serving; False where nobody answers."""
         try:
-            return self._send(calls.health(service))
+            return self.check(service)
         except FoveaError:
             return False
+
+    def check(self, service: str = "") -> bool:
+        """The same, with a FoveaError where there is no answer: NotFound where the server has no such model."""
+        return self._send(calls.health(service))
 
     def _send(self, call: Call[T], timeout_s: float | None = None) -> T:
         attempts = self._attempts(call, timeout_s)

@@ -116,6 +116,8 @@ class ModelCard(_Facts):
     """True: axis 0 of every input and output is the batch."""
     max_batch_rows: int | None = Field(default=None, gt=0, le=MOST_BATCH_ROWS)
     """None: the server's setting."""
+    optional_inputs: tuple[str, ...] = ()
+    """Inputs that requests may leave out."""
     client_shapes: dict[str, tuple[int, ...]] = {}
     """Of inputs and outputs that clients send and get in another shape than the model's, by name; see `Reshape`."""
     sequence: SequenceSpec | None = None
@@ -174,6 +176,8 @@ class ModelCard(_Facts):
         """Why the model cannot be served with such sequences; None where it can."""
         if sequence is None:
             return None
+        if self.optional_inputs:
+            return f"requests may leave out {self.optional_inputs[0]}, which must not be where lengths differ"
         return problem_of(sequence, self.inputs, self.outputs, self.maps.values())
 
     @property

@@ -103,6 +103,16 @@ class SequenceChanges(SequenceSpec):
 
     inputs: dict[str, Axis] = {}
 
+    @model_validator(mode="before")
+    @classmethod
+    def _buckets_end_at_the_longest(cls, facts: Any) -> Any:
+        """What is said alone has no buckets of its own yet."""
+        return facts
+
+    @model_validator(mode="after")
+    def _buckets_can_be_run(self) -> SequenceChanges:
+        return self
+
     def of(self, known: SequenceSpec | None) -> SequenceSpec:
         """What is known with these changes, tables merged entry by entry; a ValidationError where that does not fit."""
         facts = known.model_dump() if known else {}

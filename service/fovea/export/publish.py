@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import os
-import shutil
-import tempfile
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from fovea.contract.errors import ExportFailed
 from fovea.contract.model_card import CARD_FILE, ModelCard
 from fovea.runtime.files import file_sha256
 from fovea.runtime.names import is_version_name
+from fovea.runtime.temporary_folders import TemporaryFolder, remove_left_behind
 
+_PREFIX = ".unpublished-"
 Write = Callable[[Path], ModelCard]
 """Writes a version's files into a folder and returns its card, without the hashes."""
 
@@ -47,16 +48,24 @@ def next_version(model_folder: Path) -> int:
 def _published(model_folder: Path, version: int | None, write: Write) -> Path:
     if version is not None and (model_folder / str(version)).exists():
         raise ExportFailed(f"{model_folder.name} version {version} exists already; versions are never overwritten")
-    model_folder.mkdir(parents=True, exist_ok=True)
-    scratch = Path(tempfile.mkdtemp(dir=model_folder, prefix=".publishing-"))
+    new = not model_folder.exists()  # then it comes into being with its version: a server that looks sees no half of it
+    place = model_folder.parent if new else model_folder
+    with suppress(FileExistsError):  # where it is no folder, the next lines say so
+        place.mkdir(parents=True)
+    for folder in (model_folder.parent, model_folder):
+        remove_left_behind(folder, _PREFIX)
+    scratch = TemporaryFolder(place, _PREFIX)
     try:
-        scratch.chmod(0o755)  # mkdtemp's 0700 would hide the version from the server's user
-        _complete(scratch, write(scratch))
-        return _rename(scratch, model_folder, version)
+        scratch.path.chmod(0o755)  # its 0700 would hide the version from the server's user
+        _complete(scratch.path, write(scratch.path))
+        model_folder.mkdir(exist_ok=True)
+        target = _rename(scratch.path, model_folder, version)
     except BaseException:
-        shutil.rmtree(scratch, ignore_errors=True)
+        scratch.remove()
         _remove_if_empty(model_folder)
         raise
+    scratch.release()
+    return target
 
 
 def _complete(folder: Path, card: ModelCard) -> None:

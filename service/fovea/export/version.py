@@ -13,7 +13,7 @@ import torch
 from torch import nn
 
 from fovea.contract.attention import AttentionType
-from fovea.contract.errors import FoveaError, ModelBroken
+from fovea.contract.errors import ExportFailed, FoveaError, ModelBroken
 from fovea.contract.model_card import (
     GOLDEN_FILE,
     MAPS_FILE,
@@ -38,7 +38,7 @@ from fovea.runtime.attention_seen import Seen, attention_seen
 from fovea.runtime.datatypes import Arrays
 from fovea.runtime.golden import write_golden
 from fovea.runtime.ort_session import SessionSettings, open_session
-from fovea.runtime.probe import ProbeLimits, TrialSubject, probe_version
+from fovea.runtime.probe import ProbeLimits, TrialSubject, Tried, probe_version
 
 GOLDEN_ROWS = 4
 _PROBE = ProbeLimits(seconds=120)
@@ -84,33 +84,52 @@ def _write(subject: Subject, graph: ExportedGraph, kernel_library: Path | None, 
     bodies = measure_bodies(files, reference, _batches(subject))
     tolerances = _write_golden(folder / GOLDEN_FILE, files[-1], card, reference, subject.rows(GOLDEN_ROWS))
     card = card.model_copy(update={"parity": (bodies,), "tolerances": tolerances})
-    kernels = _kernel_parity(subject, folder, files, card, kernel_library) if kernel_library and graph.layers else None
+    tried = _tried(folder, card, kernel_library if graph.layers else None)
+    card = _as_tried(card, tried)
+    kernels = _kernel_parity(subject, files, kernel_library, tried) if kernel_library and graph.layers else None
     return card.model_copy(update={"parity": (bodies, kernels)}) if kernels is not None else card
+
+
+def _tried(folder: Path, card: ModelCard, library: Path | None) -> Tried:
+    """What a server will see when it tries the version, in a process that kernels may crash."""
+    names = {path.name: "" for path in folder.iterdir()}  # the hashes follow when all is written
+    subject = TrialSubject(folder, max(BATCH_ROWS), card.model_copy(update={"sha256": names}), "said")
+    try:
+        return probe_version(subject, SessionSettings(kernel_library=library), _PROBE)
+    except ModelBroken as error:
+        raise ExportFailed(f"no server could serve the exported version: {error}") from error
+
+
+def _as_tried(card: ModelCard, tried: Tried) -> ModelCard:
+    """The card with what was seen, and a warning where that costs batches. ExportFailed where rows mix."""
+    if tried.rows.seen == "mixed":
+        raise ExportFailed(f"the exported file does not keep the rows of a batch apart: {tried.rows.reason}")
+    if not tried.rows.apart:
+        logger.warning("%s: servers will not batch it: %s", card.name, tried.rows.reason)
+    if not (tried.padding_harm and card.sequence):
+        return card
+    logger.warning(
+        "%s: %s, so that only sequences of equal length will share batches. Where the module has a mask, name it with "
+        "--mask, and see that it is used wherever the module looks along the sequence",
+        card.name,
+        tried.padding_harm,
+    )
+    return card.model_copy(update={"sequence": card.sequence.model_copy(update={"padded": False})})
 
 
 def _batches(subject: Subject) -> list[Arrays]:
     return [subject.rows(rows) for rows in BATCH_ROWS]
 
 
-def _kernel_parity(
-    subject: Subject, folder: Path, files: Sequence[Path], card: ModelCard, library: Path
-) -> Parity | None:
+def _kernel_parity(subject: Subject, files: Sequence[Path], library: Path, tried: Tried) -> Parity | None:
     """The kernels' record. Of kernels that crash, fail or disagree there is none but a warning: the bodies decide."""
     try:
-        _try_kernels(folder, card, library)
+        if tried.kernel_trouble is not None:
+            raise ModelBroken(tried.kernel_trouble)
         return measure_kernels(files, Reference(subject.module), _batches(subject), library)
     except FoveaError as error:
         logger.warning("%s: no parity of kernels, since %s", subject.name, error)
         return None
-
-
-def _try_kernels(folder: Path, card: ModelCard, library: Path) -> None:
-    """Run them in another process first, which they may crash. ModelBroken where they do."""
-    names = {path.name: "" for path in folder.iterdir()}  # the hashes follow when all is written
-    subject = TrialSubject(folder, max(BATCH_ROWS), card.model_copy(update={"sha256": names}))
-    tried = probe_version(subject, SessionSettings(kernel_library=library), _PROBE)
-    if tried.kernel_trouble is not None:
-        raise ModelBroken(tried.kernel_trouble)
 
 
 def _models(graph: ExportedGraph) -> dict[str, onnx.ModelProto]:

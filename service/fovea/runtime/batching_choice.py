@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from fovea.contract.model_card import ModelCard, TensorSpec
+from fovea.contract.sequence import SequenceSpec
 from fovea.runtime.row_mixing import RowVerdict
 
 Wish = Literal["none", "asked", "said", "unsaid"]
@@ -42,9 +43,30 @@ def choose_batching(wanted: Wanted, seen: RowVerdict) -> Batching:
     return Batching(True, f"batched since {wanted.source} asks for it, although {seen.reason}")
 
 
+def choose_padding(sequence: SequenceSpec, harm: str, *, asked: bool) -> tuple[bool, str]:
+    """Whether sequences are filled up to share batches, and the reason where there is one.
+
+    `harm`: how padding was seen to change answers. `asked`: the model's owner says whether it may be done.
+    """
+    if not sequence.padded:
+        said = "model.toml" if asked else "its card"
+        return False, f"only sequences of equal length share batches: {said} says padded = false"
+    if not harm:
+        return True, ""
+    if asked:
+        return True, f"sequences are padded since model.toml says padded = true, although {harm}"
+    return False, f"only sequences of equal length share batches: {harm}"
+
+
 def fixed_first_axis(card: ModelCard) -> str:
     """The tensor that cannot have rows of several requests, in words; nothing where every one can."""
     return next((_words(spec) for spec in (*card.inputs, *card.outputs) if spec.shape[:1] != (-1,)), "")
+
+
+def left_out(card: ModelCard) -> str:
+    """Inputs that requests may leave out, in words; nothing where there are none."""
+    names = ", ".join(card.optional_inputs)
+    return f"requests may leave out {names}, and rows were not looked at without" if names else ""
 
 
 def _words(spec: TensorSpec) -> str:

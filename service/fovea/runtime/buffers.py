@@ -17,6 +17,7 @@ from fovea.raw_tensors import NUMPY_DTYPE
 from fovea.runtime.device import Device, batch_buffer
 from fovea.runtime.ort_errors import failure
 from fovea.runtime.signature import Signature
+from fovea.runtime.value_forms import only_tensors
 
 _BINDINGS_KEPT = 256
 _BOUND_BYTES = 1 << 30
@@ -31,8 +32,12 @@ def row_shape(spec: TensorSpec, _length: int) -> tuple[int, ...]:
     return spec.shape[1:]
 
 
-def can_be_bound(signature: Signature, shape_of: RowShape = row_shape, longest: int = 0) -> bool:
-    """Whether every tensor has a known size per row, and the whole batch fits in the buffers set aside."""
+def can_be_bound(session: Any, signature: Signature, shape_of: RowShape = row_shape, longest: int = 0) -> bool:
+    """Whether all are tensors that no request may leave out and that have a known size per row, and the whole batch
+    fits in the buffers set aside.
+    """
+    if not only_tensors(session) or len(signature.inputs) != len(session.get_inputs()):
+        return False
     specs = signature.tensors
     shapes = [shape_of(spec, longest) for spec in specs]
     if any(spec.datatype == "BYTES" or spec.shape[:1] != (-1,) for spec in specs) or any(-1 in one for one in shapes):

@@ -9,14 +9,21 @@ from fovea.contract.errors import ModelBroken
 from fovea.contract.model_card import MODEL_FILE, MOST_TEXT_BYTES, ModelCard
 
 
-def require_inside(folder: Path) -> None:
+def model_path(folder: Path, file: str = MODEL_FILE) -> Path:
+    """The ONNX file of a version: the one of this name, or model.onnx in a folder of this name, as Triton has it."""
+    path = folder / file
+    return path / MODEL_FILE if path.is_dir() else path
+
+
+def require_inside(folder: Path, file: str = MODEL_FILE) -> None:
     """ModelBroken where a symbolic link of the folder leads out of it, or where there is no model file."""
     home = folder.resolve()
     for entry in sorted(folder.rglob("*")):
         if not _resolved(entry).is_relative_to(home):
             raise ModelBroken(f"{entry.relative_to(folder)} leads outside the version's folder")
-    if not (folder / MODEL_FILE).is_file():
-        raise ModelBroken(f"{MODEL_FILE} is missing")
+    model = model_path(folder, file)
+    if not model.is_file():
+        raise ModelBroken(f"{model.relative_to(folder)} is missing")
 
 
 def _resolved(path: Path) -> Path:
@@ -44,15 +51,15 @@ def _inside(folder: Path, name: str) -> Path:
     return path
 
 
-def require_small(folder: Path, name: str) -> None:
-    """ModelBroken where a text file is no regular file, lies outside its folder, or is larger than a text can be."""
+def require_small(folder: Path, name: str, most_bytes: int = MOST_TEXT_BYTES) -> None:
+    """ModelBroken where a text file is no regular file, lies outside its folder, or is larger than `most_bytes`."""
     path = folder / name
     if not _resolved(path).is_relative_to(folder.resolve()):
         raise ModelBroken(f"{name} leads outside its folder")
     if not path.is_file():
         raise ModelBroken(f"{name} is no regular file")
-    if path.stat().st_size > MOST_TEXT_BYTES:
-        raise ModelBroken(f"{name} is larger than {MOST_TEXT_BYTES >> 20} MiB")
+    if path.stat().st_size > most_bytes:
+        raise ModelBroken(f"{name} is larger than {most_bytes >> 10} KiB")
 
 
 def file_sha256(path: Path) -> str:

@@ -5,6 +5,7 @@ All of it is tried in another process, where it shows how rows and sequences may
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -15,13 +16,14 @@ from fovea.contract.model_card import CARD_FILE, MODEL_FILE, ModelCard
 from fovea.contract.operators import VERSION
 from fovea.contract.validation import first_problem
 from fovea.runtime.attention_seen import Seen
-from fovea.runtime.batching_choice import Wanted, choose_batching, fixed_first_axis
+from fovea.runtime.batching_choice import Wanted, Wish, choose_batching, choose_padding, fixed_first_axis, left_out
+from fovea.runtime.description import describe
 from fovea.runtime.device import CPU
-from fovea.runtime.files import file_sha256, require_whole
+from fovea.runtime.files import file_sha256, model_path, require_whole
 from fovea.runtime.load_settings import LoadSettings
-from fovea.runtime.ort_session import SessionSettings, open_session, specs
+from fovea.runtime.ort_session import SessionSettings, open_session
 from fovea.runtime.probe import TrialSubject, Tried, probe_version
-from fovea.runtime.repository import CHOICES_FILE
+from fovea.runtime.serving_choices import CHOICES_FILE
 from fovea.runtime.stated import with_stated
 
 
@@ -43,25 +45,29 @@ class FoundVersion:
 def find_version(folder: Path, name: str, settings: LoadSettings) -> FoundVersion:
     """The facts of the version in `folder`. ModelBroken tells why it cannot be served."""
     if (folder / CARD_FILE).exists():
+        if settings.file != MODEL_FILE:
+            raise ModelBroken(f"default_model_filename: the version has a card, so it is {MODEL_FILE}")
         card = ModelCard.read(folder / CARD_FILE).model_copy(update={"name": name})
         require_whole(folder, card)
         return _tried(folder, *_as_wanted(card, settings, Wanted("said", "its card")), settings)
     session = replace(settings.session, kernel_library=None, device=CPU)
     more = settings.wanted or settings.stated or settings.model_sequence
-    subject = TrialSubject(folder, settings.rows_of(None), wish="none" if more else "unsaid")
+    wish: Wish = "none" if more else "unsaid"
+    subject = TrialSubject(folder, settings.rows_of(None), None, wish, settings.file, settings.named_inputs)
     tried = probe_version(subject, session, settings.probe)
-    card = _plain_card(folder / MODEL_FILE, name, session, tried.seen)
+    card = _plain_card(model_path(folder, settings.file), name, session, settings.named_inputs, tried.seen)
     if not more:
-        fixed = fixed_first_axis(card)
-        return _found(card, Wanted("none", fixed) if fixed else Wanted("unsaid"), tried)
+        fixed = fixed_first_axis(card) or left_out(card)
+        return _found(card, Wanted("none", fixed) if fixed else Wanted("unsaid"), tried, settings)
     nobody = Wanted("said" if settings.model_sequence else "unsaid")
     card, wanted = _as_wanted(card, settings, nobody)  # a second trial, which knows sizes and lengths
     return _tried(folder, card, wanted, replace(settings, session=session))
 
 
-def _plain_card(model: Path, name: str, session: SessionSettings, seen: Seen) -> ModelCard:
+def _plain_card(model: Path, name: str, session: SessionSettings, named: Collection[str], seen: Seen) -> ModelCard:
     """Facts about a file without a card, as far as they can be seen."""
-    inputs, outputs = specs(open_session(model, session))
+    found = describe(open_session(model, session), named)
+    inputs, outputs = found.inputs, found.outputs
     return ModelCard(
         name=name,
         attention=seen.attention,
@@ -69,6 +75,8 @@ def _plain_card(model: Path, name: str, session: SessionSettings, seen: Seen) ->
         inputs=inputs,
         outputs=outputs,
         batched=all(spec.shape[:1] == (-1,) for spec in (*inputs, *outputs)),
+        optional_inputs=found.optional,
+        output_labels=dict(found.labels),
         parameters=0,
         opset=0,
         operator_version=VERSION if seen.layers else None,
@@ -78,12 +86,11 @@ def _plain_card(model: Path, name: str, session: SessionSettings, seen: Seen) ->
 
 def _as_wanted(card: ModelCard, settings: LoadSettings, nobody: Wanted) -> tuple[ModelCard, Wanted]:
     """The card with what the folder says, and who wants batches: `nobody` where the owner is silent."""
-    wanted = settings.wanted or nobody
-    fixed = fixed_first_axis(card)
+    wanted, fixed = settings.wanted or nobody, fixed_first_axis(card)
     if wanted.wish == "asked" and fixed:
-        raise ModelBroken(f"{wanted.source}: it asks for batches, and the file does not batch along axis 0: {fixed}")
-    if wanted.wish != "none" and wanted is nobody and not card.batched:
-        wanted = Wanted("none", fixed or "its card says so")
+        wanted = Wanted("none", f"{wanted.source} asks for it, but {fixed}")
+    elif wanted is nobody and (not card.batched or left_out(card)):
+        wanted = Wanted("none", fixed or left_out(card) or f"{wanted.source} says so")
     card = with_stated(card.model_copy(update={"batched": wanted.wish != "none"}), settings.stated)
     return _with_sequence(card, settings), wanted
 
@@ -104,20 +111,18 @@ def _with_sequence(card: ModelCard, settings: LoadSettings) -> ModelCard:
 
 
 def _tried(folder: Path, card: ModelCard, wanted: Wanted, settings: LoadSettings) -> FoundVersion:
-    subject = TrialSubject(folder, settings.rows_of(card), card, wanted.wish)
-    return _found(card, wanted, probe_version(subject, settings.session, settings.probe))
+    subject = TrialSubject(folder, settings.rows_of(card), card, wanted.wish, settings.file)
+    return _found(card, wanted, probe_version(subject, settings.session, settings.probe), settings)
 
 
-def _found(card: ModelCard, wanted: Wanted, tried: Tried) -> FoundVersion:
+def _found(card: ModelCard, wanted: Wanted, tried: Tried, settings: LoadSettings) -> FoundVersion:
     """With what came of trying it."""
     choice = choose_batching(wanted, tried.rows)
-    reasons = [choice.reason]
-    sequence = card.sequence
-    if sequence is not None and tried.longest is not None:
-        sequence = sequence.model_copy(update={"longest": tried.longest})
-    if sequence is not None and tried.padding_harm and choice.batched:
-        reasons.append(f"only sequences of equal length share batches: {tried.padding_harm}")
-        sequence = sequence.model_copy(update={"padded": False})
+    sequence, told = card.sequence, choice.reason
+    if sequence is not None:
+        asked = settings.model_sequence is not None and "padded" in settings.model_sequence.model_fields_set
+        padded, reason = choose_padding(sequence, tried.padding_harm, asked=asked)
+        sequence = sequence.model_copy(update={"padded": padded, "longest": sequence.longest or tried.longest})
+        told = told if not choice.batched else "; ".join(filter(None, [told, reason]))
     card = card.model_copy(update={"batched": choice.batched, "sequence": sequence})
-    told = "; ".join(filter(None, reasons))
     return FoundVersion(card, told, tried.kernel_trouble, tried.seen, unexpected=wanted.wish != "none")

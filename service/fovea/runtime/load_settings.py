@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from fovea.contract.model_card import ModelCard
+from fovea.contract.model_card import MODEL_FILE, ModelCard
 from fovea.contract.sequence import SequenceChanges
 from fovea.runtime.batching_choice import Wanted
 from fovea.runtime.kernel_library import NOT_FOUND, Obstacle
 from fovea.runtime.ort_session import SessionSettings
 from fovea.runtime.probe import ProbeLimits
-from fovea.runtime.repository import CHOICES_FILE, ModelFolder
+from fovea.runtime.repository import ModelFolder
+from fovea.runtime.serving_choices import CHOICES_FILE
 from fovea.runtime.session_choices import SessionChoices
 from fovea.runtime.stated import Stated
 
@@ -73,6 +74,24 @@ class LoadSettings:
         if self.model_max_batch_rows is not None:
             return Wanted("asked", f"{CHOICES_FILE}: max_batch_rows")
         return None
+
+    @property
+    def file(self) -> str:
+        """The model's, in its version's folder."""
+        return self.stated.file if self.stated else MODEL_FILE
+
+    @property
+    def named_inputs(self) -> tuple[str, ...]:
+        """Those that another server's configuration lists."""
+        return tuple(spec.name for spec in self.stated.inputs) if self.stated else ()
+
+    def why_one_row(self, card: ModelCard) -> str:
+        """Who lets a batch have one row only; nothing where it may have more."""
+        if self.rows_of(card) > 1:
+            return ""
+        own = self.stated.source if self.stated else CHOICES_FILE
+        others = "its card" if card.max_batch_rows else "the server's max_batch_rows"
+        return f"not batched: by {own if self.model_max_batch_rows else others} a batch has one row"
 
     def rows_of(self, card: ModelCard | None) -> int:
         """Most in a batch."""

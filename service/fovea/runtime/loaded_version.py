@@ -15,7 +15,7 @@ from fovea.contract.errors import NotFound
 from fovea.contract.model_card import MAPS_FILE, MODEL_FILE, ModelCard
 from fovea.runtime.cost import BatchCost
 from fovea.runtime.datatypes import Arrays
-from fovea.runtime.files import require_whole
+from fovea.runtime.files import model_path, require_whole
 from fovea.runtime.golden import Golden, golden_of
 from fovea.runtime.kernel_choice import Choice, choose_kernels
 from fovea.runtime.kernel_library import NOT_FOUND
@@ -46,10 +46,13 @@ class LoadedVersion:
         settings: SessionSettings,
         *,
         batching: str = "",
+        file: str = MODEL_FILE,
     ) -> None:
         self.name = card.name
         self.version = version
         self.path = path
+        self.file = file
+        """What the model is called in it."""
         self.card = card
         self.sha256 = card.sha256[MODEL_FILE]
         self.kernels = choice.kernels
@@ -76,6 +79,11 @@ class LoadedVersion:
         self.rows_by_length: dict[int | None, int] = {}
         """The largest batch worth making: by length in ascending order, or (None) of a model without sequences."""
 
+    @property
+    def model(self) -> Path:
+        """Its ONNX file."""
+        return model_path(self.path, self.file)
+
     def warm_up(self, golden: Golden | None, clock: Callable[[], float]) -> None:
         """Run every length in batches of a few sizes, and keep what that costs."""
         rows = warm_up_rows(self.card, golden)
@@ -101,7 +109,7 @@ class LoadedVersion:
     def open_instance(self) -> ModelSession:
         """Another session of the same model, warm, for a second worker."""
         signature = Signature.of(self.card, self.card.outputs, self.max_batch_rows)
-        session = open_model(self.path / MODEL_FILE, signature, self.settings)
+        session = open_model(self.model, signature, self.settings)
         run_measured_sizes(session, warm_up_rows(self.card, golden_of(self.path, self.card)), self.cost)
         return session
 

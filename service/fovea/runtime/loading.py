@@ -7,9 +7,9 @@ import time
 from dataclasses import replace
 from pathlib import Path
 
-from fovea.contract.errors import FoveaError, ModelBroken
-from fovea.contract.model_card import MODEL_FILE
-from fovea.runtime.files import require_inside
+from fovea.contract.errors import ExecutionFailed, FoveaError, ModelBroken
+from fovea.contract.model_card import MODEL_FILE, ModelCard
+from fovea.runtime.files import model_path, require_inside
 from fovea.runtime.found_version import FoundVersion, find_version
 from fovea.runtime.golden import Golden, golden_of
 from fovea.runtime.kernel_choice import Choice, Open, choose_kernels, require_fused
@@ -19,6 +19,7 @@ from fovea.runtime.loaded_version import LoadedVersion
 from fovea.runtime.opening import open_model
 from fovea.runtime.reasons import tellable
 from fovea.runtime.repository import ModelFolder
+from fovea.runtime.sample_rows import warm_up_rows
 from fovea.runtime.session import ModelSession
 from fovea.runtime.signature import Signature
 from fovea.runtime.stopwatch import ProcessorTime, by_the_clock
@@ -36,7 +37,7 @@ def load_chosen(folder: ModelFolder, version: int, settings: LoadSettings) -> Lo
 def load_version(folder: Path, name: str, version: int, settings: LoadSettings) -> LoadedVersion:
     """Load the version in `folder`, tried, checked and warmed up. ModelBroken tells why it cannot be served."""
     try:
-        require_inside(folder)
+        require_inside(folder, settings.file)
         return _load(folder, name, version, settings)
     except MemoryError as error:
         raise ModelBroken(f"{MODEL_FILE}: it needs more memory than there is") from error
@@ -58,20 +59,42 @@ def _load(folder: Path, name: str, version: int, settings: LoadSettings) -> Load
     golden = golden_of(folder, card)
 
     def open_with(library: Path | None) -> ModelSession:
-        return open_model(folder / MODEL_FILE, signature, replace(session_settings, kernel_library=library))
+        return open_model(
+            model_path(folder, settings.file), signature, replace(session_settings, kernel_library=library)
+        )
 
     choice = _choose(open_with, settings, found, golden)
     if choice.reason:
         logger.info("%s version %d: kernels=%s: %s", name, version, choice.kernels, choice.reason)
-    if found.batching:
-        level = logging.WARNING if found.unexpected else logging.INFO
-        logger.log(level, "%s version %d: %s", name, version, found.batching)
-    loaded = LoadedVersion(folder, card, version, choice, session_settings, batching=found.batching)
+    batching = found.batching or settings.why_one_row(card)
+    if batching:
+        level = logging.WARNING if found.batching and found.unexpected else logging.INFO
+        logger.log(level, "%s version %d: %s", name, version, batching)
+    _require_optional(choice.session, card, golden)
+    loaded = LoadedVersion(folder, card, version, choice, session_settings, batching=batching, file=settings.file)
     loaded.warm_up(golden, time.perf_counter)
     if loaded.unmeasured_operators:
         told = (name, version, ", ".join(sorted(loaded.unmeasured_operators)), settings.session.device)
         logger.info("%s version %d: the time of %s is not measured on %s: a profile has launch times only", *told)
     return loaded
+
+
+def _require_optional(session: ModelSession, card: ModelCard, golden: Golden | None) -> None:
+    """ModelBroken where the model fails without what requests may leave out, and runs with it."""
+    row, *_ = warm_up_rows(card, golden).values()
+    left = {name: array for name, array in row.items() if name not in card.optional_inputs}
+    if len(left) in (0, len(row)):
+        return
+    try:
+        session.infer(row)
+    except ExecutionFailed:
+        return
+    try:
+        session.infer(left)
+    except ExecutionFailed as error:
+        raise ModelBroken(
+            f"requests may leave out {list(card.optional_inputs)}, and the model fails so: {error}"
+        ) from error
 
 
 def _choose(open_with: Open, settings: LoadSettings, found: FoundVersion, golden: Golden | None) -> Choice:

@@ -8,7 +8,8 @@ from onnxruntime import InferenceSession
 
 from fovea.contract.errors import ModelBroken
 from fovea.contract.model_card import TensorSpec
-from fovea.runtime.ort_session import SessionSettings, fused_operators, open_session, specs
+from fovea.runtime.description import describe
+from fovea.runtime.ort_session import SessionSettings, fused_operators, open_session
 from fovea.runtime.session import KernelUse, ModelSession
 from fovea.runtime.signature import Signature
 from fovea.runtime.tally import open_tally
@@ -17,9 +18,9 @@ from fovea.runtime.tally import open_tally
 def open_model(model: Path, signature: Signature, settings: SessionSettings) -> ModelSession:
     """A session of `model`; ModelBroken where it cannot be opened or its tensors are not the card's."""
     session = open_session(model, settings)
-    found_inputs, found_outputs = specs(session)
-    _require_agreement(model, "inputs", signature.inputs, found_inputs)
-    _require_agreement(model, "outputs", signature.outputs, found_outputs)
+    found = describe(session, [spec.name for spec in signature.inputs])
+    _require_agreement(model, "inputs", signature.inputs, found.inputs)
+    _require_agreement(model, "outputs", signature.outputs, found.outputs)
     kernels = _kernel_use(session, settings.kernel_library)
     return ModelSession(session, signature, settings.device, kernels, shrinks=settings.shrink_arena)
 

@@ -1,17 +1,14 @@
-"""ONNX Runtime sessions: how one is opened, and what it says of its tensors and nodes."""
+"""ONNX Runtime sessions: how one is opened, and what it says of its nodes."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import onnxruntime
 
 from fovea.contract.errors import Misconfigured, ModelBroken
-from fovea.contract.model_card import TensorSpec
 from fovea.contract.operators import DOMAIN
-from fovea.runtime.datatypes import DATATYPE_OF_ORT
 from fovea.runtime.device import CPU, CUDA_PROVIDER, Device, provider_list
 from fovea.runtime.ort_errors import short_reason
 
@@ -99,20 +96,3 @@ def fused_operators(session: onnxruntime.InferenceSession) -> frozenset[str]:
     """The `ai.fovea` operators that kernels run in a session opened with a kernel library; bodies are inlined."""
     nodes = [node for part in session.get_provider_graph_assignment_info() for node in part.get_nodes()]
     return frozenset(node.op_type for node in nodes if node.domain == DOMAIN)
-
-
-def specs(session: onnxruntime.InferenceSession) -> tuple[tuple[TensorSpec, ...], tuple[TensorSpec, ...]]:
-    """Inputs and outputs of a session; ModelBroken where one is no tensor that can be served."""
-    inputs = tuple(_spec(tensor) for tensor in session.get_inputs())
-    outputs = tuple(_spec(tensor) for tensor in session.get_outputs())
-    if not inputs or not outputs:
-        raise ModelBroken("a model needs at least one input and one output")
-    return inputs, outputs
-
-
-def _spec(tensor: Any) -> TensorSpec:
-    datatype = DATATYPE_OF_ORT.get(tensor.type)
-    if datatype is None:
-        raise ModelBroken(f"{tensor.name} is a {tensor.type}, which cannot be served")
-    shape = tuple(size if isinstance(size, int) and size >= 0 else -1 for size in tensor.shape)
-    return TensorSpec.model_validate({"name": tensor.name, "datatype": datatype, "shape": shape})

@@ -156,7 +156,7 @@ class PaddedRunner:
         self._free = FreeRunner(session, signature)
         self._longest_bound = longest = padding.longest_bucket
         self._buffers: BoundBuffers | None = None
-        if can_be_bound(signature, padding.row_shape, longest):
+        if can_be_bound(session, signature, padding.row_shape, longest):
             self._buffers = BoundBuffers(session, signature, device, padding.row_shape, longest)
         self._batch = Batch((), (), 0)
         self._bound: Bound | None = None

@@ -65,6 +65,8 @@ def _files_in_the_way(model: Path) -> list[str]:
 def _model_files(folder: Path) -> Iterator[str]:
     try:
         return (name for name in _names(folder) if name.endswith(_SIGNS))
+    except PermissionError:  # there may well be one
+        return iter((folder.name,))
     except OSError:
         return iter(())
 

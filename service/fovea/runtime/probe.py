@@ -51,6 +51,10 @@ class Trial:
     """What the child is to try: the version in `folder`, as `card` (JSON) describes it, or as it is without one."""
 
     folder: str
+    file: str
+    """The model's, in the folder."""
+    named: tuple[str, ...]
+    """Inputs that its configuration names."""
     rows: int
     """Largest batch."""
     card: str | None
@@ -174,6 +178,10 @@ class TrialSubject:
     """None: what can be seen of the file is all that is known of it."""
     wish: Wish = "none"
     """Who wants batches."""
+    file: str = MODEL_FILE
+    """The model's, in the folder."""
+    named: tuple[str, ...] = ()
+    """Inputs that its configuration names."""
 
 
 def probe_version(subject: TrialSubject, session: SessionSettings, limits: ProbeLimits) -> Tried:
@@ -185,7 +193,7 @@ def probe_version(subject: TrialSubject, session: SessionSettings, limits: Probe
     kernels = None if session.kernel_library is None else str(session.kernel_library)
     operators = tuple(map(str, session.custom_op_libraries))
     card = None if subject.card is None else subject.card.to_json()
-    asked = (str(subject.folder), subject.rows, card, subject.wish)
+    asked = (str(subject.folder), subject.file, subject.named, subject.rows, card, subject.wish)
     return _SHARED.try_version(Trial(*asked, kernels, operators, session.arena, most.seconds, most.memory_bytes))
 
 

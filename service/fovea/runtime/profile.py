@@ -14,20 +14,19 @@ from __future__ import annotations
 import json
 import re
 import statistics
-import tempfile
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from fovea.contract.model_card import MODEL_FILE
 from fovea.contract.operators import OPERATORS
 from fovea.runtime.datatypes import Arrays
 from fovea.runtime.loaded_version import LoadedVersion
 from fovea.runtime.ort_session import open_session
 from fovea.runtime.session import ModelSession
 from fovea.runtime.signature import Signature
+from fovea.runtime.temporary_folders import TemporaryFolder
 
 _BLOCK = re.compile(r"_inlfunc_(?P<operator>[A-Za-z0-9]+)_(?:token_\d+_)?")
 _INSERTED = frozenset({"ReorderInput", "ReorderOutput", "Cast", "MemcpyFromHost", "MemcpyToHost"})
@@ -65,9 +64,9 @@ def profile_attention(version: LoadedVersion, inputs: Arrays) -> dict[str, float
     """
     if version.kernels == "none":
         return {}
-    with tempfile.TemporaryDirectory(prefix="fovea-profile-") as folder:
-        settings = replace(version.settings, profile_prefix=Path(folder) / "run")
-        session = open_session(version.path / MODEL_FILE, settings)
+    with TemporaryFolder() as folder:
+        settings = replace(version.settings, profile_prefix=folder / "run")
+        session = open_session(version.model, settings)
         signature = Signature.of(version.card, version.card.outputs, version.max_batch_rows)
         twin = ModelSession(session, signature, settings.device)
         for _ in range(1 + _RUNS):

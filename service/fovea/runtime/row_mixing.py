@@ -28,6 +28,8 @@ _LAST_S = 5.0
 _LONG_ROW_S = 0.2
 """Of a model that takes so long for a row, fewer are run."""
 _TELLING_LENGTHS = 3
+_FEW, _MANY = 3, 7
+"""Rows in a batch. Neither is a multiple of the other: what turns rows by as many as there are leaves them in place."""
 
 
 @dataclass(frozen=True)
@@ -100,11 +102,11 @@ class _RowCheck:
 
     def _of_style(self, style: Style, length: int) -> RowVerdict | None:
         """None where the rows get answers that tell nothing. ExecutionFailed where a row alone cannot be run."""
-        rows = self._samples.rows(style, length, 6)
+        rows = self._samples.rows(style, length, _MANY)
         start_s = time.monotonic()
         alone = [self._run([rows[0]])]
         slow = time.monotonic() - start_s > _LONG_ROW_S
-        count = 2 if slow else 3
+        count = 2 if slow else _FEW
         alone += [self._run([row]) for row in rows[1:count]]
         if (unfit := _unfit_alone(alone)) is not None:
             return unfit
@@ -114,9 +116,11 @@ class _RowCheck:
             together = self._run(rows[:count])
         except ExecutionFailed as error:
             return RowVerdict("impossible", f"it fails on {count} rows together: {error}")
-        found = _beside_alone(alone, together, style)
+        found = _beside_alone(alone, together, count, style)
         if found is None and not slow:
             found = self._among_others(rows, together)
+            if found is None and style.many:
+                found = _beside_alone(alone, self._run(rows), len(rows), style)
         return found or (_APART if is_telling(alone) else None)
 
     def _among_others(self, rows: Sequence[Arrays], together: Arrays) -> RowVerdict | None:
@@ -162,17 +166,16 @@ def _resized(name: str, one: NDArray[Any], other: NDArray[Any], when: str) -> Ro
     return RowVerdict("mixed", f"the size of {name} depends on its neighbours in the batch: {shapes}")
 
 
-def _beside_alone(alone: Sequence[Arrays], together: Arrays, style: Style) -> RowVerdict | None:
-    count = len(alone)
+def _beside_alone(alone: Sequence[Arrays], together: Arrays, count: int, style: Style) -> RowVerdict | None:
+    """Rows alone, and `count` rows together, of which they are the first."""
     for name, array in together.items():
         expected = (count, *alone[0][name].shape[1:])
         if array.shape[:1] != expected[:1]:
-            return RowVerdict(
-                "impossible", f"{name} of {count} rows has shape {list(array.shape)}, not {list(expected)}"
-            )
+            shapes = f"shape {list(array.shape)}, not {list(expected)}"
+            return RowVerdict("impossible", f"{name} of {count} rows has {shapes}")
         if array.shape != expected:
             return _resized(name, alone[0][name], array, "together")
         rows = np.concatenate([one[name] for one in alone])
-        if off := difference(rows, array, tolerance_alone([rows, array], large=style.large)):
+        if off := difference(rows, array[: len(rows)], tolerance_alone([rows, array], large=style.large)):
             return RowVerdict("mixed", f"rows influence each other: {name} of a row {off} between alone and together")
     return None

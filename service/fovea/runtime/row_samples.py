@@ -45,6 +45,8 @@ class Style:
     """Rounding may show by more."""
     golden: bool = False
     """Made of the golden batch."""
+    many: bool = False
+    """Worth a larger batch besides."""
 
 
 def _unit(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[Any]:
@@ -59,14 +61,14 @@ def _far(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[Any]:
     return _LARGE * rng.standard_normal(shape)
 
 
-GOLDEN = Style(_unit, golden=True)
+GOLDEN = Style(_unit, golden=True, many=True)
 PLAIN = Style(_unit, few=True)
 """Suits logarithms, roots and every vocabulary."""
 TYPICAL = Style(_unit)
 STYLES = (
     PLAIN,
     Style(_far, ends=True, large=True),
-    Style(_normal),
+    Style(_normal, many=True),
     Style(_unit, few=True, ends=True),
     Style(_far, large=True),
 )

@@ -17,6 +17,7 @@ from fovea.runtime.buffers import BoundBuffers
 from fovea.runtime.datatypes import Arrays
 from fovea.runtime.ort_errors import failure
 from fovea.runtime.signature import Signature
+from fovea.runtime.value_forms import value_of
 
 
 class Runner(Protocol):
@@ -71,7 +72,9 @@ class BoundRunner:
 
 
 class FreeRunner:
-    """Runs what cannot be bound: text, sizes known only at run time, and models without a batch axis."""
+    """Runs what cannot be bound: text, sizes known only at run time, inputs that may be left out, values that are no
+    tensors, and models without a batch axis.
+    """
 
     padding_ratio = 0.0
 
@@ -79,7 +82,9 @@ class FreeRunner:
         self._session = session
         self._text = {spec.name for spec in signature.inputs if spec.datatype == "BYTES"}
         self._input_names = [spec.name for spec in signature.inputs]
-        self._output_names = [spec.name for spec in signature.outputs]
+        values = {value.name: value for value in map(value_of, session.get_outputs())}
+        self._outputs = [values[spec.name] for spec in signature.outputs]
+        self._output_names = [value.name for value in self._outputs]
         self._batched = signature.batched
         self._feed: dict[str, NDArray[Any]] = {}
         self._results: dict[str, NDArray[Any]] = {}
@@ -87,7 +92,8 @@ class FreeRunner:
     def gather(self, requests: Sequence[Arrays]) -> None:
         if len(requests) > 1 and not self._batched:
             raise ExecutionFailed("this model has no batch axis: it takes one request at a time")
-        self._feed = {name: self._joined(name, requests) for name in self._input_names}
+        sent = requests[0]  # all bring the same inputs
+        self._feed = {name: self._joined(name, requests) for name in self._input_names if name in sent}
 
     def _joined(self, name: str, requests: Sequence[Arrays]) -> NDArray[Any]:
         arrays = [request[name] for request in requests]
@@ -102,7 +108,7 @@ class FreeRunner:
             results = self._session.run(self._output_names, feed, options)
         except Exception as error:
             raise failure(error) from error
-        self._results = {name: _as_bytes(array) for name, array in zip(self._output_names, results, strict=True)}
+        self._results = {value.name: value.array(one) for value, one in zip(self._outputs, results, strict=True)}
 
     def split(self, rows_per_request: Sequence[int]) -> list[dict[str, NDArray[Any]]]:
         results, self._results = self._results, {}
@@ -133,10 +139,3 @@ def _as_text(name: str, array: NDArray[Any]) -> NDArray[Any]:
     except UnicodeDecodeError as error:
         raise InvalidRequest(f"input {name} holds text that is not UTF-8") from error
     return np.array(text, np.object_).reshape(array.shape)
-
-
-def _as_bytes(result: Any) -> NDArray[Any]:
-    array = np.asarray(result)
-    if array.dtype.kind not in "OU":
-        return array
-    return np.array([str(item).encode() for item in array.flat], np.object_).reshape(array.shape)

@@ -126,7 +126,7 @@ def _runner(session: Any, signature: Signature, device: Device, padding: Padding
     if padding is not None:
         padded = signature.batched
         return PaddedRunner(session, signature, device, padding) if padded else WholeRunner(session, signature, padding)
-    if signature.batched and can_be_bound(signature):
+    if signature.batched and can_be_bound(session, signature):
         return BoundRunner(BoundBuffers(session, signature, device), signature.inputs[0].name)
     return FreeRunner(session, signature)
 

@@ -20,7 +20,8 @@ class SessionChoices(BaseModel):
     arena: bool = True
     """Keep memory between runs. Without it every tensor is allocated anew: slower where there are many."""
     shrink_arena: bool = False
-    """Give memory back after every run; else what the largest run took is kept."""
+    """Give memory back after every run; else what the largest run took is kept. The answer's own memory, which is still
+    in use then, goes back after the next one."""
     custom_op_libraries: tuple[str, ...] = ()
     """File names of libraries, out of those that the server's setting of this name lists."""
 

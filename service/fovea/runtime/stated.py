@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from fovea.contract.errors import ModelBroken
-from fovea.contract.model_card import ModelCard, TensorSpec
+from fovea.contract.model_card import MODEL_FILE, ModelCard, TensorSpec
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +35,10 @@ class Stated:
     """By output."""
     client_shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     """Of inputs and outputs that clients send and get in another shape than the model's, by name."""
+    optional: frozenset[str] = frozenset()
+    """Inputs that requests may leave out."""
+    file: str = MODEL_FILE
+    """The model's, in its version's folder."""
     remark: str = ""
     """What people should hear of it where the model is loaded."""
 
@@ -47,26 +51,39 @@ def with_stated(card: ModelCard, stated: Stated | None) -> ModelCard:
         logger.warning("%s: %s: %s", card.name, stated.source, stated.remark)
     if stated.batched and not card.batched:
         raise ModelBroken(f"{stated.source}: it asks for batches, and the file does not batch along axis 0")
+    needed = [spec.name for spec in card.inputs if spec.name not in card.optional_inputs]
     changes = {
         "batched": card.batched if stated.batched is None else stated.batched,
-        "inputs": _agreed(stated.source, "input", stated.inputs, card.inputs, whole=True),
-        "outputs": _agreed(stated.source, "output", stated.outputs, card.outputs, whole=False),
+        "inputs": _agreed(stated.source, "input", stated.inputs, card.inputs, needed=needed),
+        "outputs": _agreed(stated.source, "output", stated.outputs, card.outputs),
+        "optional_inputs": _optional(stated, card),
         "client_shapes": {**card.client_shapes, **stated.client_shapes},
         "output_labels": {**card.output_labels, **{name: found.names for name, found in stated.labels.items()}},
     }
     return card.model_copy(update=changes)
 
 
+def _optional(stated: Stated, card: ModelCard) -> tuple[str, ...]:
+    """The inputs that may be left out: of those that are listed, the ones of which it is said."""
+    if strange := sorted(stated.optional - set(card.optional_inputs)):
+        raise ModelBroken(
+            f"{stated.source}: input {strange[0]} is optional there, and the model needs it: the file gives it neither "
+            "an optional type nor a default value"
+        )
+    listed = {spec.name for spec in stated.inputs}
+    return tuple(name for name in card.optional_inputs if name in stated.optional or name not in listed)
+
+
 def _agreed(
-    source: str, what: str, stated: Sequence[TensorSpec], found: Sequence[TensorSpec], *, whole: bool
+    source: str, what: str, stated: Sequence[TensorSpec], found: Sequence[TensorSpec], needed: Sequence[str] = ()
 ) -> tuple[TensorSpec, ...]:
     """The file's tensors, in its order, with the sizes that only the configuration knows."""
     wanted = {spec.name: spec for spec in stated}
     names = [spec.name for spec in found]
     if stated and (strange := sorted(set(wanted) - set(names))):
         raise ModelBroken(f"{source}: {what} {strange[0]}: the file has {names}")
-    if stated and whole and len(wanted) < len(names):
-        raise ModelBroken(f"{source}: {what}s: expected {names}, found {list(wanted)}")
+    if stated and not wanted.keys() >= set(needed):
+        raise ModelBroken(f"{source}: {what}s: expected {list(needed)}, found {list(wanted)}")
     return tuple(_one(source, wanted.get(spec.name, spec), spec) for spec in found)
 
 

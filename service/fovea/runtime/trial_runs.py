@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -11,16 +12,18 @@ import onnxruntime
 
 from fovea.contract.attention import AttentionType
 from fovea.contract.errors import ExecutionFailed, FoveaError, ModelBroken
-from fovea.contract.model_card import MAPS_FILE, MODEL_FILE, ModelCard
+from fovea.contract.model_card import MAPS_FILE, MODEL_FILE, ModelCard, TensorSpec
 from fovea.runtime.attention_seen import attention_seen
 from fovea.runtime.batching_choice import Wanted, Wish, choose_batching
 from fovea.runtime.datatypes import Arrays
+from fovea.runtime.description import describe
 from fovea.runtime.device import CPU
+from fovea.runtime.files import model_path
 from fovea.runtime.golden import Golden, golden_of, run_golden, unfit_input
 from fovea.runtime.graph_doubts import doubtful_operator, unexplained_axis
 from fovea.runtime.opening import open_model
 from fovea.runtime.ort_errors import is_out_of_memory
-from fovea.runtime.ort_session import SessionSettings, open_session, specs
+from fovea.runtime.ort_session import SessionSettings, open_session
 from fovea.runtime.padding_check import longest_sequence, padding_harm
 from fovea.runtime.probe import Trial, Tried
 from fovea.runtime.row_mixing import RowVerdict, check_rows
@@ -33,6 +36,8 @@ from fovea.runtime.warm_up import batch_sizes
 
 _LONG_BATCH_S = 1.0
 """Longer than warm-up allows itself: what warm-up will run on a quicker device should have been tried."""
+_COUNTS = (1, 2, 8)
+"""Of rows, to run a model with at all."""
 _UNLABELLED = (AttentionType.NONE, AttentionType.UNKNOWN)
 """What a card says where nobody has said what attention the model has."""
 KERNEL_THREADS = 2
@@ -46,13 +51,14 @@ def try_bodies(trial: Trial) -> dict[str, Any]:
     """Run a version from its bodies; what was seen."""
     folder = Path(trial.folder)
     if trial.card is None:
-        tried = replace(_try_plain(folder / MODEL_FILE, trial), seen=attention_seen(folder / MODEL_FILE))
+        model = model_path(folder, trial.file)
+        tried = replace(_try_plain(model, trial), seen=attention_seen(model))
         return {"tried": asdict(tried), "kernels_next": False}
     card = ModelCard.model_validate_json(trial.card)
     golden = golden_of(folder, card)
     tried = _try_files(folder, card, golden, trial, _settings(trial))
     if card.attention in _UNLABELLED:
-        tried = replace(tried, seen=attention_seen(folder / MODEL_FILE))
+        tried = replace(tried, seen=attention_seen(model_path(folder, trial.file)))
     kernels_next = trial.library is not None and card.operator_version is not None and golden is not None
     return {"tried": asdict(tried), "kernels_next": kernels_next}
 
@@ -74,22 +80,43 @@ def _settings(trial: Trial) -> SessionSettings:
 def _try_plain(model: Path, trial: Trial) -> Tried:
     """A file of which nothing is known."""
     session = open_session(model, replace(_settings(trial), record_nodes=True))
-    found = Signature(*specs(session))
+    facts = describe(session, trial.named)
+    found = Signature(facts.inputs, facts.outputs)
     whole, row = ModelSession(session, found, CPU), made_up_row(found.inputs)
     if trial.wish != "none" and all(spec.shape[:1] == (-1,) for spec in found.tensors):
         rows = _doubts(session, trial.wish) or check_rows(whole, RowSamples(found.inputs))
         if _shares(trial.wish, rows):
             _run_sizes(ModelSession(session, replace(found, batched=True, max_batch_rows=trial.rows), CPU), row)
+            _run_without(whole, row, facts.optional)
             return Tried(rows)
     else:
         rows = _NOTHING.rows
-    try:
-        whole.infer(row)
-    except ExecutionFailed as error:
-        _require_memory(error)
-        if all(-1 not in spec.shape[1:] for spec in found.inputs):
-            raise ModelBroken(f"{model.name}: {error}") from error
+    if problem := _failure(whole, found.inputs):
+        raise ModelBroken(f"{model.name}: {problem}")
+    _run_without(whole, row, facts.optional)
     return Tried(rows)
+
+
+def _failure(whole: ModelSession, inputs: Sequence[TensorSpec]) -> str:
+    """Why a model cannot be run whatever the number of its rows; nothing where it can, or where more than that is open.
+
+    Some take rows in pairs or in eights only.
+    """
+    failure = ""
+    for rows in _COUNTS:
+        row = made_up_row(spec.model_copy(update={"shape": _sized(spec.shape, rows)}) for spec in inputs)
+        try:
+            whole.infer(row)
+        except ExecutionFailed as error:
+            _require_memory(error)
+            failure = failure or str(error)
+        else:
+            return ""
+    return failure if all(-1 not in spec.shape[1:] for spec in inputs) else ""
+
+
+def _sized(shape: tuple[int, ...], rows: int) -> tuple[int, ...]:
+    return (rows if shape[0] == -1 else shape[0], *shape[1:]) if shape else shape
 
 
 def _doubts(session: onnxruntime.InferenceSession, wish: Wish, card: ModelCard | None = None) -> RowVerdict | None:
@@ -114,7 +141,8 @@ def _try_files(folder: Path, card: ModelCard, golden: Golden | None, trial: Tria
             signature = Signature.of(card, outputs, trial.rows)
             wish: Wish = trial.wish if name == MODEL_FILE and card.batched else "none"
             try:
-                session = open_model(folder / name, signature, replace(settings, record_nodes=wish == "unsaid"))
+                model = model_path(folder, trial.file) if name == MODEL_FILE else folder / name
+                session = open_model(model, signature, replace(settings, record_nodes=wish == "unsaid"))
                 seen = _try_file(session, card, golden, wish)
             except FoveaError as error:
                 _require_memory(error)
@@ -129,6 +157,7 @@ def _try_file(session: ModelSession, card: ModelCard, golden: Golden | None, wis
         run_golden(session, golden)
     *_, longest = warm_up_rows(card, golden).values()
     _run_sizes(session, longest)
+    _run_without(session, longest, card.optional_inputs)
     return seen
 
 
@@ -154,6 +183,17 @@ def _run_sizes(session: ModelSession, row: Arrays) -> None:
             return
         if time.monotonic() - start_s > _LONG_BATCH_S:
             return
+
+
+def _run_without(session: ModelSession, row: Arrays, optional: Collection[str]) -> None:
+    """What a request may leave out, left out."""
+    left = {name: array for name, array in row.items() if name not in optional}
+    if not optional or not left:
+        return
+    try:
+        session.infer(left)
+    except ExecutionFailed as error:
+        _require_memory(error)
 
 
 def _require_memory(error: FoveaError) -> None:

@@ -31,13 +31,15 @@ def with_vocabularies(session: ModelSession, samples: RowSamples) -> RowSamples:
 
 
 def _row_that_runs(session: ModelSession, samples: RowSamples) -> Row | None:
+    """None where none does, or where there is no time to run many."""
     for length in samples.lengths:
         [row] = samples.rows(PLAIN, length, 1)
+        start_s = time.monotonic()
         try:
             session.infer(row)
         except ExecutionFailed:
             continue
-        return row
+        return row if time.monotonic() - start_s < _LONG_RUN_S else None
     return None
 
 

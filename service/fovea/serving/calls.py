@@ -50,12 +50,8 @@ class CallReply:
 
     def answer(self, outputs: Arrays) -> None:
         decoded = self._decoded
-        form = decoded.header.answer
-        if decoded.held is None:
-            body = form.encode(decoded.request_id, outputs)
-        else:
-            body = form.encode_shared(decoded.request_id, outputs, decoded.held)
-            decoded.release()
+        body = decoded.encode(decoded.request_id, outputs)
+        decoded.release()
         self._call.finish(body)
 
     def fail(self, error: FoveaError) -> None:

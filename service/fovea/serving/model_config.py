@@ -19,14 +19,15 @@ def model_config(served: ServedVersion) -> Any:
     response = message("ModelConfigResponse")()
     config = response.config
     config.name, config.platform, config.backend = card.name, PLATFORM, BACKEND
-    config.default_model_filename = "model.onnx"
+    config.default_model_filename = served.loaded.file
     config.max_batch_size = served.max_batch_rows if card.batched else 0
     for specs, field in ((card.inputs, config.input), (card.outputs, config.output)):
         for spec in specs:
             _set_tensor(field.add(name=spec.name, data_type=_data_type(spec)), spec, card)
     _set_labels(config, served)
     for tensor in config.input:
-        tensor.optional = card.sequence is not None and tensor.name == card.sequence.mask
+        is_mask = card.sequence is not None and tensor.name == card.sequence.mask
+        tensor.optional = is_mask or tensor.name in card.optional_inputs
     if card.batched:
         batching = config.dynamic_batching
         batching.preferred_batch_size.extend(served.preferred_rows)

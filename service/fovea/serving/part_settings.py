@@ -26,6 +26,7 @@ from fovea.serving.security.tls import Tls
 from fovea.serving.security.token import Tokens
 from fovea.serving.settings import Settings
 from fovea.serving.shared_memory.regions import Regions
+from fovea.serving.unix_sockets import GRPC_SOCKET, HTTP_SOCKET, cleared, listening
 
 _MB = 1024 * 1024
 
@@ -81,7 +82,12 @@ def grpc_settings(settings: Settings, tls: Tls | None, tokens: Tokens | None) ->
         ReadLimits(settings.max_queue_mb * _MB, settings.max_message_mb * _MB),
         tls,
         tokens,
+        _unix_socket(settings, GRPC_SOCKET),
     )
+
+
+def _unix_socket(settings: Settings, name: str) -> Path | None:
+    return None if settings.unix_sockets is None else cleared(settings.unix_sockets, name)
 
 
 def rest_settings(settings: Settings, port: int, tls: Tls | None) -> RestSettings:
@@ -92,7 +98,8 @@ def rest_settings(settings: Settings, port: int, tls: Tls | None) -> RestSetting
         json_bytes=settings.max_json_mb * _MB,
         connections=settings.max_http_connections,
     )
-    return RestSettings(settings.host, port, limits, tls)
+    path = _unix_socket(settings, HTTP_SOCKET)
+    return RestSettings(settings.host, port, limits, tls, None if path is None else listening(path))
 
 
 def extensions(settings: Settings, tracer: Tracer) -> Extensions:

@@ -5,21 +5,25 @@ from __future__ import annotations
 import logging
 import os
 import resource
-import shutil
 import signal
 import socket
+import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from concurrent.futures import Future
 from types import FrameType
+from typing import TextIO
 
+from fovea.runtime.temporary_folders import remove_left_behind
 from fovea.serving.announcement import in_lines, in_one_line
-from fovea.serving.observability.logs import LogFormat, for_people, set_up_logs
+from fovea.serving.observability.logs import LogFormat, PrintedLines, for_people, set_up_logs
 from fovea.serving.server import Server
 from fovea.serving.settings import Settings
 
 log = logging.getLogger(__name__)
-_STANDARD_OUTPUT = 1
+_STANDARD_INPUT, _STANDARD_OUTPUT, _STANDARD_ERROR = 0, 1, 2
+_COLUMNS = 80
+"""Where what is written to is no terminal."""
 _LOADED = b"\0"
 """No signal has this number."""
 
@@ -27,21 +31,29 @@ _LOADED = b"\0"
 def serve(settings: Settings, remarks: Iterable[str] = ()) -> int:
     """Serve until SIGTERM or SIGINT; the process's exit status. Misconfigured where it cannot start.
 
+    SIGHUP has the files read again; on a terminal it tells that this has gone, and ends the server as SIGTERM does.
     `remarks` are warnings of what came before there was a log.
     """
     set_up_logs(settings.log_level, settings.log_format)
+    output = _own_output()
     for remark in remarks:
         log.warning("%s", remark)
+    if removed := remove_left_behind():
+        log.info("removed the temporary files that %d servers left behind when they were killed", removed)
     _allow_many_connections()
-    signals, wake = _signals()
+    ending = {signal.SIGTERM, signal.SIGINT, *([signal.SIGHUP] if os.isatty(_STANDARD_INPUT) else [])}
+    going_on = {_LOADED, bytes([signal.SIGHUP])} - {bytes([number]) for number in ending}
+    signals, wake = _signals(ending)
     server = Server(settings)
     loaded = _begin(server.load)
     loaded.add_done_callback(lambda _: wake.send(_LOADED))
     try:
-        if signals.recv(1) == _LOADED:
-            loaded.result()
-            _announce(server, settings.log_format)
-            signals.recv(1)
+        while (told := signals.recv(1)) in going_on:
+            if told == _LOADED:
+                loaded.result()
+                _announce(server, settings.log_format, output)
+            else:
+                server.read_again()
         log.info("draining")
     finally:
         clean = server.stop()
@@ -52,12 +64,30 @@ def serve(settings: Settings, remarks: Iterable[str] = ()) -> int:
     return 0
 
 
-def _announce(server: Server, chosen: LogFormat) -> None:
+def _own_output() -> TextIO:
+    """Standard output, for the ready line alone: what libraries print goes to the log, or straight beside it."""
+    try:
+        kept = os.dup(_STANDARD_OUTPUT)
+    except OSError:  # closed
+        kept = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(_STANDARD_ERROR, _STANDARD_OUTPUT)
+    sys.stdout = PrintedLines()
+    return os.fdopen(kept, "w")
+
+
+def _announce(server: Server, chosen: LogFormat, output: TextIO) -> None:
     facts, ready = server.facts(), server.ready
-    if for_people(chosen, _STANDARD_OUTPUT):
-        print(in_lines(facts, shutil.get_terminal_size().columns, ready=ready), flush=True)
+    if for_people(chosen, output.fileno()):
+        print(in_lines(facts, _columns(output), ready=ready), file=output, flush=True)
     else:
-        print(in_one_line(facts, ready=ready), flush=True)
+        print(in_one_line(facts, ready=ready), file=output, flush=True)
+
+
+def _columns(output: TextIO) -> int:
+    try:
+        return os.get_terminal_size(output.fileno()).columns or _COLUMNS
+    except OSError:
+        return _COLUMNS
 
 
 def _allow_many_connections() -> None:
@@ -83,8 +113,8 @@ def _begin(work: Callable[[], None]) -> Future[None]:
     return done
 
 
-def _signals() -> tuple[socket.socket, socket.socket]:
-    """A socket that gets a byte for each SIGTERM and SIGINT, and its other end; asked twice, the process ends at once.
+def _signals(ending: Collection[signal.Signals]) -> tuple[socket.socket, socket.socket]:
+    """A socket that gets a byte for each of these and SIGHUP, and its other end; at a second one the process ends.
 
     The interpreter writes the byte in the signal handler itself. A lock or a queue, waited for here, could miss a
     signal that arrives between the interpreter's last look and the wait.
@@ -99,6 +129,8 @@ def _signals() -> tuple[socket.socket, socket.socket]:
             os._exit(1)
         asked.append(number)
 
-    for number in (signal.SIGTERM, signal.SIGINT):
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # nohup
+        signal.signal(signal.SIGHUP, lambda *_: None)
+    for number in ending:
         signal.signal(number, end)
     return read, write

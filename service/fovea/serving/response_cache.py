@@ -144,7 +144,7 @@ class _KeptReply:
         self._reply.watch()
 
     def answer(self, outputs: Arrays) -> None:
-        body = self._decoded.header.answer.encode("", outputs)
+        body = self._decoded.encode("", outputs)
         self._send(with_id(body, self._decoded.request_id))
         self._keep(body)
 
@@ -156,7 +156,9 @@ def _digest(decoded: Decoded) -> bytes:
     header = decoded.header
     inputs = [(tensor.name, tensor.datatype, tensor.shape) for tensor in header.inputs]
     outputs = [(output.spec.name, output.top) for output in header.answer.wanted]
-    digest = blake2b(repr((inputs, outputs)).encode(), digest_size=16, key=_SECRET)
+    style = decoded.sending.style
+    kind = "" if style is None else style.kind(header.answer.wanted)
+    digest = blake2b(repr((inputs, outputs, kind)).encode(), digest_size=16, key=_SECRET)
     for array in decoded.inputs.values():
         for part in _parts(array):
             digest.update(len(part).to_bytes(8, "little"))

@@ -42,6 +42,7 @@ from fovea.serving.security.token import HEADER, read_tokens
 from fovea.serving.servicer import Servicer
 from fovea.serving.settings import Settings
 from fovea.serving.status import status_table
+from fovea.serving.unix_sockets import remove
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -87,7 +88,7 @@ class Server:
         self.grpc.start()
 
     def _metrics(self, port: int) -> MetricsServer:
-        return MetricsServer(self._settings.host, port, self._telemetry.registry, self._tls)
+        return MetricsServer(self._settings.host, port, self._telemetry.text, self._tls)
 
     def _rest(self, port: int) -> RestServer:
         settings = rest_settings(self._settings, port, self._tls)
@@ -109,6 +110,10 @@ class Server:
             raise Misconfigured(f"exit_on_load_failure: not served: {in_words(missing)}")
         self._loaded = True
         self._tell()
+
+    def read_again(self) -> None:
+        """Look at the models' files again; back at once. Certificates and tokens are looked at all the time."""
+        self._control.read_again()
 
     @property
     def ready(self) -> bool:
@@ -162,6 +167,8 @@ class Server:
         has_ended = self.grpc.stop(_LAST_GRACE_S)
         self.rest.stop(_LAST_GRACE_S)
         self.metrics.stop()
+        if self._settings.unix_sockets is not None:
+            remove(self._settings.unix_sockets)
         quiet = self._control.stop() and self._quiet and has_ended
         if quiet:
             self.models.close()

@@ -22,6 +22,7 @@ from fovea.serving.lifecycle.models import Models
 from fovea.serving.lifecycle.served_version import ServedVersion
 from fovea.serving.messages.codec import Decoded, parse_request, parse_small
 from fovea.serving.messages.header_size import require_small_header
+from fovea.serving.messages.sending import UNLIMITED, Sending
 from fovea.serving.model_config import model_config
 from fovea.serving.observability.telemetry import Telemetry
 from fovea.serving.security.access import require_open
@@ -59,17 +60,17 @@ class Servicer:
         self.draining = False
         """New requests are refused."""
 
-    def infer(self, call: Call, data: bytes) -> None:
+    def infer(self, call: Call, data: bytes, sending: Sending = UNLIMITED) -> None:
         """ModelInfer: admit the request or refuse it; never raises, never blocks."""
         try:
-            self._admit(call, data)
+            self._admit(call, data, sending)
         except VersionEnded:  # swapped since it was looked up: its successor is in the table
-            self.infer(call, data)
+            self.infer(call, data, sending)
         except Exception as error:
             log.debug("refused: %s", error)
             call.refuse(*status_of(error, self._table))
 
-    def _admit(self, call: Call, data: bytes) -> None:
+    def _admit(self, call: Call, data: bytes, sending: Sending) -> None:
         arrived_s = time.monotonic()
         message_in, served, header_bytes = self._addressed(data)
         rows = 0
@@ -79,6 +80,7 @@ class Servicer:
                 raise Draining
             decoded = served.door.decode(message_in, self._regions)
             rows = decoded.header.rows
+            decoded.admit(sending)
             request = self._request(call, decoded, arrived_s)
             if self._tracer.active:
                 model, version = served.card.name, served.version
@@ -111,7 +113,7 @@ class Servicer:
 
     def _again(self, call: Call, data: bytes, decoded: Decoded, request: Request) -> None:
         _end(request, decoded)  # of its way through the version that has ended; its successor's begins anew
-        self.infer(call, data)
+        self.infer(call, data, decoded.sending)
 
     def _addressed(self, data: bytes) -> tuple[Any, ServedVersion, int]:
         """The message, the version it is for, and its bytes beside the data, 0 where they cannot be many."""

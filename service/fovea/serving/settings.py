@@ -54,12 +54,17 @@ class Settings(FromVariables):
     )
     host: str = Field(
         "127.0.0.1",
-        description="Address to listen on. 0.0.0.0 opens the server to the network, to everyone unless a token_file or "
-        "a tls_client_ca says whom to let in.",
+        description="Address to listen on. 0.0.0.0, or :: for IPv6 and IPv4, opens the server to the network, to "
+        "everyone unless a token_file or a tls_client_ca says whom to let in.",
     )
     grpc_port: int = Field(8001, ge=0, le=65535, description="Port of the gRPC service; 0 picks a free one.")
     http_port: int = Field(8000, ge=0, le=65535, description="Port of the same service over HTTP; 0 picks a free one.")
     metrics_port: int = Field(8002, ge=0, le=65535, description="Port of /metrics for Prometheus; 0 picks a free one.")
+    unix_sockets: Path | None = Field(
+        None,
+        description="Folder for the sockets grpc.sock and http.sock, through which callers on this machine whose user "
+        "or group is the server's reach both services without a port. TLS and tokens hold there too. The ports stay.",
+    )
     tls_cert: Path | None = Field(
         None,
         description="Certificate (PEM, with its chain): gRPC, HTTP and /metrics then speak only TLS. A renewed one is "
@@ -147,8 +152,8 @@ class Settings(FromVariables):
         8,
         ge=1,
         le=256,
-        description="Largest JSON over HTTP. Parsing it holds everybody up, 25 ms a megabyte; larger tensors travel as "
-        "binary data.",
+        description="Largest JSON over HTTP. Parsing it holds everybody up, 15 to 75 ms a megabyte, the longer the "
+        "more numbers are in it, and lists of one number 180; larger tensors travel as binary data.",
     )
     max_streams: int = Field(
         4096,
@@ -264,6 +269,13 @@ class Settings(FromVariables):
     def _is_a_device(cls, value: str) -> str:
         if re.fullmatch(r"auto|cpu|cuda(:\d+)?", value) is None:
             raise ValueError("expected auto, cpu, cuda or cuda:N")
+        return value
+
+    @field_validator("unix_sockets")
+    @classmethod
+    def _is_a_folder(cls, value: Path | None) -> Path | None:
+        if value is not None and not value.is_dir():
+            raise ValueError(f"there is no folder {value}")
         return value
 
     @field_validator("trace_file")

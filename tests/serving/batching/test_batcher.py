@@ -26,6 +26,17 @@ def test_rows_are_counted_not_requests() -> None:
     assert waiting.requests == 1
 
 
+def test_what_is_taken_off_counts_no_longer_whether_it_runs_or_not() -> None:
+    waiting = Waiting(
+        [request(bytes=100, work_s=1.0), request(kind="b", bytes=10, work_s=0.5), request(deadline_s=-1.0, bytes=1)]
+    )
+    assert (waiting.requests, waiting.bytes, waiting.work_s) == (3, 111, 1.5)
+    take_batch(waiting, 0.0, BatchPolicy(8))
+    assert (waiting.requests, waiting.bytes, waiting.work_s) == (1, 10, 0.5)
+    take_batch(waiting, 0.0, BatchPolicy(8))
+    assert (waiting.requests, waiting.bytes, waiting.work_s) == (0, 0, 0.0)
+
+
 def test_a_smaller_request_may_fill_the_room_that_a_larger_one_left() -> None:
     waiting = Waiting([request(3), request(3), request(1)])
     taken = take_batch(waiting, 0.0, BatchPolicy(max_rows=4))

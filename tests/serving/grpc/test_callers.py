@@ -169,7 +169,7 @@ def test_a_callers_own_words_come_back_cut_to_what_fits_into_headers(client: Any
 
 
 def test_a_server_on_an_ipv6_address_answers_there(repository: Path) -> None:
-    with running_server(repository, "--host=::1") as server:
+    with running_server(repository, "--host=::1", "--ready-when=any") as server:
         port = server.grpc.rsplit(":", 1)[1]
         with grpc.insecure_channel(f"[::1]:{port}") as channel:
             answer = channel.unary_unary(wire.path("ServerReady"))(b"", timeout=20)

@@ -118,6 +118,31 @@ def test_a_model_that_comes_later_is_listed_and_can_be_loaded(
     tclient.unload_model("later")
 
 
+def test_what_of_a_configuration_is_without_effect_hinders_no_load_and_is_told(
+    tclient: triton.InferenceServerClient,
+) -> None:
+    tclient.load_model(MODEL, config=json.dumps({"optimization": {"priority": "PRIORITY_MAX"}}))
+    assert added(tclient) == 20
+    (told,) = [one for one in tclient.get_model_repository_index().models if one.name == MODEL and one.version == "2"]
+    assert told.reason == "config.pbtxt: without effect here: optimization (it changes no answer)"
+
+
+def test_a_configuration_may_be_as_long_as_a_file_of_one(tclient: triton.InferenceServerClient) -> None:
+    tclient.load_model(MODEL, config=json.dumps({"parameters": {"notes": {"string_value": "x" * 200_000}}}))
+    assert added(tclient) == 20
+    with pytest.raises(InferenceServerException, match="at most 1048576 characters"):
+        tclient.load_model(MODEL, config=json.dumps({"parameters": {"notes": {"string_value": "x" * 2_000_000}}}))
+
+
+def test_a_model_loads_by_the_configuration_that_the_server_tells(tclient: triton.InferenceServerClient) -> None:
+    tclient.load_model(MODEL)
+    told = tclient.get_model_config(MODEL, as_json=True)["config"]
+    tclient.load_model(MODEL, config=json.dumps(told))
+    again = tclient.get_model_config(MODEL, as_json=True)["config"]
+    assert again.pop("parameters").keys() == told.pop("parameters").keys()  # what was measured differs
+    assert again == told
+
+
 def test_a_configuration_goes_before_the_models_own(tclient: triton.InferenceServerClient) -> None:
     config = {
         "max_batch_size": 4,
@@ -151,6 +176,13 @@ def test_files_may_be_sent_and_never_reach_the_repository(
     assert added(tclient) == 20
 
 
+def test_a_model_that_is_a_folder_may_be_sent(tclient: triton.InferenceServerClient, models: Path) -> None:
+    model = (models / "five" / "1" / "model.onnx").read_bytes()
+    tclient.load_model("folder", files={"file:1/model.onnx/model.onnx": model, "file:1/model.onnx/notes": b""})
+    assert added(tclient, "folder") == 5
+    tclient.unload_model("folder")
+
+
 def test_sent_files_are_gone_when_their_model_or_the_server_is(
     models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -171,6 +203,26 @@ def test_sent_files_are_gone_when_their_model_or_the_server_is(
         assert kept() == ["model.onnx"]
         assert server.terminate() == 0
         assert list(temporary.glob("fovea-*")) == []
+
+
+def test_what_was_sent_to_a_server_that_was_killed_is_gone_when_the_next_one_starts_and_no_others_files_are(
+    models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    files = {"file:1/model.onnx": (models / "five" / "1" / "model.onnx").read_bytes()}
+
+    def load(server: RunningServer) -> None:
+        with triton.InferenceServerClient(server.grpc) as client:
+            client.load_model("sent", config="{}", files=files)
+
+    with running_server(models, *EXPLICIT) as living, running_server(models, *EXPLICIT) as killed:
+        for server in (living, killed):
+            load(server)
+        killed.process.kill()
+        killed.process.wait()
+        assert len(list(tmp_path.rglob("sent"))) == 2
+        with running_server(models, *EXPLICIT):
+            assert len(list(tmp_path.rglob("sent"))) == 1
 
 
 def test_a_load_that_fails_tells_why_and_leaves_what_serves(
@@ -207,7 +259,7 @@ def test_a_load_that_fails_tells_why_and_leaves_what_serves(
         ),
         *(
             ({"model_name": MODEL, "parameters": {f"file:{path}": {"bytes_param": b""}}}, "INVALID_ARGUMENT", "<name>")
-            for path in ("../1/model.onnx", "1/../../model.onnx", "/etc/passwd", "1/a/b", "model.toml", "1/.hidden")
+            for path in ("../1/model.onnx", "1/../../model.onnx", "/etc/passwd", "1/a/b/c", "model.toml", "1/.hidden")
         ),
     ],
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -191,3 +192,30 @@ def test_models_come_and_go_with_their_folders_and_so_do_their_series(tmp_path: 
         wait_until(lambda: not of_model(server))
         with pytest.raises(grpc.RpcError, match="unknown model"):
             client("ModelMetadata", name=MODEL)
+
+
+def test_sighup_has_the_files_read_again_without_polling_and_fails_no_request(tmp_path: Path) -> None:
+    write_version(tmp_path, 10)
+    write_version(tmp_path / "other", 5)
+    (tmp_path / "other" / MODEL).rename(tmp_path / "leaving")
+    with (
+        running_server(tmp_path) as server,
+        grpc.insecure_channel(server.grpc) as channel,
+        calling(server.grpc) as answers,
+    ):
+        client = RawClient(channel)
+        wait_until(lambda: len(answers.got) > 50)
+        write_version(tmp_path, 20, 2)
+        shutil.rmtree(tmp_path / "leaving")
+        server.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: answers.last == ("2", 20.0))
+        wait_until(lambda: {one.name for one in client("RepositoryIndex").models} == {MODEL, "other"})
+    assert answers.errors == []
+
+
+def test_sighup_changes_nothing_where_callers_load_and_unload(tmp_path: Path) -> None:
+    write_version(tmp_path, 10)
+    with running_server(tmp_path, "--control-mode=explicit", f"--load-models={MODEL}") as server:
+        server.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: "nothing is read again in control mode explicit" in "".join(server.errors))
+        assert server.terminate() == 0

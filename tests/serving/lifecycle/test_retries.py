@@ -14,6 +14,7 @@ from fovea.runtime.repository import ModelFolder
 from fovea.serving.batching.pipeline import QueueLimit
 from fovea.serving.lifecycle.model_control import ControlSettings, ModelControl
 from fovea.serving.lifecycle.models import Models
+from fovea.serving.lifecycle.readiness import Readiness
 from fovea.serving.lifecycle.retries import Retries
 from fovea.serving.lifecycle.served_version import BatchDefaults, ServedVersion
 from fovea.serving.lifecycle.version_loader import VersionLoader
@@ -41,7 +42,8 @@ def started(repository: Path, version: str, *troubles: ModelBroken) -> Iterator[
     models = Models()
     parts = (LoadSettings(), BatchDefaults(0.0, QueueLimit()), Telemetry(), AttentionSampler(0))
     loader = Troubled(*parts, {version: list(troubles)})
-    control = ModelControl(ControlSettings(repository, poll_s=NEVER_S), models, loader, lambda *_: None)
+    readiness = Readiness("all", models)
+    control = ModelControl(ControlSettings(repository, poll_s=NEVER_S), models, loader, lambda *_: None, readiness)
     control.start()
     try:
         yield models, control

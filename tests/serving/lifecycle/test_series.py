@@ -6,8 +6,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from prometheus_client import generate_latest
-
 import simam_version
 from fovea.contract.errors import NotReady
 from fovea.runtime.load_settings import LoadSettings
@@ -42,7 +40,7 @@ class AskedInBetween(Telemetry):
 
 def attentions_told(telemetry: Telemetry) -> set[str]:
     """The attention types in the model's series."""
-    found = [dict(labels) for _, labels in samples(generate_latest(telemetry.registry).decode())]
+    found = [dict(labels) for _, labels in samples(telemetry.text().decode())]
     return {labels["attention"] for labels in found if labels.get("model") == MODEL}
 
 
@@ -74,4 +72,4 @@ def test_a_request_that_is_counted_after_its_version_has_gone_is_stray() -> None
     telemetry.unready_request(MODEL, "1", lambda: False)
     assert attentions_told(telemetry) == set()
     labels = frozenset({"attention": "none", "model": "_unknown", "version": "", "outcome": "invalid"}.items())
-    assert samples(generate_latest(telemetry.registry).decode())["fovea_requests_total", labels] == 1
+    assert samples(telemetry.text().decode())["fovea_requests_total", labels] == 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,8 @@ from tritonclient.grpc import model_config_pb2
 from tritonclient.utils import InferenceServerException
 
 from fovea.contract.errors import ModelBroken
-from fovea.runtime.repository import Latest, ServingChoices, scan
+from fovea.runtime.repository import scan
+from fovea.runtime.serving_choices import Latest, ServingChoices
 from fovea.runtime.session_choices import SessionChoices
 from fovea.serving.lifecycle.triton_choices import CHOICES
 from fovea.serving.lifecycle.triton_config import choices_of, parse, read_config
@@ -38,9 +40,10 @@ SERVED = {
     "alone": 'backend: "onnxruntime" input [ { name: "x" data_type: TYPE_FP32 dims: [ -1, 4 ] } ]',
     "narrow": 'max_batch_size: 8 input [ { name: "x" data_type: TYPE_FP32 dims: [ 6 ] } ]',
     "silent": "max_batch_size: 3",
-    "minimal": 'backend: "onnxruntime"',
+    "minimal": 'backend: "onnxruntime" dynamic_batching { }',
     "none_chosen": "version_policy { specific { versions: [ 5 ] } }",
 }
+LIBRARY = 'model_operations { op_library_filename: "/opt/ops.so" }'
 CARDS = {"exported": "max_batch_size: 4", "exported_alone": ""}
 REFUSED = {
     "no_such_input": ('input [ { name: "z" data_type: TYPE_FP32 dims: [ 4 ] } ]', "input z: the file has ['x']"),
@@ -66,8 +69,9 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     doubling(root, "double", ["n", 4], (1, 2))
     doubling(root, "narrow", ["n", "length"])
     doubling(root, "no_batch", [3])
-    for name in ("alone", "silent", "minimal", "none_chosen", "no_such_input", "dtype", "dims", "decoupled"):
+    for name in ("alone", "silent", "minimal", "none_chosen", "no_such_input", "dtype", "dims", "library", "decoupled"):
         doubling(root, name, ["n", 4])
+    (root / "library" / "config.pbtxt").write_text(LIBRARY)
     for name in CARDS:
         write_version(root / name / "1")
         (root / name / "config.pbtxt").write_text(CARDS[name])
@@ -155,6 +159,11 @@ def test_a_configuration_that_cannot_be_met_is_the_reason_why_the_model_is_not_s
     assert told in reason
 
 
+def test_a_library_of_operators_is_opened_only_where_the_servers_operator_lists_it(client: Any) -> None:
+    (told,) = [one for one in client.get_model_repository_index().models if one.name == "library"]
+    assert (told.state, "'ops.so' is not in the server's custom_op_libraries" in told.reason) == ("UNAVAILABLE", True)
+
+
 @pytest.mark.parametrize(("model", "code"), [("decoupled", "UNIMPLEMENTED"), ("no_such_input", "UNAVAILABLE")])
 def test_a_model_that_no_wait_will_make_ready_is_refused_with_a_code_on_which_nobody_tries_again(
     client: Any, model: str, code: str
@@ -198,10 +207,9 @@ def problem_of(folder: Path, text: str) -> str | None:
         ('name: "n"', "name: expected m, found n"),
         ('platform: "tensorrt_plan"', "platform: expected onnxruntime_onnx, found tensorrt_plan"),
         ('backend: "python"', "backend: expected onnxruntime, found python"),
-        ('default_model_filename: "net.onnx"', "default_model_filename: expected model.onnx"),
+        ('default_model_filename: "../net.onnx"', "default_model_filename: expected the name of a file"),
         ("max_batch_size: -1", "max_batch_size: Input should be greater than 0"),
         ("max_batch_size: 5000", "max_batch_size: Input should be less than or equal to 4096"),
-        ("dynamic_batching {}", "max_batch_size is 0"),
         ('input { name: "x" dims: 4 }', "x: datatype"),
         ('input { name: "x" data_type: TYPE_BF16 dims: 4 }', "x: datatype"),
         ('input { name: "x" data_type: TYPE_FP32 dims: 2 reshape { } }', "x: reshape: [2] and [] do not hold the same"),
@@ -229,7 +237,6 @@ def problem_of(folder: Path, text: str) -> str | None:
         ("batch_input { }", "batch_input is not supported"),
         ('model_repository_agents { agents { name: "checksum" } }', "model_repository_agents is not supported"),
         ('cc_model_filenames { key: "7.5" value: "m.onnx" }', "cc_model_filenames is not supported"),
-        ('model_operations { op_library_filename: "a.so" }', "model_operations is not supported: operator libraries"),
         ('parameters { key: "intra_op_thread_count" value { string_value: "two" } }', "a whole number, found 'two'"),
         ('parameters { key: "intra_op_thread_count" value { string_value: "9999" } }', "parameters: "),
         ("instance_group { count: 65 }", "instance_group.count: Input should be less than or equal to 64"),
@@ -291,6 +298,10 @@ def test_version_policies_are_the_same(text: str, versions: object) -> None:
             'parameters { key: "intra_op_thread_count" value { string_value: "0" } }',
             ServingChoices(session=SessionChoices(shrink_arena=True)),
         ),
+        (
+            'model_operations { op_library_filename: [ "/opt/tritonserver/ops.so", "b.so" ] }',
+            ServingChoices(session=SessionChoices(custom_op_libraries=("ops.so", "b.so"))),
+        ),
     ],
 )
 def test_choices_are_the_same_in_our_words(text: str, choices: ServingChoices) -> None:
@@ -311,6 +322,7 @@ def test_a_default_priority_that_is_no_level_is_told() -> None:
         "instance_group { kind: KIND_GPU gpus: [ 0, 1 ] rate_limiter { priority: 2 } }",
         'metric_tags { key: "a" value: "b" }',
         'runtime: "libtriton_onnxruntime.so"',
+        'input { name: "x" data_type: TYPE_FP32 dims: [ -1, 4 ] } dynamic_batching { preferred_batch_size: [ 8 ] }',
         "max_batch_size: 8 dynamic_batching { default_queue_policy { allow_timeout_override: true } }",
     ],
 )
@@ -334,3 +346,34 @@ def _leaves(prefix: str, descriptor: Any) -> Iterator[str]:
     for field in descriptor.fields:
         path = prefix + field.name
         yield from _leaves(f"{path}.", field.message_type) if path in PARTS else [path]
+
+
+LONG = "config.pbtxt is larger than 256 KiB"
+LABELS = 'output { name: "y%d" data_type: TYPE_FP32 dims: 4 label_filename: "labels%d.txt" }'
+
+
+def folder_with(folder: Path, config: str, labels: int = 0) -> Path:
+    """A model's folder with so many files of half a megabyte of labels."""
+    folder.mkdir()
+    (folder / "config.pbtxt").write_text(config)
+    for number in range(labels):
+        (folder / f"labels{number}.txt").write_text("a\n" * (1 << 18))
+    return folder
+
+
+def test_configurations_and_labels_are_bounded_in_size_whatever_names_them_how_often(tmp_path: Path) -> None:
+    for name, config in {"long": "#\n" * (1 << 18), "labels": "".join(LABELS % (n, n) for n in range(3))}.items():
+        with pytest.raises(ModelBroken, match=LONG if name == "long" else "label files of more than 1024 KiB together"):
+            read_config(folder_with(tmp_path / name, config, labels=3))
+    config = "".join(LABELS % (number, 0) for number in range(2000))
+    start_s = time.process_time()
+    configured = read_config(folder_with(tmp_path / "often", config, labels=1))
+    assert configured is not None
+    assert time.process_time() - start_s < 3
+
+
+def test_a_configuration_of_nothing_but_small_parts_is_read_in_a_moment(tmp_path: Path) -> None:
+    config = f"version_policy {{ specific {{ versions: [{'1,' * 120_000}1] }} }}"
+    start_s = time.process_time()
+    read_config(folder_with(tmp_path / "model", config))
+    assert time.process_time() - start_s < 3

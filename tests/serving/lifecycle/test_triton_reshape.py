@@ -143,6 +143,13 @@ def test_classes_are_those_of_the_clients_shape(client: Any) -> None:
     ]
 
 
+def test_a_byte_count_is_held_against_the_clients_shape(client: Any) -> None:
+    sent = triton.InferInput("x", [3, 4], "FP32")
+    sent._raw_content = bytes(47)
+    with pytest.raises(InferenceServerException, match=r"expected 48 bytes for FP32 \[3, 4\], received 47"):
+        client.infer("flat", [sent])
+
+
 def test_a_request_in_the_models_own_shape_is_refused(client: Any) -> None:
     with pytest.raises(InferenceServerException, match=r"expected shape \[-1, 4\], received \[3, 2, 2\]"):
         infer(client, "flat", numbers((3, 2, 2)))

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from prometheus_client import generate_latest
 
 from adding_models import MODEL, write_version
 from fovea.contract.errors import ModelBroken
@@ -27,7 +26,7 @@ class ScrapedAtOnce(Telemetry):
 
     def recorder(self, *given: Any) -> Recorder:
         made = super().recorder(*given)
-        self.scrape = generate_latest(self.registry)
+        self.scrape = self.text()
         return made
 
 
@@ -53,4 +52,4 @@ def test_a_version_whose_workers_cannot_be_started_leaves_no_series(
     telemetry = Telemetry()
     with pytest.raises(ModelBroken, match="RuntimeError while loading"):
         loader(telemetry).load(model_folder(tmp_path / MODEL), "1")
-    assert f'model="{MODEL}"' not in generate_latest(telemetry.registry).decode()
+    assert f'model="{MODEL}"' not in telemetry.text().decode()

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-from prometheus_client import generate_latest
 
 import simam_version
 from fovea.contract.attention import AttentionType
@@ -49,7 +48,7 @@ def sampled(version: LoadedVersion) -> float:
     served = Served(version, telemetry.recorder(labels, lambda: 0))
     sampler.offer(served, [{"image": simam_version.images(2)}])
     assert sampler.close(60.0)
-    return total(samples(generate_latest(telemetry.registry).decode()), "fovea_attention_op_seconds_count")
+    return total(samples(telemetry.text().decode()), "fovea_attention_op_seconds_count")
 
 
 def test_a_body_is_timed_on_the_cpu_and_not_on_a_gpu_where_a_profile_has_launch_times(loaded: LoadedVersion) -> None:

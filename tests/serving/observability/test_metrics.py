@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import re
 import socket
 import urllib.request
@@ -170,6 +171,14 @@ def test_a_scrape_may_ask_for_single_metrics(server: RunningServer) -> None:
     wanted = "fovea_queue_duration_seconds_count"
     with urllib.request.urlopen(f"{server.metrics}?name[]={wanted}", timeout=20) as answer:
         assert {name for name, _ in samples(answer.read().decode())} == {wanted}
+
+
+def test_who_takes_gzip_gets_the_same_packed(server: RunningServer) -> None:
+    request = urllib.request.Request(server.metrics, headers={"Accept-Encoding": "gzip"})
+    with urllib.request.urlopen(request, timeout=20) as answer:
+        assert answer.headers["Content-Encoding"] == "gzip"
+        packed = answer.read()
+    assert samples(gzip.decompress(packed).decode()).keys() == server.samples().keys()
 
 
 def test_grpc_is_what_the_ready_line_says(server: RunningServer) -> None:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from prometheus_client import generate_latest
-
 from fovea.serving.observability.recorder import ModelLabels
 from fovea.serving.observability.telemetry import Telemetry
 from servers import samples
@@ -15,7 +13,7 @@ LABELS = ModelLabels("m", "1", "none", "none", "", "CPUExecutionProvider", "0" *
 
 def costs(telemetry: Telemetry) -> list[tuple[str, str]]:
     """Length and rows of every batch cost that is told."""
-    found = samples(generate_latest(telemetry.registry).decode())
+    found = samples(telemetry.text().decode())
     told = [dict(labels) for name, labels in found if name == "fovea_batch_cost_seconds"]
     return [(one["length"], one["rows"]) for one in told]
 

@@ -104,7 +104,7 @@ def test_half_floats_travel_as_binary_data_only(triton: Any, server: RunningServ
 
 def test_texts_that_are_no_utf_8_have_no_form_in_json() -> None:
     with pytest.raises(InvalidRequest, match="output 'y': an element is no UTF-8, ask for it with binary_data"):
-        to_json("y", "BYTES", [1], b"\1\0\0\0\xff", 100)
+        to_json("y", "BYTES", [1], b"\1\0\0\0\xff")
 
 
 def test_classes_come_as_texts(triton: Any) -> None:

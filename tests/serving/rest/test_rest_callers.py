@@ -159,12 +159,12 @@ def test_a_caller_that_drips_a_body_that_nobody_wants_is_cut_off() -> None:
         assert is_cut_off(connection, b"x")
 
 
-def test_after_a_body_that_nobody_wanted_the_connection_is_kept_as_long_as_any_other() -> None:
+def test_after_a_body_that_nobody_wanted_a_silent_connection_is_closed_like_any_other() -> None:
     data = POST.replace(b"/infer", b"/nothing") % 3
     with rest_server(FakeServicer(), patience=Patience(idle_s=0.2)) as server, connect(server, data) as connection:
         assert connection.recv(65536).startswith(b"HTTP/1.1 404 ")
-        connection.sendall(b"{ }" + LIVE)
-        assert all_of(connection).endswith(b'{"live":true}')
+        connection.sendall(b"{ }")
+        assert all_of(connection) in (b"", b'{"error":"no such path: /v2/models/m/nothing"}')
 
 
 def test_a_caller_that_reads_none_of_many_small_answers_does_not_keep_its_place() -> None:
@@ -207,25 +207,6 @@ def test_json_that_would_hold_up_the_others_is_refused() -> None:
         answer = all_of(connect(server, request))
         assert answer.startswith(b"HTTP/1.1 413 ")
         assert b"the JSON is larger than 1048576 bytes (--max-json-mb); send tensors as binary data" in answer
-
-
-@pytest.mark.parametrize(
-    ("asked", "words"),
-    [
-        (b"{}", b"output 'y': more than 1048576 bytes of JSON, ask for it with binary_data"),
-        (b'{"parameters": {"binary_data_output": true}}', b"bytes, the limit is 1000000"),
-    ],
-)
-def test_an_answer_above_the_limits_is_refused(asked: bytes, words: bytes) -> None:
-    servicer = FakeServicer()
-    request = POST_ONCE % len(asked) + asked
-    with rest_server(servicer, body=1_000_000) as server, connect(server, request) as connection:
-        wait_until(lambda: len(servicer.calls) == 1)
-        servicer.calls[0].finish(large_answer())
-        answer = all_of(connection)
-        assert answer.startswith(b"HTTP/1.1 400 ")
-        assert words in answer
-        assert not server.unanswered()
 
 
 def test_an_unforeseen_error_keeps_its_text_to_itself_and_the_server_goes_on(caplog: pytest.LogCaptureFixture) -> None:

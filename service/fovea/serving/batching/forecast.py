@@ -19,7 +19,7 @@ def refusal(request: Request, work_s: float, now_s: float) -> QueueTimeout | Dea
     left_s = request.due_s - now_s
     if work_s * SURE <= left_s:
         return None
-    told = f"it has {left_s * 1e3:.1f} ms left, and about {work_s * 1e3:.1f} ms of work are before its answer"
+    told = f"it has {max(left_s, 0.0) * 1e3:.1f} ms left, and about {work_s * 1e3:.1f} ms of work are before its answer"
     if request.due_s == request.deadline_s:
         return DeadlineExceeded(f"the deadline cannot be met: {told}")
     return QueueTimeout(f"it would time out in the queue: {told}")

@@ -17,19 +17,23 @@ class KindOfRequest:
 
     def __init__(self, card: ModelCard) -> None:
         self._sequence = card.sequence
-        self.optional = card.sequence.mask if card.sequence else None
-        """An input that a request may leave out, since the server makes it."""
-        self._names = [spec.name for spec in card.inputs if spec.name != self.optional]
+        mask = card.sequence.mask if card.sequence else None
+        self.optional = {*card.optional_inputs, *([mask] if mask else [])}
+        """Inputs that a request may leave out; the mask, since the server makes it."""
+        self._names = [spec.name for spec in card.inputs if spec.name != mask]
         self._first_axis = 1 if card.batched else 0
 
     def of(self, shapes: Mapping[str, Shape], *, maps: bool) -> Kind:
         """The kind; InvalidRequest where sequences differ in their length or are empty."""
         if self._sequence is None:
-            return Kind(tuple(shapes[name][self._first_axis :] for name in self._names), maps)
+            return Kind(tuple(self._beyond_rows(shapes.get(name)) for name in self._names), maps)
         length = self._length(self._sequence, shapes)
         bucket = self._sequence.bucket(length)
         shared = bucket if self._sequence.padded else length
         return Kind(tuple(self._padded(name, shapes[name], shared) for name in self._names), maps, bucket)
+
+    def _beyond_rows(self, shape: Shape | None) -> Shape | None:
+        return None if shape is None else shape[self._first_axis :]
 
     def _length(self, sequence: SequenceSpec, shapes: Mapping[str, Shape]) -> int:
         lengths = {name: shapes[name][axis] for name, axis in sequence.lengths.items() if name in shapes}

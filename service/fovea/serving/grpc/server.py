@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Protocol
 
 import grpc
@@ -27,9 +28,11 @@ from fovea.serving.grpc.reflection import add_reflection
 from fovea.serving.grpc.stream import StreamLimits
 from fovea.serving.grpc.streams import Streams
 from fovea.serving.grpc.transport import Transport
+from fovea.serving.messages.sending import Sending
 from fovea.serving.security.tls import Tls, TlsMaterial
 from fovea.serving.security.token import Tokens
 from fovea.serving.servicer import MOST_CONTROL_CALLS, QUICK_RPCS, Servicer
+from fovea.serving.unix_sockets import let_in
 
 _STREAM = "ModelStreamInfer"
 _MEMORY = Memory(resident_bytes, return_freed_memory)
@@ -51,6 +54,8 @@ class GrpcSettings:
     reads: ReadLimits
     tls: Tls | None = None
     tokens: Tokens | None = None
+    unix_socket: Path | None = None
+    """Where to listen too, beside the port."""
 
 
 class OpenCall(Protocol):
@@ -68,6 +73,7 @@ class GrpcServer:
         self, settings: GrpcSettings, servicer: Servicer, changes: Changes, on_fault: Callable[[], None]
     ) -> None:
         self._servicer, self._changes, self._on_fault = servicer, changes, on_fault
+        self._infer = partial(servicer.infer, sending=Sending(settings.transport.max_message_bytes))
         self.slow_reason = fast_lane.obstacle() if settings.fast_lane else "it is switched off"
         """Why calls go through ordinary handlers; None on the fast lane."""
         self._control_pool = AnswerPool("control", settings.handler_threads, MOST_CONTROL_CALLS)
@@ -78,7 +84,7 @@ class GrpcServer:
         self._server = grpc.server(others, interceptors=gates, options=settings.transport.options())
         self.health = Health()
         self._streams = Streams(
-            servicer.infer, StreamLimits(settings.max_infer_streams, bytes=settings.transport.max_message_bytes)
+            self._infer, StreamLimits(settings.max_infer_streams, bytes=settings.transport.max_message_bytes)
         )
         self._lane: fast_lane.Lane | pooled_lane.PooledLane = pooled_lane.PooledLane()
         self._reads = ReadWatch(self._register(self._lane), settings.reads, _MEMORY)
@@ -101,17 +107,23 @@ class GrpcServer:
         """Who takes the calls of each of our RPCs that are answered once."""
         control: dict[str, Accept] = {rpc: partial(self._servicer.control, rpc) for rpc in self._servicer.control_rpcs}
         changes = {rpc: partial(self._changes.submit, control[rpc]) for rpc in CHANGE_RPCS if rpc in control}
-        return {**control, **changes, INFER: self._servicer.infer}
+        return {**control, **changes, INFER: self._infer}
 
     def _listen(self, settings: GrpcSettings) -> int:
-        address = address_of(settings.host, settings.port)
+        why = f"the port is taken, or {settings.host} is no address of this machine"
+        port = self._bind(address_of(settings.host, settings.port), settings.tls, why)
+        if settings.unix_socket is not None:
+            self._bind(f"unix:{settings.unix_socket}", settings.tls, "no socket can be made there")
+            let_in(settings.unix_socket)
+        return port
+
+    def _bind(self, address: str, tls: Tls | None, why_not: str) -> int:
         try:
-            if settings.tls is not None:
-                return int(self._server.add_secure_port(address, _credentials(settings.tls)))
+            if tls is not None:
+                return int(self._server.add_secure_port(address, _credentials(tls)))
             return int(self._server.add_insecure_port(address))
         except RuntimeError as error:
-            why = f"the port is taken, or {settings.host} is no address of this machine"
-            raise Misconfigured(f"cannot listen on {address} for gRPC: {why}") from error
+            raise Misconfigured(f"cannot listen on {address} for gRPC: {why_not}") from error
 
     def start(self) -> None:
         """Answer calls."""

@@ -20,7 +20,8 @@ from fovea.runtime.names import NAME_RULE, is_model_name, shown_name
 from fovea.wire import message
 
 _FILE_PREFIX = "file:"
-_FILE_NAME = re.compile(r"[1-9][0-9]{0,17}/[A-Za-z0-9][A-Za-z0-9._-]{0,199}", re.ASCII)
+_FILE_NAME = re.compile(r"[1-9][0-9]{0,17}(?:/[A-Za-z0-9][A-Za-z0-9._-]{0,199}){1,2}", re.ASCII)
+"""A model with weights beside it may be a folder in its version's: 1/model.onnx/model.onnx."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,7 @@ def _value(name: str, parameter: Any, expected: str) -> Any:
 def _file_name(parameter: str) -> str:
     name = parameter.removeprefix(_FILE_PREFIX)
     if not _FILE_NAME.fullmatch(name):
-        raise InvalidRequest(f"parameter '{parameter}': expected 'file:<version>/<name>', both plain names")
+        raise InvalidRequest(f"parameter '{parameter}': expected 'file:<version>/<name>', all plain names")
     return name
 
 

@@ -8,14 +8,22 @@ from __future__ import annotations
 
 import logging
 import threading
-import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from fovea.contract.errors import Draining, InvalidRequest, Misconfigured, ModelBroken, NotFound, Unsupported
-from fovea.runtime.repository import ModelFolder, chosen_versions, model_folder, repository_meant, scan, why_none
+from fovea.runtime.repository import (
+    ModelFolder,
+    chosen_versions,
+    has_models,
+    model_folder,
+    model_paths,
+    no_model_in,
+    scan,
+    why_none,
+)
 from fovea.serving.lifecycle.load_request import LoadRequest
 from fovea.serving.lifecycle.model_swap import ModelSwap
 from fovea.serving.lifecycle.models import ModelEntry, Models, VersionEntry, VersionState
@@ -25,6 +33,7 @@ from fovea.serving.lifecycle.retries import Retries
 from fovea.serving.lifecycle.sent_files import SentFiles
 from fovea.serving.lifecycle.served_version import ServedVersion
 from fovea.serving.lifecycle.triton_config import configured_of, read_config
+from fovea.serving.lifecycle.upkeep import Upkeep
 from fovea.serving.lifecycle.version_loader import VersionLoader
 
 log = logging.getLogger(__name__)
@@ -65,14 +74,16 @@ class ModelControl:
         self._swap = ModelSwap(models, loader, tell, self._closed)
         self._watch = RepositoryWatch(settings.repository)
         self._retries = Retries()
+        self._upkeep = Upkeep(self.look, self.retry, settings.poll_s, looks=settings.mode == "poll")
         self._changing = threading.Lock()
         self._stopped = threading.Event()
 
     def start(self) -> None:
         """Load what the mode says, and go on as it says. Misconfigured where that cannot be."""
+        self._watch.begin()
         folders = scan(self._settings.repository, read_config)
-        if not any(folder.versions for folder in folders.values()):
-            self._tell_of_emptiness()
+        if not has_models(folders):
+            log.warning(no_model_in(self._settings.repository))
         for folder in folders.values():
             _warn_of_what_is_passed_over(folder)
         chosen = self._chosen_at_start(folders)
@@ -84,13 +95,7 @@ class ModelControl:
                 if not self._stopped.is_set():
                     self._swap.follow(folders[name])
         if self._settings.mode != "explicit":  # there, who asked for a load hears of it and may ask again
-            threading.Thread(target=self._keep_up, daemon=True, name="model-upkeep").start()
-
-    def _tell_of_emptiness(self) -> None:
-        root = self._settings.repository
-        meant = repository_meant(root)
-        hint = f": it is a part of one; did you mean {meant}?" if meant else ""
-        log.warning("there is no model in the repository %s%s", root.absolute(), hint)
+            self._upkeep.start()
 
     def _chosen_at_start(self, there: Collection[str]) -> list[str]:
         named = self._settings.load_models
@@ -103,16 +108,13 @@ class ModelControl:
             raise Misconfigured(f"load_models names {unknown}, the repository has {list(there)}")
         return [name for name in there if named & {EVERY_MODEL, name}]
 
-    def _keep_up(self) -> None:
-        while not self._stopped.wait(self._settings.poll_s):
-            try:
-                if self._settings.mode == "poll":
-                    self.look()
-                self.retry(time.monotonic())
-            except Misconfigured as error:
-                log.error("the models stay as they are: %s", error)
-            except Exception:
-                log.exception("a look at the repository failed")
+    def read_again(self) -> None:
+        """Look at the repository now, and try again what has failed; back at once."""
+        if self._settings.mode == "explicit":
+            log.warning("nothing is read again in control mode explicit: callers load and unload")
+        else:
+            log.info("looking at the repository again")
+            self._upkeep.wake()
 
     def look(self) -> None:
         """Look at the repository once, and follow what has changed."""
@@ -129,10 +131,10 @@ class ModelControl:
         _warn_of_what_is_passed_over(folder)
         self._swap.follow(folder)
 
-    def retry(self, now_s: float) -> None:
-        """Try again what failed for a reason that may have passed, where its time has come."""
+    def retry(self, now_s: float | None) -> None:
+        """Try again what failed for a reason that may have passed: where its time has come, with None at once."""
         failing = [name for name, entry in self._models.entries.items() if entry.failing]
-        for name in self._retries.due(failing, now_s):
+        for name in failing if now_s is None else self._retries.due(failing, now_s):
             with self._changing:
                 if not self._stopped.is_set():
                     self._swap.retry(name)
@@ -157,10 +159,10 @@ class ModelControl:
     def _requested_folder(self, request: LoadRequest) -> ModelFolder:
         if request.files:
             return model_folder(self._files.write(request), read_config)
-        folder = scan(self._settings.repository, read_config).get(request.name)
-        if folder is None:
+        paths = {path.name: path for path in model_paths(self._settings.repository)}
+        if request.name not in paths:
             raise NotFound(f"unknown model '{request.name}': the repository has no such folder")
-        return folder
+        return model_folder(paths[request.name], read_config)
 
     def _require_loaded(self, folder: ModelFolder) -> None:
         entry = self._models.entries.get(folder.name)
@@ -201,6 +203,7 @@ class ModelControl:
     def stop(self) -> bool:
         """Begin no change any more; False where one is going on, for which nobody should wait."""
         self._stopped.set()
+        self._upkeep.stop()
         idle = self._changing.acquire(blocking=False)
         if idle:
             self._changing.release()

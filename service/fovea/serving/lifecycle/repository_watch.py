@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from fovea.runtime.names import shown_name
-from fovea.runtime.repository import ModelFolder, model_paths, scan
+from fovea.runtime.repository import ModelFolder, model_folder, model_paths
 from fovea.runtime.stamps import Stamp, model_stamp
 from fovea.serving.lifecycle.triton_config import read_config
 
@@ -20,18 +20,25 @@ class RepositoryWatch:
         self._told: dict[str, Stamp] = {}
         """When the model was last told of."""
 
+    def begin(self) -> None:
+        """What is there now needs no telling. Misconfigured where the repository cannot be read."""
+        self._seen = self._told = {name: model_stamp(path) for name, path in self._paths().items()}
+
+    def _paths(self) -> dict[str, Path]:
+        return {shown_name(path.name): path for path in model_paths(self._root)}
+
     def changed(self) -> dict[str, ModelFolder | None]:
         """The models that differ from when they were last told of; None for one that is gone.
 
         Each is told of once two looks in a row see the same, so that neither a copy under way nor a folder that is
         moved out for its successor is taken for the end of it. Misconfigured where the repository cannot be read.
         """
-        now = {shown_name(path.name): model_stamp(path) for path in model_paths(self._root)}
+        paths = self._paths()
+        now = {name: model_stamp(path) for name, path in paths.items()}
         resting = [name for name in {**self._told, **now} if now.get(name) == self._seen.get(name)]
         news = [name for name in resting if now.get(name) != self._told.get(name)]
-        folders = scan(self._root, read_config) if news else {}  # should it fail, the next look has the same news
+        folders = {name: model_folder(paths[name], read_config) for name in news if name in paths}
         self._seen = now
-        for name in news:
-            self._told.pop(name, None)
-        self._told |= {name: now[name] for name in news if name in now}
+        kept = {name: stamp for name, stamp in self._told.items() if name not in news}
+        self._told = kept | {name: now[name] for name in news if name in now}
         return {name: folders.get(name) for name in news}

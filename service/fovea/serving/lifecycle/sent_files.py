@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 from fovea.contract.errors import InvalidRequest
+from fovea.runtime.temporary_folders import TemporaryFolder
 from fovea.serving.lifecycle.load_request import LoadRequest
 
 
@@ -14,12 +15,12 @@ class SentFiles:
     """A folder of the server's own, made when first needed: one folder in it per request, the model's in that."""
 
     def __init__(self) -> None:
-        self._root: Path | None = None
+        self._folder: TemporaryFolder | None = None
 
     def write(self, request: LoadRequest) -> Path:
         """Write a request's files; the model's folder. InvalidRequest tells why they cannot be kept."""
-        self._root = self._root or Path(tempfile.mkdtemp(prefix="fovea-sent-"))
-        model = Path(tempfile.mkdtemp(dir=self._root)) / request.name
+        self._folder = self._folder or TemporaryFolder()
+        model = Path(tempfile.mkdtemp(dir=self._folder.path)) / request.name
         try:
             for name, content in request.files.items():
                 path = model / name
@@ -32,10 +33,11 @@ class SentFiles:
 
     def discard(self, model: Path) -> None:
         """Remove a model's folder; one that is not in here is left alone."""
-        if self._root and model.parent.parent == self._root:
+        if self._folder and model.parent.parent == self._folder.path:
             shutil.rmtree(model.parent, ignore_errors=True)
 
     def close(self) -> None:
         """Remove everything."""
-        if self._root:
-            shutil.rmtree(self._root, ignore_errors=True)
+        if self._folder:
+            self._folder.remove()
+            self._folder = None

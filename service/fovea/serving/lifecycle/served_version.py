@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from fovea.runtime.loaded_version import LoadedVersion
-from fovea.runtime.repository import ModelFolder, ServingChoices
+from fovea.runtime.repository import ModelFolder
+from fovea.runtime.serving_choices import ServingChoices
 from fovea.serving.batching.batcher import BatchPolicy
 from fovea.serving.batching.observer import BatchRecord
 from fovea.serving.batching.outcomes import Outcome
@@ -72,9 +73,10 @@ class ServedVersion:
 
     @property
     def remark(self) -> str:
-        """What of its configuration is without effect, and why its requests are not batched as they could be."""
+        """What there is to say of it: what of its configuration is without effect, and of how it is batched."""
         stated = self.folder.stated
-        return "; ".join(filter(None, [stated.remark if stated else "", self.loaded.batching]))
+        without_effect = f"{stated.source}: {stated.remark}" if stated and stated.remark else ""
+        return "; ".join(filter(None, (without_effect, self.loaded.batching)))
 
     @property
     def preferred_rows(self) -> list[int]:

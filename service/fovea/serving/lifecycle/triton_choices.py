@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import PurePath
 from typing import Any
 
 from fovea.contract.errors import ModelBroken
@@ -11,8 +12,10 @@ _THREADS, _ARENA, _SHRINK = "intra_op_thread_count", "enable_mem_arena", "memory
 
 
 def _session(config: Any) -> dict[str, Any]:
-    """What ONNX Runtime's parameters ask of sessions."""
+    """What is asked of sessions. Libraries go by their names: the server's operator lists them."""
+    libraries = config.model_operations.op_library_filename
     found = {
+        "custom_op_libraries": tuple(PurePath(file).name for file in libraries) or None,
         "threads": _number(config, _THREADS) or None,  # 0, as nothing, leaves it to the server
         "arena": None if _ARENA not in config.parameters else _number(config, _ARENA) != 0,
         "shrink_arena": bool(config.parameters[_SHRINK].string_value) if _SHRINK in config.parameters else None,

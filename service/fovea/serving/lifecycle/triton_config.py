@@ -6,7 +6,7 @@ promise, the model is not served and the reason tells which fields; where it wou
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,17 +14,22 @@ from google.protobuf import text_format
 from pydantic import ValidationError
 
 from fovea.contract.errors import ModelBroken, Unsupported
-from fovea.contract.model_card import TensorSpec
+from fovea.contract.model_card import MODEL_FILE, MOST_TEXT_BYTES, TensorSpec
 from fovea.contract.reshape import reshape_problem
 from fovea.contract.validation import first_problem
 from fovea.runtime.files import require_small
-from fovea.runtime.repository import Configured, Latest, ServingChoices
+from fovea.runtime.reasons import tellable
+from fovea.runtime.repository import Configured
+from fovea.runtime.serving_choices import Latest, ServingChoices
 from fovea.runtime.stated import Labels, Stated
 from fovea.serving.lifecycle.triton_choices import CHOICES
 from fovea.serving.lifecycle.triton_fields import problems, remark
 from fovea.wire import enum_name, message
 
 CONFIG_FILE = "config.pbtxt"
+_LONGEST_REMARK = 2000
+_MOST_CONFIG_BYTES = 256 << 10
+"""Half a second's reading at most."""
 
 
 def read_config(folder: Path) -> Configured | None:
@@ -32,7 +37,7 @@ def read_config(folder: Path) -> Configured | None:
     path = folder / CONFIG_FILE
     if not (path.exists() or path.is_symlink()):
         return None
-    return configured_of(parse(_text(folder, CONFIG_FILE)), folder)
+    return configured_of(parse(_text(folder, CONFIG_FILE, _MOST_CONFIG_BYTES)), folder)
 
 
 def configured_of(config: Any, folder: Path) -> Configured:
@@ -46,7 +51,7 @@ def parse(text: str) -> Any:
     """A ModelConfig; ModelBroken tells line and field where the text is none."""
     try:
         return text_format.Parse(text, message("ModelConfig")())
-    except text_format.ParseError as error:
+    except (text_format.ParseError, RecursionError) as error:
         raise ModelBroken(f"{CONFIG_FILE}: {error}") from error
 
 
@@ -84,7 +89,9 @@ def _stated(config: Any, folder: Path) -> Stated:
         outputs=outputs,
         client_shapes={one.name: _client_shape(one, bool(batched)) for one in reshaped},
         labels=_labels(config, folder),
-        remark=remark(config),
+        optional=frozenset(one.name for one in config.input if one.optional),
+        file=config.default_model_filename or MODEL_FILE,
+        remark=tellable(remark(config), _LONGEST_REMARK),
     )
 
 
@@ -120,14 +127,24 @@ def _client_shape(tensor: Any, batched: bool) -> tuple[int, ...]:
 def _labels(config: Any, folder: Path) -> dict[str, Labels]:
     """One label a line, of the file that each output names."""
     files = {output.name: output.label_filename for output in config.output if output.label_filename}
-    return {
-        name: Labels(file, tuple(_text(folder, file).removesuffix("\n").split("\n"))) for name, file in files.items()
-    }
+    read = {file: Labels(file, tuple(text.removesuffix("\n").split("\n"))) for file, text in _texts(folder, files)}
+    return {name: read[file] for name, file in files.items()}
 
 
-def _text(folder: Path, name: str) -> str:
+def _texts(folder: Path, files: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Each file once, however many outputs name it; ModelBroken where they are larger together than one may be."""
+    left = MOST_TEXT_BYTES
+    for file in sorted(set(files.values())):
+        text = _text(folder, file)
+        left -= len(text)
+        if left < 0:
+            raise ModelBroken(f"{CONFIG_FILE}: label files of more than {MOST_TEXT_BYTES >> 10} KiB together")
+        yield file, text
+
+
+def _text(folder: Path, name: str, most_bytes: int = MOST_TEXT_BYTES) -> str:
     try:
-        require_small(folder, name)
+        require_small(folder, name, most_bytes)
         return (folder / name).read_text("utf-8")
     except OSError as error:  # its own words would tell the whole path
         raise ModelBroken(f"{name} cannot be read: {error.strerror}") from error

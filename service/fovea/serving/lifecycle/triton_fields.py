@@ -6,8 +6,6 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from fovea.contract.model_card import MODEL_FILE
-
 PLATFORM, BACKEND = "onnxruntime_onnx", "onnxruntime"
 """What an ONNX model is called in a configuration, the older way and the newer one."""
 PARAMETERS = "parameters"
@@ -43,7 +41,7 @@ FIELDS: Mapping[str, Use] = {
     "input.reshape": DONE,
     "input.is_shape_tensor": _SHAPE_TENSOR,
     "input.allow_ragged_batch": _RAGGED,
-    "input.optional": Use("refused", "every input is needed"),
+    "input.optional": DONE,
     "input.is_non_linear_format_io": _SHAPE_TENSOR,
     "output.name": DONE,
     "output.data_type": DONE,
@@ -86,7 +84,7 @@ FIELDS: Mapping[str, Use] = {
     "parameters.enable_mem_arena": DONE,
     "parameters.memory.enable_memory_arena_shrinkage": DONE,
     "model_warmup": Use("passed over", "every version is warmed up with rows of its own"),
-    "model_operations": Use("refused", "operator libraries are chosen in model.toml"),
+    "model_operations": DONE,
     "model_transaction_policy.decoupled": Use("refused", "each request gets one answer"),
     "model_repository_agents": Use("refused", "there are none"),
     "response_cache": DONE,
@@ -128,14 +126,21 @@ def problems(config: Any) -> Iterator[str]:
     for path in fields_set(config):
         if (use := use_of(path)).kind == "refused":
             yield f"{path} is not supported: {use.why}"
-    for name, expected in (("platform", PLATFORM), ("backend", BACKEND), ("default_model_filename", MODEL_FILE)):
+    for name, expected in (("platform", PLATFORM), ("backend", BACKEND)):
         if (value := getattr(config, name)) not in ("", expected):
             yield f"{name}: expected {expected}, found {value}"
-    if config.HasField("dynamic_batching") and config.max_batch_size < 1:
-        yield "dynamic_batching: max_batch_size is 0, so there are no batches"
+    if not _is_name(config.default_model_filename):
+        yield f"default_model_filename: expected the name of a file, found {config.default_model_filename}"
+
+
+def _is_name(file: str) -> bool:
+    """Whether it names something in a folder, and nothing elsewhere."""
+    return not ({"/", "\0"} & set(file) or file in (".", ".."))
 
 
 def remark(config: Any) -> str:
     """What is set and does nothing here, for log and index; empty where there is no such thing."""
-    hints = [path for path in fields_set(config) if use_of(path).kind == "passed over"]
-    return f"without effect here: {', '.join(f'{path} ({use_of(path).why})' for path in hints)}" if hints else ""
+    hints = [f"{path} ({use_of(path).why})" for path in fields_set(config) if use_of(path).kind == "passed over"]
+    if config.HasField("dynamic_batching") and config.max_batch_size < 1 and (config.input or config.output):
+        hints.append("dynamic_batching's sizes and delay (max_batch_size is 0, so there are no batches)")
+    return f"without effect here: {', '.join(hints)}" if hints else ""

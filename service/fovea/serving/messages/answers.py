@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from fovea.contract.errors import ExecutionFailed
 from fovea.contract.model_card import TensorSpec
 from fovea.contract.reshape import Reshape
+from fovea.raw_tensors import NUMPY_DTYPE
 from fovea.runtime.datatypes import Arrays
 from fovea.serving.messages.classification import best_classes
 from fovea.serving.messages.tensors import to_raw
@@ -34,6 +36,23 @@ class WantedOutput:
     reshape: Reshape | None = None
     """From the model's shape to the one that clients get."""
 
+    @property
+    def datatype(self) -> str:
+        """As it is sent."""
+        return "BYTES" if self.top else self.spec.datatype
+
+    @property
+    def row_elements(self) -> int:
+        """Of a row, or of all where its first axis is none of rows; 0 where that is not known, or none is sent."""
+        shape = self.spec.shape
+        sizes = shape[1:] if shape[:1] == (-1,) else shape
+        return 0 if self.place is not None or self.top or -1 in sizes else prod(sizes)
+
+    @property
+    def row_bytes(self) -> int:
+        """The same in bytes; 0 for texts."""
+        return 0 if self.datatype == "BYTES" else self.row_elements * NUMPY_DTYPE[self.datatype].itemsize
+
 
 @dataclass(frozen=True, slots=True)
 class AnswerMaker:
@@ -49,8 +68,7 @@ class AnswerMaker:
         """An answer without its id and its data, serialized."""
         response = _InferResponse(model_name=self.model, model_version=self.version)
         for output, shape in zip(wanted, shapes, strict=True):
-            datatype = "BYTES" if output.top else output.spec.datatype
-            response.outputs.add(name=output.spec.name, datatype=datatype, shape=shape)
+            response.outputs.add(name=output.spec.name, datatype=output.datatype, shape=shape)
         return bytes(response.SerializeToString())
 
     def array(self, output: WantedOutput, outputs: Arrays) -> NDArray[Any]:
@@ -80,15 +98,20 @@ class AnswerForm:
 
     def __init__(self, maker: AnswerMaker, wanted: tuple[WantedOutput, ...]) -> None:
         self.wanted = wanted
+        self.row_bytes = sum(output.row_bytes for output in wanted)
+        """What a row of an answer has at least; of outputs whose sizes are not known, nothing is counted."""
         self._maker = maker
         self._heads: dict[tuple[tuple[int, ...], ...], bytes] = {}
 
-    def encode(self, request_id: str, outputs: Arrays) -> bytes:
+    def arrays(self, outputs: Arrays) -> list[NDArray[Any]]:
+        """What is sent of a model's outputs, as `wanted` lists them."""
+        return [self._maker.array(output, outputs) for output in self.wanted]
+
+    def encode(self, request_id: str, arrays: Sequence[NDArray[Any]]) -> bytes:
         """The serialized ModelInferResponse, with the arrays' bytes.
 
         Serialized fields may be joined in any order, and the joined bytes are the message that has them all.
         """
-        arrays = [self._maker.array(output, outputs) for output in self.wanted]
         shapes = tuple([array.shape for array in arrays])
         parts = [self._heads.get(shapes) or self._new_head(shapes)]
         if request_id:
@@ -98,13 +121,12 @@ class AnswerForm:
             parts += (length_mark(_RAW_TAG, len(raw)), raw)
         return b"".join(parts)
 
-    def encode_shared(self, request_id: str, outputs: Arrays, held: Held) -> bytes:
+    def encode_shared(self, request_id: str, arrays: Sequence[NDArray[Any]], held: Held) -> bytes:
         """The same, with outputs put into shared memory; RegionTooSmall where one does not fit.
 
         As from Triton, such an output has an entry of no bytes: clients find the others' by counting.
         """
         response = _InferResponse(id=request_id)
-        arrays = [self._maker.array(output, outputs) for output in self.wanted]
         response.MergeFromString(self._maker.head(self.wanted, tuple(array.shape for array in arrays)))
         for output, array, told in zip(self.wanted, arrays, response.outputs, strict=True):
             raw = to_raw(array)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -11,9 +12,11 @@ from numpy.typing import NDArray
 
 from fovea.contract.errors import InvalidRequest
 from fovea.contract.model_card import ModelCard
+from fovea.runtime.datatypes import Arrays
 from fovea.serving.messages.header_size import header_bound, header_size, require_small, require_small_header
 from fovea.serving.messages.headers import Header, HeaderCheck
 from fovea.serving.messages.request_parameters import RequestDefaults
+from fovea.serving.messages.sending import UNLIMITED, Sending
 from fovea.serving.messages.tensors import RawTensor, from_contents, has_contents
 from fovea.serving.shared_memory.places import Place, is_placed
 from fovea.serving.shared_memory.regions import Held, Regions
@@ -37,6 +40,23 @@ class Decoded:
     """The shared memory that its outputs go to, if any does."""
     decode: Callable[[], dict[str, NDArray[Any]]] | None = None
     """Makes the inputs, where that takes long; InvalidRequest as from the door. `inputs` is empty then."""
+    sending: Sending = UNLIMITED
+    """What may be sent to its caller."""
+
+    def admit(self, sending: Sending) -> None:
+        """Let its answer be sent in this way; InvalidRequest, and it is released, where it cannot be."""
+        self.sending = sending
+        try:
+            sending.admit(self.header.answer, self.header.rows)
+        except InvalidRequest:
+            self.release()
+            raise
+
+    def encode(self, request_id: str, outputs: Arrays) -> builtins.bytes:
+        """The serialized answer; InvalidRequest or RegionTooSmall where it cannot be sent."""
+        form = self.header.answer
+        encode = form.encode if self.held is None else partial(form.encode_shared, held=self.held)
+        return self.sending.encode(form, form.arrays(outputs), partial(encode, request_id))
 
     def release(self) -> None:
         """The request has ended: let go of what it holds."""

@@ -22,7 +22,7 @@ _LEAST_FIELD = 8
 
 _INPUT, _RAW_DATA = 5 << 3 | 2, 7 << 3 | 2  # of ModelInferRequest: the tags of its fields
 _TYPED_DATA = 5 << 3 | 2  # of an InferInputTensor
-_PARAMETER, _VALUE, _FILE = 3 << 3 | 2, 2 << 3 | 2, 4 << 3 | 2  # of RepositoryModelLoadRequest and what is in it
+_PARAMETER, _VALUE, _TEXT, _FILE = 3 << 3 | 2, 2 << 3 | 2, 3 << 3 | 2, 4 << 3 | 2  # of RepositoryModelLoadRequest
 _LONGEST_VARINT = 10
 _FIXED_BYTES = {1: 8, 5: 4}
 """Wire type -> bytes of a value."""
@@ -31,7 +31,7 @@ _Parts = Mapping[int, "_Parts"]
 """Tags of the fields that are not all header -> the same of what is in them; empty: no header at all."""
 _DATA: _Parts = {}
 _REQUEST: _Parts = {_RAW_DATA: _DATA, _INPUT: {_TYPED_DATA: _DATA}}
-_WITH_FILES: Mapping[str, _Parts] = {"RepositoryModelLoadRequest": {_PARAMETER: {_VALUE: {_FILE: _DATA}}}}
+_WITH_FILES: Mapping[str, _Parts] = {"RepositoryModelLoadRequest": {_PARAMETER: {_VALUE: {_TEXT: _DATA, _FILE: _DATA}}}}
 """Other requests that have data; the rest is all header."""
 
 
@@ -63,7 +63,7 @@ def require_small(kind: str, data: bytes) -> None:
         return
     parts = _WITH_FILES.get(kind)
     if parts is None or _header_bytes(data, 0, len(data), parts, LEAST_BOUND) > LEAST_BOUND:
-        beside = " beside files" if parts else ""
+        beside = " beside files and configuration" if parts else ""
         raise InvalidRequest(f"expected a {kind} of at most {LEAST_BOUND} bytes{beside}, received {len(data)}")
 
 

@@ -83,7 +83,7 @@ class HeaderCheck:
             if tensor.name in tensors:
                 raise InvalidRequest(f"input '{tensor.name}' was sent twice")
             tensors[tensor.name] = self._tensor(tensor)
-        missing = [name for name in self._inputs if name not in tensors and name != self._kinds.optional]
+        missing = [name for name in self._inputs if name not in tensors and name not in self._kinds.optional]
         if missing:
             raise InvalidRequest(f"missing input(s) {missing}: expected {list(self._inputs)}, received {list(tensors)}")
         return tuple(tensors.values())
@@ -93,12 +93,10 @@ class HeaderCheck:
         place = place_of(spec.name, tensor.parameters)
         if place is not None and has_contents(tensor):
             raise InvalidRequest(f"input '{spec.name}': contents and shared memory together, send one of them")
-        shape = tuple(tensor.shape)
-        self._check_shape(spec, shape)
-        reshape = self._reshapes.get(spec.name)
-        if reshape is not None and not self._is_picture(tensor):
-            shape = reshape.shape(shape)
-        return RawTensor(spec.name, spec.datatype, shape, place)
+        sent = tuple(tensor.shape)
+        self._check_shape(spec, sent)
+        reshape = None if self._is_picture(tensor) else self._reshapes.get(spec.name)
+        return RawTensor(spec.name, spec.datatype, reshape.shape(sent) if reshape else sent, place, sent)
 
     def _spec(self, tensor: Any) -> TensorSpec:
         """What the tensor is held against."""
@@ -127,6 +125,8 @@ class HeaderCheck:
     def _rows(self, shapes: Mapping[str, tuple[int, ...]]) -> int:
         if not self._batched:
             return 1
+        if not shapes:
+            raise InvalidRequest(f"expected at least one of the inputs {list(self._inputs)}, received none")
         rows = {name: shape[0] for name, shape in shapes.items()}
         counts = set(rows.values())
         if len(counts) > 1:

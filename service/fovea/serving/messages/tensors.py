@@ -40,18 +40,29 @@ _CHUNK = 16 * 1024
 
 
 class RawTensor:
-    """One input as a request declares it: `array` turns its raw bytes into an array."""
+    """One input as a request declares it: `array` turns its raw bytes into an array.
 
-    __slots__ = ("_dtype", "count", "datatype", "name", "place", "shape", "size")
+    `shape` is the model's; `sent`, which errors tell, may be another one of as many elements.
+    """
 
-    def __init__(self, name: str, datatype: str, shape: tuple[int, ...], place: Place | None = None) -> None:
+    __slots__ = ("_dtype", "_sent", "count", "datatype", "name", "place", "shape", "size")
+
+    def __init__(
+        self,
+        name: str,
+        datatype: str,
+        shape: tuple[int, ...],
+        place: Place | None = None,
+        sent: tuple[int, ...] | None = None,
+    ) -> None:
         """InvalidRequest for an empty tensor whose sizes are beyond what can be counted."""
+        self._sent = shape if sent is None else sent
         self.name, self.datatype, self.shape, self.place = name, datatype, shape, place
         self._dtype = NUMPY_DTYPE[datatype]
         self.count = prod(shape)  # of a rank and of sizes that have been checked
         self.size = self.count * self._dtype.itemsize
         if not self.count and prod(size or 1 for size in shape) * self._dtype.itemsize > _MOST_BYTES:
-            raise InvalidRequest(f"input '{name}': shape {list(shape)} is too large")
+            raise InvalidRequest(f"input '{name}': shape {list(self._sent)} is too large")
 
     def takes_long(self, *, typed: bool = False) -> bool:
         """Whether making its array is no work for the thread that takes requests in; typed: from typed contents."""
@@ -71,7 +82,7 @@ class RawTensor:
         """InvalidRequest where a byte count does not fit."""
         if size != self.size and self.datatype != "BYTES":
             raise InvalidRequest(
-                f"input '{self.name}': expected {self.size} bytes for {self.datatype} {list(self.shape)}, "
+                f"input '{self.name}': expected {self.size} bytes for {self.datatype} {list(self._sent)}, "
                 f"received {size}"
             )
 

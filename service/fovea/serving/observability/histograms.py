@@ -1,4 +1,7 @@
-"""Histograms that take a batch's values at once. prometheus_client's own take one at a time, at 1 µs each."""
+"""Histograms that take a batch's values at once, and write their own text.
+
+prometheus_client's own take one value at a time, at 1 µs each; its text takes 8 µs a line, and a version has 250.
+"""
 
 from __future__ import annotations
 
@@ -7,19 +10,17 @@ from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
 
-from prometheus_client import CollectorRegistry
-from prometheus_client.core import HistogramMetricFamily
-from prometheus_client.registry import Collector
-
 
 class Histogram:
     """One series: how many values fell into each bucket, and their sum. May be used by any thread."""
 
-    def __init__(self, bounds: Sequence[float]) -> None:
-        self._bounds = bounds
+    def __init__(self, bounds: Sequence[float], template: str) -> None:
+        """Its text is the template with its counts, the sum, and the count of all, in this order."""
+        self._bounds, self._template = bounds, template
         self._counts = [0] * (len(bounds) + 1)  # the last one: above every bound
         self._sum = 0.0
         self._lock = threading.Lock()
+        self._told: tuple[tuple[int, float], str] | None = None
 
     def observe(self, value: float) -> None:
         """Count one value."""
@@ -38,19 +39,24 @@ class Histogram:
         with self._lock:
             return list(accumulate(self._counts)), self._sum
 
+    def text(self) -> str:
+        """Its lines: most series stand still between two scrapes, and have theirs ready."""
+        counts, total = self.read()
+        state = (counts[-1], total)
+        if self._told is None or self._told[0] != state:
+            self._told = state, self._template % (*counts, repr(total), counts[-1])
+        return self._told[1]
 
-class Histograms(Collector):
+
+class Histograms:
     """A histogram metric: one `Histogram` per set of label values."""
 
-    def __init__(
-        self, name: str, text: str, labels: Sequence[str], registry: CollectorRegistry, buckets: Sequence[float]
-    ) -> None:
-        self._name, self._text, self._labels = name, text, tuple(labels)
+    def __init__(self, name: str, text: str, labels: Sequence[str], buckets: Sequence[float]) -> None:
+        self._name, self._labels = name, tuple(labels)
+        self._head = f"# HELP {name} {text}\n# TYPE {name} histogram\n"
         self._bounds = tuple(buckets)
-        self._limits = [*(repr(float(bound)) for bound in buckets), "+Inf"]
         self._series: dict[tuple[str, ...], Histogram] = {}
         self._lock = threading.Lock()
-        registry.register(self)
 
     def labels(self, *values: str) -> Histogram:
         """The series of these label values; ValueError where they are not one for each label."""
@@ -58,7 +64,9 @@ class Histograms(Collector):
         if len(key) != len(self._labels):
             raise ValueError(f"{self._name} has the labels {self._labels}, received {key}")
         with self._lock:
-            return self._series.setdefault(key, Histogram(self._bounds))
+            if key not in self._series:
+                self._series[key] = Histogram(self._bounds, self._template(key))
+            return self._series[key]
 
     def remove_by_labels(self, labels: Mapping[str, str]) -> None:
         """Forget every series that has these values."""
@@ -67,16 +75,22 @@ class Histograms(Collector):
             for key in [key for key in self._series if all(key[at] == value for at, value in wanted)]:
                 del self._series[key]
 
-    def describe(self) -> Iterator[HistogramMetricFamily]:
-        """The metric without its series: the registry takes the names from it."""
-        yield HistogramMetricFamily(self._name, self._text, labels=self._labels)
-
-    def collect(self) -> Iterator[HistogramMetricFamily]:
-        """What a scrape reads."""
-        family = HistogramMetricFamily(self._name, self._text, labels=self._labels)
+    def text(self) -> Iterator[str]:
+        """What a scrape reads, in parts."""
         with self._lock:
-            series = list(self._series.items())
-        for key, histogram in series:
-            counts, total = histogram.read()
-            family.add_metric(key, list(zip(self._limits, map(float, counts), strict=True)), total)
-        yield family
+            series = list(self._series.values())
+        yield self._head
+        for histogram in series:
+            yield histogram.text()
+
+    def _template(self, key: tuple[str, ...]) -> str:
+        pairs = zip(self._labels, map(_escaped, key), strict=True)
+        labels = ",".join(f'{name}="{value}"' for name, value in pairs).replace("%", "%%")
+        limits = [*(repr(float(bound)) for bound in self._bounds), "+Inf"]
+        lines = [f'{self._name}_bucket{{{labels},le="{limit}"}} %d.0\n' for limit in limits]
+        return "".join([*lines, f"{self._name}_sum{{{labels}}} %s\n", f"{self._name}_count{{{labels}}} %d.0\n"])
+
+
+def _escaped(value: str) -> str:
+    """A label's value as the text format has it."""
+    return value.replace("\\", r"\\").replace("\n", r"\n").replace('"', r"\"")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import logging
 import os
@@ -66,9 +67,26 @@ def set_up_logs(level: str, chosen: LogFormat) -> None:
     without_repetitions(handler)
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     logging.getLogger("PIL").setLevel(logging.WARNING)  # at debug it writes several lines for each part of a picture
+    logging.getLogger("grpc._cython.cygrpc").addFilter(_tells_no_header)
     logging.captureWarnings(True)
     threading.excepthook = _thread_ended
     sys.unraisablehook = _unraisable
+
+
+class PrintedLines(io.TextIOBase):
+    """Stands in for standard output: what is printed becomes log lines."""
+
+    def write(self, text: str) -> int:
+        """A log line for each line that is not blank."""
+        for line in text.splitlines():
+            if line.strip():
+                log.info("printed: %s", line)
+        return len(text)
+
+
+def _tells_no_header(record: logging.LogRecord) -> bool:
+    """False of a line that tells a header's value because it is not UTF-8: it may be half a token."""
+    return not str(record.msg).startswith("Invalid encoding on")
 
 
 def _thread_ended(end: threading.ExceptHookArgs) -> None:

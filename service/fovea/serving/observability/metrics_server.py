@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import socket
 import threading
+from collections.abc import Callable
 from contextlib import suppress
-from http.server import ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socket import SHUT_RDWR
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
-from prometheus_client import CollectorRegistry, MetricsHandler
-
-from fovea.serving.addresses import family_of
+from fovea.serving.addresses import listeners
+from fovea.serving.observability.scrapes import Scrape, Scrapes
 from fovea.serving.security.tls import Tls
 
 _PATIENCE_S = 10.0
@@ -18,20 +20,54 @@ _PATIENCE_S = 10.0
 _MOST_CALLERS = 32
 """At a time, each with a thread. When one more comes, the one that came first is cut off: a scrape takes milliseconds,
 so who has been here longest sends drop by drop, or does not read."""
+_MOST_THREADS = 2 * _MOST_CALLERS
+"""Who was cut off may still wait for a text, and new callers then for its thread: a moment, since nobody new begins."""
+_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    timeout = _PATIENCE_S
+    server: _Server
+
+    def do_GET(self) -> None:
+        """Answer with all metrics, or with those that `name[]` asks for."""
+        scrape = self.server.scrapes.latest()
+        names = parse_qs(urlsplit(self.path).query).get("name[]")
+        if names:
+            scrape = Scrape(_only(scrape.text, set(names)))
+        packed = "gzip" in self.headers.get("Accept-Encoding", "")
+        body = scrape.packed() if packed else scrape.text
+        self.send_response(200)
+        self.send_header("Content-Type", _TYPE)
+        self.send_header("Content-Length", str(len(body)))
+        if packed:
+            self.send_header("Content-Encoding", "gzip")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        """What callers do is theirs."""
 
 
 class _Server(ThreadingHTTPServer):
-    request_queue_size = 128
+    """Of one listening socket."""
 
-    def __init__(self, host: str, port: int, registry: CollectorRegistry, tls: Tls | None) -> None:
-        self.address_family = family_of(host)
-        handler = MetricsHandler.factory(registry)
-        handler.timeout = _PATIENCE_S  # type: ignore[attr-defined]
+    def __init__(self, listener: socket.socket, scrapes: Scrapes, tls: Tls | None) -> None:
+        self.scrapes, self._tls = scrapes, tls
         self._callers: dict[Any, None] = {}
         """In the order in which they came."""
-        super().__init__((host, port), handler)
-        if tls is not None:  # shaking hands is the scrape's first read, on its thread: a silent caller holds up nobody
-            self.socket = tls.context().wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
+        self._places = threading.BoundedSemaphore(_MOST_THREADS)
+        super().__init__(listener.getsockname()[:2], _Handler, bind_and_activate=False)
+        self.socket.close()
+        self.socket = listener
+
+    def get_request(self) -> tuple[Any, Any]:
+        """A caller. Shaking hands is the scrape's first read, on its thread: a silent one holds up nobody."""
+        connection, address = self.socket.accept()
+        if self._tls is not None:
+            context = self._tls.now().context
+            connection = context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
+        return connection, address
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Answer a caller on a thread."""
@@ -39,8 +75,20 @@ class _Server(ThreadingHTTPServer):
             self._callers.pop(oldest, None)
             with suppress(OSError):
                 oldest.shutdown(SHUT_RDWR)
+        self._places.acquire()
         self._callers[request] = None
-        super().process_request(request, client_address)
+        try:
+            super().process_request(request, client_address)
+        except RuntimeError:  # no more threads are to be had
+            self._places.release()
+            raise
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """The thread's work."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            self._places.release()
 
     def shutdown_request(self, request: Any) -> None:
         """A caller has been answered, or has failed."""
@@ -52,14 +100,25 @@ class _Server(ThreadingHTTPServer):
 
 
 class MetricsServer:
-    """Answers as soon as it is made. OSError where the port is taken."""
+    """Answers with what `write` writes, as soon as it is made. OSError where the port is taken."""
 
-    def __init__(self, host: str, port: int, registry: CollectorRegistry, tls: Tls | None) -> None:
-        self._server = _Server(host, port, registry, tls)
-        self.port = int(self._server.server_port)
-        threading.Thread(target=self._server.serve_forever, daemon=True, name="metrics").start()
+    def __init__(self, host: str, port: int, write: Callable[[], bytes], tls: Tls | None) -> None:
+        self._scrapes = Scrapes(write)
+        sockets = listeners(host, port)
+        self.port = int(sockets[0].getsockname()[1])
+        self._servers = [_Server(one, self._scrapes, tls) for one in sockets]
+        for server in self._servers:
+            threading.Thread(target=server.serve_forever, daemon=True, name="metrics").start()
 
     def stop(self) -> None:
         """Stop answering."""
-        self._server.shutdown()
-        self._server.server_close()
+        for server in self._servers:
+            server.shutdown()
+            server.server_close()
+        self._scrapes.close()
+
+
+def _only(text: bytes, names: set[str]) -> bytes:
+    """The samples of these names."""
+    lines = text.decode().splitlines(keepends=True)
+    return "".join(line for line in lines if line.partition(" ")[0].partition("{")[0] in names).encode()

@@ -1,4 +1,4 @@
-"""The metrics of `/metrics`: a recorder per model version, all in one registry."""
+"""The metrics of `/metrics`: a recorder per model version."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from prometheus_client import (
     Counter,
     Gauge,
     disable_created_metrics,
+    generate_latest,
 )
 
 from fovea import __version__
@@ -23,17 +24,24 @@ _UNREADY = "none"
 
 
 class Telemetry:
-    """All metrics of one server, in a registry of their own."""
+    """All metrics of one server."""
 
     def __init__(self) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # a third of the series, for nobody
         self.registry = CollectorRegistry()
+        """Those that prometheus_client writes: all but the histograms, which are most of the text."""
         self._metrics = {name: _make(name, metric, self.registry) for name, metric in METRICS.items()}
         self._metrics["fovea_server_info"].labels(__version__).set(1)
         self._recorders: dict[tuple[str, ...], Recorder] = {}
         """(model, version) -> who writes its series."""
         self._lock = threading.Lock()
         self._stray = self._metrics["fovea_requests_total"].labels(*UNKNOWN_MODEL, "invalid")
+
+    def text(self) -> bytes:
+        """What a scrape reads, in Prometheus's text format."""
+        histograms = [metric for metric in self._metrics.values() if isinstance(metric, Histograms)]
+        own = "".join(part for histogram in histograms for part in histogram.text())
+        return own.encode() + generate_latest(self.registry)
 
     def cache_bytes(self, held: Callable[[], int]) -> None:
         """Ask for what the response cache holds at every scrape."""
@@ -103,7 +111,7 @@ class Telemetry:
 
 def _make(name: str, metric: Metric, registry: CollectorRegistry) -> Any:
     if metric.kind == "histogram":
-        return Histograms(name, metric.text, metric.labels, registry, metric.buckets)
+        return Histograms(name, metric.text, metric.labels, metric.buckets)
     kind = Counter if metric.kind == "counter" else Gauge
     return kind(name, metric.text, metric.labels, registry=registry)
 

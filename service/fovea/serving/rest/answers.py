@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from fovea.serving.rest.requests import AnswerStyle
+from fovea.serving.rest.answer_style import AnswerStyle
 from fovea.serving.rest.values import json_data, to_json
 from fovea.wire import message
 
@@ -19,8 +19,8 @@ class Body:
     json_bytes: int | None = None
 
 
-def infer_answer(data: bytes, style: AnswerStyle, most_json_bytes: int) -> Body:
-    """A serialized ModelInferResponse as a body; InvalidRequest where an output has no form in JSON."""
+def infer_answer(data: bytes, style: AnswerStyle) -> Body:
+    """A serialized ModelInferResponse as a body; InvalidRequest where an output's texts are no UTF-8."""
     response = message("ModelInferResponse").FromString(data)
     facts: dict[str, Any] = {"model_name": response.model_name, "model_version": response.model_version}
     if response.id:
@@ -28,12 +28,12 @@ def infer_answer(data: bytes, style: AnswerStyle, most_json_bytes: int) -> Body:
     if response.parameters:
         facts["parameters"] = plain_map(response.parameters)
     raw, binary = iter(response.raw_output_contents), list[bytes]()
-    outputs = [_output(output, raw, style, binary, most_json_bytes) for output in response.outputs]
+    outputs = [_output(output, raw, style, binary) for output in response.outputs]
     head = _with(facts, "outputs", b"[" + b",".join(outputs) + b"]")
     return Body(b"".join([head, *binary]), len(head) if binary else None)
 
 
-def _output(output: Any, raw: Iterator[bytes], style: AnswerStyle, binary: list[bytes], most_json_bytes: int) -> bytes:
+def _output(output: Any, raw: Iterator[bytes], style: AnswerStyle, binary: list[bytes]) -> bytes:
     facts: dict[str, Any] = {"name": output.name, "datatype": output.datatype, "shape": list(output.shape)}
     parameters = plain_map(output.parameters)
     sent = next(raw)
@@ -45,7 +45,7 @@ def _output(output: Any, raw: Iterator[bytes], style: AnswerStyle, binary: list[
         facts["parameters"] = parameters
     if data is None or style.is_binary(output.name):
         return json_data(facts)
-    return _with(facts, "data", to_json(output.name, output.datatype, facts["shape"], data, most_json_bytes))
+    return _with(facts, "data", to_json(output.name, output.datatype, facts["shape"], data))
 
 
 def _with(facts: dict[str, Any], key: str, written: bytes) -> bytes:

@@ -12,6 +12,8 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from fovea.contract.errors import InvalidRequest, NotFound
+from fovea.serving.messages.sending import Sending
+from fovea.serving.rest.answer_style import AnswerStyle
 from fovea.serving.rest.answers import infer_answer
 from fovea.serving.rest.bodies import BodyReader
 from fovea.serving.rest.bulk import BULK_BYTES, Bulk
@@ -19,7 +21,7 @@ from fovea.serving.rest.calls import RestCall
 from fovea.serving.rest.encodings import is_worth_packing, packed, packing, unpacked
 from fovea.serving.rest.limits import Bound, RestLimits
 from fovea.serving.rest.picture_body import is_picture, picture_request
-from fovea.serving.rest.requests import AnswerStyle, infer_request
+from fovea.serving.rest.requests import infer_request
 from fovea.serving.rest.responses import WatchedResponse
 from fovea.serving.servicer import Servicer
 
@@ -58,7 +60,7 @@ class Inference:
                 size = BULK_BYTES + 1 if _ENCODING in request.headers else len(body)
                 data, style = await self._bulk.do(size, self._parsed, request, body)
                 self.open_calls.add(call)
-                self._servicer.infer(call, data)
+                self._servicer.infer(call, data, Sending(self._limits.body_bytes, style))
         except (InvalidRequest, NotFound, HTTPException):
             self._stray()
             raise
@@ -87,20 +89,18 @@ class Inference:
         headers, name, version = request.headers, request.path_params["name"], request.path_params.get("version", "")
         if is_picture(headers.get("content-type", "")):
             card = self._servicer.card(name, version)
-            return picture_request(card, version, body, request.query_params), AnswerStyle({})
+            return picture_request(card, version, body, request.query_params), AnswerStyle(self._limits, {})
         json_bytes = _json_bytes(headers.get(_JSON_LENGTH))
         if (len(body) if json_bytes is None else json_bytes) > self._limits.json.bytes:
             raise self._limits.json.exceeded()
-        return infer_request(name, version, body, json_bytes)
+        return infer_request(name, version, body, json_bytes, self._limits)
 
     def _told(self, answer: bytes, style: AnswerStyle, packer: str) -> tuple[bytes, dict[str, str]]:
         """An answer to ModelInfer as a body and headers."""
-        body = infer_answer(answer, style, self._limits.json_bytes)
+        body = infer_answer(answer, style)
         headers = {"Content-Type": "application/json"}
         if body.json_bytes is not None:
             headers = {"Content-Type": "application/octet-stream", _JSON_LENGTH: str(body.json_bytes)}
-        if len(body.data) > self._limits.body_bytes:
-            raise InvalidRequest(f"the answer has {len(body.data)} bytes, the limit is {self._limits.body_bytes}")
         if packer and is_worth_packing(body.data):
             return packed(body.data, packer), {**headers, _ENCODING: packer}
         return body.data, headers

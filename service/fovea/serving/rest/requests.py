@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 from fovea.contract.errors import InvalidRequest
 from fovea.serving.messages.request_parameters import OUTPUT_PARAMETERS, is_request_parameter
 from fovea.serving.messages.tensors import MOST_AXES, from_contents, to_raw
+from fovea.serving.rest.answer_style import AnswerStyle
 from fovea.serving.rest.json_text import parse_object, take, word
+from fovea.serving.rest.limits import RestLimits
 from fovea.serving.rest.parameters import sendable, set_parameters
 from fovea.serving.rest.values import fill
 from fovea.serving.shared_memory.places import PLACE_PARAMETERS
@@ -18,20 +18,10 @@ from fovea.wire import message
 _BINARY_SIZE = "binary_data_size"
 
 
-@dataclass(frozen=True, slots=True)
-class AnswerStyle:
-    """Which outputs the caller wants as binary data after the JSON."""
-
-    binary: Mapping[str, bool]
-    by_default: bool = False
-
-    def is_binary(self, name: str) -> bool:
-        """Whether this output travels as binary data."""
-        return self.binary.get(name, self.by_default)
-
-
-def infer_request(model: str, version: str, body: bytes, json_bytes: int | None) -> tuple[Any, AnswerStyle]:
-    """A ModelInferRequest from a body whose first `json_bytes` are JSON (None: all of it)."""
+def infer_request(
+    model: str, version: str, body: bytes, json_bytes: int | None, limits: RestLimits
+) -> tuple[Any, AnswerStyle]:
+    """A ModelInferRequest from a body whose first `json_bytes` are JSON (None: all of it), and its answer's style."""
     facts, data = _split(body, json_bytes)
     request = message("ModelInferRequest")(model_name=model, model_version=version, id=take(facts, "id", str))
     parameters = take(facts, "parameters", dict)
@@ -40,7 +30,7 @@ def infer_request(model: str, version: str, body: bytes, json_bytes: int | None)
     raw = _add_inputs(request, take(facts, "inputs", list), data)
     if any(part is not None for part in raw):
         _make_all_raw(request, raw)
-    return request, AnswerStyle(_add_outputs(request, take(facts, "outputs", list)), by_default)
+    return request, AnswerStyle(limits, _add_outputs(request, take(facts, "outputs", list)), by_default)
 
 
 def _split(body: bytes, json_bytes: int | None) -> tuple[dict[str, Any], memoryview]:

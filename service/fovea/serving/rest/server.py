@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import uvicorn
 
 from fovea.contract.errors import Draining
-from fovea.serving.addresses import family_of
+from fovea.serving.addresses import listeners
 from fovea.serving.changes import Changes
 from fovea.serving.rest.app import Admit, RestApp
 from fovea.serving.rest.connection import bounded_connection
@@ -25,7 +25,6 @@ from fovea.serving.status import status_of
 if TYPE_CHECKING:
     from fovea.serving.rest.calls import RestCall
 
-_BACKLOG = 1024
 _LAST_WORD_S = 5.0
 
 
@@ -37,6 +36,8 @@ class RestSettings:
     port: int
     limits: RestLimits
     tls: Tls | None = None
+    unix_socket: socket.socket | None = None
+    """One that listens already, beside the port."""
 
 
 class RestServer:
@@ -47,10 +48,12 @@ class RestServer:
     ) -> None:
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # what callers do wrong is told to them
         self._app = RestApp(servicer, changes, settings.limits, admit, stray)
-        address, family = (settings.host, settings.port), family_of(settings.host)
-        self._socket = socket.create_server(address, family=family, backlog=_BACKLOG)
-        self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else an answer's body may wait 40 ms
-        self.port = int(self._socket.getsockname()[1])
+        self._sockets = listeners(settings.host, settings.port)
+        for one in self._sockets:
+            one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else an answer's body may wait 40 ms
+        self.port = int(self._sockets[0].getsockname()[1])
+        if settings.unix_socket is not None:
+            self._sockets.append(settings.unix_socket)
         self._handshake_s = settings.limits.patience.handshake_s
         self._server = uvicorn.Server(_config(self._app, settings))
         self._thread = threading.Thread(target=self._serve, daemon=True, name="rest")
@@ -58,7 +61,7 @@ class RestServer:
 
     def _serve(self) -> None:
         with asyncio.Runner(loop_factory=lambda: _Loop(self._handshake_s)) as runner:
-            runner.run(self._server.serve([self._socket]))
+            runner.run(self._server.serve(self._sockets))
 
     def unanswered(self) -> list[RestCall]:
         """The requests that have been taken in and whose answers have not been read."""

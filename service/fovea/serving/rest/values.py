@@ -19,6 +19,16 @@ from fovea.wire import length_mark
 BINARY_ONLY = ("FP16", "BF16")
 _FLOATS = {"FP32": b"\x32", "FP64": b"\x3a"}
 """Datatype -> the tag of its field in InferTensorContents."""
+SHORTEST_VALUE = len("0,")
+_LONGEST_VALUE = {
+    "b": len("false,"),
+    "f": len("-1.7976931348623157e+308,"),
+    **dict.fromkeys("iu", len("-9223372036854775808,")),
+}
+"""By numpy's kinds."""
+_WRITTEN_OUT = 1e15
+"""Python writes larger ones with an exponent."""
+_LONGEST_LETTER = len(r"\u0000")
 _CHUNK_VALUES = 32 * 1024
 """Written at once: 20 ms in which no other thread runs."""
 _KINDS: dict[str, tuple[frozenset[type], str]] = {
@@ -91,18 +101,38 @@ def _packed_floats(name: str, datatype: str, values: list[Any]) -> bytes:
     return length_mark(_FLOATS[datatype], numbers.nbytes) + numbers.tobytes() if values else b""
 
 
-def to_json(name: str, datatype: str, shape: list[int], raw: bytes, most_bytes: int) -> bytes:
-    """An output's raw bytes as a flat JSON list; InvalidRequest where JSON cannot have it, or not so much of it."""
-    if datatype in BINARY_ONLY:
-        raise InvalidRequest(f"output '{name}': {datatype} has no form in JSON, ask for it with binary_data")
+def most_json_bytes(array: NDArray[Any], enough: int) -> int:
+    """What an output takes in JSON at most; looked at closely only where it might be more than `enough`."""
+    if array.dtype == np.object_:
+        texts = array.ravel().tolist()
+        most = sum(map(len, texts)) * _LONGEST_LETTER + len(texts) * len('"",')
+        return most if most <= enough else len(json_data([_shown(text) for text in texts]))
+    most = array.size * _LONGEST_VALUE[array.dtype.kind]
+    if most <= enough or not _are_whole(array):
+        return most
+    return array.size * max(len(f"-{end},") for end in (array.min().item(), array.max().item()))
+
+
+def _are_whole(array: NDArray[Any]) -> bool:
+    """Whether an array has numbers without fractions that are written with all their digits: none is longer than the
+    least or the greatest of them.
+    """
+    if array.dtype.kind != "f":
+        return array.dtype.kind in "iu"
+    return bool(np.all((np.abs(array) < _WRITTEN_OUT) & (array == np.trunc(array))))
+
+
+def _shown(text: str | bytes) -> str:
+    return text if isinstance(text, str) else text.decode("utf-8", "replace")
+
+
+def to_json(name: str, datatype: str, shape: list[int], raw: bytes) -> bytes:
+    """An output's raw bytes as a flat JSON list; InvalidRequest where texts are no UTF-8."""
     values = elements_of(name, raw, prod(shape)) if datatype == "BYTES" else np.frombuffer(raw, NUMPY_DTYPE[datatype])
-    parts, size = [], 0
+    parts = []
     for start in range(0, len(values), _CHUNK_VALUES):
         part = values[start : start + _CHUNK_VALUES]
         parts.append(json_data(_texts(name, part) if isinstance(part, list) else _numbers(part))[1:-1])
-        size += len(parts[-1])
-        if size > most_bytes:
-            raise InvalidRequest(f"output '{name}': more than {most_bytes} bytes of JSON, ask for it with binary_data")
     return b"[" + b",".join(parts) + b"]"
 
 

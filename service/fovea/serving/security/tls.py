@@ -5,8 +5,10 @@ from __future__ import annotations
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from fovea.contract.errors import Misconfigured
+from fovea.serving.security.private_files import warn_if_open
 from fovea.serving.security.renewed import Renewed
 
 
@@ -55,14 +57,25 @@ class Tls:
         return self._material.now()
 
     def context(self) -> ssl.SSLContext:
-        """For a server of Python's own. It is given to every connection first, which then takes what is in use now."""
+        """For a server of Python's own that takes one context for all its connections."""
+        return _Renewed(self)
 
-        def renew(connection: ssl.SSLObject | ssl.SSLSocket, _name: str | None, _context: ssl.SSLContext) -> None:
-            connection.context = self.now().context
 
-        context = self._files.context()
-        context.sni_callback = renew
+class _Renewed(ssl.SSLContext):
+    """Each connection is one of the context in use then: to begin with another and change over would let callers in
+    by session tickets of that one, whatever authority is in use now.
+    """
+
+    _tls: Tls
+
+    def __new__(cls, tls: Tls) -> _Renewed:
+        context = super().__new__(cls, ssl.PROTOCOL_TLS_SERVER)
+        context._tls = tls
         return context
+
+    def wrap_bio(self, *arguments: Any, **more: Any) -> ssl.SSLObject:
+        """A connection's end."""
+        return self._tls.now().context.wrap_bio(*arguments, **more)
 
 
 def read_tls(cert: Path | None, key: Path | None, client_ca: Path | None) -> Tls | None:
@@ -79,6 +92,7 @@ def _read(files: TlsFiles) -> TlsMaterial:
         _bytes_of(name, path)
         for name, path in (("tls_cert", files.cert), ("tls_key", files.key), ("tls_client_ca", files.client_ca))
     )
+    warn_if_open("tls_key", files.key)
     try:
         return TlsMaterial(cert or b"", key or b"", client_ca, files.context())
     except (OSError, ValueError) as error:

@@ -8,6 +8,7 @@ from hashlib import blake2b
 from pathlib import Path
 
 from fovea.contract.errors import Misconfigured, Unauthenticated
+from fovea.serving.security.private_files import warn_if_open
 from fovea.serving.security.renewed import Renewed
 
 HEADER = "authorization"
@@ -50,6 +51,7 @@ def _read(file: Path) -> Sequence[str]:
     for number, line in enumerate(lines, 1):
         if not (line.isascii() and line.isprintable() and " " not in line):
             raise Misconfigured(f"token file {file}, line {number}: a token is printable ASCII without blanks")
+    warn_if_open("token_file", file)
     if not any(lines):
         raise Misconfigured(f"token file {file} is empty")
     return [line for line in lines if line]
