@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fovea.cli.infer import best_lines
+from fovea.cli.infer import MapInfo, best_lines, choose_map
 from fovea.client import Client
 from fovea.contract.model_card import Preprocessing
 from fovea.pictures import to_tensor
@@ -20,8 +20,20 @@ Fovea = Callable[..., tuple[int, str, str]]
 def test_a_picture_gets_its_label_and_probability(fovea: Fovea, server: str, bright: Path) -> None:
     status, out, err = fovea("infer", "tiny", bright, "--server", server)
     assert (status, err) == (0, "")
-    assert [line.split()[2] for line in out.splitlines()] == ["bright", "dark"]
-    assert sum(float(line.split("%")[0]) for line in out.splitlines()) == pytest.approx(100, abs=0.02)
+    lines = out.splitlines()[:-1]
+    assert [line.split()[2] for line in lines] == ["bright", "dark"]
+    assert sum(float(line.split("%")[0]) for line in lines) == pytest.approx(100, abs=0.02)
+
+
+def test_what_the_percentages_are_is_said_since_noise_gets_them_too(fovea: Fovea, server: str, tmp_path: Path) -> None:
+    noise = tmp_path / "noise.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (28, 28), np.uint8)).save(noise)
+    _, out, _ = fovea("infer", "tiny", noise, "--server", server, "--top", "1")
+    share, remark = out.splitlines()
+    assert "%" in share
+    assert remark == (
+        "The model divides 100 % among its 2 classes, whatever the picture shows; a share is no chance of being right."
+    )
 
 
 def test_its_score_is_the_one_that_the_client_tells(fovea: Fovea, server: str, bright: Path) -> None:
@@ -32,7 +44,7 @@ def test_its_score_is_the_one_that_the_client_tells(fovea: Fovea, server: str, b
             rows = to_tensor(picture, Preprocessing.model_validate(model.json("preprocessing")))
         output = model.outputs[0].name
         classes = client.infer("tiny", {model.inputs[0].name: rows}, [output], top=2).classes[output][0]
-    printed = [line.split()[1:] for line in out.splitlines()]
+    printed = [line.split()[1:] for line in out.splitlines()[:-1]]
     assert printed == [[f"{one.score:.2f}", one.label] for one in classes]
 
 
@@ -43,7 +55,7 @@ def test_scores_that_are_probabilities_are_shown_as_they_are() -> None:
 
 def test_top_limits_the_labels(fovea: Fovea, server: str, bright: Path) -> None:
     _, out, _ = fovea("infer", "tiny", bright, "--server", server, "--top", "1")
-    assert len(out.splitlines()) == 1
+    assert len([line for line in out.splitlines() if "%  " in line]) == 1
 
 
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16"])
@@ -51,7 +63,7 @@ def test_pictures_of_every_kind_are_answered(fovea: Fovea, server: str, tmp_path
     path = tmp_path / ("picture.tiff" if mode in ("CMYK", "I;16") else "picture.png")
     Image.new(mode, (31, 17), 0 if mode != "I;16" else 60000).save(path)
     status, out, err = fovea("infer", "tiny", path, "--server", server, "--top", "1")
-    assert (status, err, len(out.splitlines())) == (0, "", 1)
+    assert (status, err, len(out.splitlines())) == (0, "", 2)
 
 
 def test_the_attention_map_is_drawn_over_the_picture(fovea: Fovea, server: str, bright: Path, tmp_path: Path) -> None:
@@ -90,10 +102,36 @@ def test_a_map_without_positions_is_drawn_below_the_picture(
         assert drawn.height > drawn.width * 7 / 9
 
 
+MAPS = [
+    MapInfo("attention.one.gate", (-1, 8), "one", "cbam"),
+    MapInfo("attention.one.map", (-1, 1, 4, 4), "one", "cbam"),
+    MapInfo("attention.two.map", (-1, 1, 2, 2), "two", "cbam"),
+    MapInfo("attention.two.gate", (-1, 8), "two", "cbam"),
+]
+
+
+@pytest.mark.parametrize(
+    ("layer", "chosen"),
+    [
+        (None, "attention.two.map"),
+        ("one", "attention.one.map"),
+        ("attention.one.gate", "attention.one.gate"),
+        ("two", "attention.two.map"),
+    ],
+)
+def test_the_last_map_with_positions_is_drawn_or_that_of_the_layer_that_is_named(
+    layer: str | None, chosen: str
+) -> None:
+    assert choose_map(MAPS, layer).name == chosen
+
+
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["infer", "nobody", "{picture}", "--server", "{server}"], "unknown model 'nobody'"),
+        (
+            ["infer", "nobody", "{picture}", "--server", "{server}"],
+            "unknown model 'nobody'; the server has damaged, tiny; ",
+        ),
         (["infer", "damaged", "{picture}", "--server", "{server}"], "maps.onnx"),
         (["infer", "tiny", "{folder}/none.png", "--server", "{server}"], "No such file"),
         (["infer", "tiny", "{folder}", "--server", "{server}"], "directory"),

@@ -70,17 +70,19 @@ def test_interrupted_publish_leaves_nothing(tmp_path: Path) -> None:
     assert visible(tmp_path) == []
 
 
-def test_version_is_not_visible_while_it_is_written(tmp_path: Path) -> None:
-    seen: list[str] = []
+def test_neither_version_nor_model_is_visible_while_it_is_written(tmp_path: Path) -> None:
+    seen: list[list[str]] = []
 
     def looking(folder: Path) -> ModelCard:
         card = write(folder)
-        seen.extend(path.name for path in (tmp_path / "m").iterdir())
+        seen.append([name for name in visible(tmp_path) if not any(part.startswith(".") for part in Path(name).parts)])
         return card
 
     publish(tmp_path, "m", None, looking)
-    assert all(name.startswith(".") for name in seen)
-    assert visible(tmp_path) == ["m", "m/1", "m/1/card.json", "m/1/model.onnx"]
+    publish(tmp_path, "m", None, looking)
+    first = ["m", "m/1", "m/1/card.json", "m/1/model.onnx"]
+    assert seen == [[], first]
+    assert visible(tmp_path) == [*first, "m/2", "m/2/card.json", "m/2/model.onnx"]
 
 
 def test_faster_exporter_keeps_its_number(tmp_path: Path) -> None:

@@ -38,6 +38,9 @@ SEEN: dict[str, list[Line]] = {
     "softmax written out": [
         *("MatMul x,m -> a", "Exp a -> b", "ReduceSum b -> c", "Add c,w -> d", "Div b,d -> e", "MatMul e,x -> y")
     ],
+    "its keys and values learned": [
+        *("MatMul x,w1 -> a", "Exp a -> b", "ReduceSum b -> c", "Clip c,w -> d", "Div b,d -> e", "MatMul e,w2 -> y")
+    ],
     "hard attention": ["MatMul x,m -> a", "Hardmax a -> b", "MatMul b,x -> y"],
     "no softmax": ["MatMul x,m -> a", "Sigmoid a -> b", "MatMul b,x -> y"],
     "linear attention": ["MatMul m,x -> a", "Relu x -> q", "MatMul q,a -> y"],
@@ -123,6 +126,8 @@ PLAIN: dict[str, list[Line]] = {
     "an expected value": ["Gemm x,w -> a", "Softmax a -> b", "Mul b,w2 -> c", "ReduceSum c -> y"],
     "boxes and classes": ["Conv x,w1 -> a", "Softmax a -> b", "Conv x,w2 -> c", "Sigmoid c -> d", "Mul b,d -> y"],
     "layers mixed by learned shares": ["Softmax w -> a", "MatMul a,x -> y"],
+    "layers mixed by shares of learned vectors": ["MatMul w1,w2 -> a", "Softmax a -> b", "MatMul b,x -> y"],
+    "an entropy": ["Gemm x,w -> a", "Softmax a -> b", "Log b -> c", "Mul b,c -> d", "ReduceSum d -> y"],
     "similarities": ["MatMul x,w1 -> a", "MatMul m,w2 -> b", "MatMul a,b -> c", "Softmax c -> y"],
     "a product with a shape": ["Shape x -> a", "Cast a -> b", "MatMul x,b -> c", "MatMul c,b -> y"],
 }
@@ -166,6 +171,14 @@ def test_what_looks_like_attention_is_seen(tmp_path: Path, what: str) -> None:
 @pytest.mark.parametrize("what", PLAIN)
 def test_what_is_no_attention_is_not(tmp_path: Path, what: str) -> None:
     assert seen(tmp_path, PLAIN[what]) == Seen()
+
+
+def test_a_weight_that_is_listed_among_the_inputs_too_is_no_input(tmp_path: Path) -> None:
+    path = saved(tmp_path, [node_of(line) for line in ("MatMul x,w1 -> a", "Relu a -> b", "MatMul b,w2 -> y")])
+    model = onnx.load(path)
+    model.graph.input.extend(tensor(weight.name, [1]) for weight in model.graph.initializer)
+    path.write_bytes(model.SerializeToString())
+    assert attention_seen(path) == Seen()
 
 
 def test_names_of_layers_and_values_count_for_nothing(tmp_path: Path) -> None:

@@ -51,6 +51,8 @@ def test_each_kind_of_error_says_whose_fault_it_is(kind: type[FoveaError]) -> No
     assert kind in OUTCOMES
 
 
-@pytest.mark.parametrize(("kind", "outcome"), [(VersionEnded, "rejected"), (OutOfMemory, "failed")])
+@pytest.mark.parametrize(
+    ("kind", "outcome"), [(VersionEnded, "rejected"), (OutOfMemory, "failed"), (FoveaError, "failed")]
+)
 def test_an_error_ends_a_request_as_its_kind_does(kind: type[FoveaError], outcome: str) -> None:
     assert outcome_of(kind("x")) == outcome

@@ -9,6 +9,7 @@ from functools import partial
 from random import Random
 
 from tests.servers import RunningServer, running_server
+from tests.torture.callers_asking import huge_shape, scrapers
 from tests.torture.callers_holding import idle_connections, slow_readers
 from tests.torture.callers_leaving import cancelling, killed, resetting, vanishing
 from tests.torture.callers_talking import at_the_limits, header_bombs
@@ -71,6 +72,8 @@ def _steps(effort: Effort, random: Random) -> list[Step]:
         Step("slow readers once more", slow_readers),
         Step("idle connections", partial(idle_connections, count=effort.idle_connections)),
         Step("header bombs", header_bombs),
+        Step("scrapers", scrapers),
+        Step("a huge shape", huge_shape),
         Step("messages at the limit and above", partial(at_the_limits, limit=_LIMIT_MB << 20)),
     ]
 

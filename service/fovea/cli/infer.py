@@ -17,7 +17,7 @@ from fovea.cli.access import add_access, connect
 from fovea.cli.amounts import count, seconds
 from fovea.cli.heat_maps import overlay
 from fovea.cli.pictures import read_picture, require_writable, save_picture
-from fovea.client import DEFAULT_ADDRESS, ModelInfo, Retry
+from fovea.client import DEFAULT_ADDRESS, Client, ModelInfo, Retry
 from fovea.contract.errors import InvalidRequest, NotFound, Unsupported
 from fovea.contract.model_card import Preprocessing
 from fovea.pictures import to_tensor
@@ -53,16 +53,28 @@ def run(arguments: argparse.Namespace) -> int:
     picture = read_picture(arguments.file)
     _check_map(arguments.attention, arguments.layer)
     with connect(arguments.server, arguments, arguments.timeout, Retry()) as client:
-        model = client.metadata(arguments.model)
+        model = _described(client, arguments.model)
         chosen = choose_map(_maps(model), arguments.layer) if arguments.attention else None
         rows = to_tensor(picture, _preprocessing(model))
         outputs = [model.outputs[0].name, *([chosen.name] if chosen else [])]
         answer = client.infer(model.name, {_only_input(model): rows}, outputs)
-    for line in best_lines(answer[outputs[0]][0], model.json("labels") or [], arguments.top):
+    scores = answer[outputs[0]][0]
+    for line in best_lines(scores, model.json("labels") or [], arguments.top):
         print(line)
+    print(_what_it_means(len(scores)))
     if chosen:
         _write_map(arguments.attention, picture, chosen, answer[chosen.name][0])
     return 0
+
+
+def _described(client: Client, name: str) -> ModelInfo:
+    """What the server tells of a model; NotFound with what it has instead."""
+    try:
+        return client.metadata(name)
+    except NotFound as error:
+        known = ", ".join(dict.fromkeys(state.name for state in client.models())) or "none"
+        hint = "one exported since it started is there with --control-mode poll, or after a restart"
+        raise NotFound(f"{error}; the server has {known}; {hint}") from error
 
 
 def _check_map(path: Path | None, layer: str | None) -> None:
@@ -105,6 +117,12 @@ def best_lines(scores: NDArray[Any], labels: Sequence[str], top: int) -> list[st
     return [
         f"{probabilities[index]:7.2%}  {scores[index]:8.2f}  {name}" for index, name in zip(best, names, strict=True)
     ]
+
+
+def _what_it_means(classes: int) -> str:
+    """Noise gets 93 % as well, and nothing in the scores tells it from a picture of what the model was trained on."""
+    among = f"The model divides 100 % among its {classes} classes, whatever the picture shows"
+    return f"{among}; a share is no chance of being right."
 
 
 def _preprocessing(model: ModelInfo) -> Preprocessing:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from fovea.contract.errors import ExportFailed
@@ -47,12 +48,17 @@ def next_version(model_folder: Path) -> int:
 def _published(model_folder: Path, version: int | None, write: Write) -> Path:
     if version is not None and (model_folder / str(version)).exists():
         raise ExportFailed(f"{model_folder.name} version {version} exists already; versions are never overwritten")
-    model_folder.mkdir(parents=True, exist_ok=True)
-    remove_left_behind(model_folder, _PREFIX)
-    scratch = TemporaryFolder(model_folder, _PREFIX)
+    new = not model_folder.exists()  # then it comes into being with its version: a server that looks sees no half of it
+    place = model_folder.parent if new else model_folder
+    with suppress(FileExistsError):  # where it is no folder, the next lines say so
+        place.mkdir(parents=True)
+    for folder in (model_folder.parent, model_folder):
+        remove_left_behind(folder, _PREFIX)
+    scratch = TemporaryFolder(place, _PREFIX)
     try:
         scratch.path.chmod(0o755)  # its 0700 would hide the version from the server's user
         _complete(scratch.path, write(scratch.path))
+        model_folder.mkdir(exist_ok=True)
         target = _rename(scratch.path, model_folder, version)
     except BaseException:
         scratch.remove()

@@ -153,7 +153,7 @@ class Settings(FromVariables):
         ge=1,
         le=256,
         description="Largest JSON over HTTP. Parsing it holds everybody up, 15 to 75 ms a megabyte, the longer the "
-        "more numbers are in it; larger tensors travel as binary data.",
+        "more numbers are in it, and lists of one number 180; larger tensors travel as binary data.",
     )
     max_streams: int = Field(
         4096,

@@ -49,17 +49,17 @@ def test_the_settings_are_told(client: Any) -> None:
 
 
 def test_more_and_less_is_logged_at_once(client: Any, server: RunningServer) -> None:
-    refuse(client, "first")
+    refuse(client, "absent-1")
     client.update_log_settings({"log_verbose_level": 1})
-    refuse(client, "second")
-    wait_until(lambda: logged(server, "second"))
+    refuse(client, "absent-2")
+    wait_until(lambda: logged(server, "absent-2"))
     client.update_log_settings({"log_verbose_level": 0})
-    refuse(client, "third")
+    refuse(client, "absent-3")
     client.update_log_settings({"log_verbose_level": 1, "log_info": False})
-    refuse(client, "fourth")
-    wait_until(lambda: logged(server, "fourth"))
-    assert not logged(server, "first")
-    assert not logged(server, "third")
+    refuse(client, "absent-4")
+    wait_until(lambda: logged(server, "absent-4"))
+    assert not logged(server, "absent-1")
+    assert not logged(server, "absent-3")
 
 
 @pytest.mark.parametrize("named", ["default", "ISO8601"])

@@ -26,6 +26,8 @@ _LONGEST_VALUE = {
     **dict.fromkeys("iu", len("-9223372036854775808,")),
 }
 """By numpy's kinds."""
+_WRITTEN_OUT = 1e15
+"""Python writes larger ones with an exponent."""
 _LONGEST_LETTER = len(r"\u0000")
 _CHUNK_VALUES = 32 * 1024
 """Written at once: 20 ms in which no other thread runs."""
@@ -106,9 +108,18 @@ def most_json_bytes(array: NDArray[Any], enough: int) -> int:
         most = sum(map(len, texts)) * _LONGEST_LETTER + len(texts) * len('"",')
         return most if most <= enough else len(json_data([_shown(text) for text in texts]))
     most = array.size * _LONGEST_VALUE[array.dtype.kind]
-    if most <= enough or array.dtype.kind not in "iu":
+    if most <= enough or not _are_whole(array):
         return most
-    return array.size * max(len(f"{end},") for end in (array.min(), array.max()))
+    return array.size * max(len(f"-{end},") for end in (array.min().item(), array.max().item()))
+
+
+def _are_whole(array: NDArray[Any]) -> bool:
+    """Whether an array has numbers without fractions that are written with all their digits: none is longer than the
+    least or the greatest of them.
+    """
+    if array.dtype.kind != "f":
+        return array.dtype.kind in "iu"
+    return bool(np.all((np.abs(array) < _WRITTEN_OUT) & (array == np.trunc(array))))
 
 
 def _shown(text: str | bytes) -> str:
