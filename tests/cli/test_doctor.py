@@ -126,7 +126,8 @@ def test_a_model_of_which_no_version_is_chosen_is_wrong(fovea: Fovea, tmp_path: 
     status, found = examined(fovea, "--repository", tmp_path, *FREE_PORTS)
     assert status == 1
     broken, old = found["wrong"]
-    assert broken.startswith("empty: state: no version to serve: config.pbtxt: ")
+    assert broken.startswith("empty: state: no version to serve: ")
+    assert "config.pbtxt: " in broken
     assert old == "old: state: no version to serve: its version policy chooses none of [1]"
 
 

@@ -66,6 +66,12 @@ MIXED = {
         d = Sub(x, h) r = Relu(d) m = ReduceMax<keepdims = 0>(r) y = Sub(x, m) }""",
     "only whole numbers above 50": """(int64[n,t] i) => (int64[n,t] y) { h = Constant<value_int = 50>()
         m = ReduceMax<keepdims = 0>(i) g = Greater(m, h) c = Cast<to = 7>(g) y = Add(i, c) }""",
+    "only what is longer than 100": """(float[n,t] x) => (float[n,t] y) { a = Constant<value_ints = [0]>()
+        k = Shape<start = 1>(x) h = Constant<value_ints = [100]>() g = Greater(k, h) c = Cast<to = 1>(g)
+        m = ReduceMean(x, a) d = Mul(m, c) y = Add(x, d) }""",
+    "only what is shorter than 4": """(float[n,t] x) => (float[n,t] y) { a = Constant<value_ints = [0]>()
+        k = Shape<start = 1>(x) h = Constant<value_ints = [4]>() g = Less(k, h) c = Cast<to = 1>(g)
+        m = ReduceMean(x, a) d = Mul(m, c) y = Add(x, d) }""",
     "only negative numbers": """(float[n,4] x) => (float[n,4] y) { z = Constant<value_float = 0.0>()
         m = ReduceMin<keepdims = 0>(x) c = Min(m, z) y = Add(x, c) }""",
     "the darkest byte": """(uint8[n,3,h,w] x) => (float[n,3,h,w] y) {

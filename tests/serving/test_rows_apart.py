@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import partial
+from io import BytesIO
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -12,11 +13,12 @@ import numpy as np
 import onnxruntime
 import pytest
 import tritonclient.grpc as triton
+from PIL import Image
 from tritonclient.utils import np_to_triton_dtype
 
 from fovea import wire
 from fovea.cli import main
-from fovea.contract.model_card import ModelCard, TensorSpec
+from fovea.contract.model_card import ModelCard, Preprocessing, TensorSpec
 from fovea.runtime.files import file_sha256
 from fovea.runtime.golden import write_golden
 from graphs import write_graph
@@ -44,6 +46,10 @@ MODELS = {
     "scores": SCORES,
     "rounded": ROUNDED,
     "maximum": MAXIMUM,
+    "masked": """(float[n,t] x, bool[n,t] mask) => (float[n,t] y) {
+        s = Softmax<axis = 0>(x) c = Cast<to = 1>(mask) y = Mul(s, c) }""",
+    "insisting": MAXIMUM,
+    "pictures": "(float[n,1,2,2] x) => (float[n,1,2,2] y) { y = Softmax<axis = 0>(x) }",
     "positions": POSITIONS,
     "positions_by_half": POSITIONS,
     "asked": SOFTMAX,
@@ -64,6 +70,8 @@ CHOICES = {
     "fixed": "max_batch_rows = 8",
     "declined": "batched = false",
     "maximum": '[sequence]\ninputs = {x = 1}\nmask = "mask"',
+    "masked": '[sequence]\ninputs = {x = 1}\nmask = "mask"\noutputs = {y = [1]}',
+    "insisting": '[sequence]\ninputs = {x = 1}\nmask = "mask"\npadded = true',
     "positions": "[sequence]\ninputs = {x = 1}\noutputs = {y = [1]}\nbuckets = [8, 20]",
     "positions_by_half": "[sequence]\ninputs = {x = 1}\noutputs = {y = [1]}\nbuckets = [4, 8]",
 }
@@ -75,6 +83,9 @@ REASONS = {
     "scores": "not batched: no input says how long axis 1 of y is",
     "rounded": "not batched: its graph has DynamicQuantizeLinear, which rounds by the largest value of the whole batch",
     "maximum": "only sequences of equal length share batches: padding a sequence of 8 to 12 changes y",
+    "insisting": "sequences are padded since model.toml says padded = true, although padding a sequence of 8 to 12",
+    "masked": "not batched: rows influence each other: y of a row differs by ",
+    "pictures": "not batched: rows influence each other: y of a row differs by ",
     "asked": "batched since model.toml: batched = true asks for it, although rows influence each other: y of a row",
     "rows_asked": "batched since model.toml: max_batch_rows asks for it, although rows influence each other: y of a",
     "impossible": "not batched, though model.toml: batched = true asks for it: it fails on 3 rows together: ",
@@ -96,6 +107,7 @@ def as_long_as(length: int) -> Arrays:
     return {"x": x}
 
 
+PREPROCESSING = Preprocessing(mode="L", height=2, width=2, mean=(0.5,), std=(0.25,))
 REQUESTS: dict[str, list[Arrays]] = {
     "softmax": [{"x": normal(rows, 4)} for rows in (1, 2, 5, 1, 40)],
     "softmax_with_card": [{"x": normal(rows, 4)} for rows in (1, 2, 5, 1, 40)],
@@ -104,6 +116,8 @@ REQUESTS: dict[str, list[Arrays]] = {
     "scores": [{"a": normal(rows, 4), "b": normal(rows, 4)} for rows in (1, 2, 5, 1)],
     "rounded": [{"x": scale * normal(2, 8)} for scale in (1, 100, 0.01, 10)],
     "maximum": [{"x": -1 - abs(normal(rows, length))} for rows, length in ((1, 9), (2, 10), (1, 9), (3, 12), (1, 11))],
+    "masked": [{"x": normal(rows, length)} for rows, length in ((1, 9), (3, 5), (2, 5), (40, 3))],
+    "pictures": [{"x": normal(rows, 1, 2, 2)} for rows in (1, 3, 40)],
     "positions": [{"x": normal(rows, length)} for rows, length in ((1, 9), (2, 20), (1, 3))],
     "positions_by_half": [{"x": normal(rows, length)} for rows, length in ((1, 9), (2, 20), (1, 3))],
     "impossible": [{"x": normal(1, 4)} for _ in range(4)],
@@ -114,21 +128,22 @@ REQUESTS: dict[str, list[Arrays]] = {
 }
 
 
-def write_card(folder: Path) -> None:
-    """As an export of this model would, which batches by its card."""
-    x = np.random.default_rng(1).standard_normal((4, 4)).astype(np.float32)
+def write_card(folder: Path, shape: tuple[int, ...], **facts: Any) -> None:
+    """As an export of a softmax over the batch would be, which batches by its card."""
+    x = np.random.default_rng(1).standard_normal((4, *shape)).astype(np.float32)
     powers = np.exp(x.astype(np.float64))
     write_golden(folder / "golden.npz", {"x": x}, {"y": powers / powers.sum(0)}, {})
     card = ModelCard(
-        name="softmax_with_card",
+        name=folder.parent.name,
         attention="none",
-        inputs=(TensorSpec(name="x", datatype="FP32", shape=(-1, 4)),),
-        outputs=(TensorSpec(name="y", datatype="FP32", shape=(-1, 4)),),
+        inputs=(TensorSpec(name="x", datatype="FP32", shape=(-1, *shape)),),
+        outputs=(TensorSpec(name="y", datatype="FP32", shape=(-1, *shape)),),
         batched=True,
         parameters=0,
         opset=21,
         tolerances={"y": 1e-5},
         sha256={name: file_sha256(folder / name) for name in ("model.onnx", "golden.npz")},
+        **facts,
     )
     (folder / "card.json").write_text(card.to_json())
 
@@ -140,7 +155,8 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
         write_graph(root / name / "1" / "model.onnx", text)
         if name in CHOICES:
             (root / name / "model.toml").write_text(CHOICES[name])
-    write_card(root / "softmax_with_card" / "1")
+    write_card(root / "softmax_with_card" / "1", (4,))
+    write_card(root / "pictures" / "1", (1, 2, 2), preprocessing=PREPROCESSING)
     return root
 
 
@@ -177,7 +193,7 @@ def together(client: Any, model: str, requests: list[Arrays]) -> list[np.ndarray
 
 def alone(repository: Path, model: str, request: Arrays) -> np.ndarray:
     session = onnxruntime.InferenceSession(repository / model / "1" / "model.onnx")
-    made = {"mask": np.ones(request["x"].shape, bool)} if model == "maximum" else {}
+    made = {"mask": np.ones(request["x"].shape, bool)} if model in ("maximum", "masked") else {}
     return session.run(["y"], request | made)[0]
 
 
@@ -232,6 +248,20 @@ def test_an_owner_who_asks_for_batches_gets_them(client: Any) -> None:
 def test_what_is_not_batched_takes_any_number_of_rows_and_says_so(client: Any) -> None:
     assert client.get_model_config("softmax").config.max_batch_size == 0
     assert list(client.get_model_metadata("softmax").inputs[0].shape) == [-1, 4]
+
+
+def test_pictures_become_the_rows_of_their_own_request(client: Any, repository: Path) -> None:
+    shades = (0, 99, 255)
+    sent = triton.InferInput("x", [3], "BYTES")
+    sent.set_data_from_numpy(np.array([png(shade) for shade in shades], np.object_))
+    x = np.array([np.full((1, 2, 2), (shade / 255 - 0.5) / 0.25) for shade in shades], np.float32)
+    found = client.infer("pictures", [sent]).as_numpy("y")
+    np.testing.assert_allclose(found, alone(repository, "pictures", {"x": x}), rtol=1e-4)
+
+
+def png(shade: int) -> bytes:
+    Image.new("L", (2, 2), shade).save(file := BytesIO(), "PNG")
+    return file.getvalue()
 
 
 def test_every_row_of_a_model_that_is_not_batched_has_its_own_classes(client: Any) -> None:

@@ -17,7 +17,7 @@ from fovea.cli.access import add_access, connect
 from fovea.cli.amounts import count, seconds
 from fovea.cli.heat_maps import overlay
 from fovea.cli.pictures import read_picture, require_writable, save_picture
-from fovea.client import DEFAULT_ADDRESS, ModelInfo, Retry
+from fovea.client import DEFAULT_ADDRESS, Client, ModelInfo, Retry
 from fovea.contract.errors import InvalidRequest, NotFound, Unsupported
 from fovea.contract.model_card import Preprocessing
 from fovea.pictures import to_tensor
@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
     picture = read_picture(arguments.file)
     _check_map(arguments.attention, arguments.layer)
     with connect(arguments.server, arguments, arguments.timeout, Retry()) as client:
-        model = client.metadata(arguments.model)
+        model = _described(client, arguments.model)
         chosen = choose_map(_maps(model), arguments.layer) if arguments.attention else None
         rows = to_tensor(picture, _preprocessing(model))
         outputs = [model.outputs[0].name, *([chosen.name] if chosen else [])]
@@ -65,6 +65,16 @@ def run(arguments: argparse.Namespace) -> int:
     if chosen:
         _write_map(arguments.attention, picture, chosen, answer[chosen.name][0])
     return 0
+
+
+def _described(client: Client, name: str) -> ModelInfo:
+    """What the server tells of a model; NotFound with what it has instead."""
+    try:
+        return client.metadata(name)
+    except NotFound as error:
+        known = ", ".join(dict.fromkeys(state.name for state in client.models())) or "none"
+        hint = "one exported since it started is there with --control-mode poll, or after a restart"
+        raise NotFound(f"{error}; the server has {known}; {hint}") from error
 
 
 def _check_map(path: Path | None, layer: str | None) -> None:

@@ -22,12 +22,16 @@ from fovea.runtime.session import ModelSession
 from fovea.runtime.vocabularies import with_vocabularies
 
 _PATIENCE_S = 1.0
-"""Once something was told and this time is over, no further kind of row is tried."""
+"""Once something was told and this time is over, no further kind of row is tried. All times are the processor's: what a
+machine does besides changes no verdict."""
 _LAST_S = 5.0
 """Nor is one tried after this time, whether something was told or not."""
 _LONG_ROW_S = 0.2
 """Of a model that takes so long for a row, fewer are run."""
-_TELLING_LENGTHS = 3
+_TELLING_LENGTHS, _MORE_S = 3, 0.2
+"""Of open axes, at least. A quick model is tried at others for so long, while its rows are of moderate size."""
+_MODERATE = 50_000
+"""Numbers in a row."""
 _FEW, _MANY = 3, 7
 """Rows in a batch. Neither is a multiple of the other: what turns rows by as many as there are leaves them in place."""
 
@@ -54,7 +58,7 @@ def check_rows(session: ModelSession, samples: RowSamples, patience_s: float = _
 
     `session` takes arrays as they are, and every input and output of it has a first axis of unknown size.
     """
-    return _RowCheck(session, with_vocabularies(session, samples), time.monotonic() + patience_s).verdict()
+    return _RowCheck(session, with_vocabularies(session, samples), time.thread_time() + patience_s).verdict()
 
 
 class _RowCheck:
@@ -66,18 +70,22 @@ class _RowCheck:
         """Of the first kind of row that could not be run."""
 
     def verdict(self) -> RowVerdict:
-        lengths = 0
+        lengths, begin_s = 0, time.thread_time()
         for length in self._samples.lengths:
+            if lengths >= _TELLING_LENGTHS and not self._has_time(length, time.thread_time() - begin_s):
+                break
             found = self._at_length(length)
             if found is not None and not found.apart:
                 return found
             lengths += found is not None
-            if lengths == _TELLING_LENGTHS:
-                break
         if self._telling:
             return _APART
         why = self._failure or "made-up rows all get the same answer"
         return RowVerdict("unknown", f"whether rows are independent could not be told: {why}")
+
+    def _has_time(self, length: int, elapsed_s: float) -> bool:
+        """For a length more than are needed."""
+        return elapsed_s < _MORE_S and self._samples.numbers(length) <= _MODERATE
 
     def _at_length(self, length: int) -> RowVerdict | None:
         """None where nothing that was run at this length tells anything."""
@@ -90,7 +98,7 @@ class _RowCheck:
 
     def _tried(self, style: Style, length: int) -> RowVerdict | None:
         """None where these rows tell nothing, or there is no time for them."""
-        if time.monotonic() > self._until_s + (0.0 if self._telling else _LAST_S):
+        if time.thread_time() > self._until_s + (0.0 if self._telling else _LAST_S):
             return None
         try:
             found = self._of_style(style, length)
@@ -103,9 +111,9 @@ class _RowCheck:
     def _of_style(self, style: Style, length: int) -> RowVerdict | None:
         """None where the rows get answers that tell nothing. ExecutionFailed where a row alone cannot be run."""
         rows = self._samples.rows(style, length, _MANY)
-        start_s = time.monotonic()
+        start_s = time.thread_time()
         alone = [self._run([rows[0]])]
-        slow = time.monotonic() - start_s > _LONG_ROW_S
+        slow = time.thread_time() - start_s > _LONG_ROW_S
         count = 2 if slow else _FEW
         alone += [self._run([row]) for row in rows[1:count]]
         if (unfit := _unfit_alone(alone)) is not None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ from fovea.runtime.sample_rows import of_length
 Row = dict[str, NDArray[Any]]
 Floats = Callable[[np.random.Generator, tuple[int, ...]], NDArray[Any]]
 
-LENGTHS = (5, 17, 64, 416, 8, 32, 512, 1, 2048, 16_000)
+LENGTHS = (5, 17, 64, 3, 1, 8, 32, 416, 512, 2048, 16_000)
 """For axes of unknown size: odd ones, multiples of 8, 32 and 64, and those that a receptive field of 400 needs."""
 _FEW = 2
 """0 and 1 are in every vocabulary."""
@@ -97,6 +98,10 @@ class RowSamples:
     def styles(self) -> tuple[Style, ...]:
         """The kinds of row that can be made."""
         return STYLES if self.golden is None else (GOLDEN, *STYLES)
+
+    def numbers(self, length: int) -> int:
+        """In a row of this length."""
+        return sum(prod(length if size == -1 else size for size in spec.shape[1:]) for spec in self.inputs)
 
     def rows(self, style: Style, length: int, count: int) -> list[Row]:
         """Rows of one shape and different content."""
