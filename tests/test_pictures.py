@@ -36,6 +36,28 @@ def test_what_cannot_be_seen_counts_as_the_mean() -> None:
     np.testing.assert_allclose(row, np.zeros((1, 1, 2, 3)), atol=4 / 255)
 
 
+UPRIGHT = np.array([[10, 60, 110], [160, 210, 250]], np.uint8)
+STORED = {
+    1: UPRIGHT,
+    2: UPRIGHT[:, ::-1],
+    3: UPRIGHT[::-1, ::-1],
+    4: UPRIGHT[::-1],
+    5: UPRIGHT.T,
+    6: np.rot90(UPRIGHT),
+    7: UPRIGHT[::-1, ::-1].T,
+    8: np.rot90(UPRIGHT, -1),
+}
+"""EXIF's orientation -> how a camera that was held so stores the picture."""
+
+
+@pytest.mark.parametrize("orientation", STORED)
+def test_a_picture_is_turned_upright_however_the_camera_was_held(orientation: int) -> None:
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    stored = encoded(Image.fromarray(np.ascontiguousarray(STORED[orientation])), exif=exif)
+    np.testing.assert_array_equal(np.asarray(open_picture(stored)), UPRIGHT)
+
+
 def test_sixteen_bits_are_rounded_to_the_nearest_of_eight() -> None:
     values = np.arange(65536, dtype=np.uint16).reshape(256, 256)
     eight = np.asarray(open_picture(encoded(Image.fromarray(values))))

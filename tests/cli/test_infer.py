@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fovea.cli.infer import best_lines
+from fovea.cli.infer import MapInfo, best_lines, choose_map
 from fovea.client import Client
 from fovea.contract.model_card import Preprocessing
 from fovea.pictures import to_tensor
@@ -100,6 +100,29 @@ def test_a_map_without_positions_is_drawn_below_the_picture(
     assert (status, err) == (0, "")
     with Image.open(path) as drawn:
         assert drawn.height > drawn.width * 7 / 9
+
+
+MAPS = [
+    MapInfo("attention.one.gate", (-1, 8), "one", "cbam"),
+    MapInfo("attention.one.map", (-1, 1, 4, 4), "one", "cbam"),
+    MapInfo("attention.two.map", (-1, 1, 2, 2), "two", "cbam"),
+    MapInfo("attention.two.gate", (-1, 8), "two", "cbam"),
+]
+
+
+@pytest.mark.parametrize(
+    ("layer", "chosen"),
+    [
+        (None, "attention.two.map"),
+        ("one", "attention.one.map"),
+        ("attention.one.gate", "attention.one.gate"),
+        ("two", "attention.two.map"),
+    ],
+)
+def test_the_last_map_with_positions_is_drawn_or_that_of_the_layer_that_is_named(
+    layer: str | None, chosen: str
+) -> None:
+    assert choose_map(MAPS, layer).name == chosen
 
 
 @pytest.mark.parametrize(

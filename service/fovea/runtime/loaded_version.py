@@ -68,6 +68,9 @@ class LoadedVersion:
         """Those whose time no run tells, unless it is profiled."""
         self.unmeasured_operators = untallied if on_gpu else frozenset[str]()
         """Those whose time nothing tells: on a GPU a profile has what it took to launch them, not to run them."""
+        if self.unmeasured_operators:
+            told = (self.name, version, ", ".join(sorted(self.unmeasured_operators)), settings.device)
+            logger.info("%s version %d: the time of %s is not measured on %s: a profile has launch times only", *told)
         self.max_batch_rows = choice.session.max_batch_rows
         self.provider = choice.session.providers[0]
         self.settings = replace(settings, kernel_library=settings.kernel_library if choice.fused else None)

@@ -73,9 +73,6 @@ def _load(folder: Path, name: str, version: int, settings: LoadSettings) -> Load
     _require_optional(choice.session, card, golden)
     loaded = LoadedVersion(folder, card, version, choice, session_settings, batching=batching, file=settings.file)
     loaded.warm_up(golden, time.perf_counter)
-    if loaded.unmeasured_operators:
-        told = (name, version, ", ".join(sorted(loaded.unmeasured_operators)), settings.session.device)
-        logger.info("%s version %d: the time of %s is not measured on %s: a profile has launch times only", *told)
     return loaded
 
 

@@ -55,6 +55,13 @@ def test_a_body_is_timed_on_the_cpu_and_not_on_a_gpu_where_a_profile_has_launch_
     assert (sampled(loaded), sampled(as_on_a_gpu(loaded))) == (1, 0)
 
 
+def test_the_log_tells_why_there_is_no_attention_time(loaded: LoadedVersion, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("INFO"):
+        as_on_a_gpu(loaded)
+    told = "simam version 1: the time of SimAM is not measured on cuda:0: a profile has launch times only"
+    assert caplog.messages == [told]
+
+
 def test_the_share_of_attention_is_told_on_the_cpu_and_not_on_a_gpu(loaded: LoadedVersion) -> None:
     share = attention_share(loaded, time.perf_counter)
     assert share is not None

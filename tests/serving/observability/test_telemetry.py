@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from fovea.serving.batching.observer import BatchRecord
+from fovea.serving.batching.requests import Kind
 from fovea.serving.observability.recorder import ModelLabels
 from fovea.serving.observability.telemetry import Telemetry
-from servers import samples
+from servers import samples, total
 
 LABELS = ModelLabels("m", "1", "none", "none", "", "CPUExecutionProvider", "0" * 64, {})
 
@@ -28,3 +30,21 @@ def test_newer_files_of_a_version_leave_no_batch_cost_of_the_older_ones() -> Non
     assert costs(telemetry) == [("8", "1")]
     telemetry.retire(newer)
     assert costs(telemetry) == []
+
+
+def test_a_batch_is_told_as_it_was() -> None:
+    telemetry = Telemetry()
+    recorder = telemetry.recorder(replace(LABELS, attention_of_op={"SimAM": "simam"}), lambda: 0)
+    recorder.batch(BatchRecord(2, 5, 0.001, 0.02, 0.3, {"SimAM": 0.004}, 0.25, Kind("a")), [0.01, 0.04])
+    recorder.requests("ok", [0.5, 0.7], 5)
+    found = samples(telemetry.text().decode())
+    stages = {
+        stage: total(found, "fovea_batch_compute_seconds_sum", stage=stage) for stage in ("gather", "run", "split")
+    }
+    assert stages == {"gather": 0.001, "run": 0.02, "split": 0.3}
+    sums = ("fovea_batch_rows", "fovea_padding_ratio", "fovea_queue_duration_seconds", "fovea_request_duration_seconds")
+    assert [round(total(found, f"{name}_sum"), 9) for name in sums] == [5, 0.25, 0.05, 1.2]
+    assert [total(found, f"{name}_count") for name in sums] == [1, 1, 2, 2]
+    assert total(found, "fovea_attention_op_seconds_sum", op="SimAM", attention="simam", kernels="fused") == 0.004
+    counters = ("fovea_requests_total", "fovea_rows_total", "fovea_batches_total")
+    assert [total(found, name, outcome="ok") for name in counters] == [2, 5, 1]

@@ -1,0 +1,24 @@
+"""Histograms count as prometheus_client's own do."""
+
+from __future__ import annotations
+
+from prometheus_client import CollectorRegistry, Histogram, generate_latest
+
+from fovea.serving.observability.histograms import Histograms
+from servers import samples
+
+BOUNDS = (0.001, 0.01, 0.1, 1.0)
+VALUES = (0.0, 0.0005, 0.001, 0.002, 0.01, 0.05, 0.5, 1.0, 1.5, 20.0)
+
+
+def test_every_value_is_in_the_bucket_in_which_prometheus_would_count_it() -> None:
+    ours = Histograms("took_seconds", "What it took.", ["model"], BOUNDS)
+    ours.labels("m").observe_all(VALUES[:7])
+    for value in VALUES[7:]:
+        ours.labels("m").observe(value)
+    theirs = CollectorRegistry()
+    expected = Histogram("took_seconds", "What it took.", ["model"], registry=theirs, buckets=BOUNDS).labels("m")
+    for value in VALUES:
+        expected.observe(value)
+    wanted = samples(generate_latest(theirs).decode())
+    assert samples("".join(ours.text())) == {key: value for key, value in wanted.items() if "_created" not in key[0]}
