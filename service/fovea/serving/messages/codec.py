@@ -16,7 +16,7 @@ from fovea.runtime.datatypes import Arrays
 from fovea.serving.messages.header_size import header_bound, header_size, require_small, require_small_header
 from fovea.serving.messages.headers import Header, HeaderCheck
 from fovea.serving.messages.request_parameters import RequestDefaults
-from fovea.serving.messages.sending import ANYTHING, Sending
+from fovea.serving.messages.sending import ANYTHING, Sending, check_size
 from fovea.serving.messages.tensors import RawTensor, from_contents, has_contents
 from fovea.serving.shared_memory.places import Place, is_placed
 from fovea.serving.shared_memory.regions import Held, Regions
@@ -62,7 +62,7 @@ class Decoded:
             body = form.encode(request_id, arrays)
         else:
             body = form.encode_shared(request_id, arrays, self.held)
-        self.sending.check_size(len(body))
+        check_size(len(body), self.sending.most_bytes)
         return body
 
     def release(self) -> None:
