@@ -84,6 +84,12 @@ def test_a_served_model_is_as_accurate_as_its_card_says(server: RunningServer, p
     assert card.labels == fashion_mnist.LABELS
 
 
+def test_rows_of_served_models_share_batches(server: RunningServer) -> None:
+    with Client(server.grpc, timeout_s=60) as client:
+        assert {state.name: state.reason for state in client.models()} == dict.fromkeys(COMMITTED, "")
+        assert ["batching" in client.metadata(model).properties for model in COMMITTED] == [False] * len(COMMITTED)
+
+
 @pytest.mark.parametrize("model", COMMITTED)
 def test_a_golden_batch_is_made_of_test_pictures(pictures: Pictures, model: str) -> None:
     golden = golden_of(model)

@@ -9,7 +9,9 @@ from fovea.runtime.batching_choice import Wanted, Wish, choose_batching, choose_
 from fovea.runtime.row_mixing import RowVerdict
 
 APART = RowVerdict("apart")
-SEEN = {seen: RowVerdict(seen, "of what was seen") for seen in ("mixed", "unknown", "impossible")} | {"apart": APART}
+SEEN = {seen: RowVerdict(seen, "of what was seen") for seen in ("mixed", "unknown", "impossible", "untried")} | {
+    "apart": APART
+}
 
 
 @pytest.mark.parametrize(
@@ -22,6 +24,7 @@ SEEN = {seen: RowVerdict(seen, "of what was seen") for seen in ("mixed", "unknow
         ("said", "apart", True),
         ("said", "mixed", False),
         ("said", "unknown", False),
+        ("said", "untried", True),
         ("unsaid", "apart", True),
         ("unsaid", "mixed", False),
         ("unsaid", "impossible", False),

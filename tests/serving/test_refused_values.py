@@ -25,13 +25,15 @@ def constant(name: str, value: np.ndarray) -> object:
 
 @pytest.fixture(scope="module", params=["--fast-lane", "--no-fast-lane"])
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    """`table` looks indices up; `impossible` fails whatever it gets."""
+    """`table` looks indices up; `impossible` fails whatever it gets; `zeros` makes as many as it is asked for."""
     repository = tmp_path_factory.mktemp("repository")
     looking_up = [constant("table", TABLE), helper.make_node("Gather", ["table", "x"], ["y"])]
     indices = tensor("x", ["n", COLUMNS], TensorProto.INT64)
     save_model(repository, "table", looking_up, [indices], [tensor("y", ["n", COLUMNS])])
     reshaping = [constant("sizes", np.array([7, 3])), helper.make_node("Reshape", ["x", "sizes"], ["y"])]
     save_model(repository, "impossible", reshaping, [tensor("x", ["n", "length"])], [tensor("y", [7, 3])])
+    zeros = [helper.make_node("ConstantOfShape", ["x"], ["y"])]
+    save_model(repository, "zeros", zeros, [tensor("x", [1], TensorProto.INT64)], [tensor("y", ["size"])])
     with running_server(repository, request.param) as server:
         yield server
 
@@ -68,6 +70,20 @@ def test_over_http_it_is_a_bad_request_with_the_same_words(server: RunningServer
     status, told, _ = rest(server, "/v2/models/table/infer", json.dumps({"inputs": [sent]}).encode())
     assert (status, told) == (400, told)
     assert told["error"].startswith(BEYOND)
+
+
+@pytest.mark.parametrize(
+    ("size", "code"),
+    [(-3, "INVALID_ARGUMENT"), (2**62, "INVALID_ARGUMENT"), (2**61, "RESOURCE_EXHAUSTED")],
+)
+def test_a_size_that_cannot_be_had_is_told_and_nothing_is_written_past_the_log(
+    server: RunningServer, size: int, code: str
+) -> None:
+    (told,) = ask(server, "zeros", np.array([size]))
+    assert isinstance(told, grpc.RpcError)
+    assert told.code().name == code, told.details()
+    assert "onnxruntime" not in told.details().lower()
+    assert [line for line in server.errors if not line.startswith("{")] == []
 
 
 def test_a_model_that_has_never_run_does_not_blame_its_callers(server: RunningServer) -> None:

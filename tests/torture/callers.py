@@ -13,7 +13,9 @@ from tests.torture.callers_asking import huge_shape, scrapers
 from tests.torture.callers_holding import idle_connections, slow_readers
 from tests.torture.callers_leaving import cancelling, killed, resetting, vanishing
 from tests.torture.callers_talking import at_the_limits, header_bombs
-from tests.torture.effort import Effort, Run
+from tests.torture.callers_waiting import half_messages, silent_calls
+from tests.torture.effort import Run
+from tests.torture.frame_floods import frame_floods
 from tests.torture.models import heavy_model, steady_model, sum_model, wide_model
 from tests.torture.neighbours import answers_right, neighbours
 from tests.torture.report import Promise, Report, none_of
@@ -22,7 +24,8 @@ from tests.torture.watch import census, given_back, unforeseen
 _MEMORY_MB = 128.0
 """What allocators keep of the answers and headers that were held at once."""
 _LIMIT_MB = 1
-_FLAGS = (f"--max-message-mb={_LIMIT_MB}", "--log-level=warning")
+_QUEUE_MB = 64
+_FLAGS = (f"--max-message-mb={_LIMIT_MB}", f"--max-queue-mb={_QUEUE_MB}", "--log-level=warning")
 _CONVOLUTIONS = 1
 _RESETS = 20_000
 _USUAL_DESCRIPTORS = 1024
@@ -48,7 +51,7 @@ def run(given: Run) -> Report:
     _own_descriptors(_USUAL_DESCRIPTORS)
     with running_server(repository, given.lane, *_FLAGS) as server, neighbours(server) as beside:
         _own_descriptors(_hard_limit())
-        for step in _steps(given.effort, Random(given.seed)):
+        for step in _steps(given):
             before = census(server)
             found, complaints = step.tried(server)
             figures |= found
@@ -60,9 +63,12 @@ def run(given: Run) -> Report:
     return Report("callers", figures, (*promises, beside.promise()))
 
 
-def _steps(effort: Effort, random: Random) -> list[Step]:
+def _steps(given: Run) -> list[Step]:
     """Of the callers, six in ten cancel, three drop their connection, and one in ten is killed."""
+    effort, random = given.effort, Random(given.seed)
     tenth = effort.callers // 10
+    half = partial(half_messages, limit=_LIMIT_MB << 20, all_mb=_QUEUE_MB)
+    only_fast = [Step("half messages", half), Step("frames that mean nothing", frame_floods)]
     return [
         Step("callers that cancel", partial(cancelling, count=6 * tenth, random=random)),
         Step("callers that vanish", partial(vanishing, count=3 * tenth, random=random)),
@@ -75,6 +81,8 @@ def _steps(effort: Effort, random: Random) -> list[Step]:
         Step("scrapers", scrapers),
         Step("a huge shape", huge_shape),
         Step("messages at the limit and above", partial(at_the_limits, limit=_LIMIT_MB << 20)),
+        Step("calls that say nothing", silent_calls),
+        *(only_fast if given.lane == "--fast-lane" else []),
     ]
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 import struct
 import threading
 from collections import defaultdict
@@ -39,9 +38,7 @@ class HalfCalls:
         return self
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
-        with suppress(OSError):
-            self._connection.shutdown(socket.SHUT_RDWR)  # or the thread that reads would keep it open
-        http2.vanish(self._connection)
+        http2.cut(self._connection)
 
     def open(self, path: str, count: int = 1, sent: bytes = b"") -> None:
         """Begin calls; with `sent`, some bytes of their message."""

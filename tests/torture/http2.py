@@ -72,6 +72,13 @@ def connect(address: str) -> socket.socket:
     return socket.create_connection((host, int(port)), timeout=30)
 
 
+def cut(connection: socket.socket) -> None:
+    """Close it at once, also for a thread that reads from it."""
+    with suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
+    vanish(connection)
+
+
 def vanish(connection: socket.socket) -> None:
     """Close it so that the other side gets a reset."""
     with suppress(OSError):

@@ -31,11 +31,13 @@ class Batching:
 
 
 def choose_batching(wanted: Wanted, seen: RowVerdict) -> Batching:
-    """An owner who asks for batches is believed wherever the model can be run in them."""
+    """An owner who asks for batches is believed wherever the model can be run in them; a card, where it was not run."""
     if wanted.wish == "none":
         return Batching(False, f"not batched: {wanted.source}")
     if seen.apart:
         return Batching(True)
+    if wanted.wish == "said" and seen.seen == "untried":
+        return Batching(True, f"batched as {wanted.source} says: {seen.reason}")
     if wanted.wish != "asked":
         return Batching(False, f"not batched: {seen.reason}; batched = true in model.toml goes before this")
     if seen.seen == "impossible":

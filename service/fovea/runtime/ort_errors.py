@@ -63,7 +63,7 @@ def failure(error: BaseException) -> ExecutionFailed:
     Whether its input is why, only a session knows that has run: an operator of a broken model complains the same way.
     """
     if is_out_of_memory(error):
-        return OutOfMemory(f"too little memory for this request: {short_reason(error)}")
+        return OutOfMemory(f"too little memory for this request: {_plain_reason(error)}")
     if _is_by_input(str(error)):
         return InputRefused(f"the model cannot run on this input: {_plain_reason(error)}")
     return ExecutionFailed(_plain_reason(error))

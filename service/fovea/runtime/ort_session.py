@@ -17,6 +17,7 @@ DEVICE_ENTRY = "fovea.device"
 
 _RECORD_NODES = "session.record_ep_graph_assignment_info"
 _ONLY_FATAL = 4
+onnxruntime.set_default_logger_severity(_ONLY_FATAL)  # else what a caller asks of an allocator is written past the log
 _SPIN_US = 20
 
 

@@ -141,7 +141,7 @@ def _versions(path: Path) -> tuple[int, ...]:
 
 def why_none(folder: ModelFolder) -> str:
     """The reason why no version of a model is chosen."""
-    reasons = "; ".join(filter(None, [folder.missing, folder.problem]))
+    reasons = "; ".join(filter(None, [folder.problem, folder.missing]))
     return reasons or f"its version policy chooses none of {list(folder.versions)}"
 
 

@@ -40,8 +40,8 @@ _FEW, _MANY = 3, 7
 class RowVerdict:
     """What was seen of a model's rows, and the evidence."""
 
-    seen: Literal["apart", "mixed", "unknown", "impossible"]
-    """impossible: it cannot be run with several rows, or does not answer with as many."""
+    seen: Literal["apart", "mixed", "unknown", "impossible", "untried"]
+    """impossible: it cannot be run with several rows, or does not answer with as many. untried: nothing was run."""
     reason: str = ""
 
     @property

@@ -44,7 +44,9 @@ KERNEL_THREADS = 2
 """Kernels share their work out in other ways than alone; each further thread only takes address space."""
 
 
-_NOTHING = Tried(RowVerdict("unknown", "it could not be tried"))
+_NOTHING = Tried(
+    RowVerdict("untried", "it could not be run on this machine's processor to see whether rows are independent")
+)
 
 
 def try_bodies(trial: Trial) -> dict[str, Any]:
@@ -143,22 +145,21 @@ def _try_files(folder: Path, card: ModelCard, golden: Golden | None, trial: Tria
             try:
                 model = model_path(folder, trial.file) if name == MODEL_FILE else folder / name
                 session = open_model(model, signature, replace(settings, record_nodes=wish == "unsaid"))
-                seen = _try_file(session, card, golden, wish)
+                if wish != "none":
+                    seen = _see(session, card, golden, wish)
+                together = wish == "none" or _shares(wish, seen.rows)
+                _run_all(session if together else session.unbatched(), card, golden)
             except FoveaError as error:
                 _require_memory(error)
     return seen
 
 
-def _try_file(session: ModelSession, card: ModelCard, golden: Golden | None, wish: Wish) -> Tried:
-    seen = _NOTHING if wish == "none" else _see(session, card, golden, wish)
-    if wish != "none" and not _shares(wish, seen.rows):
-        session = session.unbatched()
+def _run_all(session: ModelSession, card: ModelCard, golden: Golden | None) -> None:
     if golden is not None:
         run_golden(session, golden)
     *_, longest = warm_up_rows(card, golden).values()
     _run_sizes(session, longest)
     _run_without(session, longest, card.optional_inputs)
-    return seen
 
 
 def _see(session: ModelSession, card: ModelCard, golden: Golden | None, wish: Wish) -> Tried:

@@ -22,7 +22,7 @@ from fovea.serving.lifecycle.models import Models
 from fovea.serving.lifecycle.served_version import ServedVersion
 from fovea.serving.messages.codec import Decoded, parse_request, parse_small
 from fovea.serving.messages.header_size import require_small_header
-from fovea.serving.messages.sending import UNLIMITED, Sending
+from fovea.serving.messages.sending import ANYTHING, Sending
 from fovea.serving.model_config import model_config
 from fovea.serving.observability.telemetry import Telemetry
 from fovea.serving.security.access import require_open
@@ -60,7 +60,7 @@ class Servicer:
         self.draining = False
         """New requests are refused."""
 
-    def infer(self, call: Call, data: bytes, sending: Sending = UNLIMITED) -> None:
+    def infer(self, call: Call, data: bytes, sending: Sending = ANYTHING) -> None:
         """ModelInfer: admit the request or refuse it; never raises, never blocks."""
         try:
             self._admit(call, data, sending)

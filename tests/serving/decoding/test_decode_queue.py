@@ -172,10 +172,10 @@ def test_models_share_the_time_evenly_however_long_their_pictures_take() -> None
         for model in used_s:
             lines.add(undecoded(request(white()), Sent(), model=model))
     for _ in range(100):
-        model = lines.take().model
-        seconds = 1.0 if model == "dear" else 0.1
-        lines.charge(model, seconds)
-        used_s[model] += seconds
+        taken = lines.take()
+        seconds = 1.0 if taken.model == "dear" else 0.1
+        lines.charge(taken, seconds)
+        used_s[taken.model] += seconds
     assert abs(used_s["dear"] - used_s["cheap"]) <= 1.0
 
 
@@ -183,10 +183,10 @@ def test_who_comes_back_is_neither_ahead_of_the_others_nor_behind_for_long_past_
     lines = DecodeLines(QueueLimit())
 
     def turns(count: int) -> list[str]:
-        taken = [lines.take().model for _ in range(count)]
-        for model in taken:
-            lines.charge(model, 1.0)
-        return taken
+        taken = [lines.take() for _ in range(count)]
+        for one in taken:
+            lines.charge(one, 1.0)
+        return [one.model for one in taken]
 
     def add(model: str, count: int) -> None:
         for _ in range(count):
@@ -228,6 +228,25 @@ def test_another_models_picture_waits_for_one_picture_of_a_large_request_and_not
     for _ in range(17):
         go_on.release()
     wait_until(lambda: len(sent.requests) == 2)
+
+
+def test_data_that_is_decoded_in_one_go_leaves_a_thread_for_pictures() -> None:
+    both, sent, others = queue(), Sent(), Sent()
+    go_on, begun = threading.Event(), []
+
+    def decode() -> Any:
+        begun.append(1)
+        go_on.wait()
+        return {}
+
+    for model in ("data", "data", "more data"):
+        both.submit(Undecoded(model, request(), decode, None, sent.onward, sent.asked_again.set, FakeObserver()))
+    both.submit(undecoded(request(white()), others))
+    wait_until(lambda: bool(others.requests))
+    assert (len(begun), sent.requests) == (1, [])
+    go_on.set()
+    wait_until(lambda: len(sent.requests) == 3)
+    wait_until(lambda: both.quiet)
 
 
 def test_of_a_request_whose_caller_leaves_no_further_picture_is_decoded() -> None:

@@ -51,12 +51,17 @@ class _Line:
     def requests(self) -> int:
         return len(self.heap)
 
+    @property
+    def first(self) -> Undecoded:
+        return self.heap[0][-1]
+
 
 class DecodeLines:
     """Each line is bounded for itself, so a flood of pictures for one model neither refuses nor delays another's.
 
     Whose line has used the least time goes next. One that was empty begins with what the last that went had used: it
-    is not kept waiting by its past, and has saved up nothing either.
+    is not kept waiting by its past, and has saved up nothing either. What is decoded in one go, for seconds maybe, is
+    so one at a time: the other threads are left for pictures.
     """
 
     def __init__(self, limit: QueueLimit) -> None:
@@ -67,6 +72,7 @@ class DecodeLines:
         """By model; of one without a line, only where it is ahead of the others."""
         self._least_s = 0.0
         """What the line that went last had used before."""
+        self._in_one_go: Undecoded | None = None
         self._arrivals = count(1)
 
     def __bool__(self) -> bool:
@@ -90,9 +96,16 @@ class DecodeLines:
         heappush(line.heap, (undecoded.request.urgency, undecoded.arrival, undecoded))
         line.bytes += undecoded.request.bytes
 
+    @property
+    def next_model(self) -> str | None:
+        """Whose turn it is; None where nothing waits, or nothing that may be begun now."""
+        ready = [model for model, line in self._lines.items() if not (self._in_one_go and line.first.decode)]
+        return min(ready, key=self._used, default=None)
+
     def take(self) -> Undecoded:
-        """The most urgent request of the model that has used the least time. Something must wait."""
-        model = min(self._lines, key=self._used)
+        """The most urgent request of the model whose turn it is. There must be one."""
+        model = self.next_model
+        assert model is not None
         self._least_s = self._used(model)
         self._used_s = {other: used_s for other, used_s in self._used_s.items() if used_s > self._least_s}
         line = self._lines[model]
@@ -100,11 +113,15 @@ class DecodeLines:
         line.bytes -= undecoded.request.bytes
         if not line.heap:
             del self._lines[model]
+        if undecoded.decode:
+            self._in_one_go = undecoded
         return undecoded
 
-    def charge(self, model: str, seconds: float) -> None:
-        """A model's data took so long to decode."""
-        self._used_s[model] = self._used(model) + seconds
+    def charge(self, undecoded: Undecoded, seconds: float) -> None:
+        """What was taken has been worked on for so long."""
+        self._used_s[undecoded.model] = self._used(undecoded.model) + seconds
+        if self._in_one_go is undecoded:
+            self._in_one_go = None
 
     def _used(self, model: str) -> float:
         return max(self._least_s, self._used_s.get(model, 0.0))

@@ -59,17 +59,18 @@ class DecodeQueue:
             start_s = time.thread_time()
             done = self._step(undecoded)
             with self._changed:
-                self._lines.charge(undecoded.model, time.thread_time() - start_s)
+                self._lines.charge(undecoded, time.thread_time() - start_s)
                 self._decoding -= 1
                 if not done and not self._closed:
                     self._lines.put_back(undecoded)
+                self._changed.notify()  # of what could not be begun beside this
             if not done and self._closed:
                 fail(undecoded.request, Draining(), undecoded.observer)
 
     def _next(self) -> Undecoded | None:
         """What to decode next, waited for; None once the queue is closed."""
         with self._changed:
-            self._changed.wait_for(lambda: self._lines or self._closed)
+            self._changed.wait_for(lambda: self._lines.next_model is not None or self._closed)
             if self._closed:
                 return None
             self._decoding += 1

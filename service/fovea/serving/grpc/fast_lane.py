@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -31,6 +32,8 @@ Gate = Callable[[str, Any], tuple[grpc.StatusCode, str] | None]
 """From a call's path and metadata to why it is not let in, or None."""
 
 _POLL_S = 1.0
+_PATIENCE_S = (0.02, 0.04, 0.08, 0.16)
+"""Of those who stand in for the loop."""
 _SERVER_NAMES = (
     *("_serve", "_start", "_process_event_and_continue"),
     *("_request_call", "_request_registered_call", "_begin_shutdown_once", "_stop_serving", "_ServerStage"),
@@ -85,36 +88,68 @@ def start(server: grpc.Server, doors: Doors) -> Lane:
 
 
 class Lane:
-    """The serving loop of one server. Nothing that happens in it ends it, but the server's end."""
+    """The serving loop of one server. Nothing that happens in it ends it, but the server's end.
+
+    gRPC reads a connection for as long as there is something to read, on the thread that polls: one that floods it
+    with frames that mean nothing keeps this thread to itself. Others stand in for it as soon as it makes no turn for
+    some time, each after another patience, since what held up the first may hold up the second. Polling where there
+    is nothing costs them some microseconds. Whatever they poll, one thread at a time handles an event.
+    """
 
     def __init__(self, doors: Doors) -> None:
         self._doors = doors
         self._calls = {path: (FastCall, accept) for path, accept in doors.accepts.items()}
         self._calls |= {path: (FastWatch, accept) for path, accept in doors.watches.items()}
         self._state: Any = None
+        self._handling = threading.Lock()
+        self._turns = 0
+        self._over = False
 
     def serve(self, state: Any) -> None:
         """Poll until the server has stopped, as grpcio's own loop does."""
         self._state = state
-        calls, poll, process = self._calls, state.completion_queue.poll, _server._process_event_and_continue
-        timed_out = cygrpc.CompletionType.queue_timeout
-        while True:
-            event = tag = None  # a kept event keeps its call, and a call that is shutting down would spin the poll
-            try:
-                event = poll(time.time() + _POLL_S)
-                if state.server_deallocated:
-                    _server._begin_shutdown_once(state)
-                tag = event.tag
-                if isinstance(getattr(tag, "__self__", None), FastCall):
-                    if tag(event) and self._end(tag.__self__):
-                        return
-                elif tag in calls and event.success:
-                    self._begin(tag, event)
-                elif event.completion_type != timed_out and not process(state, event):
-                    return
-            except Exception:
+        for patience_s in _PATIENCE_S:
+            threading.Thread(target=self._stand_in, args=(patience_s,), daemon=True, name="grpc stand-in").start()
+        while not self._over:
+            self._turn(_POLL_S)
+
+    def _stand_in(self, patience_s: float) -> None:
+        seen = -1
+        while not self._over:
+            time.sleep(patience_s)
+            if self._turns == seen:
+                while not self._over and self._turn(0.0):
+                    pass
+            seen = self._turns
+
+    def _turn(self, wait_s: float) -> bool:
+        """Whether there was an event; it has been handled."""
+        event = None
+        try:
+            event = self._state.completion_queue.poll(time.time() + wait_s)
+            with self._handling:
+                self._turns += 1
+                if self._state.server_deallocated:
+                    _server._begin_shutdown_once(self._state)
+                if event.completion_type == cygrpc.CompletionType.queue_timeout:
+                    return False
+                if self._was_last(event):
+                    self._over = True
+        except Exception:
+            with self._handling:
                 if self._was_last_after(event):
-                    return
+                    self._over = True
+        return True
+
+    def _was_last(self, event: Any) -> bool:
+        """Handle an event; True where it was the last of a server that is stopping."""
+        tag = event.tag
+        if isinstance(getattr(tag, "__self__", None), FastCall):
+            return tag(event) and self._end(tag.__self__)
+        if tag in self._calls and event.success:
+            self._begin(tag, event)
+            return False
+        return not _server._process_event_and_continue(self._state, event)
 
     def unanswered(self) -> list[FastCall]:
         """The calls whose request has been taken in and whose answer has not been sent."""

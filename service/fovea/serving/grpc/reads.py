@@ -27,6 +27,8 @@ _MB = 1024 * 1024
 _QUIET_LOOKS = 4
 """Until what reads have left behind is freed."""
 _WORTH_GIVING_BACK = 64 * _MB
+_SELDOM_S = 10.0
+"""To give memory back takes time, and who takes it up again at once had better keep it."""
 
 
 class Read(Protocol):
@@ -90,9 +92,10 @@ class ReadWatch:
         self._sources, self._limits, self._memory = sources, limits, memory
         self._over = threading.Event()
         self._before = self._at_rest = memory.held()
-        """Memory before there were too many reads to be safe, and before there were any."""
+        """Memory before there were too many reads to be safe, and what it comes back to."""
         self._has_cut = False
         self._quiet_looks = 0
+        self._again_s = 0.0
 
     def start(self) -> None:
         """Look until `stop`."""
@@ -118,24 +121,26 @@ class ReadWatch:
         late = [read for read in slow if now_s - (read.seen_s or 0.0) >= self._limits.seconds]
         for read in late:
             read.refuse(*status_of(DeadlineExceeded(f"no whole message came within {self._limits.seconds:g} s")))
-        self._bound(slow[len(late) :])
+        self._bound(slow[len(late) :], now_s)
 
-    def _bound(self, slow: Sequence[Read]) -> None:
+    def _bound(self, slow: Sequence[Read], now_s: float) -> None:
         self._quiet_looks = 0 if slow else self._quiet_looks + 1
-        held = self._held()
+        held = self._held(now_s)
         surplus = self._limits.surplus(len(slow), held - self._before)
         for read in slow[:surplus]:
             read.refuse(*status_of(QueueFull(f"{len(slow)} messages {self._limits.told}")))
         self._has_cut = surplus > 0
         if len(slow) <= self._limits.safe_calls:
             self._before = held
-        if self._quiet_looks >= _QUIET_LOOKS:
-            self._at_rest = held
 
-    def _held(self) -> int:
-        """Memory now; what has been freed of many messages, which the C library keeps, is given back first."""
+    def _held(self, now_s: float) -> int:
+        """Memory now, without what has been freed and the C library keeps, where that may be much."""
         held = self._memory.held()
-        if (self._has_cut or self._quiet_looks == _QUIET_LOOKS) and held - self._at_rest > _WORTH_GIVING_BACK:
+        is_quiet = self._quiet_looks >= _QUIET_LOOKS and now_s >= self._again_s
+        if (is_quiet or self._has_cut) and held - self._at_rest > _WORTH_GIVING_BACK:
             self._memory.give_back()
             held = self._memory.held()
+            if is_quiet:
+                self._at_rest, self._again_s = held, now_s + _SELDOM_S
+        self._at_rest = min(self._at_rest, held)
         return held

@@ -9,14 +9,16 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from google.protobuf import json_format
 
-from fovea.contract.errors import InvalidRequest, Unsupported
+from fovea.contract.errors import InvalidRequest, ModelBroken, Unsupported
 from fovea.contract.model_card import MOST_TEXT_BYTES
 from fovea.runtime.names import NAME_RULE, is_model_name, shown_name
+from fovea.runtime.repository import ModelFolder
+from fovea.serving.lifecycle.triton_config import configured_of
 from fovea.wire import message
 
 _FILE_PREFIX = "file:"
@@ -33,6 +35,16 @@ class LoadRequest:
     """A ModelConfig, which goes before the model's own model.toml or config.pbtxt."""
     files: Mapping[str, bytes] = field(default_factory=dict)
     """"<version>/<name>" -> content."""
+
+    def configured(self, folder: ModelFolder) -> ModelFolder:
+        """The folder, with what this request's configuration says in the place of what the folder's files say."""
+        if self.config is None:
+            return folder
+        try:
+            said = configured_of(self.config, folder.path)
+        except (ModelBroken, Unsupported) as error:
+            raise InvalidRequest(f"parameter 'config': {error}") from error
+        return replace(folder, choices=said.choices, stated=said.stated, problem=None, unsupported=False)
 
 
 def requested_name(request: Any) -> str:

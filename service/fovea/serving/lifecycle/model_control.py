@@ -9,11 +9,11 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from fovea.contract.errors import Draining, InvalidRequest, Misconfigured, ModelBroken, NotFound, Unsupported
+from fovea.contract.errors import Draining, InvalidRequest, Misconfigured, NotFound, Unsupported
 from fovea.runtime.repository import (
     ModelFolder,
     chosen_versions,
@@ -32,7 +32,7 @@ from fovea.serving.lifecycle.repository_watch import RepositoryWatch
 from fovea.serving.lifecycle.retries import Retries
 from fovea.serving.lifecycle.sent_files import SentFiles
 from fovea.serving.lifecycle.served_version import ServedVersion
-from fovea.serving.lifecycle.triton_config import configured_of, read_config
+from fovea.serving.lifecycle.triton_config import read_config
 from fovea.serving.lifecycle.upkeep import Upkeep
 from fovea.serving.lifecycle.version_loader import VersionLoader
 
@@ -149,7 +149,7 @@ class ModelControl:
             self._require_running()
             folder = self._requested_folder(request)
             try:
-                folder = _with_config(folder, request)
+                folder = request.configured(folder)
                 _warn_of_what_is_passed_over(folder)
                 self._swap.follow(folder, again=True)
             finally:
@@ -234,14 +234,3 @@ def _warn_of_what_is_passed_over(folder: ModelFolder) -> None:
 
 def _unloaded_entry(folder: ModelFolder) -> ModelEntry:
     return ModelEntry(folder, {str(version): _NOT_LOADED for version in chosen_versions(folder)})
-
-
-def _with_config(folder: ModelFolder, request: LoadRequest) -> ModelFolder:
-    """The folder, with what the request's own configuration says in the place of what the folder's files say."""
-    if request.config is None:
-        return folder
-    try:
-        configured = configured_of(request.config, folder.path)
-    except (ModelBroken, Unsupported) as error:
-        raise InvalidRequest(f"parameter 'config': {error}") from error
-    return replace(folder, choices=configured.choices, stated=configured.stated, problem=None, unsupported=False)

@@ -16,7 +16,7 @@ from fovea.runtime.datatypes import Arrays
 from fovea.serving.messages.header_size import header_bound, header_size, require_small, require_small_header
 from fovea.serving.messages.headers import Header, HeaderCheck
 from fovea.serving.messages.request_parameters import RequestDefaults
-from fovea.serving.messages.sending import UNLIMITED, Sending
+from fovea.serving.messages.sending import ANYTHING, Sending, check_size
 from fovea.serving.messages.tensors import RawTensor, from_contents, has_contents
 from fovea.serving.shared_memory.places import Place, is_placed
 from fovea.serving.shared_memory.regions import Held, Regions
@@ -40,7 +40,7 @@ class Decoded:
     """The shared memory that its outputs go to, if any does."""
     decode: Callable[[], dict[str, NDArray[Any]]] | None = None
     """Makes the inputs, where that takes long; InvalidRequest as from the door. `inputs` is empty then."""
-    sending: Sending = UNLIMITED
+    sending: Sending = ANYTHING
     """What may be sent to its caller."""
 
     def admit(self, sending: Sending) -> None:
@@ -54,9 +54,16 @@ class Decoded:
 
     def encode(self, request_id: str, outputs: Arrays) -> builtins.bytes:
         """The serialized answer; InvalidRequest or RegionTooSmall where it cannot be sent."""
-        form = self.header.answer
-        encode = form.encode if self.held is None else partial(form.encode_shared, held=self.held)
-        return self.sending.encode(form, form.arrays(outputs), partial(encode, request_id))
+        form, style = self.header.answer, self.sending.style
+        arrays = form.arrays(outputs)
+        if style is not None:
+            style.check(form.wanted, arrays)
+        if self.held is None:
+            body = form.encode(request_id, arrays)
+        else:
+            body = form.encode_shared(request_id, arrays, self.held)
+        check_size(len(body), self.sending.most_bytes)
+        return body
 
     def release(self) -> None:
         """The request has ended: let go of what it holds."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -27,33 +27,22 @@ class Style(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Sending:
-    """A front's limit, and its style where it has one."""
+    """A front's limit, or its style, which sees to limits itself."""
 
-    most_bytes: int
+    most_bytes: int = 1 << 62
     style: Style | None = None
 
     def admit(self, form: AnswerForm, rows: int) -> None:
         """InvalidRequest for an answer that cannot be sent."""
+        check_size(form.row_bytes * rows, self.most_bytes)
         if self.style is not None:
             self.style.admit(form.wanted, rows)
-        elif form.row_bytes * rows > self.most_bytes:
-            raise too_large(form.row_bytes * rows, self.most_bytes)
-
-    def encode(
-        self, form: AnswerForm, arrays: Sequence[NDArray[Any]], encode: Callable[[Sequence[NDArray[Any]]], bytes]
-    ) -> bytes:
-        """The answer; InvalidRequest where it cannot be sent."""
-        if self.style is not None:
-            self.style.check(form.wanted, arrays)
-        body = encode(arrays)
-        if self.style is None and len(body) > self.most_bytes:
-            raise too_large(len(body), self.most_bytes)
-        return body
 
 
-def too_large(size: int, most_bytes: int) -> InvalidRequest:
-    """For an answer of so many bytes."""
-    return InvalidRequest(f"the answer has {size} bytes, the limit is {most_bytes} (--max-message-mb)")
+def check_size(size: int, most_bytes: int) -> None:
+    """InvalidRequest for an answer of so many bytes."""
+    if size > most_bytes:
+        raise InvalidRequest(f"the answer has {size} bytes, the limit is {most_bytes} (--max-message-mb)")
 
 
-UNLIMITED = Sending(1 << 62)
+ANYTHING = Sending()

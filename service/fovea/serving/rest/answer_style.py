@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fovea.contract.errors import InvalidRequest
 from fovea.serving.messages.answers import WantedOutput
-from fovea.serving.messages.sending import too_large
+from fovea.serving.messages.sending import check_size
 from fovea.serving.messages.tensors import to_raw
 from fovea.serving.rest.limits import RestLimits
 from fovea.serving.rest.values import BINARY_ONLY, SHORTEST_VALUE, most_json_bytes
@@ -31,7 +31,9 @@ class AnswerStyle:
     def admit(self, wanted: Sequence[WantedOutput], rows: int) -> None:
         """InvalidRequest where an output has no form in JSON, or the answer is too large whatever is in it."""
         size = 0
-        for output in self._sent(wanted):
+        for output in wanted:
+            if output.place is not None:
+                continue
             if self.is_binary(output.spec.name):
                 size += output.row_bytes * rows
                 continue
@@ -39,7 +41,7 @@ class AnswerStyle:
                 words = f"{output.datatype} has no form in JSON, ask for it with binary_data"
                 raise InvalidRequest(f"output '{output.spec.name}': {words}")
             size += self._json_bytes(output, output.row_elements * rows * SHORTEST_VALUE)
-        self._check_size(size)
+        check_size(size, self.limits.body_bytes)
 
     def check(self, wanted: Sequence[WantedOutput], arrays: Sequence[NDArray[Any]]) -> None:
         """InvalidRequest where it may be too large: what has been counted as a success is not refused later."""
@@ -51,14 +53,11 @@ class AnswerStyle:
                 size += len(to_raw(array)) if array.dtype == object else array.nbytes
             else:
                 size += self._json_bytes(output, most_json_bytes(array, most))
-        self._check_size(size)
+        check_size(size, self.limits.body_bytes)
 
     def kind(self, wanted: Sequence[WantedOutput]) -> str:
         """Which outputs are in JSON."""
-        return str([output.spec.name for output in self._sent(wanted) if not self.is_binary(output.spec.name)])
-
-    def _sent(self, wanted: Sequence[WantedOutput]) -> Iterator[WantedOutput]:
-        return (output for output in wanted if output.place is None)
+        return str([output.spec.name for output in wanted if not self.is_binary(output.spec.name)])
 
     def _json_bytes(self, output: WantedOutput, size: int) -> int:
         most = self.limits.json_bytes
@@ -66,7 +65,3 @@ class AnswerStyle:
             words = f"it may take more than {most} bytes of JSON (--max-json-mb), ask for it with binary_data"
             raise InvalidRequest(f"output '{output.spec.name}': {words}")
         return size
-
-    def _check_size(self, size: int) -> None:
-        if size > self.limits.body_bytes:
-            raise too_large(size, self.limits.body_bytes)

@@ -60,7 +60,7 @@ class Inference:
                 size = BULK_BYTES + 1 if _ENCODING in request.headers else len(body)
                 data, style = await self._bulk.do(size, self._parsed, request, body)
                 self.open_calls.add(call)
-                self._servicer.infer(call, data, Sending(self._limits.body_bytes, style))
+                self._servicer.infer(call, data, Sending(style=style))
         except (InvalidRequest, NotFound, HTTPException):
             self._stray()
             raise

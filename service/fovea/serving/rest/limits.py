@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from starlette.exceptions import HTTPException
 
@@ -53,12 +54,12 @@ class RestLimits:
     connections: int
     patience: Patience = field(default_factory=Patience)
 
-    @property
+    @cached_property
     def body(self) -> Bound:
         """Of a body as it comes, and unpacked."""
         return Bound("the body", self.body_bytes, "--max-message-mb")
 
-    @property
+    @cached_property
     def json(self) -> Bound:
         """Of a request's JSON."""
         hint = "; send tensors as binary data"

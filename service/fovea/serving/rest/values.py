@@ -95,9 +95,10 @@ def _packed_floats(name: str, datatype: str, values: list[Any]) -> bytes:
     _refuse(name, datatype, kinds - {int, float, NotFinite}, "numbers")
     with np.errstate(over="ignore"):
         numbers = np.array(values, np.float64).astype(NUMPY_DTYPE[datatype])
-    named = list(map(type, values)).count(NotFinite) if NotFinite in kinds else 0
-    if np.isinf(numbers).sum() != named - np.isnan(numbers).sum():
-        raise OverflowError
+    if not np.isfinite(numbers).all():
+        named = list(map(type, values)).count(NotFinite)
+        if np.isinf(numbers).sum() != named - np.isnan(numbers).sum():
+            raise OverflowError
     return length_mark(_FLOATS[datatype], numbers.nbytes) + numbers.tobytes() if values else b""
 
 
