@@ -7,6 +7,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
+_OF_OUR_OWN = "Value error, "
+"""What pydantic writes before the text of a validator."""
+
 
 @dataclass(frozen=True)
 class Problem:
@@ -24,4 +27,5 @@ def first_problem(error: ValidationError) -> Problem:
     """One is enough: when it is mended, the next can be told."""
     first = error.errors()[0]
     path = [str(part) for part in first["loc"]]
-    return Problem(path[0] if path else "", ".".join(path), first["msg"], first["input"])
+    what = first["msg"].removeprefix(_OF_OUR_OWN)
+    return Problem(path[0] if path else "", ".".join(path), what, first["input"])
