@@ -11,7 +11,7 @@ import pytest
 
 from fovea import wire
 from fovea.client import calls
-from fovea.client.answers import Class, read_answer, read_classes
+from fovea.client.answers import Class, Total, read_answer, read_classes
 from fovea.client.errors import ERRORS, error_of
 from fovea.contract.errors import FoveaError, Unsupported
 from fovea.serving.status import STATUS
@@ -71,3 +71,23 @@ def test_an_error_without_a_text_tells_its_status() -> None:
     failed = SimpleNamespace(code=lambda: grpc.StatusCode.DATA_LOSS, details=lambda: None)
     error = error_of(failed, "here:1")
     assert (type(error), str(error)) == (FoveaError, "DATA_LOSS")
+
+
+def test_statistics_are_totals_and_of_a_size_of_batch_the_mean() -> None:
+    answer = wire.message("ModelStatisticsResponse")()
+    one = answer.model_stats.add(name="m", version="2", inference_count=9, execution_count=3)
+    one.inference_stats.queue.count, one.inference_stats.queue.ns = 5, 2_500_000_000
+    for rows, runs, ns in ((4, 2, 6_000_000_000), (1, 1, 1_000_000_000), (8, 0, 0)):
+        batch = one.batch_stats.add(batch_size=rows)
+        batch.compute_infer.count, batch.compute_infer.ns = runs, ns
+    (statistics,) = calls.statistics("m", "2").read(answer.SerializeToString())
+    assert (statistics.model, statistics.version, statistics.rows, statistics.batches) == ("m", "2", 9, 3)
+    assert statistics.totals["queue"] == Total(5, 2.5)
+    assert statistics.batch_s == {4: 3.0, 1: 1.0}
+
+
+def test_what_loads_or_unloads_a_model_is_sent_once_and_what_asks_may_be_again() -> None:
+    changing = [calls.load("m", None, {}), calls.unload("m")]
+    asking = [calls.infer("m", {"x": X}, [], "", {}), calls.metadata("m", ""), calls.models(), calls.ready("m", "")]
+    assert [call.may_repeat for call in changing] == [False] * 2
+    assert [call.may_repeat for call in asking] == [True] * 4

@@ -64,6 +64,7 @@ def test_operator_is_told_of_lengths_that_were_run_in_single_rows_only(
     lengths = {"outputs": {"hidden": (1,), "probabilities": (2, 3)}, "mask": "mask", "buckets": (8, 16)}
     settings = LoadSettings(model_sequence=SequenceChanges(inputs={"tokens": 1}, **lengths))
     loaded = load_version(model.parent, "encoder", 1, settings)
+    caplog.clear()
     caplog.set_level(logging.INFO)
     seconds = count()
     loaded.warm_up(None, lambda: float(next(seconds)))

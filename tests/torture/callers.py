@@ -67,7 +67,8 @@ def _steps(given: Run) -> list[Step]:
     """Of the callers, six in ten cancel, three drop their connection, and one in ten is killed."""
     effort, random = given.effort, Random(given.seed)
     tenth = effort.callers // 10
-    of_the_fast_lane = [Step("frames that mean nothing", frame_floods)] if given.lane == "--fast-lane" else []
+    half = partial(half_messages, limit=_LIMIT_MB << 20, all_mb=_QUEUE_MB)
+    only_fast = [Step("half messages", half), Step("frames that mean nothing", frame_floods)]
     return [
         Step("callers that cancel", partial(cancelling, count=6 * tenth, random=random)),
         Step("callers that vanish", partial(vanishing, count=3 * tenth, random=random)),
@@ -81,8 +82,7 @@ def _steps(given: Run) -> list[Step]:
         Step("a huge shape", huge_shape),
         Step("messages at the limit and above", partial(at_the_limits, limit=_LIMIT_MB << 20)),
         Step("calls that say nothing", silent_calls),
-        Step("half messages", partial(half_messages, limit=_LIMIT_MB << 20, all_mb=_QUEUE_MB)),
-        *of_the_fast_lane,
+        *(only_fast if given.lane == "--fast-lane" else []),
     ]
 
 

@@ -26,6 +26,8 @@ LENGTHS = (5, 17, 64, 3, 1, 8, 32, 416, 512, 2048, 16_000)
 """For axes of unknown size: odd ones, multiples of 8, 32 and 64, and those that a receptive field of 400 needs."""
 _FEW = 2
 """0 and 1 are in every vocabulary."""
+_STEP = 3
+"""From one row's end to the next one's, so that the first few rows are short, long and full."""
 _LARGE = 300.0
 _SCALES = (1.0, 5.0, 0.02)
 _POWERS = (1.0, 0.5, 0.0)
@@ -170,6 +172,6 @@ class RowSamples:
             return
         axis = lengths.get(spec.name, 1 + int(np.argmax(array.shape[1:])))
         size = array.shape[axis]
-        end = max(1, size * (place[0] + 1) // (place[1] + 1))
+        end = max(1, size * (1 + place[0] * _STEP % place[1]) // place[1])
         filling = self.sequence.padding.get(spec.name, 0) if self.sequence else 0
         array[(slice(None),) * axis + (slice(end, None),)] = filling

@@ -152,8 +152,8 @@ class Settings(FromVariables):
         8,
         ge=1,
         le=256,
-        description="Largest JSON over HTTP. Parsing it holds everybody up, 15 to 75 ms a megabyte, the longer the "
-        "more numbers are in it, and lists of one number 180; larger tensors travel as binary data.",
+        description="Largest JSON over HTTP. Parsing it holds everybody up, 15 to 60 ms a megabyte, the longer the "
+        "more numbers are in it, and up to 130 for objects and lists; larger tensors travel as binary data.",
     )
     max_streams: int = Field(
         4096,

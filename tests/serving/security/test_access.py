@@ -15,8 +15,14 @@ from raw_client import RawClient
 from rest_calls import rest
 from servers import RunningServer, requests_by_outcome, running_server
 
+MODELS = {"RepositoryModelLoad", "RepositoryModelUnload"}
+SHARED_MEMORY = {"SystemSharedMemoryStatus", "SystemSharedMemoryRegister", "SystemSharedMemoryUnregister"}
+OTHERS = {"LogSettings": "logging", "TraceSetting": "trace"}
 
-def test_the_table_names_calls_that_there_are() -> None:
+
+def test_every_call_that_changes_what_others_get_has_its_group() -> None:
+    expected = dict.fromkeys(MODELS, "model_control") | dict.fromkeys(SHARED_MEMORY, "shared_memory") | OTHERS
+    assert expected == GROUP_OF
     assert set(GROUP_OF) <= set(wire.METHODS)
 
 

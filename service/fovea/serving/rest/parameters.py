@@ -47,6 +47,7 @@ def set_parameters(
 
 def sendable(parameters: dict[str, Any], is_known: Callable[[str], bool]) -> dict[str, Any]:
     """Parameters of a request, less those that nobody asks about and no message can hold: they change nothing."""
+    require_few(parameters)  # before all are looked at
     return {name: value for name, value in parameters.items() if is_known(name) or _fits(value)}
 
 
