@@ -130,8 +130,8 @@ def test_serving_choices_are_read_also_behind_a_byte_order_mark(folder_of):
 @pytest.mark.parametrize(
     ("toml", "reason"),
     [
-        ('versions = "newest"', "versions"),
-        ("versions = [0]", "versions"),
+        ('versions = "newest"', "model.toml: versions: Input should be 'latest' or 'all'"),
+        ("versions = [0]", "model.toml: versions.0: Input should be greater than 0"),
         ("instances = 0", "instances"),
         ("instances = 65", "instances"),
         ("max_batch_rows = 4097", "max_batch_rows"),
