@@ -118,7 +118,7 @@ def test_version_policy_chooses(folder_of, toml, expected):
 
 
 def test_serving_choices_are_read(folder_of):
-    toml = "max_batch_rows = 4\nmax_queue_delay_s = 0.01\ninstances = 2"
+    toml = "\ufeffmax_batch_rows = 4\nmax_queue_delay_s = 0.01\ninstances = 2"
     choices = scan(folder_of("a", "1", toml=toml))["a"].choices
     assert (choices.max_batch_rows, choices.max_queue_delay_s, choices.instances) == (4, 0.01, 2)
 
@@ -126,8 +126,8 @@ def test_serving_choices_are_read(folder_of):
 @pytest.mark.parametrize(
     ("toml", "reason"),
     [
-        ('versions = "newest"', "versions"),
-        ("versions = [0]", "versions"),
+        ('versions = "newest"', "model.toml: versions: Input should be 'latest' or 'all'"),
+        ("versions = [0]", "model.toml: versions.0: Input should be greater than 0"),
         ("instances = 0", "instances"),
         ("instances = 65", "instances"),
         ("max_batch_rows = 4097", "max_batch_rows"),
@@ -138,7 +138,7 @@ def test_serving_choices_are_read(folder_of):
         ("[a]\nb = 1\n" + "c." * 33 + "c = 1", "line 3 has more than 32 dots"),
         ("a = " + "[" * 60_000, "brackets in brackets, too many deep"),
         ("batch = 4", "batch"),
-        ("default_priority = 1", "model.toml: file: Value error, default_priority 1 is above priority_levels 0"),
+        ("default_priority = 1", "model.toml: file: default_priority 1 is above priority_levels 0"),
         ("max_batch_rows = ", "model.toml"),
         ("\0", "model.toml"),
     ],

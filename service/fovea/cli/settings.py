@@ -67,7 +67,7 @@ def variables() -> list[str]:
 
 def _misconfigured(error: ValidationError) -> Misconfigured:
     problem = first_problem(error)
-    name, what = problem.field or "settings", problem.what.removeprefix("Value error, ")
+    name, what = problem.field or "settings", problem.what
     return Misconfigured(f"{flag(name)} ({variable(name)}): {what}, got {problem.received!r}")
 
 

@@ -52,10 +52,12 @@ def _inside(folder: Path, name: str) -> Path:
 
 
 def require_small(folder: Path, name: str, most_bytes: int = MOST_TEXT_BYTES) -> None:
-    """ModelBroken where a text file is no regular file, lies outside its folder, or is larger than `most_bytes`."""
+    """ModelBroken where a text file is missing, not regular, outside its folder, or larger than `most_bytes`."""
     path = folder / name
     if not _resolved(path).is_relative_to(folder.resolve()):
         raise ModelBroken(f"{name} leads outside its folder")
+    if not path.exists():
+        raise ModelBroken(f"{name} is missing")
     if not path.is_file():
         raise ModelBroken(f"{name} is no regular file")
     if path.stat().st_size > most_bytes:

@@ -219,7 +219,7 @@ def problem_of(folder: Path, text: str) -> str | None:
         ),
         ('input { name: "x" data_type: TYPE_FP32 allow_ragged_batch: true }', "input.allow_ragged_batch"),
         ('output { name: "y" data_type: TYPE_FP32 is_shape_tensor: true }', "output.is_shape_tensor"),
-        ('output { name: "y" data_type: TYPE_FP32 label_filename: "no.txt" }', "no.txt"),
+        ('output { name: "y" data_type: TYPE_FP32 label_filename: "no.txt" }', "no.txt is missing"),
         ('output { name: "y" data_type: TYPE_FP32 label_filename: "../x" }', "leads outside"),
         ('output { name: "y" data_type: TYPE_FP32 label_filename: "\\000" }', "null"),
         ("max_batch_size: 4 dynamic_batching { preserve_ordering: true }", "dynamic_batching.preserve_ordering"),

@@ -145,7 +145,7 @@ def _texts(folder: Path, files: Mapping[str, str]) -> Iterator[tuple[str, str]]:
 def _text(folder: Path, name: str, most_bytes: int = MOST_TEXT_BYTES) -> str:
     try:
         require_small(folder, name, most_bytes)
-        return (folder / name).read_text("utf-8")
+        return (folder / name).read_text("utf-8-sig")
     except OSError as error:  # its own words would tell the whole path
         raise ModelBroken(f"{name} cannot be read: {error.strerror}") from error
     except ValueError as error:
