@@ -56,6 +56,10 @@ def _unit(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[Any]:
     return rng.random(shape)
 
 
+def _negative(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[Any]:
+    return -rng.random(shape)
+
+
 def _normal(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[Any]:
     return rng.standard_normal(shape)
 
@@ -68,6 +72,8 @@ GOLDEN = Style(_unit, golden=True, many=True)
 PLAIN = Style(_unit, few=True)
 """Suits logarithms, roots and every vocabulary."""
 TYPICAL = Style(_unit)
+NEGATIVE = Style(_negative)
+"""What is filled up with zeros gets a larger value than it has."""
 STYLES = (
     PLAIN,
     Style(_far, ends=True, large=True),
