@@ -103,6 +103,21 @@ def test_truncated_file_is_refused(doubling):
     assert refusal(doubling).startswith("model.onnx: ")
 
 
+@pytest.mark.parametrize("wanted", [[7], [7, 7]])
+def test_floats_of_known_sizes_that_cannot_be_run_are_refused(model, save_model, tensor, wanted):
+    sizes = helper.make_node("Constant", [], ["sizes"], value_ints=wanted)
+    reshape = helper.make_node("Reshape", ["x", "sizes"], ["y"])
+    told = refusal(save_model(model, [sizes, reshape], [tensor("x", ["N", 3])], [tensor("y", wanted)]))
+    assert told.startswith("model.onnx: made-up rows fail: ")
+
+
+def test_whole_numbers_may_be_sizes_and_are_not_refused_for_made_up_ones(model, save_model, tensor):
+    ones = helper.make_node("Constant", [], ["ones"], value_floats=[1.0] * 6)
+    reshape = helper.make_node("Reshape", ["ones", "x"], ["y"])
+    version = load(save_model(model, [ones, reshape], [tensor("x", [2], TensorProto.INT64)], [tensor("y", ["A", "B"])]))
+    assert version.session.infer({"x": np.array([2, 3])})["y"].shape == (2, 3)
+
+
 def test_unknown_operator_is_named(model, tensor):
     node = helper.make_node("Teleport", ["x"], ["y"], domain="org.example")
     graph = helper.make_graph([node], "graph", [tensor("x", [1])], [tensor("y", [1])])

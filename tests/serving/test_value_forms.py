@@ -35,6 +35,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     optional = helper.make_value_info("y", helper.make_optional_type_proto(FLOATS))
     save(root, "optional", [node("Optional", ["x"], ["y"])], [tensor("x", ["n", 3])], [optional])
     _of_maps(root)
+    _of_categories(root)
     with running_server(root) as server:
         yield server
 
@@ -48,6 +49,25 @@ def _of_maps(root: Path) -> None:
     zero = helper.make_node("Constant", [], ["zero"], value_int=0)
     first = [zero, helper.make_node("SequenceAt", ["x", "zero"], ["y"])]
     save(root, "sequence_input", first, [helper.make_value_info("x", many)], [tensor("y", ["n"])])
+
+
+def _of_categories(root: Path) -> None:
+    """As skl2onnx writes a pipeline that refuses categories it does not know: nothing that is made up runs."""
+    node, ml = helper.make_node, "ai.onnx.ml"
+    maps = helper.make_map_type_proto(TensorProto.STRING, helper.make_tensor_type_proto(TensorProto.FLOAT, []))
+    nodes = [
+        node("OneHotEncoder", ["x"], ["z"], domain=ml, cats_strings=["red", "green"], zeros=0),
+        node("Flatten", ["z"], ["scores"]),
+        node("ZipMap", ["scores"], ["probabilities"], domain=ml, classlabels_strings=["warm", "cold"]),
+    ]
+    colours = [tensor("x", ["n", 1], TensorProto.STRING)]
+    save(
+        root,
+        "categories",
+        nodes,
+        colours,
+        [helper.make_value_info("probabilities", helper.make_sequence_type_proto(maps))],
+    )
 
 
 @pytest.fixture
@@ -88,6 +108,17 @@ def test_such_a_model_shares_batches_and_tells_its_shapes(client: Any) -> None:
     assert client.get_model_config("numbers").config.max_batch_size == 32
     told = {one.name: (one.datatype, list(one.shape)) for one in client.get_model_metadata("numbers").outputs}
     assert told == {"label": ("INT64", [-1]), "probabilities": ("FP32", [-1, 3])}
+
+
+def test_one_whose_texts_must_be_known_categories_is_served_too(server: RunningServer) -> None:
+    def ask(*colours: str) -> Any:
+        sent = {"name": "x", "datatype": "BYTES", "shape": [len(colours), 1], "data": colours}
+        return rest(server, "/v2/models/categories/infer", {"inputs": [sent]})[:2]
+
+    status, told = ask("red", "green")
+    assert (status, told["outputs"][0]["shape"], told["outputs"][0]["data"]) == (200, [2, 2], [0, 1, 1, 0])
+    assert ask("blue")[0] == 400
+    assert [line for line in server.errors if "categories version 1: it fails on made-up rows" in line]
 
 
 def test_over_http_too(server: RunningServer) -> None:

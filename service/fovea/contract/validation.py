@@ -21,7 +21,15 @@ class Problem:
 
 
 def first_problem(error: ValidationError) -> Problem:
-    """One is enough: when it is mended, the next can be told."""
-    first = error.errors()[0]
-    path = [str(part) for part in first["loc"]]
-    return Problem(path[0] if path else "", ".".join(path), first["msg"], first["input"])
+    """One is enough: when it is mended, the next can be told. Where a field may be of several kinds, each kind has
+    its own complaint: the one that lies deepest is told, since that kind was meant.
+    """
+    found = error.errors()
+    first = max((one for one in found if one["loc"][:1] == found[0]["loc"][:1]), key=lambda one: len(one["loc"]))
+    path = [str(part) for part in first["loc"] if _is_of_the_data(part)]
+    return Problem(path[0] if path else "", ".".join(path), first["msg"].removeprefix("Value error, "), first["input"])
+
+
+def _is_of_the_data(part: int | str) -> bool:
+    """False of a kind's name, such as `tuple[int, ...]`."""
+    return isinstance(part, int) or "[" not in part

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +17,6 @@ from fovea.runtime.value_forms import Form, Value, class_names, value_of
 
 _SIZES = (*range(1, 65), 128, 256, 512, 1024, 2048)
 """Tried for axes of unknown size, until a made-up row runs."""
-_ZIPMAP = "; if it was converted by skl2onnx or onnxmltools, convert it with zipmap=False"
 
 
 @dataclass(frozen=True)
@@ -61,12 +60,13 @@ def _outputs(
     values = [value_of(tensor) for tensor in session.get_outputs()]
     unseen = [value for value in values if value.form in (Form.CLASSES, Form.SEQUENCE)]
     seen = _seen(session, inputs, unseen) if unseen else {}
-    outputs, labels = [], {}
+    outputs: list[TensorSpec] = []
+    labels: dict[str, tuple[str, ...]] = {}
     for value, tensor in zip(values, session.get_outputs(), strict=True):
         if value.form is Form.CLASSES:
-            names = class_names(seen[value.name])
-            labels[value.name] = tuple(map(str, names))
-            outputs.append(_spec(value, (-1, len(names))))
+            names = class_names(seen.get(value.name, []))
+            labels |= {value.name: tuple(map(str, names))} if names else {}
+            outputs.append(_spec(value, (-1, len(names) or -1)))
         else:
             found = seen.get(value.name)
             outputs.append(_spec(value, tensor.shape if found is None else (-1,) * value.array(found).ndim))
@@ -74,18 +74,23 @@ def _outputs(
 
 
 def _seen(
-    session: onnxruntime.InferenceSession, inputs: Iterable[TensorSpec], unseen: Iterable[Value]
+    session: onnxruntime.InferenceSession, inputs: Iterable[TensorSpec], unseen: Sequence[Value]
 ) -> dict[str, Any]:
-    """What a made-up row gives of these outputs."""
+    """What a made-up row gives of these outputs; nothing where none runs, as with texts that must be of a category.
+
+    ModelBroken where their number of axes would remain unknown.
+    """
     names, reason = [value.name for value in unseen], ""
     for size in _SIZES:
         try:
             return dict(zip(names, session.run(names, _row(inputs, size)), strict=True))
         except Exception as error:
             reason = reason or short_reason(error)
-    raise ModelBroken(
-        f"{names[0]} is no tensor, and made-up rows, which would show what is in it, fail: {reason}{_ZIPMAP}"
-    )
+    if sequences := [value.name for value in unseen if value.form is Form.SEQUENCE]:
+        raise ModelBroken(
+            f"{sequences[0]} is no tensor, and made-up rows, which would show what is in it, fail: {reason}"
+        )
+    return {}
 
 
 def _row(inputs: Iterable[TensorSpec], size: int) -> dict[str, Any]:

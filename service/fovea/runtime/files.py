@@ -7,6 +7,7 @@ from pathlib import Path
 
 from fovea.contract.errors import ModelBroken
 from fovea.contract.model_card import MODEL_FILE, MOST_TEXT_BYTES, ModelCard
+from fovea.runtime.names import shown_name
 
 
 def model_path(folder: Path, file: str = MODEL_FILE) -> Path:
@@ -23,7 +24,12 @@ def require_inside(folder: Path, file: str = MODEL_FILE) -> None:
             raise ModelBroken(f"{entry.relative_to(folder)} leads outside the version's folder")
     model = model_path(folder, file)
     if not model.is_file():
-        raise ModelBroken(f"{model.relative_to(folder)} is missing")
+        raise ModelBroken(f"{model.relative_to(folder)} is missing{_found_instead(folder)}")
+
+
+def _found_instead(folder: Path) -> str:
+    names = sorted(shown_name(path.name) for path in folder.glob("*") if path.suffix.lower() == ".onnx")
+    return f", found '{names[0]}'" if names else ""
 
 
 def _resolved(path: Path) -> Path:
@@ -52,10 +58,12 @@ def _inside(folder: Path, name: str) -> Path:
 
 
 def require_small(folder: Path, name: str, most_bytes: int = MOST_TEXT_BYTES) -> None:
-    """ModelBroken where a text file is no regular file, lies outside its folder, or is larger than `most_bytes`."""
+    """ModelBroken where a text file is missing, not regular, outside its folder, or larger than `most_bytes`."""
     path = folder / name
     if not _resolved(path).is_relative_to(folder.resolve()):
         raise ModelBroken(f"{name} leads outside its folder")
+    if not path.exists():
+        raise ModelBroken(f"{name} is missing")
     if not path.is_file():
         raise ModelBroken(f"{name} is no regular file")
     if path.stat().st_size > most_bytes:

@@ -81,7 +81,7 @@ def read_choices(folder: Path) -> ServingChoices | None:
         if not (path.exists() or path.is_symlink()):
             return None
         require_small(folder, CHOICES_FILE, _MOST_CHOICES_BYTES)
-        return ServingChoices.model_validate(_parsed(path.read_text("utf-8")))
+        return ServingChoices.model_validate(_parsed(path.read_text("utf-8-sig")))
     except ValidationError as error:
         problem = first_problem(error)
         raise ModelBroken(f"{path.name}: {problem.where or 'file'}: {problem.what}") from error

@@ -38,6 +38,7 @@ _LONG_BATCH_S = 1.0
 """Longer than warm-up allows itself: what warm-up will run on a quicker device should have been tried."""
 _COUNTS = (1, 2, 8)
 """Of rows, to run a model with at all."""
+_FLOATS = ("FP16", "FP32", "FP64")
 _UNLABELLED = (AttentionType.NONE, AttentionType.UNKNOWN)
 """What a card says where nobody has said what attention the model has."""
 KERNEL_THREADS = 2
@@ -94,7 +95,7 @@ def _try_plain(model: Path, trial: Trial) -> Tried:
     else:
         rows = _NOTHING.rows
     if problem := _failure(whole, found.inputs):
-        raise ModelBroken(f"{model.name}: {problem}")
+        raise ModelBroken(f"{model.name}: made-up rows fail: {problem}")
     _run_without(whole, row, facts.optional)
     return Tried(rows)
 
@@ -102,7 +103,8 @@ def _try_plain(model: Path, trial: Trial) -> Tried:
 def _failure(whole: ModelSession, inputs: Sequence[TensorSpec]) -> str:
     """Why a model cannot be run whatever the number of its rows; nothing where it can, or where more than that is open.
 
-    Some take rows in pairs or in eights only.
+    Some take rows in pairs or in eights only. Whole numbers and texts may be indices, sizes or categories: a model
+    that fails on made-up ones may run on others.
     """
     failure = ""
     for rows in _COUNTS:
@@ -114,7 +116,8 @@ def _failure(whole: ModelSession, inputs: Sequence[TensorSpec]) -> str:
             failure = failure or str(error)
         else:
             return ""
-    return failure if all(-1 not in spec.shape[1:] for spec in inputs) else ""
+    known = all(-1 not in spec.shape[1:] and spec.datatype in _FLOATS for spec in inputs)
+    return failure if known else ""
 
 
 def _sized(shape: tuple[int, ...], rows: int) -> tuple[int, ...]:

@@ -39,7 +39,7 @@ def serve(settings: Settings, remarks: Iterable[str] = ()) -> int:
     for remark in remarks:
         log.warning("%s", remark)
     if removed := remove_left_behind():
-        log.info("removed the temporary files that %d servers left behind when they were killed", removed)
+        log.info("removed %d temporary folders that killed servers had left behind", removed)
     _allow_many_connections()
     ending = {signal.SIGTERM, signal.SIGINT, *([signal.SIGHUP] if os.isatty(_STANDARD_INPUT) else [])}
     going_on = {_LOADED, bytes([signal.SIGHUP])} - {bytes([number]) for number in ending}

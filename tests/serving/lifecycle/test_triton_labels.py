@@ -59,7 +59,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     for name in ("configured", "both"):
         (root / name / "config.pbtxt").write_text(CONFIG)
         (root / name / "animals.txt").write_text("\n".join(ANIMALS) + "\n")
-        (root / name / "kinds.txt").write_text("\r\n".join(KINDS), newline="")
+        (root / name / "kinds.txt").write_text("\r\n".join(KINDS), "utf-8-sig", newline="")
     with running_server(root) as server:
         yield server
 

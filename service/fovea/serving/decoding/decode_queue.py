@@ -61,10 +61,11 @@ class DecodeQueue:
             with self._changed:
                 self._lines.charge(undecoded, time.thread_time() - start_s)
                 self._decoding -= 1
-                if not done and not self._closed:
+                closed = self._closed
+                if not (done or closed):
                     self._lines.put_back(undecoded)
                 self._changed.notify()  # of what could not be begun beside this
-            if not done and self._closed:
+            if closed and not done:  # what was put back is the line's: whoever closes it answers
                 fail(undecoded.request, Draining(), undecoded.observer)
 
     def _next(self) -> Undecoded | None:

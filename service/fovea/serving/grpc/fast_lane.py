@@ -110,46 +110,45 @@ class Lane:
         self._state = state
         for patience_s in _PATIENCE_S:
             threading.Thread(target=self._stand_in, args=(patience_s,), daemon=True, name="grpc stand-in").start()
-        while not self._over:
-            self._turn(_POLL_S)
+        self._poll(_POLL_S)
 
     def _stand_in(self, patience_s: float) -> None:
         seen = -1
         while not self._over:
             time.sleep(patience_s)
             if self._turns == seen:
-                while not self._over and self._turn(0.0):
-                    pass
+                self._poll(0.0)
             seen = self._turns
 
-    def _turn(self, wait_s: float) -> bool:
-        """Whether there was an event; it has been handled."""
-        event = None
-        try:
-            event = self._state.completion_queue.poll(time.time() + wait_s)
-            with self._handling:
-                self._turns += 1
-                if self._state.server_deallocated:
-                    _server._begin_shutdown_once(self._state)
-                if event.completion_type == cygrpc.CompletionType.queue_timeout:
-                    return False
-                if self._was_last(event):
-                    self._over = True
-        except Exception:
-            with self._handling:
-                if self._was_last_after(event):
-                    self._over = True
-        return True
+    def _poll(self, wait_s: float) -> None:
+        """Handle events until the server has stopped, or, where there is no wait, until there are none."""
+        poll, calls, handling = self._state.completion_queue.poll, self._calls, self._handling
+        while not self._over:
+            event = tag = None  # a kept event keeps its call, and a call that is shutting down would spin the poll
+            try:
+                event = poll(time.time() + wait_s)
+                with handling:
+                    self._turns += 1
+                    tag = event.tag
+                    if isinstance(getattr(tag, "__self__", None), FastCall):
+                        if tag(event) and self._end(tag.__self__):
+                            self._over = True
+                    elif tag in calls and event.success:
+                        self._begin(tag, event)
+                    elif not self._was_there(event) and not wait_s:
+                        return
+            except Exception:
+                self._survive(event)
 
-    def _was_last(self, event: Any) -> bool:
-        """Handle an event; True where it was the last of a server that is stopping."""
-        tag = event.tag
-        if isinstance(getattr(tag, "__self__", None), FastCall):
-            return tag(event) and self._end(tag.__self__)
-        if tag in self._calls and event.success:
-            self._begin(tag, event)
+    def _was_there(self, event: Any) -> bool:
+        """Let grpcio handle an event of its own; False where it only says that there was none."""
+        if self._state.server_deallocated:
+            _server._begin_shutdown_once(self._state)
+        if event.completion_type == cygrpc.CompletionType.queue_timeout:
             return False
-        return not _server._process_event_and_continue(self._state, event)
+        if not _server._process_event_and_continue(self._state, event):
+            self._over = True
+        return True
 
     def unanswered(self) -> list[FastCall]:
         """The calls whose request has been taken in and whose answer has not been sent."""
@@ -189,15 +188,15 @@ class Lane:
         with state.lock:
             return bool(_server._stop_serving(state))
 
-    def _was_last_after(self, event: Any) -> bool:
-        """Tell of the exception at hand and end the call that it befell; True as from `_end`."""
+    def _survive(self, event: Any) -> None:
+        """Tell of the exception at hand, end the call that it befell, and go on."""
         log.exception("an event of gRPC could not be handled")
         try:
             self._doors.on_fault()
-            return event is not None and self._make_good(event)
+            with self._handling:
+                self._over |= event is not None and self._make_good(event)
         except Exception:
             log.exception("nor could its call be ended")
-            return False
 
     def _make_good(self, event: Any) -> bool:
         state, tag = self._state, event.tag

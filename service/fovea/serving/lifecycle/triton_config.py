@@ -59,15 +59,17 @@ def choices_of(config: Any) -> ServingChoices:
     """How a ModelConfig asks to be served; Unsupported names everything in it that this server does not do."""
     if found := list(problems(config)):
         raise Unsupported(f"{CONFIG_FILE}: {'; '.join(found)}")
-    wanted = {name: value for name, (_, read) in CHOICES.items() if (value := read(config))}
-    if config.HasField("version_policy"):
-        wanted["versions"] = _versions(config.version_policy)
     try:
+        wanted = {name: value for name, (_, read) in CHOICES.items() if (value := read(config))}
+        if config.HasField("version_policy"):
+            wanted["versions"] = _versions(config.version_policy)
         return ServingChoices.model_validate(wanted)
     except ValidationError as error:
         problem = first_problem(error)
         where = CHOICES.get(problem.field, ("version_policy",))[0] if problem.field else "dynamic_batching"
         raise ModelBroken(f"{CONFIG_FILE}: {where}: {problem.what}") from error
+    except ValueError as error:
+        raise ModelBroken(f"{CONFIG_FILE}: {error}") from error
 
 
 def _versions(policy: Any) -> Any:
@@ -145,7 +147,7 @@ def _texts(folder: Path, files: Mapping[str, str]) -> Iterator[tuple[str, str]]:
 def _text(folder: Path, name: str, most_bytes: int = MOST_TEXT_BYTES) -> str:
     try:
         require_small(folder, name, most_bytes)
-        return (folder / name).read_text("utf-8")
+        return (folder / name).read_text("utf-8-sig")
     except OSError as error:  # its own words would tell the whole path
         raise ModelBroken(f"{name} cannot be read: {error.strerror}") from error
     except ValueError as error:
