@@ -79,7 +79,7 @@ def test_module_from_outside_the_package_is_exported_with_its_weights(their_modu
     for parameter in module.parameters():
         torch.nn.init.normal_(parameter)
     torch.save(module.state_dict(), tmp_path / "weights.pt")
-    (tmp_path / "labels.txt").write_text("a\nb\nc\nd\n")
+    (tmp_path / "labels.txt").write_text("\ufeffa\nb\r\nc\nd\n")  # as Notepad writes it
     weights, labels = tmp_path / "weights.pt", tmp_path / "labels.txt"
     own = OwnModule(f"{their_module}:make", "theirs", INPUTS, weights, labels, preprocessing="RGB:0.5:0.25")
     folder = export_module(own, tmp_path / "models")

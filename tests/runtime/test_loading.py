@@ -75,6 +75,14 @@ def test_missing_file_is_named(version_folder, name):
         load(version_folder)
 
 
+@pytest.mark.parametrize("name", ["Model.onnx", "resnet50.ONNX"])
+def test_a_model_of_another_name_is_told(version_folder, name):
+    (version_folder / "maps.onnx").unlink()
+    (version_folder / "model.onnx").rename(version_folder / name)
+    with pytest.raises(ModelBroken, match=f"model.onnx is missing, found '{name}'"):
+        load(version_folder)
+
+
 @pytest.mark.parametrize("name", ["model.onnx", "maps.onnx", "golden.npz"])
 def test_half_written_file_is_named(version_folder, name):
     path = version_folder / name

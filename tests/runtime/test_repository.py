@@ -62,11 +62,12 @@ NO_VERSION = "it has no version folder: expected 1, 2 or another whole number, w
         ("two\nlines/1/model.onnx", "two\\nlines", NO_NAME, True),
         ("no\udcffsense/1/model.onnx", "no\\udcffsense", NO_NAME, True),
         ("my notes/july.txt", "my notes", NO_NAME, False),
-        ("flat/model.onnx", "flat", f"{NO_VERSION}, found model.onnx (a file)", True),
-        ("named/v1/model.onnx", "named", f"{NO_VERSION}, found v1", True),
-        ("zeros/001/model.onnx", "zeros", f"{NO_VERSION}, found 001", True),
+        ("flat/model.onnx", "flat", f"{NO_VERSION}, found 'model.onnx' (a file)", True),
+        ("named/v1/model.onnx", "named", f"{NO_VERSION}, found 'v1'", True),
+        ("zeros/001/model.onnx", "zeros", f"{NO_VERSION}, found '001'", True),
+        ("blank/1 /model.onnx", "blank", f"{NO_VERSION}, found '1 '", True),
         ("notes/july.txt", "notes", NO_VERSION, False),
-        ("file/1", "file", f"{NO_VERSION}, found 1 (a file)", False),
+        ("file/1", "file", f"{NO_VERSION}, found '1' (a file)", False),
         ("empty/.hidden", "empty", NO_VERSION, False),
         ("lone.onnx", "lone.onnx", "it is a file: expected a folder, <model>/<version>/model.onnx", True),
         ("lone", "lone", "it is a file: expected a folder, <model>/<version>/model.onnx", False),
@@ -83,9 +84,12 @@ def test_a_link_to_nowhere_is_told_and_one_to_a_model_is_one(folder_of):
     root = folder_of("a", "1")
     (root / "b").symlink_to("a")
     (root / "lost").symlink_to("nowhere")
+    (root / "c").mkdir()
+    (root / "c" / "1").symlink_to("nowhere")
     assert {name: folder.missing for name, folder in scan(root).items()} == {
         "a": None,
         "b": None,
+        "c": f"{NO_VERSION}, found '1' (a link to nowhere)",
         "lost": "it is a link to nowhere",
     }
 
@@ -117,7 +121,7 @@ def test_version_policy_chooses(folder_of, toml, expected):
     assert chosen_versions(folder) == expected
 
 
-def test_serving_choices_are_read(folder_of):
+def test_serving_choices_are_read_also_behind_a_byte_order_mark(folder_of):
     toml = "\ufeffmax_batch_rows = 4\nmax_queue_delay_s = 0.01\ninstances = 2"
     choices = scan(folder_of("a", "1", toml=toml))["a"].choices
     assert (choices.max_batch_rows, choices.max_queue_delay_s, choices.instances) == (4, 0.01, 2)

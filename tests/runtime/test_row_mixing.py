@@ -76,6 +76,19 @@ MIXED = {
         m = ReduceMin<keepdims = 0>(x) c = Min(m, z) y = Add(x, c) }""",
     "the darkest byte": """(uint8[n,3,h,w] x) => (float[n,3,h,w] y) {
         f = Cast<to = 1>(x) m = ReduceMax<keepdims = 0>(f) y = Div(f, m) }""",
+    "only numbers below zero, which are whole": """(int64[n,t] i) => (float[n] y) { z = Constant<value_int = 0>()
+        g = GreaterOrEqual(i, z) c = Cast<to = 1>(g) a = Constant<value_ints = [1]>() s = ReduceSum<keepdims = 0>(c, a)
+        m = ReduceMax(s) f = Cast<to = 1>(i) u = ReduceSum<keepdims = 0>(f, a) y = Div(u, m) }""",
+    "only equal rows": """(float[n,4] x) => (float[n,4] y) { a = Constant<value_ints = [0]>()
+        b = Constant<value_ints = [1]>() l = Unsqueeze(x, a) r = Unsqueeze(x, b) d = Sub(l, r) q = Abs(d)
+        k = Constant<value_ints = [2]>() s = ReduceSum<keepdims = 0>(q, k) z = Constant<value_float = 0.0>()
+        e = Equal(s, z) c = Cast<to = 1>(e) w = ReduceSum(c, b) y = Div(x, w) }""",
+    "the row of eight places before": """(float[n,4] x) => (float[n,4] y) { p = Constant<value_ints = [8, 0, 0, 0]>()
+        h = Pad(x, p) z = Constant<value_ints = [0]>() k = Shape<end = 1>(x) t = Slice(h, z, k, z) y = Add(x, t) }""",
+    "an expert that takes twelve rows": """(float[n,4] x) => (float[n,4] y) { m = ArgMax<axis = 1, keepdims = 0>(x)
+        d = Constant<value_ints = [4]>() v = Constant<value_floats = [0.0, 1.0]>() o = OneHot(m, d, v)
+        a = Constant<value_int = 0>() p = CumSum(o, a) w = Mul(p, o) c = Constant<value_float = 12.0>()
+        k = LessOrEqual(w, c) f = Cast<to = 1>(k) q = Mul(f, o) y = Mul(x, q) }""",
     "rounding over the whole batch": """(float[n,16] x) => (float[n,16] y) {
         q, s, z = DynamicQuantizeLinear(x) y = DequantizeLinear(q, s, z) }""",
     "scores of every row against every other": """(float[n,4] a, float[n,4] b) => (float[n,m] y) {
@@ -93,6 +106,9 @@ IMPOSSIBLE = {
     "a number for the whole batch": """(float[n,4] x) => (float[m] y) { y = ReduceMean<keepdims = 0>(x) }""",
     "the class of all rows as one": """(float[n,8] x) => (int64[m] y) { s = Constant<value_ints = [1, -1]>()
         f = Reshape(x, s) y = ArgMax<axis = 1, keepdims = 0>(f) }""",
+    "no more than 20 rows": """(float[n,4] x) => (float[n,4] y) { s = Constant<value_ints = [20, 1]>()
+        w = ConstantOfShape<value = float[1] {2.0}>(s) z = Constant<value_ints = [0]>() k = Shape<end = 1>(x)
+        t = Slice(w, z, k, z) y = Mul(x, t) }""",
     "a batch along another axis": "(float[n,3] x) => (float[m,n] y) { y = Transpose(x) }",
     "one row only": """(float[n,4] x) => (float[m,4] y) { s = Constant<value_ints = [1, 4]>() y = Reshape(x, s) }""",
 }
@@ -110,7 +126,7 @@ KINDS = [
 def verdict(path: Path, sequence: SequenceSpec | None = None, golden: Golden | None = None) -> RowVerdict:
     session = open_session(path, SessionSettings())
     inputs, outputs = specs(session)
-    return check_rows(ModelSession(session, Signature(inputs, outputs), CPU), RowSamples(inputs, sequence, golden))
+    return check_rows(ModelSession(session, Signature(inputs, outputs), CPU), RowSamples(inputs, sequence, golden), 32)
 
 
 @pytest.mark.parametrize(("text", "seen"), [(text, seen) for _, text, seen in KINDS], ids=[name for name, *_ in KINDS])

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from fovea.serving.environment import of_kubernetes, remarks
 from fovea.serving.settings import Settings
@@ -24,8 +25,15 @@ OF_SERVICES = {
     "FOVEA_METRICS_SERVICE_HOST": "10.96.0.11",
     "FOVEA_METRICS_PORT_8002_UDP_PROTO": "udp",
     "FOVEA_GRPC_PORT": "udp://10.96.0.12:8001",
+    "FOVEA_SERVER_PORT": "tcp://10.96.0.13:80",
 }
-NO_SERVICES = {"FOVEA_GRPC_PORT": "8001", "FOVEA_HOST": "0.0.0.0", "FOVEA_REPORT": "8001", "FOVEAL_PORT": "tcp://a:1"}
+NO_SERVICES = {
+    "FOVEA_GRPC_PORT": "8001",
+    "FOVEA_HOST": "0.0.0.0",
+    "FOVEA_REPORT": "8001",
+    "FOVEAL_PORT": "tcp://a:1",
+    "FOVEA_MAX_QUEUE": "tcp://a:1",
+}
 
 
 def test_what_kubernetes_makes_for_services_is_told_from_what_people_set() -> None:
@@ -42,11 +50,25 @@ def test_a_link_to_a_service_or_an_empty_variable_leaves_the_default(monkeypatch
     assert read.max_queue == 7
 
 
+def test_blanks_at_the_ends_of_a_variable_do_not_count(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in {"DEVICE": "cpu\n", "LOG_LEVEL": " error", "TLS_CERT": " ", "THREADS": "\t"}.items():
+        monkeypatch.setenv(f"FOVEA_{name}", value)
+    read = Settings()
+    assert (read.device, read.log_level, read.tls_cert, read.threads) == ("cpu", "error", None, 0)
+
+
+@pytest.mark.parametrize("name", ["FOVEA_MAX_QUEUE", "FOVEA_DEVICE", "FOVEA_LOG_LEVEL"])
+def test_what_looks_like_a_link_and_is_no_port_is_not_passed_over(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv(name, "tcp://10.96.0.10:8001")
+    with pytest.raises(ValidationError, match="tcp://"):
+        Settings()
+
+
 def test_a_variable_that_is_no_setting_is_told_with_the_nearest_that_is_one() -> None:
-    settings = ["FOVEA_MAX_QUEUE", "FOVEA_LOG_LEVEL"]
-    assert list(remarks({"FOVEA_MAXQUEUE": "1", "FOVEA_XYZ": "1", "FOVEA_LOG_LEVEL": "info"}, settings)) == [
+    settings = ["FOVEA_MAX_QUEUE", "FOVEA_LOG_LEVEL", "FOVEA_POLL_S"]
+    assert list(remarks({"FOVEA_MAXQUEUE": "1", "FOVEA_TYPO": "1", "FOVEA_LOG_LEVEL": "info"}, settings)) == [
         "FOVEA_MAXQUEUE is no setting: did you mean FOVEA_MAX_QUEUE?",
-        "FOVEA_XYZ is no setting",
+        "FOVEA_TYPO is no setting",
     ]
 
 

@@ -35,6 +35,8 @@ SCORES = "(float[n,4] a, float[n,4] b) => (float[n,n] y) { t = Transpose(b) y = 
 ROUNDED = """(float[n,8] x) => (float[n,8] y) { q, s, z = DynamicQuantizeLinear(x) y = DequantizeLinear(q, s, z) }"""
 MAXIMUM = """(float[n,t] x, bool[n,t] mask) => (float[n] y) { a = Constant<value_ints = [1]>()
     m = ReduceMax<keepdims = 0>(x, a) c = Cast<to = 1>(mask) s = ReduceMin<keepdims = 0>(c, a) y = Mul(m, s) }"""
+LARGEST = """(float[n,t] x, bool[n,t] mask) => (float[n] y) { a = Constant<value_ints = [1]>()
+    c = Cast<to = 1>(mask) m = Mul(x, c) y = ReduceMax<keepdims = 0>(m, a) }"""
 POSITIONS = """(float[n,t] x) => (float[n,t] y) { s = Constant<value_ints = [20]>()
     p = ConstantOfShape<value = float[1] {2.0}>(s) z = Constant<value_ints = [0]>() a = Constant<value_ints = [0]>()
     e = Shape<start = 1>(x) k = Slice(p, z, e, a) y = Add(x, k) }"""
@@ -46,6 +48,7 @@ MODELS = {
     "scores": SCORES,
     "rounded": ROUNDED,
     "maximum": MAXIMUM,
+    "largest": LARGEST,
     "masked": """(float[n,t] x, bool[n,t] mask) => (float[n,t] y) {
         s = Softmax<axis = 0>(x) c = Cast<to = 1>(mask) y = Mul(s, c) }""",
     "insisting": MAXIMUM,
@@ -70,6 +73,7 @@ CHOICES = {
     "fixed": "max_batch_rows = 8",
     "declined": "batched = false",
     "maximum": '[sequence]\ninputs = {x = 1}\nmask = "mask"',
+    "largest": '[sequence]\ninputs = {x = 1}\nmask = "mask"',
     "masked": '[sequence]\ninputs = {x = 1}\nmask = "mask"\noutputs = {y = [1]}',
     "insisting": '[sequence]\ninputs = {x = 1}\nmask = "mask"\npadded = true',
     "positions": "[sequence]\ninputs = {x = 1}\noutputs = {y = [1]}\nbuckets = [8, 20]",
@@ -83,6 +87,7 @@ REASONS = {
     "scores": "not batched: no input says how long axis 1 of y is",
     "rounded": "not batched: its graph has DynamicQuantizeLinear, which rounds by the largest value of the whole batch",
     "maximum": "only sequences of equal length share batches: padding a sequence of 8 to 12 changes y",
+    "largest": "only sequences of equal length share batches: padding a sequence of 8 to 12 changes y",
     "insisting": "sequences are padded since model.toml says padded = true, although padding a sequence of 8 to 12",
     "masked": "not batched: rows influence each other: y of a row differs by ",
     "pictures": "not batched: rows influence each other: y of a row differs by ",
@@ -116,6 +121,7 @@ REQUESTS: dict[str, list[Arrays]] = {
     "scores": [{"a": normal(rows, 4), "b": normal(rows, 4)} for rows in (1, 2, 5, 1)],
     "rounded": [{"x": scale * normal(2, 8)} for scale in (1, 100, 0.01, 10)],
     "maximum": [{"x": -1 - abs(normal(rows, length))} for rows, length in ((1, 9), (2, 10), (1, 9), (3, 12), (1, 11))],
+    "largest": [{"x": -1 - abs(normal(rows, length))} for rows, length in ((1, 9), (2, 10), (1, 9), (3, 12), (1, 11))],
     "masked": [{"x": normal(rows, length)} for rows, length in ((1, 9), (3, 5), (2, 5), (40, 3))],
     "pictures": [{"x": normal(rows, 1, 2, 2)} for rows in (1, 3, 40)],
     "positions": [{"x": normal(rows, length)} for rows, length in ((1, 9), (2, 20), (1, 3))],
@@ -193,7 +199,7 @@ def together(client: Any, model: str, requests: list[Arrays]) -> list[np.ndarray
 
 def alone(repository: Path, model: str, request: Arrays) -> np.ndarray:
     session = onnxruntime.InferenceSession(repository / model / "1" / "model.onnx")
-    made = {"mask": np.ones(request["x"].shape, bool)} if model in ("maximum", "masked") else {}
+    made = {"mask": np.ones(request["x"].shape, bool)} if model in ("maximum", "largest", "masked") else {}
     return session.run(["y"], request | made)[0]
 
 

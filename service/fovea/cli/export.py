@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from shlex import quote
 
 from fovea.cli.amounts import count, counts
 from fovea.cli.extras import require
@@ -51,7 +52,7 @@ def next_steps(folder: Path) -> str:
     card = ModelCard.read(folder / CARD_FILE)
     inputs = f"curl http://127.0.0.1:{setting('http_port')}/v2/models/{name}   (tells its inputs)"
     return (
-        f"serve it: fovea serve --repository {repository}   "
+        f"serve it: fovea serve --repository {quote(str(repository))}   "
         "(one that runs with --control-mode poll, as `make serve` starts it, has it within seconds)\n"
         f"ask it:   {f'fovea infer {name} PICTURE' if card.preprocessing else inputs}"
     )

@@ -67,8 +67,8 @@ def variables() -> list[str]:
 
 def _misconfigured(error: ValidationError) -> Misconfigured:
     problem = first_problem(error)
-    name, what = problem.field or "settings", problem.what
-    return Misconfigured(f"{flag(name)} ({variable(name)}): {what}, got {problem.received!r}")
+    name = problem.field or "settings"
+    return Misconfigured(f"{flag(name)} ({variable(name)}): {problem.what}, got {problem.received!r}")
 
 
 def _how(name: str, field: FieldInfo) -> dict[str, Any]:

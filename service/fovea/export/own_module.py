@@ -86,7 +86,7 @@ def _check_labels(labels: Sequence[str], answer: Answer) -> None:
 
 def _read_labels(path: Path) -> tuple[str, ...]:
     try:
-        return tuple(line.strip() for line in path.read_text(encoding="utf-8").splitlines() if line.strip())
+        return tuple(line.strip() for line in path.read_text("utf-8-sig").splitlines() if line.strip())
     except (OSError, UnicodeDecodeError) as error:
         raise ExportFailed(f"{path} cannot be read as labels: {error}") from error
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from fovea.contract.errors import ModelBroken
 from fovea.contract.model_card import MODEL_FILE, MOST_TEXT_BYTES, ModelCard
+from fovea.runtime.names import shown_name
 
 
 def model_path(folder: Path, file: str = MODEL_FILE) -> Path:
@@ -23,7 +24,12 @@ def require_inside(folder: Path, file: str = MODEL_FILE) -> None:
             raise ModelBroken(f"{entry.relative_to(folder)} leads outside the version's folder")
     model = model_path(folder, file)
     if not model.is_file():
-        raise ModelBroken(f"{model.relative_to(folder)} is missing")
+        raise ModelBroken(f"{model.relative_to(folder)} is missing{_found_instead(folder)}")
+
+
+def _found_instead(folder: Path) -> str:
+    names = sorted(shown_name(path.name) for path in folder.glob("*") if path.suffix.lower() == ".onnx")
+    return f", found '{names[0]}'" if names else ""
 
 
 def _resolved(path: Path) -> Path:

@@ -10,7 +10,7 @@ from fovea.contract.errors import ExecutionFailed, OutOfMemory
 from fovea.contract.sequence import SequenceSpec
 from fovea.runtime.datatypes import Arrays
 from fovea.runtime.row_agreement import difference, tolerance_alone
-from fovea.runtime.row_samples import GOLDEN, PLAIN, TYPICAL, RowSamples
+from fovea.runtime.row_samples import GOLDEN, NEGATIVE, PLAIN, TYPICAL, RowSamples
 from fovea.runtime.session import ModelSession
 
 _LONG = 64
@@ -26,7 +26,8 @@ def padding_harm(session: ModelSession, samples: RowSamples) -> str:
     sequence = samples.sequence
     if sequence is None or not sequence.padded or session.max_batch_rows < 2:
         return ""
-    for style in (TYPICAL,) if samples.golden is None else (GOLDEN, TYPICAL):
+    styles = (TYPICAL, NEGATIVE)
+    for style in styles if samples.golden is None else (GOLDEN, *styles):
         for lengths in _mixes(sequence):
             rows = [samples.rows(style, length, len(lengths))[place] for place, length in enumerate(lengths)]
             if changed := _changed(session, [_without(row, sequence.mask) for row in rows]):

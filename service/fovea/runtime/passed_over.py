@@ -31,7 +31,7 @@ def why_no_model(path: Path) -> str | None:
 def why_no_version(model: Path) -> str:
     """Why there is no version in a model's folder."""
     try:
-        found = [*odd_versions(model), *(f"{shown_name(name)} (a file)" for name in _files_in_the_way(model))]
+        found = [*(f"'{name}'" for name in odd_versions(model)), *map(_told, _in_the_way(model))]
     except OSError as error:
         return f"it cannot be read: {error.strerror}"
     expected = f"it has no version folder: expected 1, 2 or another whole number, with {MODEL_FILE} in it"
@@ -56,10 +56,14 @@ def looks_meant(path: Path) -> bool:
         return True
 
 
-def _files_in_the_way(model: Path) -> list[str]:
+def _in_the_way(model: Path) -> list[Path]:
     """Files that stand where a version should. Others are not named to callers: a link may lead anywhere."""
     names = sorted(name for name in _names(model) if name.endswith(_MODEL) or is_version_name(name))
-    return [name for name in names if not (model / name).is_dir()]
+    return [model / name for name in names if not (model / name).is_dir()]
+
+
+def _told(path: Path) -> str:
+    return f"'{shown_name(path.name)}' ({'a file' if path.exists() else 'a link to nowhere'})"
 
 
 def _model_files(folder: Path) -> Iterator[str]:

@@ -103,12 +103,12 @@ def model_paths(root: Path) -> list[Path]:
         entries = sorted(root.iterdir())
     except OSError as error:
         raise Misconfigured(tellable(f"model repository {root} cannot be read: {error.strerror}")) from error
-    return [entry for entry in entries if not is_silent(entry.name) and (_is_folder(entry) or looks_meant(entry))]
+    return [entry for entry in entries if not is_silent(entry.name) and (not _is_document(entry) or looks_meant(entry))]
 
 
-def _is_folder(path: Path) -> bool:
-    people_read = path.suffix or path.name.isupper()  # notes.txt, LICENSE
-    return path.is_dir() or not people_read
+def _is_document(path: Path) -> bool:
+    """notes.txt, LICENSE: nobody wonders why it is no model."""
+    return not path.is_dir() and (path.suffix != "" or path.name.isupper())
 
 
 def model_folder(path: Path, read_foreign: ReadForeign = lambda _: None) -> ModelFolder:

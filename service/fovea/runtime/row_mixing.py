@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from fovea.contract.errors import ExecutionFailed
+from fovea.contract.errors import ExecutionFailed, OutOfMemory
 from fovea.runtime.datatypes import Arrays
 from fovea.runtime.row_agreement import difference, is_telling, tolerance_alone, tolerance_among_others
 from fovea.runtime.row_samples import RowSamples, Style
@@ -34,6 +34,8 @@ _MODERATE = 50_000
 """Numbers in a row."""
 _FEW, _MANY = 3, 7
 """Rows in a batch. Neither is a multiple of the other: what turns rows by as many as there are leaves them in place."""
+_LARGEST_S = 0.3
+"""For one batch as large as requests will share; of a model that takes longer for it, one of fewer rows is tried."""
 
 
 @dataclass(frozen=True)
@@ -53,19 +55,29 @@ class RowVerdict:
 _APART = RowVerdict("apart")
 
 
-def check_rows(session: ModelSession, samples: RowSamples, patience_s: float = _PATIENCE_S) -> RowVerdict:
-    """Whether rows of many kinds get together the answers that they get alone.
+def check_rows(session: ModelSession, samples: RowSamples, most_rows: int) -> RowVerdict:
+    """Whether rows of many kinds get together the answers that they get alone; requests will share `most_rows`.
 
     `session` takes arrays as they are, and every input and output of it has a first axis of unknown size.
     """
-    return _RowCheck(session, with_vocabularies(session, samples), time.thread_time() + patience_s).verdict()
+    return _RowCheck(session, with_vocabularies(session, samples), most_rows).verdict()
+
+
+@dataclass(frozen=True)
+class _Telling:
+    """A kind of row that gets answers by which an influence would have shown, and the time that one takes alone."""
+
+    style: Style
+    length: int
+    row_s: float
 
 
 class _RowCheck:
-    def __init__(self, session: ModelSession, samples: RowSamples, until_s: float) -> None:
-        self._session, self._samples, self._until_s = session, samples, until_s
-        self._telling = False
-        """Whether some rows got answers by which an influence would have shown."""
+    def __init__(self, session: ModelSession, samples: RowSamples, most_rows: int) -> None:
+        self._session, self._samples, self._most_rows = session, samples, most_rows
+        self._until_s = time.thread_time() + _PATIENCE_S
+        self._telling: _Telling | None = None
+        """The first one."""
         self._failure = ""
         """Of the first kind of row that could not be run."""
 
@@ -78,8 +90,8 @@ class _RowCheck:
             if found is not None and not found.apart:
                 return found
             lengths += found is not None
-        if self._telling:
-            return _APART
+        if self._telling is not None:
+            return self._in_the_largest_batch(self._telling) or _APART
         why = self._failure or "made-up rows all get the same answer"
         return RowVerdict("unknown", f"whether rows are independent could not be told: {why}")
 
@@ -105,7 +117,6 @@ class _RowCheck:
         except ExecutionFailed as error:
             self._failure = self._failure or str(error)
             return None
-        self._telling = self._telling or found is not None
         return found
 
     def _of_style(self, style: Style, length: int) -> RowVerdict | None:
@@ -113,23 +124,25 @@ class _RowCheck:
         rows = self._samples.rows(style, length, _MANY)
         start_s = time.thread_time()
         alone = [self._run([rows[0]])]
-        slow = time.thread_time() - start_s > _LONG_ROW_S
+        row_s = time.thread_time() - start_s
+        slow = row_s > _LONG_ROW_S
         count = 2 if slow else _FEW
         alone += [self._run([row]) for row in rows[1:count]]
         if (unfit := _unfit_alone(alone)) is not None:
             return unfit
         if not slow and (problem := _random(alone[0], self._run([rows[0]]))):
             return RowVerdict("unknown", problem)
-        try:
-            together = self._run(rows[:count])
-        except ExecutionFailed as error:
-            return RowVerdict("impossible", f"it fails on {count} rows together: {error}")
+        together = self._together(rows[:count])
+        if isinstance(together, RowVerdict):
+            return together
         found = _beside_alone(alone, together, count, style)
         if found is None and not slow:
             found = self._among_others(rows, together)
             if found is None and style.many:
                 found = _beside_alone(alone, self._run(rows), len(rows), style)
-        return found or (_APART if is_telling(alone) else None)
+        if found is None and is_telling(alone):
+            self._telling, found = self._telling or _Telling(style, length, row_s), _APART
+        return found
 
     def _among_others(self, rows: Sequence[Arrays], together: Arrays) -> RowVerdict | None:
         """The first row with other neighbours, then the others with another first row."""
@@ -143,6 +156,31 @@ class _RowCheck:
                 if off := difference(before[kept], array[kept], allowed):
                     return RowVerdict("mixed", f"rows influence each other: {name} of a row {off} with its neighbours")
         return None
+
+    def _in_the_largest_batch(self, telling: _Telling) -> RowVerdict | None:
+        """The same rows again and again: some meet only in many, as where they share places, or only where equal."""
+        count = min(self._most_rows, int(_LARGEST_S / max(telling.row_s, 1e-9)))
+        if count <= _MANY:
+            return None
+        rows = self._samples.rows(telling.style, telling.length, _MANY)
+        alone = [self._run([row]) for row in rows]
+        places = [place % _MANY for place in range(count)]
+        try:
+            together = self._together([rows[place] for place in places])
+        except OutOfMemory:
+            return None
+        if isinstance(together, RowVerdict):
+            return together
+        return _beside_alone([alone[place] for place in places], together, count, telling.style)
+
+    def _together(self, rows: Sequence[Arrays]) -> dict[str, NDArray[Any]] | RowVerdict:
+        """OutOfMemory where there is too little for so many rows of this length."""
+        try:
+            return self._run(rows)
+        except OutOfMemory:
+            raise
+        except ExecutionFailed as error:
+            return RowVerdict("impossible", f"it fails on {len(rows)} rows together: {error}")
 
     def _run(self, rows: Sequence[Arrays]) -> dict[str, NDArray[Any]]:
         batch = {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}

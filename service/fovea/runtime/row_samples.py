@@ -56,6 +56,10 @@ def _unit(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[Any]:
     return rng.random(shape)
 
 
+def _negative(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[Any]:
+    return -rng.random(shape)
+
+
 def _normal(rng: np.random.Generator, shape: tuple[int, ...]) -> NDArray[Any]:
     return rng.standard_normal(shape)
 
@@ -68,6 +72,8 @@ GOLDEN = Style(_unit, golden=True, many=True)
 PLAIN = Style(_unit, few=True)
 """Suits logarithms, roots and every vocabulary."""
 TYPICAL = Style(_unit)
+NEGATIVE = Style(_negative)
+"""What is filled up with zeros gets a larger value than it has."""
 STYLES = (
     PLAIN,
     Style(_far, ends=True, large=True),
@@ -86,6 +92,8 @@ class RowSamples:
     golden: Golden | None = None
     below: Mapping[str, int] = field(default_factory=dict)
     """Input of whole numbers -> what its values stay below."""
+    negative: frozenset[str] = frozenset()
+    """Those inputs of whole numbers whose values may be as far below 0."""
 
     @property
     def lengths(self) -> tuple[int, ...]:
@@ -160,7 +168,7 @@ class RowSamples:
         if dtype.kind == "f":
             return (_SCALES[size] * style.floats(rng, shape)).astype(dtype)
         below = _FEW if style.few else max(_FEW, int(self.below.get(spec.name, _FEW) ** _POWERS[size]))
-        least = 1 if style.ends else -below if style.large and dtype in (np.int8, np.int16) else 0
+        least = 1 if style.ends else -below if style.large and spec.name in self.negative else 0
         return rng.integers(least, below, shape).astype(dtype)
 
     def _end(self, spec: TensorSpec, array: NDArray[Any], place: tuple[int, int]) -> None:

@@ -87,7 +87,7 @@ def _try_plain(model: Path, trial: Trial) -> Tried:
     found = Signature(facts.inputs, facts.outputs)
     whole, row = ModelSession(session, found, CPU), made_up_row(found.inputs)
     if trial.wish != "none" and all(spec.shape[:1] == (-1,) for spec in found.tensors):
-        rows = _doubts(session, trial.wish) or check_rows(whole, RowSamples(found.inputs))
+        rows = _doubts(session, trial.wish) or check_rows(whole, RowSamples(found.inputs), trial.rows)
         if _shares(trial.wish, rows):
             _run_sizes(ModelSession(session, replace(found, batched=True, max_batch_rows=trial.rows), CPU), row)
             _run_without(whole, row, facts.optional)
@@ -149,7 +149,7 @@ def _try_files(folder: Path, card: ModelCard, golden: Golden | None, trial: Tria
                 model = model_path(folder, trial.file) if name == MODEL_FILE else folder / name
                 session = open_model(model, signature, replace(settings, record_nodes=wish == "unsaid"))
                 if wish != "none":
-                    seen = _see(session, card, golden, wish)
+                    seen = _see(session, card, golden, trial)
                 together = wish == "none" or _shares(wish, seen.rows)
                 _run_all(session if together else session.unbatched(), card, golden)
             except FoveaError as error:
@@ -165,14 +165,14 @@ def _run_all(session: ModelSession, card: ModelCard, golden: Golden | None) -> N
     _run_without(session, longest, card.optional_inputs)
 
 
-def _see(session: ModelSession, card: ModelCard, golden: Golden | None, wish: Wish) -> Tried:
+def _see(session: ModelSession, card: ModelCard, golden: Golden | None, trial: Trial) -> Tried:
     """How rows of it may share batches."""
     whole, known = session.unbatched(), golden if golden and not unfit_input(session, golden) else None
     samples = with_vocabularies(whole, RowSamples(card.inputs, card.sequence, known))
-    rows = _doubts(session.opened, wish, card) or check_rows(whole, samples)
+    rows = _doubts(session.opened, trial.wish, card) or check_rows(whole, samples, trial.rows)
     if card.sequence is None:
         return Tried(rows)
-    harm = padding_harm(session, samples) if _shares(wish, rows) else ""
+    harm = padding_harm(session, samples) if _shares(trial.wish, rows) else ""
     return Tried(rows, harm, longest_sequence(whole, samples))
 
 

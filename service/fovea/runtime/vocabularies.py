@@ -27,7 +27,9 @@ def with_vocabularies(session: ModelSession, samples: RowSamples) -> RowSamples:
         return samples
     names = list(limits)[:_MOST_INPUTS]
     found = {name: _most(session, row, name, _tried_below(limits[name])) for name in names}
-    return replace(samples, below={name: below for name, below in found.items() if below})
+    below = {name: most for name, most in found.items() if most}
+    negative = frozenset(name for name, most in below.items() if _takes_negative(session, row, name, most))
+    return replace(samples, below=below, negative=negative)
 
 
 def _row_that_runs(session: ModelSession, samples: RowSamples) -> Row | None:
@@ -62,8 +64,20 @@ def _most(session: ModelSession, row: Arrays, name: str, tried: Iterable[int]) -
     return most
 
 
-def _reaching(row: Arrays, name: str, below: int) -> np.ndarray:
-    """Numbers of which one is the largest that is tried."""
-    values = np.random.default_rng(below).integers(0, below, row[name].shape)
-    values.flat[:1] = below - 1
+def _takes_negative(session: ModelSession, row: Arrays, name: str, below: int) -> bool:
+    """Whether this input's numbers may be negative, as those are that stand for nothing. Counts and lengths, which come
+    one a row, are not tried so: some operators would read memory that is not theirs."""
+    if row[name].ndim < 2 or row[name].dtype.kind != "i":
+        return False
+    try:
+        session.infer({**row, name: _reaching(row, name, below, -below)})
+    except ExecutionFailed:
+        return False
+    return True
+
+
+def _reaching(row: Arrays, name: str, below: int, least: int = 0) -> np.ndarray:
+    """Numbers of which one is the largest that is tried, and the next one the least."""
+    values = np.random.default_rng(below).integers(least, below, row[name].shape)
+    values.flat[:2] = below - 1, least
     return values.astype(row[name].dtype)

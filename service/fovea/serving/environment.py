@@ -19,9 +19,12 @@ _OF_A_SERVICE = re.compile(
 
 
 class FromVariables(BaseSettings):
-    """Settings that are read from FOVEA_<NAME>. An empty variable is none, and so is a link to a Kubernetes service."""
+    """Settings that are read from FOVEA_<NAME>, without blanks at the ends, as a line break from a file is one.
 
-    model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, frozen=True, extra="forbid")
+    An empty variable is none, and so is a port that links to a Kubernetes service.
+    """
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
 
     @classmethod
     def settings_customise_sources(
@@ -33,20 +36,19 @@ class FromVariables(BaseSettings):
 
 class _Variables(EnvSettingsSource):
     def __call__(self) -> dict[str, Any]:
-        return {name: value for name, value in super().__call__().items() if not _is_link(value)}
+        values = {name: value.strip() for name, value in super().__call__().items()}
+        return {name: value for name, value in values.items() if value and not _is_link_to_a_port(name, value)}
 
 
-def _is_link(value: Any) -> bool:
-    return isinstance(value, str) and _LINK.match(value) is not None
+def _is_link_to_a_port(name: str, value: str) -> bool:
+    return name.lower().endswith("_port") and _LINK.match(value) is not None
 
 
 def of_kubernetes(environment: Mapping[str, str]) -> list[str]:
     """Variables that Kubernetes made in a pod for a service whose name begins with "fovea"."""
     ours = {name: value for name, value in environment.items() if name.startswith(PREFIX)}
     return sorted(
-        name
-        for name, value in ours.items()
-        if _OF_A_SERVICE.fullmatch(name) or (name.endswith("_PORT") and _is_link(value))
+        name for name, value in ours.items() if _OF_A_SERVICE.fullmatch(name) or _is_link_to_a_port(name, value)
     )
 
 
@@ -64,5 +66,5 @@ def remarks(environment: Mapping[str, str], settings: Collection[str]) -> Iterat
             "enableServiceLinks: false in the pod's specification keeps them out"
         )
     for name in unknown(environment, settings):
-        near = get_close_matches(name, settings, 1)
-        yield f"{name} is no setting" + (f": did you mean {near[0]}?" if near else "")
+        near = get_close_matches(name.removeprefix(PREFIX), [other.removeprefix(PREFIX) for other in settings], 1)
+        yield f"{name} is no setting" + (f": did you mean {PREFIX}{near[0]}?" if near else "")

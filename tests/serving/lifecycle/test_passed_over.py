@@ -13,7 +13,7 @@ from adding_models import MODEL, write_version
 from raw_client import RawClient
 from servers import RunningServer, running_server, wait_until
 
-NAMED_OTHERWISE = "it has no version folder: expected 1, 2 or another whole number, with model.onnx in it, found v1"
+NAMED_OTHERWISE = "it has no version folder: expected 1, 2 or another whole number, with model.onnx in it, found 'v1'"
 REASONS = {
     ("named", ""): NAMED_OTHERWISE,
     ("no name", ""): "its name cannot be a model's",

@@ -77,7 +77,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (root / name / "config.pbtxt").write_text(CARDS[name])
     for name, text in [*SERVED.items(), *((name, text) for name, (text, _) in REFUSED.items())]:
         (root / name / "config.pbtxt").write_text(text)
-    (root / "double" / "labels.txt").write_text("one\ntwo\nthree\nfour\n")
+    (root / "double" / "labels.txt").write_text("\ufeffone\r\ntwo\nthree\nfour\n")  # as Notepad writes it
     return root
 
 
@@ -147,7 +147,8 @@ def test_a_version_with_a_card_is_served_as_its_configuration_says(client: Any, 
 
 
 def test_labels_come_from_the_file_that_is_named(client: Any) -> None:
-    assert infer(client, "double", rows(1), top=2).tolist() == [[b"6.000000:3:four", b"4.000000:2:three"]]
+    best = [b"6.000000:3:four", b"4.000000:2:three", b"2.000000:1:two", b"0.000000:0:one"]
+    assert infer(client, "double", rows(1), top=4).tolist() == [best]
 
 
 @pytest.mark.parametrize(("model", "told"), [(name, told) for name, (_, told) in REFUSED.items()])
@@ -237,8 +238,13 @@ def problem_of(folder: Path, text: str) -> str | None:
         ("batch_input { }", "batch_input is not supported"),
         ('model_repository_agents { agents { name: "checksum" } }', "model_repository_agents is not supported"),
         ('cc_model_filenames { key: "7.5" value: "m.onnx" }', "cc_model_filenames is not supported"),
-        ('parameters { key: "intra_op_thread_count" value { string_value: "two" } }', "a whole number, found 'two'"),
+        ('parameters { key: "intra_op_thread_count" value { string_value: "two" } }', ".pbtxt: parameters.intra_op"),
         ('parameters { key: "intra_op_thread_count" value { string_value: "9999" } }', "parameters: "),
+        (
+            """parameters { key: "enable_mem_arena" value { string_value: "0" } }
+            parameters { key: "memory.enable_memory_arena_shrinkage" value { string_value: "cpu:0" } }""",
+            "parameters: shrink_arena = true needs an arena",
+        ),
         ("instance_group { count: 65 }", "instance_group.count: Input should be less than or equal to 64"),
         ("batch_output { } batch_input { }", "never joined; batch_output is not supported"),
     ],

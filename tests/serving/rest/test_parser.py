@@ -22,6 +22,7 @@ class Heard:
         self.requests: Requests = []
         self.head: Head | None = None
         self.body = b""
+        self.is_answering = False
 
     def on_head(self, head: Head) -> None:
         assert self.head is None
@@ -164,3 +165,15 @@ def test_what_might_be_read_in_two_ways_is_refused_however_its_bytes_arrive(case
     data, status = BAD[case]
     assert parsed(data + GET) == status
     assert parsed(data + GET, *range(1, len(data), 7)) == status
+
+
+def test_what_comes_behind_a_request_that_has_no_answer_waits() -> None:
+    heard = Heard()
+    parser = Parser(heard)
+    heard.is_answering = True
+    parser.feed_data(GET + b"NONE")
+    assert (heard.requests, parser.is_held, parser.owed) == ([], True, None)
+    heard.is_answering = False
+    with pytest.raises(BadRequest):
+        parser.feed_data(b"\r\n")
+    assert heard.requests == [ANOTHER]

@@ -167,6 +167,23 @@ def test_after_a_body_that_nobody_wanted_a_silent_connection_is_closed_like_any_
         assert all_of(connection) in (b"", b'{"error":"no such path: /v2/models/m/nothing"}')
 
 
+def test_a_request_that_was_right_is_answered_before_a_wrong_one_behind_it_is_refused() -> None:
+    servicer = FakeServicer()
+    with rest_server(servicer) as server, connect(server, POST % 2 + b"{}" + LIVE + b"NONE\r\n\r\n") as connection:
+        wait_until(lambda: bool(servicer.calls))
+        assert live(server)
+        servicer.calls[0].refuse(grpc.StatusCode.NOT_FOUND, "no such model")
+        answers = all_of(connection)
+    assert [part[:4] for part in answers.split(b"HTTP/1.1 ")[1:]] == [b"404 ", b"200 ", b"400 "]
+
+
+def test_only_a_caller_that_knows_interim_answers_gets_one() -> None:
+    asked = POST.replace(b"Host", b"Expect: 100-continue\r\nConnection: close\r\nHost") % 1 + b"{"
+    with rest_server(FakeServicer()) as server:
+        assert all_of(connect(server, asked)).startswith(b"HTTP/1.1 100 ")
+        assert all_of(connect(server, asked.replace(b"HTTP/1.1", b"HTTP/1.0"))).startswith(b"HTTP/1.1 400 ")
+
+
 def test_a_caller_that_reads_none_of_many_small_answers_does_not_keep_its_place() -> None:
     patience = Patience(unread_s=0.3, idle_s=0.1)
     with rest_server(FakeServicer(), patience=patience, connections=1) as server, socket.socket() as connection:

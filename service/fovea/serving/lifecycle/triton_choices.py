@@ -6,8 +6,6 @@ from collections.abc import Callable
 from pathlib import PurePath
 from typing import Any
 
-from fovea.contract.errors import ModelBroken
-
 _THREADS, _ARENA, _SHRINK = "intra_op_thread_count", "enable_mem_arena", "memory.enable_memory_arena_shrinkage"
 
 
@@ -28,7 +26,7 @@ def _number(config: Any, name: str) -> int:
         return 0
     text = config.parameters[name].string_value.strip()
     if not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise ModelBroken(f"parameters.{name}: expected a whole number, found '{text}'")
+        raise ValueError(f"parameters.{name}: expected a whole number, found '{text}'")
     return int(text)
 
 
@@ -62,4 +60,7 @@ CHOICES: dict[str, tuple[str, Callable[[Any], Any]]] = {
         lambda config: config.dynamic_batching.default_queue_policy.default_timeout_microseconds / 1e6,
     ),
 }
-"""Serving choice -> the field that makes it, and its value; what is 0, empty or false leaves it to the server."""
+"""Serving choice -> the field that makes it, and its value; what is 0, empty or false leaves it to the server.
+
+ValueError tells what is no value.
+"""

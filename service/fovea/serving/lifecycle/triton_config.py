@@ -59,15 +59,17 @@ def choices_of(config: Any) -> ServingChoices:
     """How a ModelConfig asks to be served; Unsupported names everything in it that this server does not do."""
     if found := list(problems(config)):
         raise Unsupported(f"{CONFIG_FILE}: {'; '.join(found)}")
-    wanted = {name: value for name, (_, read) in CHOICES.items() if (value := read(config))}
-    if config.HasField("version_policy"):
-        wanted["versions"] = _versions(config.version_policy)
     try:
+        wanted = {name: value for name, (_, read) in CHOICES.items() if (value := read(config))}
+        if config.HasField("version_policy"):
+            wanted["versions"] = _versions(config.version_policy)
         return ServingChoices.model_validate(wanted)
     except ValidationError as error:
         problem = first_problem(error)
         where = CHOICES.get(problem.field, ("version_policy",))[0] if problem.field else "dynamic_batching"
         raise ModelBroken(f"{CONFIG_FILE}: {where}: {problem.what}") from error
+    except ValueError as error:
+        raise ModelBroken(f"{CONFIG_FILE}: {error}") from error
 
 
 def _versions(policy: Any) -> Any:

@@ -61,6 +61,9 @@ class Connection(HttpToolsProtocol):
         """Bytes of its requests."""
         if self._refused:
             return
+        self._parse(data)
+
+    def _parse(self, data: bytes) -> None:
         self._unset_keepalive_if_required()
         try:
             self.parser.feed_data(data)
@@ -70,6 +73,8 @@ class Connection(HttpToolsProtocol):
             self._refuse(400, "the request's path cannot be read")
         if self.parser.owed is not None:  # looked at here: most requests come whole
             self._await(self.parser.owed)
+        if self.parser.is_held:
+            self.flow.pause_reading()
 
     def _await(self, part: str) -> None:
         """Who reads a body tells a caller that its time is over; this is for one that nobody reads."""
@@ -90,6 +95,17 @@ class Connection(HttpToolsProtocol):
             if timer := self._patience.pop(part, None):
                 timer.cancel()
 
+    @property
+    def is_answering(self) -> bool:
+        """Whether the last request has no answer yet."""
+        return self.cycle is not None and not self.cycle.response_complete
+
+    def on_response_complete(self) -> None:
+        """An answer has been sent, and the next request may be looked at."""
+        super().on_response_complete()
+        if not self.transport.is_closing() and self.parser.is_held:
+            self._parse(b"")
+
     def on_head(self, head: Head) -> None:
         """A request's head."""
         self._got("head")
@@ -97,6 +113,7 @@ class Connection(HttpToolsProtocol):
         self.url = head.target
         for name, value in head.headers:
             self.on_header(name, value)
+        self.expect_100_continue &= head.version == b"1.1"  # an older caller would take it for the answer
         self.on_headers_complete()
 
     def on_message_complete(self) -> None:

@@ -22,6 +22,10 @@ _CHUNK_BEGIN = re.compile(rb"[0-9A-Fa-f]{1,15}(?:[ \t;\r]|$)")
 class Listener(Protocol):
     """Who is told of a request, part by part."""
 
+    @property
+    def is_answering(self) -> bool:
+        """Whether the last request has no answer yet. The next one, and whatever is wrong with it, waits its turn."""
+
     def on_head(self, head: Head) -> None:
         """Its head is complete."""
 
@@ -47,6 +51,8 @@ class Parser:
         self._last = False
         self.owed: Literal["head", "body"] | None = None
         """What the caller has begun and not ended."""
+        self.is_held = False
+        """There is more, which waits for an answer to what came before: to be fed, with nothing, once that is sent."""
         self._seen = Head(b"", b"", b"", [], 0, False)
 
     def get_method(self) -> bytes:
@@ -78,10 +84,14 @@ class Parser:
 
     def _begin(self) -> bool:
         """States take what they can, and say whether there may be more for the next one."""
+        self.is_held = self._listener.is_answering
+        if self.is_held:
+            return False
         self.owed = "head"
-        blank = len(self._kept) - len(self._kept.lstrip(_LINE))
-        self._count(blank or 1, "the empty lines before a request")
-        del self._kept[:blank]
+        if self._kept[0] in _LINE:
+            blank = len(self._kept) - len(self._kept.lstrip(_LINE))
+            self._count(blank, "the empty lines before a request")
+            del self._kept[:blank]
         if self._kept:
             self._state = self._head
         return bool(self._kept)
@@ -134,28 +144,33 @@ class Parser:
         """Where the first part begins that is incomplete, or the trailers."""
         at = 0
         while at < len(data):
-            if self._left > len(_LINE):
-                part = data[at : at + self._left - len(_LINE)]
-                parts.append(part)
-                at, self._left = at + len(part), self._left - len(part)
-            elif self._left:
-                if len(data) - at < self._left:
-                    break
-                if data[at : at + self._left] != _LINE:
-                    raise BadRequest("a chunk is longer than its size")
-                at, self._left = at + self._left, 0
-            else:
+            if not self._left:
                 line = _CHUNK_LINE.match(data, at, at + HEAD_MAX_BYTES)
                 if line is None:
                     self._require_incomplete(data[at:])
                     break
                 at = line.end()
-                self._count(len(line[2]), "the chunks beside their sizes")
-                self._left = int(line[1], 16) + len(_LINE)
-                if self._left == len(_LINE):
-                    self._left, self._state = 0, self._trailers
+                self._begin_chunk(line)
+                if self._state != self._chunks:
                     break
+            if part := data[at : at + self._left - len(_LINE)]:
+                parts.append(part)
+                at, self._left = at + len(part), self._left - len(part)
+            if self._left == len(_LINE):
+                if len(data) - at < len(_LINE):
+                    break
+                if data[at : at + len(_LINE)] != _LINE:
+                    raise BadRequest("a chunk is longer than its size")
+                at, self._left = at + len(_LINE), 0
         return at
+
+    def _begin_chunk(self, line: re.Match[bytes]) -> None:
+        size, beside = line.groups()
+        if beside:
+            self._count(len(beside), "the chunks beside their sizes")
+        self._left = int(size, 16) + len(_LINE)
+        if self._left == len(_LINE):
+            self._left, self._state = 0, self._trailers
 
     @staticmethod
     def _require_incomplete(line: bytes) -> None:
