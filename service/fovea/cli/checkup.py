@@ -156,8 +156,8 @@ def _models(settings: Settings) -> Iterator[Finding]:
         numbers = chosen_versions(folder)
         if not numbers:
             yield Finding(folder.name, "state", f"no version to serve: {why_none(folder)}", wrong=folder.is_meant)
-        if folder.odd_versions:
-            yield Finding(folder.name, "passed_over", folder.odd_versions, wrong=True)
+        if folder.passed_over:
+            yield Finding(folder.name, "passed_over", list(folder.passed_over), wrong=True)
         for number in numbers:
             yield from _version(folder, number, loading)
 

@@ -14,6 +14,7 @@ _LOOKED_AT = 1000
 """Entries of a folder that may be anything, a data set of millions of files too."""
 _NAMED = 5
 ODD_VERSION = "its name is no version's: expected 1, 2 or another whole number without zeros before it"
+ABSENT_VERSION = "it is chosen, and there is no such folder"
 _MODEL = ".onnx"
 _SIGNS = (_MODEL, ".toml", ".pbtxt")
 """Endings of models and of what configures them."""
