@@ -40,6 +40,16 @@ def test_folders_of_other_names_are_no_versions_and_told_where_they_hold_a_model
     assert (folder.versions, folder.odd_versions) == ((1,), ("01", "1.5", "v2", "٣"))
 
 
+def test_what_a_version_links_to_and_other_configurations_are_no_versions_that_are_missing(folder_of):
+    model = folder_of("a", "release", "configs") / "a"
+    (model / "release" / "model.onnx").touch()
+    (model / "configs" / "small.pbtxt").touch()  # as Triton keeps them
+    (model / "1").symlink_to("release")
+    (model / "2").symlink_to("2")
+    folder = scan(model.parent)["a"]
+    assert (folder.versions, folder.odd_versions) == ((1,), ())
+
+
 def test_hidden_and_temporary_entries_are_passed_over_in_silence(folder_of):
     for name in (".git", "a.tmp", "model.part", "lost+found"):
         (folder_of(name, "1") / name / "1" / "model.onnx").touch()

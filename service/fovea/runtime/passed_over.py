@@ -41,9 +41,12 @@ def why_no_version(model: Path) -> str:
 
 
 def odd_versions(model: Path) -> tuple[str, ...]:
-    """Folders that hold a model's file and have no version's name."""
-    names = sorted(name for name in _names(model) if not (is_silent(name) or is_version_name(name)))
-    return tuple(shown_name(name) for name in names if any(_model_files(model / name)))
+    """Folders that hold a model's file, have no version's name, and are not what a version links to."""
+    names = sorted(name for name in _names(model) if not is_silent(name))
+    odd = [name for name in names if not is_version_name(name) and any(_files(model / name, _MODEL))]
+    served = [model / name for name in names if odd and is_version_name(name)]
+    linked = {path.resolve() for path in served if path.is_dir()}
+    return tuple(shown_name(name) for name in odd if (model / name).resolve() not in linked)
 
 
 def looks_meant(path: Path) -> bool:
@@ -52,7 +55,7 @@ def looks_meant(path: Path) -> bool:
         return path.suffix == _MODEL or path.is_symlink()
     try:
         inner = [path / name for name in _names(path)]
-        return any(chain(_model_files(path), *map(_model_files, inner)))
+        return any(chain.from_iterable(_files(folder, _SIGNS) for folder in (path, *inner)))
     except OSError:
         return True
 
@@ -67,9 +70,9 @@ def _told(path: Path) -> str:
     return f"'{shown_name(path.name)}' ({'a file' if path.exists() else 'a link to nowhere'})"
 
 
-def _model_files(folder: Path) -> Iterator[str]:
+def _files(folder: Path, endings: str | tuple[str, ...]) -> Iterator[str]:
     try:
-        return (name for name in _names(folder) if name.endswith(_SIGNS))
+        return (name for name in _names(folder) if name.endswith(endings))
     except PermissionError:  # there may well be one
         return iter((folder.name,))
     except OSError:
