@@ -96,6 +96,7 @@ def test_a_link_to_nowhere_is_told_and_one_to_a_model_is_one(folder_of):
     (root / "lost").symlink_to("nowhere")
     (root / "c").mkdir()
     (root / "c" / "1").symlink_to("nowhere")
+    assert all(folder.is_meant for folder in scan(root).values())
     assert {name: folder.missing for name, folder in scan(root).items()} == {
         "a": None,
         "b": None,

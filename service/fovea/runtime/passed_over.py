@@ -22,7 +22,7 @@ _SIGNS = (_MODEL, ".toml", ".pbtxt")
 
 def why_no_model(path: Path) -> str | None:
     """Why this entry of a repository can be none, whatever is in it; None where it may be one."""
-    if path.is_symlink() and not path.exists():
+    if _leads_nowhere(path):
         return "it is a link to nowhere"
     if not path.is_dir():
         return f"it is a file: expected a folder, <model>/<version>/{MODEL_FILE}"
@@ -50,12 +50,15 @@ def odd_versions(model: Path) -> tuple[str, ...]:
 
 
 def looks_meant(path: Path) -> bool:
-    """Whether somebody seems to want this served: a model's file or configuration is there, or nobody can look."""
+    """Whether somebody seems to want this served: it has a model's file or configuration, or a version that is a link
+    to nowhere, as to a volume that is not mounted; or nobody can look.
+    """
     if not path.is_dir():
         return path.suffix == _MODEL or path.is_symlink()
     try:
         inner = [path / name for name in _names(path)]
-        return any(chain.from_iterable(_files(folder, _SIGNS) for folder in (path, *inner)))
+        lost = any(is_version_name(one.name) and _leads_nowhere(one) for one in inner)
+        return lost or any(chain.from_iterable(_files(folder, _SIGNS) for folder in (path, *inner)))
     except OSError:
         return True
 
@@ -67,7 +70,11 @@ def _in_the_way(model: Path) -> list[Path]:
 
 
 def _told(path: Path) -> str:
-    return f"'{shown_name(path.name)}' ({'a file' if path.exists() else 'a link to nowhere'})"
+    return f"'{shown_name(path.name)}' ({'a link to nowhere' if _leads_nowhere(path) else 'a file'})"
+
+
+def _leads_nowhere(path: Path) -> bool:
+    return path.is_symlink() and not path.exists()
 
 
 def _files(folder: Path, endings: str | tuple[str, ...]) -> Iterator[str]:
