@@ -141,10 +141,11 @@ def test_serving_choices_are_read_also_behind_a_byte_order_mark(folder_of):
 @pytest.mark.parametrize(
     ("toml", "reason"),
     [
-        ('versions = "newest"', "model.toml: versions: Input should be 'latest' or 'all'"),
-        ("versions = [0]", "model.toml: versions.0: Input should be greater than 0"),
+        ('versions = "newest"', "model.toml: versions: Input should be 'latest' or 'all', found 'newest'"),
+        ("versions = [0]", "model.toml: versions.0: Input should be greater than 0, found 0"),
         ("instances = 0", "instances"),
-        ("instances = 65", "instances"),
+        ("instances = 65", "model.toml: instances: Input should be less than or equal to 64, found 65"),
+        (f"instances = 0x{'f' * 60_000}", "model.toml: instances: Input should be less than or equal to 64"),
         ("max_batch_rows = 4097", "max_batch_rows"),
         ("max_queue_delay_s = 11", "max_queue_delay_s"),
         ("max_queue_delay_s = inf", "max_queue_delay_s"),
