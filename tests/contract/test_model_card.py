@@ -77,6 +77,16 @@ def test_any_bytes_are_a_card_or_a_clear_error(tmp_path_factory: pytest.TempPath
         ModelCard.read(path)
 
 
+@pytest.mark.parametrize("field", ["layers", "inputs", "labels"])
+def test_of_a_hundred_thousand_mistakes_a_card_is_told_the_first(tmp_path: Path, field: str) -> None:
+    path = tmp_path / "card.json"
+    path.write_text(json.dumps({**json.loads(card().to_json()), field: [{}] * 100_000}))
+    with pytest.raises(ModelBroken, match=f"card.json: {field}.0") as refused:
+        ModelCard.read(path)
+    assert isinstance(refused.value.__cause__, ValidationError)
+    assert refused.value.__cause__.error_count() < 10
+
+
 def test_a_missing_card_is_a_clear_error(tmp_path: Path) -> None:
     with pytest.raises(ModelBroken, match="No such file"):
         ModelCard.read(tmp_path / "card.json")

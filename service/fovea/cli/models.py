@@ -19,7 +19,6 @@ from fovea.contract.errors import FoveaError, Misconfigured, ModelBroken
 from fovea.contract.model_card import CARD_FILE, ModelCard
 from fovea.runtime.attention_seen import attention_seen
 from fovea.runtime.files import model_path, require_inside, require_whole
-from fovea.runtime.passed_over import ODD_VERSION
 from fovea.runtime.repository import ModelFolder, chosen_versions, has_models, no_model_in, scan, why_none
 from fovea.serving.lifecycle.triton_config import read_config
 
@@ -92,9 +91,9 @@ def _show(rows: Sequence[Row]) -> None:
 
 def _rows_of_folder(model: ModelFolder) -> list[Row]:
     if model.problem is None and chosen_versions(model):
-        odd = [_not_served(model, name, ODD_VERSION) for name in model.odd_versions]
-        return [*(_row_of_version(model, number) for number in model.versions), *odd]
-    versions = [*map(str, model.versions), *model.odd_versions] or [""]
+        others = [_not_served(model, version, reason) for version, reason in model.passed_over.items()]
+        return [*(_row_of_version(model, number) for number in model.versions), *others]
+    versions = [*map(str, model.versions), *model.passed_over] or [""]
     return [_not_served(model, version, why_none(model)) for version in versions]
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from stat import S_ISREG
 from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError, model_validator
 
 from fovea.contract.attention import AttentionType
 from fovea.contract.errors import ModelBroken
@@ -52,13 +52,19 @@ class TensorSpec(_Facts):
         return True
 
 
+_Specs = Annotated[tuple[TensorSpec, ...], FailFast()]
+_Texts = Annotated[tuple[str, ...], FailFast()]
+"""Read as far as the first that is wrong: a card has room for 900,000 mistakes, and no other thread runs while they are
+collected."""
+
+
 class AttentionLayer(_Facts):
     """One attention block of the network; `maps` are its graph outputs in `maps.onnx`."""
 
     name: str
     attention: AttentionType
     operator: str
-    maps: tuple[TensorSpec, ...] = ()
+    maps: _Specs = ()
 
 
 def primary_attention(layers: Iterable[AttentionLayer]) -> AttentionType:
@@ -109,9 +115,9 @@ class ModelCard(_Facts):
     name: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
     attention: AttentionType
     """The primary type: the label of the request metrics."""
-    layers: tuple[AttentionLayer, ...] = ()
-    inputs: tuple[TensorSpec, ...] = Field(min_length=1)
-    outputs: tuple[TensorSpec, ...] = Field(min_length=1)
+    layers: Annotated[tuple[AttentionLayer, ...], FailFast()] = ()
+    inputs: _Specs = Field(min_length=1)
+    outputs: _Specs = Field(min_length=1)
     batched: bool
     """True: axis 0 of every input and output is the batch."""
     max_batch_rows: int | None = Field(default=None, gt=0, le=MOST_BATCH_ROWS)
@@ -122,9 +128,9 @@ class ModelCard(_Facts):
     """Of inputs and outputs that clients send and get in another shape than the model's, by name; see `Reshape`."""
     sequence: SequenceSpec | None = None
     """Which axes are lengths, for a model that takes sequences of any length."""
-    labels: tuple[str, ...] = ()
+    labels: _Texts = ()
     """Of the classes of the prediction, which is the first output."""
-    output_labels: dict[str, tuple[str, ...]] = {}
+    output_labels: dict[str, _Texts] = {}
     """The same of any output, by its name; goes before `labels`."""
     preprocessing: Preprocessing | None = None
     parameters: int = Field(ge=0)
@@ -217,6 +223,6 @@ class ModelCard(_Facts):
             return cls.model_validate_json(path.read_bytes())
         except ValidationError as error:
             problem = first_problem(error)
-            raise ModelBroken(f"{path.name}: {problem.where or 'file'}: {problem.what}") from error
+            raise ModelBroken(f"{path.name}: {problem.where or 'file'}: {problem.told}") from error
         except OSError as error:
             raise ModelBroken(f"{path.name} cannot be read: {error.strerror}") from error

@@ -13,7 +13,14 @@ from pathlib import Path
 from fovea.contract.errors import Misconfigured, ModelBroken, Unsupported
 from fovea.contract.model_card import MODEL_FILE
 from fovea.runtime.names import is_silent, is_version_name, shown_name
-from fovea.runtime.passed_over import looks_meant, odd_versions, why_no_model, why_no_version
+from fovea.runtime.passed_over import (
+    ABSENT_VERSION,
+    ODD_VERSION,
+    looks_meant,
+    odd_versions,
+    why_no_model,
+    why_no_version,
+)
 from fovea.runtime.reasons import tellable
 from fovea.runtime.serving_choices import Latest, ServingChoices, read_choices
 from fovea.runtime.stated import Stated
@@ -61,6 +68,13 @@ class ModelFolder:
     def file(self) -> str:
         """What the model is called in its versions' folders."""
         return self.stated.file if self.stated else MODEL_FILE
+
+    @property
+    def passed_over(self) -> dict[str, str]:
+        """Versions that somebody may miss beside the chosen ones, with the reason; `why_none` tells where none is."""
+        policy, there = self.choices.versions, set(self.versions)
+        absent = sorted(set(policy) - there) if isinstance(policy, tuple) and there.intersection(policy) else []
+        return dict.fromkeys(self.odd_versions, ODD_VERSION) | dict.fromkeys(map(str, absent), ABSENT_VERSION)
 
     def version_path(self, version: int) -> Path:
         """The folder of one version."""

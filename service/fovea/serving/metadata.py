@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fovea import __version__
-from fovea.runtime.passed_over import ODD_VERSION
 from fovea.runtime.repository import why_none
 from fovea.serving.decoding.picture_input import picture_input
 from fovea.serving.lifecycle.models import ModelEntry, VersionState
@@ -79,8 +78,9 @@ def repository_index(entries: Mapping[str, ModelEntry], *, only_ready: bool) -> 
         if not entry.versions and not only_ready:
             state, reason = VersionState.UNAVAILABLE.value, why_none(entry.folder)
             response.models.add(name=name, state=state, reason=reason)
-        for odd in () if only_ready else entry.folder.odd_versions:
-            response.models.add(name=name, version=odd, state=VersionState.UNAVAILABLE.value, reason=ODD_VERSION)
+        for version, reason in () if only_ready else entry.folder.passed_over.items():
+            if version not in entry.versions:
+                response.models.add(name=name, version=version, state=VersionState.UNAVAILABLE.value, reason=reason)
         for version, held in entry.versions.items():
             if held.state is VersionState.READY or not only_ready:
                 response.models.add(name=name, version=version, state=held.state.value, reason=held.told)

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import grpc
 import numpy as np
@@ -14,12 +17,14 @@ from tests.torture.watch import census, peak_memory
 
 from fakes import FakeServicer
 from fovea import wire
+from fovea.serving.grpc.context_reads import ContextReads
 from fovea.serving.grpc.reads import Memory, ReadLimits, ReadWatch
 from grpc_servers import grpc_here
 from servers import infer_request, running_server, wait_until
 
 LANES = ["fast-lane", "no-fast-lane"]
 LIVE, INFER, CHECK = wire.path("ServerLive"), wire.path("ModelInfer"), "/grpc.health.v1.Health/Check"
+INDEX = wire.path("RepositoryIndex")
 MB = 1024 * 1024
 
 
@@ -121,6 +126,41 @@ def test_memory_that_was_freed_is_given_back_once_they_are_gone() -> None:
     assert world.held == 0
 
 
+class FakeContext:
+    """A call of which `messages` gives one message: when it comes, or nothing once the call is cancelled."""
+
+    def __init__(self) -> None:
+        self.comes = threading.Event()
+        self.is_cancelled = False
+
+    def cancel(self) -> None:
+        self.is_cancelled = True
+        self.comes.set()
+
+    def messages(self) -> Iterator[bytes]:
+        assert self.comes.wait(20)
+        yield b"" if self.is_cancelled else b"here"
+
+
+@pytest.mark.parametrize("first_comes", [True, False])
+def test_a_message_that_comes_at_once_is_never_cut_off_for_another_and_one_that_does_not_come_is(
+    first_comes: bool,
+) -> None:
+    reads, first, second = ContextReads(1), FakeContext(), FakeContext()
+    got: list[Any] = []
+    waiting = threading.Thread(target=lambda: got.append(reads.next(first.messages(), first)))
+    waiting.start()
+    wait_until(lambda: len(reads.open()) == 1)
+    following = threading.Thread(target=lambda: got.append(reads.next(second.messages(), second)))
+    following.start()
+    first.comes.set() if first_comes else wait_until(lambda: first.is_cancelled)
+    second.comes.set()
+    waiting.join(20)
+    following.join(20)
+    assert got == [b"here" if first_comes else b"", b"here"]
+    assert (first.is_cancelled, reads.open()) == (not first_comes, [])
+
+
 @pytest.mark.parametrize("lane", LANES)
 def test_probes_are_answered_whatever_calls_are_opened_and_say_nothing(repository: Path, lane: str) -> None:
     with (
@@ -128,9 +168,9 @@ def test_probes_are_answered_whatever_calls_are_opened_and_say_nothing(repositor
         HalfCalls(server.grpc) as silent,
         grpc.insecure_channel(server.grpc) as channel,
     ):
-        for path in (LIVE, wire.path("ServerReady"), CHECK, "/grpc.health.v1.Health/Watch"):
+        for path in (LIVE, wire.path("ServerReady"), CHECK, "/grpc.health.v1.Health/Watch", INDEX):
             silent.open(path, 100)
-        for path in (LIVE, wire.path("ServerReady"), CHECK):
+        for path in (LIVE, wire.path("ServerReady"), CHECK, INDEX):
             assert channel.unary_unary(path)(b"", timeout=20) is not None
         assert channel.unary_unary(INFER)(infer_request("double", np.ones((1, 4), np.float32)), timeout=20)
 

@@ -18,6 +18,7 @@ REASONS = {
     ("named", ""): NAMED_OTHERWISE,
     ("no name", ""): "its name cannot be a model's",
     (MODEL, "02"): "its name is no version's: expected 1, 2 or another whole number without zeros before it",
+    (MODEL, "7"): "it is chosen, and there is no such folder",
 }
 
 
@@ -27,6 +28,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     version = write_version(root, 10)
     for place in ("named/v1", "no name/1", f"{MODEL}/02", "hidden.tmp/1", ".hidden/1"):
         shutil.copytree(version, root / place)
+    (root / MODEL / "model.toml").write_text("versions = [1, 7]")
     return root
 
 
@@ -49,7 +51,8 @@ def test_the_index_and_the_log_name_each_with_its_reason(server: RunningServer, 
         assert listed[place].state == "UNAVAILABLE"
         assert reason in listed[place].reason
     warnings = [line for line in server.errors if '"warning"' in line]
-    assert [name for name, _ in REASONS if not any(name in line for line in warnings)] == []
+    told = {place: [line for line in warnings if place[0] in line and why in line] for place, why in REASONS.items()}
+    assert [place for place, lines in told.items() if not lines] == []
 
 
 def test_who_loads_one_hears_what_is_missing(client: RawClient) -> None:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
 import grpc
+
+_ITS_TIME_S = 0.1
+"""A message that was sent with its call is here within milliseconds; so long also where a thousand come at once."""
 
 
 class ContextRead:
@@ -14,6 +18,7 @@ class ContextRead:
 
     def __init__(self, context: grpc.ServicerContext) -> None:
         self._context = context
+        self.begun_s = time.monotonic()
         self.seen_s: float | None = None
 
     def refuse(self, _code: grpc.StatusCode, _text: str) -> None:
@@ -22,16 +27,18 @@ class ContextRead:
 
 
 class ContextReads:
-    """Those that are open, first the one that has been longest. With `most`, one more cuts off the first."""
+    """Those that are open, first the one that has been longest. With `most`, one more waits until the first ends, which
+    is cut off once it has had its time.
+    """
 
     def __init__(self, most: int | None = None) -> None:
         self._most = most
         self._open: dict[ContextRead, None] = {}
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
 
     def open(self) -> list[ContextRead]:
         """As they are now."""
-        with self._lock:
+        with self._changed:
             return list(self._open)
 
     def message(self, messages: Iterator[Any], context: grpc.ServicerContext) -> Any:
@@ -43,18 +50,23 @@ class ContextReads:
 
     def next(self, messages: Iterator[Any], context: grpc.ServicerContext) -> Any:
         """The next message of a call, or None where no more come."""
-        read = ContextRead(context)
-        self._begin(read)
+        with self._changed:
+            self._make_room()
+            read = ContextRead(context)
+            self._open[read] = None
         try:
             return next(messages, None)
         finally:
-            with self._lock:
-                self._open.pop(read)
+            with self._changed:
+                self._open.pop(read, None)
+                self._changed.notify()
 
-    def _begin(self, read: ContextRead) -> None:
-        with self._lock:
-            self._open[read] = None
-            too_many = self._most is not None and len(self._open) > self._most
-            first = next(iter(self._open)) if too_many else None
-        if first is not None:
-            first.refuse(grpc.StatusCode.CANCELLED, "")
+    def _make_room(self) -> None:
+        while self._most is not None and len(self._open) >= self._most:
+            first = next(iter(self._open))
+            left_s = first.begun_s + _ITS_TIME_S - time.monotonic()
+            if left_s <= 0:
+                self._open.pop(first)
+                first.refuse(grpc.StatusCode.CANCELLED, "")
+            else:
+                self._changed.wait(left_s)

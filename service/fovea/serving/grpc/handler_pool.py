@@ -21,7 +21,7 @@ from fovea.serving.status import status_of
 
 INFER = "ModelInfer"
 HEALTH_CHECK, HEALTH_WATCH = "Check", "Watch"
-_PROBE_THREADS = 16
+_PROBE_THREADS = 64
 _MOST_PROBES = 4096
 _MOST_WATCHERS = 64
 
@@ -32,7 +32,7 @@ class HandlerPool(ThreadPoolExecutor):
     def __init__(self, what: str, threads: int, most_calls: int, most_reads: int | None = None) -> None:
         super().__init__(threads, f"grpc {what}")
         self.reads = ContextReads(most_reads)
-        """The calls whose message a thread waits for; with `most_reads`, one more cuts off the first."""
+        """The calls whose message a thread waits for; see there for `most_reads`."""
         self._what, self._most_calls = what, most_calls
         self._lock = Lock()
         self._calls = 0
@@ -79,7 +79,7 @@ def path_of(rpc: str) -> str:
 def handler_pools(control_rpcs: Iterable[str], threads: int, max_queue: int) -> dict[str, HandlerPool]:
     """The pool of each RPC: none waits for the threads of another kind."""
     probes = HandlerPool("probe", _PROBE_THREADS, _MOST_PROBES, _PROBE_THREADS - 1)
-    control = HandlerPool("control", threads, MOST_CONTROL_CALLS)
+    control = HandlerPool("control", threads, MOST_CONTROL_CALLS, max(1, threads - 1))
     changes = HandlerPool("load and unload", threads, MOST_CHANGES)
     return {
         **{rpc: changes if rpc in CHANGE_RPCS else control for rpc in control_rpcs},

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from fovea.contract.errors import Draining, InvalidRequest, Misconfigured, NotFound, Unsupported
+from fovea.runtime.reasons import tellable
 from fovea.runtime.repository import (
     ModelFolder,
     chosen_versions,
@@ -132,7 +133,7 @@ class ModelControl:
         self._swap.follow(folder)
 
     def retry(self, now_s: float | None) -> None:
-        """Try again what failed for a reason that may have passed: where its time has come, with None at once."""
+        """Try again what failed for a reason that may have passed: what is due by now, or with None all of it."""
         failing = [name for name, entry in self._models.entries.items() if entry.failing]
         for name in failing if now_s is None else self._retries.due(failing, now_s):
             with self._changing:
@@ -228,8 +229,9 @@ class ModelControl:
 def _warn_of_what_is_passed_over(folder: ModelFolder) -> None:
     if not chosen_versions(folder):
         log.warning("%s is not served: %s", folder.name, why_none(folder))
-    if folder.odd_versions:
-        log.warning("%s: no version is served from %s", folder.name, ", ".join(folder.odd_versions))
+    if folder.passed_over:
+        told = "; ".join(f"version {version} is not served: {reason}" for version, reason in folder.passed_over.items())
+        log.warning("%s: %s", folder.name, tellable(told))
 
 
 def _unloaded_entry(folder: ModelFolder) -> ModelEntry:
