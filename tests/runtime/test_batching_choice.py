@@ -38,6 +38,11 @@ def test_batches_are_made_where_they_change_no_answer_or_are_asked_for(wish: Wis
     assert ("of what was seen" in choice.reason) == (seen != "apart" and wish != "none")
 
 
+def test_lengths_that_model_toml_names_are_no_word_on_batches() -> None:
+    choice = choose_batching(Wanted("said"), SEEN["untried"])
+    assert choice.reason.startswith("not batched: of what was seen")
+
+
 @pytest.mark.parametrize(
     ("said", "harm", "asked", "padded", "told"),
     [

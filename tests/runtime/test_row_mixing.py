@@ -70,6 +70,10 @@ MIXED = {
     "only what is longer than 100": """(float[n,t] x) => (float[n,t] y) { a = Constant<value_ints = [0]>()
         k = Shape<start = 1>(x) h = Constant<value_ints = [100]>() g = Greater(k, h) c = Cast<to = 1>(g)
         m = ReduceMean(x, a) d = Mul(m, c) y = Add(x, d) }""",
+    "only what is longer than 100 and shorter than 300": """(float[n,t] x) => (float[n,t] y) {
+        a = Constant<value_ints = [0]>() k = Shape<start = 1>(x) l = Constant<value_ints = [100]>() g = Greater(k, l)
+        h = Constant<value_ints = [300]>() s = Less(k, h) b = And(g, s) c = Cast<to = 1>(b)
+        m = ReduceMean(x, a) d = Mul(m, c) y = Add(x, d) }""",
     "only what is shorter than 4": """(float[n,t] x) => (float[n,t] y) { a = Constant<value_ints = [0]>()
         k = Shape<start = 1>(x) h = Constant<value_ints = [4]>() g = Less(k, h) c = Cast<to = 1>(g)
         m = ReduceMean(x, a) d = Mul(m, c) y = Add(x, d) }""",

@@ -177,7 +177,7 @@ def _see(session: ModelSession, card: ModelCard, golden: Golden | None, trial: T
     whole, known = session.unbatched(), golden if golden and not unfit_input(session, golden) else None
     samples = with_vocabularies(whole, RowSamples(card.inputs, card.sequence, known))
     rows = _doubts(session.opened, trial.wish, card) or _seen_apart(whole, samples, trial)
-    if card.sequence is None:
+    if card.sequence is None or rows.seen == "untried":
         return Tried(rows)
     harm = padding_harm(session, samples) if _shares(trial.wish, rows) else ""
     return Tried(rows, harm, longest_sequence(whole, samples))
