@@ -1,7 +1,7 @@
 """Known holes in what the locks name, as the database has them that pip-audit asks.
 
-Status 1 where there is one. Where the database cannot be reached, that is said, and no more: tests/test_locks.py has
-held the locks against the committed advisories.toml by then.
+Status 1 where there is one. Where the database cannot be asked, the reason is told, and no more: tests/test_locks.py
+has held the locks against the committed advisories.toml by then.
 """
 
 from __future__ import annotations
@@ -16,17 +16,25 @@ LOCKS = sorted(Path(__file__).parent.glob("*.lock"))
 LONGEST_S = 300
 
 
+class NotAudited(Exception):
+    """Nothing was looked up; its text tells why."""
+
+
 def audited() -> list[dict[str, Any]]:
-    """Every package that was looked up, with its `vulns`; none where the database does not answer."""
+    """Every package that was looked up, with its `vulns`."""
     words = ["-f", "json", "--progress-spinner=off", "--disable-pip", *(f"--requirement={lock}" for lock in LOCKS)]
     try:
         done = subprocess.run(
             [sys.executable, "-m", "pip_audit", *words], capture_output=True, text=True, timeout=LONGEST_S, check=False
         )
         packages = json.loads(done.stdout)["dependencies"]
-    except (subprocess.TimeoutExpired, ValueError):
-        return []
-    return [package for package in packages if "vulns" in package]  # the others were skipped
+    except subprocess.TimeoutExpired as error:
+        raise NotAudited(f"no answer within {LONGEST_S} s") from error
+    except ValueError as error:
+        raise NotAudited(done.stderr.strip().rpartition("\n")[2] or "pip-audit says nothing") from error
+    if not (found := [package for package in packages if "vulns" in package]):
+        raise NotAudited("every package was skipped")
+    return found
 
 
 def told(package: dict[str, Any], hole: dict[str, Any]) -> str:
@@ -37,9 +45,10 @@ def told(package: dict[str, Any], hole: dict[str, Any]) -> str:
 
 def main() -> int:
     """Print what was found; see above."""
-    packages = audited()
-    if not packages:
-        print("not audited: no database of advisories could be asked; the tests know those of advisories.toml")
+    try:
+        packages = audited()
+    except NotAudited as error:
+        print(f"not audited: {error}; the tests know the holes of advisories.toml")
         return 0
     holes = sorted(told(package, hole) for package in packages for hole in package["vulns"])
     print(f"{len(packages)} packages, {len(holes)} known holes", *holes, sep="\n  ")

@@ -20,17 +20,18 @@ HOLED = {"name": "pillow", "version": "11.0.0", "vulns": [{"id": "CVE-1", "fix_v
 @pytest.mark.parametrize(
     ("packages", "status", "told"),
     [
-        ([SKIPPED], 0, "not audited: "),
+        ([SKIPPED], 0, "not audited: every package was skipped; "),
         ([SKIPPED, CLEAN], 0, "1 packages, 0 known holes\n"),
         ([CLEAN, HOLED], 1, "2 packages, 1 known holes\n  pillow 11.0.0: CVE-1, fixed in 13.0.0\n"),
-        (None, 0, "not audited: "),
+        (None, 0, "not audited: ConnectionError: no network; "),
     ],
 )
 def test_an_audit_fails_for_what_is_found_and_tells_where_nobody_could_be_asked(
     tmp_path: Path, packages: list[dict[str, Any]] | None, status: int, told: str
 ) -> None:
-    answer = "no network" if packages is None else json.dumps({"dependencies": packages})
-    (tmp_path / "pip_audit.py").write_text(f"print({answer!r})\n")
+    text = json.dumps({"dependencies": packages})
+    program = "raise ConnectionError('no network')" if packages is None else f"print({text!r})"
+    (tmp_path / "pip_audit.py").write_text(program)
     environment = {**os.environ, "PYTHONPATH": str(tmp_path)}
     done = subprocess.run([sys.executable, AUDIT], env=environment, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout[: len(told)]) == (status, told)

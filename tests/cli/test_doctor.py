@@ -118,6 +118,17 @@ def test_a_port_on_an_ipv6_address_can_be_free(fovea: Fovea, healthy: Path) -> N
     assert (status, found["server"]["grpc_port"]) == (0, "any that is free")
 
 
+def test_a_version_that_is_passed_over_is_wrong_and_told_with_the_reason(fovea: Fovea, tmp_path: Path) -> None:
+    write_version(tmp_path / "m" / "1")
+    write_version(tmp_path / "m" / "v2")
+    (tmp_path / "m" / "model.toml").write_text("versions = [1, 7]")
+    status, found = examined(fovea, "--repository", tmp_path, *FREE_PORTS)
+    assert status == 1
+    odd, absent = found["wrong"]
+    assert odd.startswith("m v2: state: not served: its name is no version's: ")
+    assert absent == "m 7: state: not served: it is chosen, and there is no such folder"
+
+
 def test_a_model_of_which_no_version_is_chosen_is_wrong(fovea: Fovea, tmp_path: Path) -> None:
     write_version(tmp_path / "old" / "1")
     (tmp_path / "old" / "model.toml").write_text("versions = [7]")

@@ -6,7 +6,7 @@ import pytest
 
 from fovea.contract.sequence import SequenceSpec
 from fovea.runtime.batching_choice import Wanted, Wish, choose_batching, choose_padding
-from fovea.runtime.row_mixing import RowVerdict
+from fovea.runtime.row_verdicts import RowVerdict
 
 APART = RowVerdict("apart")
 SEEN = {seen: RowVerdict(seen, "of what was seen") for seen in ("mixed", "unknown", "impossible", "untried")} | {

@@ -40,6 +40,16 @@ def test_folders_of_other_names_are_no_versions_and_told_where_they_hold_a_model
     assert (folder.versions, folder.odd_versions) == ((1,), ("01", "1.5", "v2", "٣"))
 
 
+def test_what_a_version_links_to_and_other_configurations_are_no_versions_that_are_missing(folder_of):
+    model = folder_of("a", "release", "configs") / "a"
+    (model / "release" / "model.onnx").touch()
+    (model / "configs" / "small.pbtxt").touch()  # as Triton keeps them
+    (model / "1").symlink_to("release")
+    (model / "2").symlink_to("2")
+    folder = scan(model.parent)["a"]
+    assert (folder.versions, folder.odd_versions) == ((1,), ())
+
+
 def test_hidden_and_temporary_entries_are_passed_over_in_silence(folder_of):
     for name in (".git", "a.tmp", "model.part", "lost+found"):
         (folder_of(name, "1") / name / "1" / "model.onnx").touch()
@@ -86,6 +96,7 @@ def test_a_link_to_nowhere_is_told_and_one_to_a_model_is_one(folder_of):
     (root / "lost").symlink_to("nowhere")
     (root / "c").mkdir()
     (root / "c" / "1").symlink_to("nowhere")
+    assert all(folder.is_meant for folder in scan(root).values())
     assert {name: folder.missing for name, folder in scan(root).items()} == {
         "a": None,
         "b": None,
@@ -130,10 +141,11 @@ def test_serving_choices_are_read_also_behind_a_byte_order_mark(folder_of):
 @pytest.mark.parametrize(
     ("toml", "reason"),
     [
-        ('versions = "newest"', "model.toml: versions: Input should be 'latest' or 'all'"),
-        ("versions = [0]", "model.toml: versions.0: Input should be greater than 0"),
+        ('versions = "newest"', "model.toml: versions: Input should be 'latest' or 'all', found 'newest'"),
+        ("versions = [0]", "model.toml: versions.0: Input should be greater than 0, found 0"),
         ("instances = 0", "instances"),
-        ("instances = 65", "instances"),
+        ("instances = 65", "model.toml: instances: Input should be less than or equal to 64, found 65"),
+        (f"instances = 0x{'f' * 60_000}", "model.toml: instances: Input should be less than or equal to 64"),
         ("max_batch_rows = 4097", "max_batch_rows"),
         ("max_queue_delay_s = 11", "max_queue_delay_s"),
         ("max_queue_delay_s = inf", "max_queue_delay_s"),

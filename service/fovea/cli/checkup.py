@@ -153,13 +153,17 @@ def _models(settings: Settings) -> Iterator[Finding]:
         yield Finding("models", "tried", f"no: {error}")
         return
     for folder in folders.values():
-        numbers = chosen_versions(folder)
-        if not numbers:
-            yield Finding(folder.name, "state", f"no version to serve: {why_none(folder)}", wrong=folder.is_meant)
-        if folder.passed_over:
-            yield Finding(folder.name, "passed_over", list(folder.passed_over), wrong=True)
-        for number in numbers:
-            yield from _version(folder, number, loading)
+        yield from _model(folder, loading)
+
+
+def _model(folder: ModelFolder, loading: LoadSettings) -> Iterator[Finding]:
+    numbers = chosen_versions(folder)
+    if not numbers:
+        yield Finding(folder.name, "state", f"no version to serve: {why_none(folder)}", wrong=folder.is_meant)
+    for name, reason in folder.passed_over.items():
+        yield Finding(f"{folder.name} {name}", "state", f"not served: {reason}", wrong=True)
+    for number in numbers:
+        yield from _version(folder, number, loading)
 
 
 def _version(folder: ModelFolder, number: int, loading: LoadSettings) -> Iterator[Finding]:

@@ -223,6 +223,6 @@ class ModelCard(_Facts):
             return cls.model_validate_json(path.read_bytes())
         except ValidationError as error:
             problem = first_problem(error)
-            raise ModelBroken(f"{path.name}: {problem.where or 'file'}: {problem.what}") from error
+            raise ModelBroken(f"{path.name}: {problem.where or 'file'}: {problem.told}") from error
         except OSError as error:
             raise ModelBroken(f"{path.name} cannot be read: {error.strerror}") from error

@@ -7,7 +7,7 @@ from typing import Literal
 
 from fovea.contract.model_card import ModelCard, TensorSpec
 from fovea.contract.sequence import SequenceSpec
-from fovea.runtime.row_mixing import RowVerdict
+from fovea.runtime.row_verdicts import RowVerdict
 
 Wish = Literal["none", "asked", "said", "unsaid"]
 """Who wants batches: nobody does; the model's owner asks for them; the card says that the model batches; nothing is

@@ -104,7 +104,7 @@ def _with_sequence(card: ModelCard, settings: LoadSettings) -> ModelCard:
     except ValidationError as error:
         problem = first_problem(error)
         where = f"{problem.where}: " if problem.where else ""
-        raise ModelBroken(f"{CHOICES_FILE}: sequence: {where}{problem.what}") from error
+        raise ModelBroken(f"{CHOICES_FILE}: sequence: {where}{problem.told}") from error
     if (unfit := card.sequence_problem(sequence)) is not None:
         raise ModelBroken(f"{CHOICES_FILE}: sequence: {unfit}")
     return card.model_copy(update={"sequence": sequence})

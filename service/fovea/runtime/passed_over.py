@@ -22,7 +22,7 @@ _SIGNS = (_MODEL, ".toml", ".pbtxt")
 
 def why_no_model(path: Path) -> str | None:
     """Why this entry of a repository can be none, whatever is in it; None where it may be one."""
-    if path.is_symlink() and not path.exists():
+    if _leads_nowhere(path):
         return "it is a link to nowhere"
     if not path.is_dir():
         return f"it is a file: expected a folder, <model>/<version>/{MODEL_FILE}"
@@ -41,18 +41,24 @@ def why_no_version(model: Path) -> str:
 
 
 def odd_versions(model: Path) -> tuple[str, ...]:
-    """Folders that hold a model's file and have no version's name."""
-    names = sorted(name for name in _names(model) if not (is_silent(name) or is_version_name(name)))
-    return tuple(shown_name(name) for name in names if any(_model_files(model / name)))
+    """Folders that hold a model's file, have no version's name, and are not what a version links to."""
+    names = sorted(name for name in _names(model) if not is_silent(name))
+    odd = [name for name in names if not is_version_name(name) and any(_files(model / name, _MODEL))]
+    served = [model / name for name in names if odd and is_version_name(name)]
+    linked = {path.resolve() for path in served if path.is_dir()}
+    return tuple(shown_name(name) for name in odd if (model / name).resolve() not in linked)
 
 
 def looks_meant(path: Path) -> bool:
-    """Whether somebody seems to want this served: a model's file or configuration is there, or nobody can look."""
+    """Whether somebody seems to want this served: it has a model's file or configuration, or a version that is a link
+    to nowhere, as to a volume that is not mounted; or nobody can look.
+    """
     if not path.is_dir():
         return path.suffix == _MODEL or path.is_symlink()
     try:
         inner = [path / name for name in _names(path)]
-        return any(chain(_model_files(path), *map(_model_files, inner)))
+        lost = any(is_version_name(one.name) and _leads_nowhere(one) for one in inner)
+        return lost or any(chain.from_iterable(_files(folder, _SIGNS) for folder in (path, *inner)))
     except OSError:
         return True
 
@@ -64,12 +70,16 @@ def _in_the_way(model: Path) -> list[Path]:
 
 
 def _told(path: Path) -> str:
-    return f"'{shown_name(path.name)}' ({'a file' if path.exists() else 'a link to nowhere'})"
+    return f"'{shown_name(path.name)}' ({'a link to nowhere' if _leads_nowhere(path) else 'a file'})"
 
 
-def _model_files(folder: Path) -> Iterator[str]:
+def _leads_nowhere(path: Path) -> bool:
+    return path.is_symlink() and not path.exists()
+
+
+def _files(folder: Path, endings: str | tuple[str, ...]) -> Iterator[str]:
     try:
-        return (name for name in _names(folder) if name.endswith(_SIGNS))
+        return (name for name in _names(folder) if name.endswith(endings))
     except PermissionError:  # there may well be one
         return iter((folder.name,))
     except OSError:

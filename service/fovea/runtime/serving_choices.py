@@ -84,7 +84,7 @@ def read_choices(folder: Path) -> ServingChoices | None:
         return ServingChoices.model_validate(_parsed(path.read_text("utf-8-sig")))
     except ValidationError as error:
         problem = first_problem(error)
-        raise ModelBroken(f"{path.name}: {problem.where or 'file'}: {problem.what}") from error
+        raise ModelBroken(f"{path.name}: {problem.where or 'file'}: {problem.told}") from error
     except OSError as error:  # its own words would tell the whole path
         raise ModelBroken(f"{path.name} cannot be read: {error.strerror}") from error
     except RecursionError as error:

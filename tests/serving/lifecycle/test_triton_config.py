@@ -210,9 +210,9 @@ def problem_of(folder: Path, text: str) -> str | None:
         ('backend: "python"', "backend: expected onnxruntime, found python"),
         ('default_model_filename: "../net.onnx"', "default_model_filename: expected the name of a file"),
         ("max_batch_size: -1", "max_batch_size: Input should be greater than 0"),
-        ("max_batch_size: 5000", "max_batch_size: Input should be less than or equal to 4096"),
+        ("max_batch_size: 5000", "max_batch_size: Input should be less than or equal to 4096, found 5000"),
         ('input { name: "x" dims: 4 }', "x: datatype"),
-        ('input { name: "x" data_type: TYPE_BF16 dims: 4 }', "x: datatype"),
+        ('input { name: "x" data_type: TYPE_BF16 dims: 4 }', "FP64' or 'BYTES', found 'BF16'"),
         ('input { name: "x" data_type: TYPE_FP32 dims: 2 reshape { } }', "x: reshape: [2] and [] do not hold the same"),
         (
             'max_batch_size: 2 output { name: "y" data_type: TYPE_FP32 dims: [ -1, 2 ] reshape { shape: [ 2, -1 ] } }',

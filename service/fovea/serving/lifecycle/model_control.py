@@ -133,7 +133,7 @@ class ModelControl:
         self._swap.follow(folder)
 
     def retry(self, now_s: float | None) -> None:
-        """Try again what failed for a reason that may have passed: where its time has come, with None at once."""
+        """Try again what failed for a reason that may have passed: what is due by now, or with None all of it."""
         failing = [name for name, entry in self._models.entries.items() if entry.failing]
         for name in failing if now_s is None else self._retries.due(failing, now_s):
             with self._changing:

@@ -67,7 +67,7 @@ def choices_of(config: Any) -> ServingChoices:
     except ValidationError as error:
         problem = first_problem(error)
         where = CHOICES.get(problem.field, ("version_policy",))[0] if problem.field else "dynamic_batching"
-        raise ModelBroken(f"{CONFIG_FILE}: {where}: {problem.what}") from error
+        raise ModelBroken(f"{CONFIG_FILE}: {where}: {problem.told}") from error
     except ValueError as error:
         raise ModelBroken(f"{CONFIG_FILE}: {error}") from error
 
@@ -112,7 +112,7 @@ def _spec(tensor: Any, batched: bool) -> TensorSpec:
         return TensorSpec.model_validate({"name": tensor.name, "datatype": datatype, "shape": shape})
     except ValidationError as error:
         problem = first_problem(error)
-        raise ModelBroken(f"{CONFIG_FILE}: {tensor.name}: {problem.field}: {problem.what}") from error
+        raise ModelBroken(f"{CONFIG_FILE}: {tensor.name}: {problem.field}: {problem.told}") from error
 
 
 def _with_batch(dims: Iterable[int], batched: bool) -> tuple[int, ...]:

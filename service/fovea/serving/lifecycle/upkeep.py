@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 
 class Upkeep:
-    """`look` follows what has changed, `retry` tries what has failed; the time None means: whatever its time is."""
+    """`look` follows what has changed; `retry` tries again what failed and is due by now, or with None all of it."""
 
     def __init__(
         self, look: Callable[[], None], retry: Callable[[float | None], None], period_s: float, *, looks: bool
