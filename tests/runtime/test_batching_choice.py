@@ -6,7 +6,7 @@ import pytest
 
 from fovea.contract.sequence import SequenceSpec
 from fovea.runtime.batching_choice import Wanted, Wish, choose_batching, choose_padding
-from fovea.runtime.row_mixing import RowVerdict
+from fovea.runtime.row_verdicts import RowVerdict
 
 APART = RowVerdict("apart")
 SEEN = {seen: RowVerdict(seen, "of what was seen") for seen in ("mixed", "unknown", "impossible", "untried")} | {
@@ -36,6 +36,11 @@ def test_batches_are_made_where_they_change_no_answer_or_are_asked_for(wish: Wis
     assert choice.batched == batched
     assert bool(choice.reason) == (not batched or seen != "apart")
     assert ("of what was seen" in choice.reason) == (seen != "apart" and wish != "none")
+
+
+def test_lengths_that_model_toml_names_are_no_word_on_batches() -> None:
+    choice = choose_batching(Wanted("said"), SEEN["untried"])
+    assert choice.reason.startswith("not batched: of what was seen")
 
 
 @pytest.mark.parametrize(

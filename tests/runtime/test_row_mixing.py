@@ -13,8 +13,9 @@ from fovea.runtime.device import CPU
 from fovea.runtime.golden import Golden
 from fovea.runtime.graph_doubts import doubtful_operator, unexplained_axis
 from fovea.runtime.ort_session import SessionSettings, open_session
-from fovea.runtime.row_mixing import RowVerdict, check_rows
+from fovea.runtime.row_mixing import check_rows
 from fovea.runtime.row_samples import RowSamples
+from fovea.runtime.row_verdicts import RowVerdict
 from fovea.runtime.session import ModelSession
 from fovea.runtime.signature import Signature
 from graphs import write_graph
@@ -68,6 +69,10 @@ MIXED = {
         m = ReduceMax<keepdims = 0>(i) g = Greater(m, h) c = Cast<to = 7>(g) y = Add(i, c) }""",
     "only what is longer than 100": """(float[n,t] x) => (float[n,t] y) { a = Constant<value_ints = [0]>()
         k = Shape<start = 1>(x) h = Constant<value_ints = [100]>() g = Greater(k, h) c = Cast<to = 1>(g)
+        m = ReduceMean(x, a) d = Mul(m, c) y = Add(x, d) }""",
+    "only what is longer than 100 and shorter than 300": """(float[n,t] x) => (float[n,t] y) {
+        a = Constant<value_ints = [0]>() k = Shape<start = 1>(x) l = Constant<value_ints = [100]>() g = Greater(k, l)
+        h = Constant<value_ints = [300]>() s = Less(k, h) b = And(g, s) c = Cast<to = 1>(b)
         m = ReduceMean(x, a) d = Mul(m, c) y = Add(x, d) }""",
     "only what is shorter than 4": """(float[n,t] x) => (float[n,t] y) { a = Constant<value_ints = [0]>()
         k = Shape<start = 1>(x) h = Constant<value_ints = [4]>() g = Less(k, h) c = Cast<to = 1>(g)
@@ -123,16 +128,25 @@ KINDS = [
 ]
 
 
-def verdict(path: Path, sequence: SequenceSpec | None = None, golden: Golden | None = None) -> RowVerdict:
+def verdict(
+    path: Path, sequence: SequenceSpec | None = None, golden: Golden | None = None, longest_row_s: float = 9.0
+) -> RowVerdict:
     session = open_session(path, SessionSettings())
     inputs, outputs = specs(session)
-    return check_rows(ModelSession(session, Signature(inputs, outputs), CPU), RowSamples(inputs, sequence, golden), 32)
+    whole = ModelSession(session, Signature(inputs, outputs), CPU)
+    return check_rows(whole, RowSamples(inputs, sequence, golden), most_rows=32, longest_row_s=longest_row_s)
 
 
 @pytest.mark.parametrize(("text", "seen"), [(text, seen) for _, text, seen in KINDS], ids=[name for name, *_ in KINDS])
 def test_what_becomes_of_rows_is_seen(tmp_path: Path, text: str, seen: str) -> None:
     found = verdict(write_graph(tmp_path / "model.onnx", text))
     assert (found.seen, bool(found.reason)) == (seen, seen != "apart"), found
+
+
+def test_a_model_that_takes_too_long_for_a_row_is_not_tried_with_several(tmp_path: Path) -> None:
+    found = verdict(write_graph(tmp_path / "model.onnx", APART["logarithms"]), longest_row_s=0.0)
+    assert found.seen == "untried"
+    assert "too long to see whether rows are independent" in found.reason
 
 
 def test_a_golden_batch_shows_what_made_up_rows_cannot(tmp_path: Path) -> None:

@@ -65,6 +65,16 @@ def test_both_services_are_reached_through_unix_sockets_also_after_a_server_that
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_socket_of_a_server_that_takes_nobody_in_is_left_to_it(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as server, socket.socket(socket.AF_UNIX) as waiting:
+        server.bind(str(tmp_path / "http.sock"))
+        server.listen(0)
+        waiting.connect(str(tmp_path / "http.sock"))
+        with pytest.raises(Misconfigured, match="cannot listen on"):
+            cleared(tmp_path, "http.sock")
+    assert (tmp_path / "http.sock").is_socket()
+
+
 def test_what_is_no_socket_is_never_removed(tmp_path: Path) -> None:
     (tmp_path / "http.sock").write_text("mine")
     with pytest.raises(Misconfigured, match="it is a file, and no socket"):

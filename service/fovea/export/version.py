@@ -35,6 +35,7 @@ from fovea.export.publish import publish
 from fovea.export.reference import Reference
 from fovea.export.weights import save_models
 from fovea.runtime.attention_seen import Seen, attention_seen
+from fovea.runtime.batching_choice import Wanted, choose_batching
 from fovea.runtime.datatypes import Arrays
 from fovea.runtime.golden import write_golden
 from fovea.runtime.ort_session import SessionSettings, open_session
@@ -104,8 +105,9 @@ def _as_tried(card: ModelCard, tried: Tried) -> ModelCard:
     """The card with what was seen, and a warning where that costs batches. ExportFailed where rows mix."""
     if tried.rows.seen == "mixed":
         raise ExportFailed(f"the exported file does not keep the rows of a batch apart: {tried.rows.reason}")
-    if not tried.rows.apart:
-        logger.warning("%s: servers will not batch it: %s", card.name, tried.rows.reason)
+    choice = choose_batching(Wanted("said", "its card"), tried.rows)
+    if choice.reason:
+        logger.warning("%s: servers will say: %s", card.name, choice.reason)
     if not (tried.padding_harm and card.sequence):
         return card
     logger.warning(

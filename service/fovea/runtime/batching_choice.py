@@ -7,7 +7,7 @@ from typing import Literal
 
 from fovea.contract.model_card import ModelCard, TensorSpec
 from fovea.contract.sequence import SequenceSpec
-from fovea.runtime.row_mixing import RowVerdict
+from fovea.runtime.row_verdicts import RowVerdict
 
 Wish = Literal["none", "asked", "said", "unsaid"]
 """Who wants batches: nobody does; the model's owner asks for them; the card says that the model batches; nothing is
@@ -20,6 +20,7 @@ class Wanted:
 
     wish: Wish
     source: str = ""
+    """Empty where nobody says so, but it can be taken from what else is said."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ def choose_batching(wanted: Wanted, seen: RowVerdict) -> Batching:
         return Batching(False, f"not batched: {wanted.source}")
     if seen.apart:
         return Batching(True)
-    if wanted.wish == "said" and seen.seen == "untried":
+    if wanted.wish == "said" and wanted.source and seen.seen == "untried":
         return Batching(True, f"batched as {wanted.source} says: {seen.reason}")
     if wanted.wish != "asked":
         return Batching(False, f"not batched: {seen.reason}; batched = true in model.toml goes before this")

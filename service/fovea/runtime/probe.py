@@ -21,7 +21,7 @@ from fovea.contract.model_card import MODEL_FILE, ModelCard
 from fovea.runtime.attention_seen import Seen
 from fovea.runtime.batching_choice import Wish
 from fovea.runtime.ort_session import SessionSettings
-from fovea.runtime.row_mixing import RowVerdict
+from fovea.runtime.row_verdicts import RowVerdict
 from fovea.runtime.stamps import stamp_of
 from fovea.runtime.trial_process import Ended, TrialProcess
 

@@ -9,15 +9,16 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fovea.contract.errors import ExecutionFailed, OutOfMemory
 from fovea.runtime.datatypes import Arrays
-from fovea.runtime.row_agreement import difference, is_telling, tolerance_alone, tolerance_among_others
+from fovea.runtime.row_agreement import is_telling
 from fovea.runtime.row_samples import RowSamples, Style
+from fovea.runtime.row_verdicts import RowVerdict, beside_alone, changed_by_neighbours, other_again, unfit_alone
 from fovea.runtime.session import ModelSession
 from fovea.runtime.vocabularies import with_vocabularies
 
@@ -36,31 +37,16 @@ _FEW, _MANY = 3, 7
 """Rows in a batch. Neither is a multiple of the other: what turns rows by as many as there are leaves them in place."""
 _LARGEST_S = 0.3
 """For one batch as large as requests will share; of a model that takes longer for it, one of fewer rows is tried."""
-
-
-@dataclass(frozen=True)
-class RowVerdict:
-    """What was seen of a model's rows, and the evidence."""
-
-    seen: Literal["apart", "mixed", "unknown", "impossible", "untried"]
-    """impossible: it cannot be run with several rows, or does not answer with as many. untried: nothing was run."""
-    reason: str = ""
-
-    @property
-    def apart(self) -> bool:
-        """Whether requests may share its batches."""
-        return self.seen == "apart"
-
-
 _APART = RowVerdict("apart")
 
 
-def check_rows(session: ModelSession, samples: RowSamples, most_rows: int) -> RowVerdict:
+def check_rows(session: ModelSession, samples: RowSamples, most_rows: int, longest_row_s: float) -> RowVerdict:
     """Whether rows of many kinds get together the answers that they get alone; requests will share `most_rows`.
 
-    `session` takes arrays as they are, and every input and output of it has a first axis of unknown size.
+    `session` takes arrays as they are, and every input and output of it has a first axis of unknown size. One that
+    takes longer than `longest_row_s` for a row is not tried.
     """
-    return _RowCheck(session, with_vocabularies(session, samples), most_rows).verdict()
+    return _RowCheck(session, with_vocabularies(session, samples), most_rows, longest_row_s).verdict()
 
 
 @dataclass(frozen=True)
@@ -73,8 +59,9 @@ class _Telling:
 
 
 class _RowCheck:
-    def __init__(self, session: ModelSession, samples: RowSamples, most_rows: int) -> None:
-        self._session, self._samples, self._most_rows = session, samples, most_rows
+    def __init__(self, session: ModelSession, samples: RowSamples, most_rows: int, longest_row_s: float) -> None:
+        self._session, self._samples = session, samples
+        self._most_rows, self._longest_row_s = most_rows, longest_row_s
         self._until_s = time.thread_time() + _PATIENCE_S
         self._telling: _Telling | None = None
         """The first one."""
@@ -123,38 +110,39 @@ class _RowCheck:
         """None where the rows get answers that tell nothing. ExecutionFailed where a row alone cannot be run."""
         rows = self._samples.rows(style, length, _MANY)
         start_s = time.thread_time()
-        alone = [self._run([rows[0]])]
+        first = self._run(rows[:1])
         row_s = time.thread_time() - start_s
-        slow = row_s > _LONG_ROW_S
-        count = 2 if slow else _FEW
-        alone += [self._run([row]) for row in rows[1:count]]
-        if (unfit := _unfit_alone(alone)) is not None:
-            return unfit
-        if not slow and (problem := _random(alone[0], self._run([rows[0]]))):
+        if row_s > self._longest_row_s:
+            why = f"a row takes {row_s:.1f} s, too long to see whether rows are independent"
+            return None if self._telling else RowVerdict("untried", why)
+        count = 2 if row_s > _LONG_ROW_S else _FEW
+        alone = [first, *(self._run([row]) for row in rows[1:count])]
+        found = unfit_alone(alone) or self._tried_together(rows, alone, style)
+        if found is None and is_telling(alone):
+            self._telling, found = self._telling or _Telling(style, length, row_s), _APART
+        return found
+
+    def _tried_together(self, rows: Sequence[Arrays], alone: Sequence[Arrays], style: Style) -> RowVerdict | None:
+        """What speaks against sharing; of a slow model, of which fewer were run alone, no more than needed is run."""
+        slow = len(alone) < _FEW
+        if not slow and (problem := other_again(alone[0], self._run(rows[:1]))):
             return RowVerdict("unknown", problem)
-        together = self._together(rows[:count])
+        together = self._together(rows[: len(alone)])
         if isinstance(together, RowVerdict):
             return together
-        found = _beside_alone(alone, together, count, style)
+        found = beside_alone(alone, together, len(alone), large=style.large)
         if found is None and not slow:
             found = self._among_others(rows, together)
             if found is None and style.many:
-                found = _beside_alone(alone, self._run(rows), len(rows), style)
-        if found is None and is_telling(alone):
-            self._telling, found = self._telling or _Telling(style, length, row_s), _APART
+                found = beside_alone(alone, self._run(rows), len(rows), large=style.large)
         return found
 
     def _among_others(self, rows: Sequence[Arrays], together: Arrays) -> RowVerdict | None:
         """The first row with other neighbours, then the others with another first row."""
         first, *others = rows[:3]
         for batch, kept in (([first, *rows[4:6]], slice(0, 1)), ([rows[3], *others], slice(1, 3))):
-            for name, array in self._run(batch).items():
-                before = together[name]
-                if array.shape != before.shape:
-                    return _resized(name, before, array, "with other neighbours")
-                allowed = tolerance_among_others([before, array])
-                if off := difference(before[kept], array[kept], allowed):
-                    return RowVerdict("mixed", f"rows influence each other: {name} of a row {off} with its neighbours")
+            if (found := changed_by_neighbours(together, self._run(batch), kept)) is not None:
+                return found
         return None
 
     def _in_the_largest_batch(self, telling: _Telling) -> RowVerdict | None:
@@ -171,7 +159,7 @@ class _RowCheck:
             return None
         if isinstance(together, RowVerdict):
             return together
-        return _beside_alone([alone[place] for place in places], together, count, telling.style)
+        return beside_alone([alone[place] for place in places], together, count, large=telling.style.large)
 
     def _together(self, rows: Sequence[Arrays]) -> dict[str, NDArray[Any]] | RowVerdict:
         """OutOfMemory where there is too little for so many rows of this length."""
@@ -185,43 +173,3 @@ class _RowCheck:
     def _run(self, rows: Sequence[Arrays]) -> dict[str, NDArray[Any]]:
         batch = {name: np.concatenate([row[name] for row in rows]) for name in rows[0]}
         return {name: np.copy(array) for name, array in self._session.infer(batch).items()}
-
-
-def _random(answer: Arrays, again: Arrays) -> str | None:
-    for name, array in answer.items():
-        same = array.shape == again[name].shape
-        if not same or difference(array, again[name], tolerance_among_others([array])):
-            return f"{name} differs when the same row is run again, so nothing can be told of its rows"
-    return None
-
-
-def _unfit_alone(alone: Sequence[Arrays]) -> RowVerdict | None:
-    """Answers that are no rows, or whose size depends on what is in a row."""
-    for name, array in alone[0].items():
-        if array.shape[:1] != (1,):
-            return RowVerdict("impossible", f"{name} of one row has shape {list(array.shape)}: it is no row of answers")
-        for other in alone[1:]:
-            if other[name].shape != array.shape:
-                shapes = f"{list(array.shape)} and {list(other[name].shape)} for inputs of one shape"
-                return RowVerdict("mixed", f"the size of {name} depends on what is in a row: {shapes}")
-    return None
-
-
-def _resized(name: str, one: NDArray[Any], other: NDArray[Any], when: str) -> RowVerdict:
-    shapes = f"{list(one.shape)}, {when} {list(other.shape)}"
-    return RowVerdict("mixed", f"the size of {name} depends on its neighbours in the batch: {shapes}")
-
-
-def _beside_alone(alone: Sequence[Arrays], together: Arrays, count: int, style: Style) -> RowVerdict | None:
-    """Rows alone, and `count` rows together, of which they are the first."""
-    for name, array in together.items():
-        expected = (count, *alone[0][name].shape[1:])
-        if array.shape[:1] != expected[:1]:
-            shapes = f"shape {list(array.shape)}, not {list(expected)}"
-            return RowVerdict("impossible", f"{name} of {count} rows has {shapes}")
-        if array.shape != expected:
-            return _resized(name, alone[0][name], array, "together")
-        rows = np.concatenate([one[name] for one in alone])
-        if off := difference(rows, array[: len(rows)], tolerance_alone([rows, array], large=style.large)):
-            return RowVerdict("mixed", f"rows influence each other: {name} of a row {off} between alone and together")
-    return None

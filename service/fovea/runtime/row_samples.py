@@ -22,8 +22,10 @@ from fovea.runtime.sample_rows import of_length
 Row = dict[str, NDArray[Any]]
 Floats = Callable[[np.random.Generator, tuple[int, ...]], NDArray[Any]]
 
-LENGTHS = (5, 17, 64, 3, 1, 8, 32, 416, 512, 2048, 16_000)
+LENGTHS = (5, 17, 64, 3, 1, 8, 32, 128, 256, 416, 512, 2048, 16_000)
 """For axes of unknown size: odd ones, multiples of 8, 32 and 64, and those that a receptive field of 400 needs."""
+_LONG = 64
+"""Sequences without a limit are tried as far as that at least."""
 _FEW = 2
 """0 and 1 are in every vocabulary."""
 _STEP = 3
@@ -99,7 +101,7 @@ class RowSamples:
     def lengths(self) -> tuple[int, ...]:
         """Sizes worth trying for axes that are open; one where none is."""
         if self.sequence is not None:
-            buckets, most = self.sequence.buckets, self.sequence.longest or max(self.sequence.buckets[-1], LENGTHS[2])
+            buckets, most = self.sequence.buckets, self.sequence.longest or max(self.sequence.buckets[-1], _LONG)
             found = (*(length for length in LENGTHS if length <= most), buckets[0], buckets[-1])
             return tuple(dict.fromkeys(found))
         return LENGTHS if any(-1 in spec.shape[1:] for spec in self.inputs) else (1,)

@@ -26,8 +26,9 @@ from fovea.runtime.ort_errors import is_out_of_memory
 from fovea.runtime.ort_session import SessionSettings, open_session
 from fovea.runtime.padding_check import longest_sequence, padding_harm
 from fovea.runtime.probe import Trial, Tried
-from fovea.runtime.row_mixing import RowVerdict, check_rows
+from fovea.runtime.row_mixing import check_rows
 from fovea.runtime.row_samples import RowSamples
+from fovea.runtime.row_verdicts import RowVerdict
 from fovea.runtime.sample_rows import made_up_row, repeated, warm_up_rows
 from fovea.runtime.session import ModelSession
 from fovea.runtime.signature import Signature
@@ -36,6 +37,8 @@ from fovea.runtime.warm_up import batch_sizes
 
 _LONG_BATCH_S = 1.0
 """Longer than warm-up allows itself: what warm-up will run on a quicker device should have been tried."""
+_ROWS_IN_TIME = 16
+"""That a trial has the time for, where rows are looked at: some are run for that, and a busy machine is slower."""
 _COUNTS = (1, 2, 8)
 """Of rows, to run a model with at all."""
 _FLOATS = ("FP16", "FP32", "FP64")
@@ -87,7 +90,7 @@ def _try_plain(model: Path, trial: Trial) -> Tried:
     found = Signature(facts.inputs, facts.outputs)
     whole, row = ModelSession(session, found, CPU), made_up_row(found.inputs)
     if trial.wish != "none" and all(spec.shape[:1] == (-1,) for spec in found.tensors):
-        rows = _doubts(session, trial.wish) or check_rows(whole, RowSamples(found.inputs), trial.rows)
+        rows = _doubts(session, trial.wish) or _seen_apart(whole, RowSamples(found.inputs), trial)
         if _shares(trial.wish, rows):
             _run_sizes(ModelSession(session, replace(found, batched=True, max_batch_rows=trial.rows), CPU), row)
             _run_without(whole, row, facts.optional)
@@ -133,6 +136,10 @@ def _doubts(session: onnxruntime.InferenceSession, wish: Wish, card: ModelCard |
     return RowVerdict("unknown", doubt) if doubt else None
 
 
+def _seen_apart(whole: ModelSession, samples: RowSamples, trial: Trial) -> RowVerdict:
+    return check_rows(whole, samples, trial.rows, trial.seconds / _ROWS_IN_TIME)
+
+
 def _shares(wish: Wish, rows: RowVerdict) -> bool:
     return choose_batching(Wanted(wish), rows).batched
 
@@ -169,8 +176,8 @@ def _see(session: ModelSession, card: ModelCard, golden: Golden | None, trial: T
     """How rows of it may share batches."""
     whole, known = session.unbatched(), golden if golden and not unfit_input(session, golden) else None
     samples = with_vocabularies(whole, RowSamples(card.inputs, card.sequence, known))
-    rows = _doubts(session.opened, trial.wish, card) or check_rows(whole, samples, trial.rows)
-    if card.sequence is None:
+    rows = _doubts(session.opened, trial.wish, card) or _seen_apart(whole, samples, trial)
+    if card.sequence is None or rows.seen == "untried":
         return Tried(rows)
     harm = padding_harm(session, samples) if _shares(trial.wish, rows) else ""
     return Tried(rows, harm, longest_sequence(whole, samples))

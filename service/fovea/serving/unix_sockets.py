@@ -26,6 +26,7 @@ def cleared(folder: Path, name: str) -> Path:
 
 def _require_left_behind(path: Path) -> None:
     with socket.socket(socket.AF_UNIX) as caller:
+        caller.setblocking(False)  # a server that has stopped taking callers in would keep this one waiting
         try:
             caller.connect(str(path))
         except ConnectionRefusedError:

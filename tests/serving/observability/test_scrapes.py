@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from itertools import count
+from urllib.request import urlopen
 
 from fovea.serving.observability.histograms import Histograms
+from fovea.serving.observability.metrics_server import MetricsServer
 from fovea.serving.observability.scrapes import Scrapes
 from servers import samples, total, wait_until
 
@@ -49,6 +52,28 @@ def test_writing_takes_a_tenth_of_the_time_at_most_however_many_ask() -> None:
             asker.result()
     scrapes.close()
     assert next(texts) <= 10  # one each 0.1 s, and the last one
+
+
+def test_a_scrape_that_waits_for_its_text_is_not_cut_off_for_others_that_say_nothing() -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def write() -> bytes:
+        begun.set()
+        assert go_on.wait(20)
+        return b"a text"
+
+    server = MetricsServer("127.0.0.1", 0, write, None)
+    with ThreadPoolExecutor(1) as pool:
+        scraped = pool.submit(lambda: urlopen(f"http://127.0.0.1:{server.port}", timeout=20).read())
+        assert begun.wait(20)
+        silent = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(40)]
+        silent[0].settimeout(20)
+        assert silent[0].recv(1) == b""  # it was cut off: all have been let in
+        go_on.set()
+        assert scraped.result() == b"a text"
+    for one in silent:
+        one.close()
+    server.stop()
 
 
 def test_a_histogram_writes_what_it_has_counted_and_any_label_as_it_is() -> None:

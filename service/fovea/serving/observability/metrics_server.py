@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socket import SHUT_RDWR
 from typing import Any
@@ -18,8 +18,8 @@ from fovea.serving.security.tls import Tls
 _PATIENCE_S = 10.0
 """For a caller that is silent or does not read."""
 _MOST_CALLERS = 32
-"""At a time, each with a thread. When one more comes, the one that came first is cut off: a scrape takes milliseconds,
-so who has been here longest sends drop by drop, or does not read."""
+"""At a time, each with a thread, who send their request or read their answer. When one more comes, the one that does so
+longest is cut off: that takes milliseconds, so it sends drop by drop, or does not read."""
 _MOST_THREADS = 2 * _MOST_CALLERS
 """Who was cut off may still wait for a text, and new callers then for its thread: a moment, since nobody new begins."""
 _TYPE = "text/plain; version=0.0.4; charset=utf-8"
@@ -31,7 +31,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         """Answer with all metrics, or with those that `name[]` asks for."""
-        scrape = self.server.scrapes.latest()
+        with self.server.waited_for(self.connection):
+            scrape = self.server.scrapes.latest()
         names = parse_qs(urlsplit(self.path).query).get("name[]")
         if names:
             scrape = Scrape(_only(scrape.text, set(names)))
@@ -55,7 +56,7 @@ class _Server(ThreadingHTTPServer):
     def __init__(self, listener: socket.socket, scrapes: Scrapes, tls: Tls | None) -> None:
         self.scrapes, self._tls = scrapes, tls
         self._callers: dict[Any, None] = {}
-        """In the order in which they came."""
+        """Who may be cut off, first the one that has kept us waiting longest."""
         self._places = threading.BoundedSemaphore(_MOST_THREADS)
         super().__init__(listener.getsockname()[:2], _Handler, bind_and_activate=False)
         self.socket.close()
@@ -68,6 +69,13 @@ class _Server(ThreadingHTTPServer):
             context = self._tls.now().context
             connection = context.wrap_socket(connection, server_side=True, do_handshake_on_connect=False)
         return connection, address
+
+    @contextmanager
+    def waited_for(self, request: Any) -> Iterator[None]:
+        """Meanwhile this caller waits for its text, and is not cut off."""
+        self._callers.pop(request, None)
+        yield
+        self._callers[request] = None
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Answer a caller on a thread."""
