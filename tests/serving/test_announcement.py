@@ -17,9 +17,10 @@ from pathlib import Path
 
 import pytest
 
+from fovea.client import Client
 from fovea.serving.announcement import in_lines
 from fovea.serving.observability.logs import TextLines
-from servers import running_server
+from servers import running_server, wait_until
 
 COLUMNS = 60
 
@@ -96,3 +97,18 @@ def test_a_callers_text_neither_steers_the_terminal_nor_begins_a_line() -> None:
     text = "unknown model '\x1b[2J\r\nready\u202e'"
     line = TextLines().format(logging.LogRecord("x", logging.WARNING, "x.py", 1, text, None, None))
     assert line.endswith(r" warning: unknown model '\x1b[2J\r\nready\u202e'")
+
+
+@pytest.mark.parametrize("closed", ["<&- >&- 2>&-", ">&-", "2>&-"])
+def test_a_server_whose_standard_files_are_closed_serves(tmp_path: Path, closed: str) -> None:
+    (tmp_path / "models").mkdir()
+    ports = ("--grpc-port=0", "--http-port=0", "--metrics-port=0", f"--unix-sockets={tmp_path}")
+    command = [sys.executable, "-m", "fovea.cli", "serve", f"--repository={tmp_path / 'models'}", *ports]
+    server = subprocess.Popen(["sh", "-c", f'exec "$@" {closed}', "sh", *command])
+    try:
+        with Client(f"unix:{tmp_path / 'grpc.sock'}", timeout_s=5) as client:
+            wait_until(lambda: server.poll() is not None or client.healthy())
+        server.terminate()
+        assert server.wait(30) == 0
+    finally:
+        server.kill()

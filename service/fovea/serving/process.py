@@ -34,13 +34,7 @@ def serve(settings: Settings, remarks: Iterable[str] = ()) -> int:
     SIGHUP has the files read again; on a terminal it tells that this has gone, and ends the server as SIGTERM does.
     `remarks` are warnings of what came before there was a log.
     """
-    set_up_logs(settings.log_level, settings.log_format)
-    output = _own_output()
-    for remark in remarks:
-        log.warning("%s", remark)
-    if removed := remove_left_behind():
-        log.info("removed %d temporary folders that killed servers had left behind", removed)
-    _allow_many_connections()
+    output = _prepared(settings, remarks)
     ending = {signal.SIGTERM, signal.SIGINT, *([signal.SIGHUP] if os.isatty(_STANDARD_INPUT) else [])}
     going_on = {_LOADED, bytes([signal.SIGHUP])} - {bytes([number]) for number in ending}
     signals, wake = _signals(ending)
@@ -64,12 +58,31 @@ def serve(settings: Settings, remarks: Iterable[str] = ()) -> int:
     return 0
 
 
+def _prepared(settings: Settings, remarks: Iterable[str]) -> TextIO:
+    """Logs, temporary folders and descriptors as a server needs them; what the ready line goes to."""
+    _open_what_is_closed()
+    set_up_logs(settings.log_level, settings.log_format)
+    output = _own_output()
+    for remark in remarks:
+        log.warning("%s", remark)
+    if removed := remove_left_behind():
+        log.info("removed %d temporary folders that killed servers had left behind", removed)
+    _allow_many_connections()
+    return output
+
+
+def _open_what_is_closed() -> None:
+    """Where standard input, output or error is closed, the next file or socket would get its number, and our logs."""
+    for number in (_STANDARD_INPUT, _STANDARD_OUTPUT, _STANDARD_ERROR):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+
+
 def _own_output() -> TextIO:
     """Standard output, for the ready line alone: what libraries print goes to the log, or straight beside it."""
-    try:
-        kept = os.dup(_STANDARD_OUTPUT)
-    except OSError:  # closed
-        kept = os.open(os.devnull, os.O_WRONLY)
+    kept = os.dup(_STANDARD_OUTPUT)
     os.dup2(_STANDARD_ERROR, _STANDARD_OUTPUT)
     sys.stdout = PrintedLines()
     return os.fdopen(kept, "w")
