@@ -70,11 +70,16 @@ class ModelFolder:
         return self.stated.file if self.stated else MODEL_FILE
 
     @property
-    def passed_over(self) -> dict[str, str]:
-        """Versions that somebody may miss beside the chosen ones, with the reason; `why_none` tells where none is."""
+    def absent(self) -> dict[str, str]:
+        """Versions that are chosen by number beside others that are there, and are not, with that reason."""
         policy, there = self.choices.versions, set(self.versions)
         absent = sorted(set(policy) - there) if isinstance(policy, tuple) and there.intersection(policy) else []
-        return dict.fromkeys(self.odd_versions, ODD_VERSION) | dict.fromkeys(map(str, absent), ABSENT_VERSION)
+        return dict.fromkeys(map(str, absent), ABSENT_VERSION)
+
+    @property
+    def passed_over(self) -> dict[str, str]:
+        """Versions that somebody may miss beside the chosen ones, with the reason; `why_none` tells where none is."""
+        return dict.fromkeys(self.odd_versions, ODD_VERSION) | self.absent
 
     def version_path(self, version: int) -> Path:
         """The folder of one version."""

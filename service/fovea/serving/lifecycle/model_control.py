@@ -167,11 +167,12 @@ class ModelControl:
 
     def _require_loaded(self, folder: ModelFolder) -> None:
         entry = self._models.entries.get(folder.name)
-        if entry is None or not entry.versions:
+        if entry is None or not chosen_versions(folder):
             raise InvalidRequest(f"load failed for model '{folder.name}': {why_none(folder)}")
-        problems = [f"version {version}: {held.reason}" for version, held in entry.versions.items() if held.reason]
-        if problems:
-            raise InvalidRequest(f"load failed for model '{folder.name}': {'; '.join(problems)}")
+        reasons = folder.absent | {version: held.reason for version, held in entry.versions.items() if held.reason}
+        if reasons:
+            problems = "; ".join(f"version {version}: {reason}" for version, reason in reasons.items())
+            raise InvalidRequest(f"load failed for model '{folder.name}': {problems}")
 
     def unload(self, name: str) -> None:
         """Unload a model on request; back when its last request is answered, or patience has run out."""
