@@ -9,7 +9,7 @@ from functools import partial
 from random import Random
 
 from tests.servers import RunningServer, running_server
-from tests.torture.callers_asking import huge_shape, scrapers
+from tests.torture.callers_asking import huge_shape, requests_in_one_go, scrapers
 from tests.torture.callers_holding import idle_connections, slow_readers
 from tests.torture.callers_leaving import cancelling, killed, resetting, vanishing
 from tests.torture.callers_talking import at_the_limits, header_bombs
@@ -80,6 +80,7 @@ def _steps(given: Run) -> list[Step]:
         Step("header bombs", header_bombs),
         Step("scrapers", scrapers),
         Step("a huge shape", huge_shape),
+        Step("requests in one go", requests_in_one_go),
         Step("messages at the limit and above", partial(at_the_limits, limit=_LIMIT_MB << 20)),
         Step("calls that say nothing", silent_calls),
         *(only_fast if given.lane == "--fast-lane" else []),
