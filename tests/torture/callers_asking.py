@@ -93,4 +93,5 @@ def requests_in_one_go(server: RunningServer) -> tuple[Mapping[str, float | str]
     complaints = [] if counts == {(_IN_ONE_GO, 1)} else [f"answers: {counts}"]
     if peak.grown_mb > _OVER_MB:
         complaints.append(f"memory grew by {peak.grown_mb:.0f} MB")
-    return {"requests in one go": _CONNECTIONS * _IN_ONE_GO, "memory for requests in one go, MB": peak.grown_mb}, complaints
+    sent = _CONNECTIONS * _IN_ONE_GO
+    return {"requests in one go": sent, "memory for requests in one go, MB": peak.grown_mb}, complaints
