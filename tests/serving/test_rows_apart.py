@@ -35,6 +35,8 @@ SCORES = "(float[n,4] a, float[n,4] b) => (float[n,n] y) { t = Transpose(b) y = 
 ROUNDED = """(float[n,8] x) => (float[n,8] y) { q, s, z = DynamicQuantizeLinear(x) y = DequantizeLinear(q, s, z) }"""
 MAXIMUM = """(float[n,t] x, bool[n,t] mask) => (float[n] y) { a = Constant<value_ints = [1]>()
     m = ReduceMax<keepdims = 0>(x, a) c = Cast<to = 1>(mask) s = ReduceMin<keepdims = 0>(c, a) y = Mul(m, s) }"""
+EIGHTIES = """(float[n,t] x) => (float[n] y) { s = Constant<value_ints = [0, -1, 80]>() r = Reshape(x, s)
+    a = Constant<value_ints = [1, 2]>() y = ReduceMean<keepdims = 0>(r, a) }"""
 LARGEST = """(float[n,t] x, bool[n,t] mask) => (float[n] y) { a = Constant<value_ints = [1]>()
     c = Cast<to = 1>(mask) m = Mul(x, c) y = ReduceMax<keepdims = 0>(m, a) }"""
 POSITIONS = """(float[n,t] x) => (float[n,t] y) { s = Constant<value_ints = [20]>()
@@ -49,6 +51,7 @@ MODELS = {
     "rounded": ROUNDED,
     "maximum": MAXIMUM,
     "largest": LARGEST,
+    "eighties": EIGHTIES,
     "masked": """(float[n,t] x, bool[n,t] mask) => (float[n,t] y) {
         s = Softmax<axis = 0>(x) c = Cast<to = 1>(mask) y = Mul(s, c) }""",
     "insisting": MAXIMUM,
@@ -74,6 +77,7 @@ CHOICES = {
     "declined": "batched = false",
     "maximum": '[sequence]\ninputs = {x = 1}\nmask = "mask"',
     "largest": '[sequence]\ninputs = {x = 1}\nmask = "mask"',
+    "eighties": "[sequence]\ninputs = {x = 1}\nbuckets = [8, 160, 320]",
     "masked": '[sequence]\ninputs = {x = 1}\nmask = "mask"\noutputs = {y = [1]}',
     "insisting": '[sequence]\ninputs = {x = 1}\nmask = "mask"\npadded = true',
     "positions": "[sequence]\ninputs = {x = 1}\noutputs = {y = [1]}\nbuckets = [8, 20]",
@@ -88,6 +92,7 @@ REASONS = {
     "rounded": "not batched: its graph has DynamicQuantizeLinear, which rounds by the largest value of the whole batch",
     "maximum": "only sequences of equal length share batches: padding a sequence of 8 to 12 changes y",
     "largest": "only sequences of equal length share batches: padding a sequence of 8 to 12 changes y",
+    "eighties": "only sequences of equal length share batches: sequences of 8 and 160 could not be run to see what",
     "insisting": "sequences are padded since model.toml says padded = true, although padding a sequence of 8 to 12",
     "masked": "not batched: rows influence each other: y of a row differs by ",
     "pictures": "not batched: rows influence each other: y of a row differs by ",
@@ -122,6 +127,7 @@ REQUESTS: dict[str, list[Arrays]] = {
     "rounded": [{"x": scale * normal(2, 8)} for scale in (1, 100, 0.01, 10)],
     "maximum": [{"x": -1 - abs(normal(rows, length))} for rows, length in ((1, 9), (2, 10), (1, 9), (3, 12), (1, 11))],
     "largest": [{"x": -1 - abs(normal(rows, length))} for rows, length in ((1, 9), (2, 10), (1, 9), (3, 12), (1, 11))],
+    "eighties": [{"x": 1 + normal(rows, length)} for rows, length in ((1, 80), (2, 160), (1, 240), (3, 320), (1, 80))],
     "masked": [{"x": normal(rows, length)} for rows, length in ((1, 9), (3, 5), (2, 5), (40, 3))],
     "pictures": [{"x": normal(rows, 1, 2, 2)} for rows in (1, 3, 40)],
     "positions": [{"x": normal(rows, length)} for rows, length in ((1, 9), (2, 20), (1, 3))],

@@ -13,7 +13,7 @@ _DRAWS = frozenset(
     {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli"}
 )
 _WORDS = {
-    **dict.fromkeys(_SIZED_BY_CONTENT, "runs otherwise for other content"),
+    **dict.fromkeys(_SIZED_BY_CONTENT, "may go by the values of the whole batch"),
     **dict.fromkeys(_OVER_THE_BATCH, "rounds by the largest value of the whole batch"),
     **dict.fromkeys(_DRAWS, "draws at random"),
 }

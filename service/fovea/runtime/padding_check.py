@@ -21,18 +21,20 @@ def padding_harm(session: ModelSession, samples: RowSamples) -> str:
     """How a row's answers change when it is filled up to share a batch, in words; nothing where they do not.
 
     A mask that is not named, or that the model uses in one place and not in another, shows here and not in a caller's
-    answers. A row that the model cannot run proves nothing, which warm-up tells; nor do rows that never share a batch.
+    answers. Where no row can be run, nobody knows, which is told too. Rows that never share a batch are not tried.
     """
     sequence = samples.sequence
     if sequence is None or not sequence.padded or session.max_batch_rows < 2:
         return ""
-    styles = (TYPICAL, NEGATIVE)
+    styles, tried = (TYPICAL, NEGATIVE), False
     for style in styles if samples.golden is None else (GOLDEN, *styles):
         for lengths in _mixes(sequence):
             rows = [samples.rows(style, length, len(lengths))[place] for place, length in enumerate(lengths)]
-            if changed := _changed(session, [_without(row, sequence.mask) for row in rows]):
+            changed = _changed(session, [_without(row, sequence.mask) for row in rows])
+            if changed:
                 return f"padding a sequence of {lengths[0]} to {lengths[1]} changes {', '.join(changed)}"
-    return ""
+            tried = tried or changed is not None
+    return "" if tried else f"sequences of {_words(_mixes(sequence))} could not be run to see what padding changes"
 
 
 def _mixes(sequence: SequenceSpec) -> list[tuple[int, int]]:
@@ -44,18 +46,23 @@ def _mixes(sequence: SequenceSpec) -> list[tuple[int, int]]:
     return [(first, more[0]), *far[-1:]]
 
 
+def _words(mixes: Sequence[tuple[int, int]]) -> str:
+    return " or ".join(f"{short} and {long}" for short, long in mixes)
+
+
 def _without(row: Arrays, mask: str | None) -> Arrays:
     return {name: array for name, array in row.items() if name != mask}
 
 
-def _changed(session: ModelSession, pair: Sequence[Arrays]) -> list[str]:
+def _changed(session: ModelSession, pair: Sequence[Arrays]) -> list[str] | None:
+    """The outputs that change; None where these rows cannot be run."""
     try:
         alone = {name: np.copy(array) for name, array in session.infer(pair[0]).items()}
         session.gather(pair)
         session.run()
         together, _ = session.split([1, 1])
     except ExecutionFailed:
-        return []
+        return None
     return [
         name
         for name, array in alone.items()
