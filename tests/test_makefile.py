@@ -33,10 +33,12 @@ pytestmark = pytest.mark.skipif(shutil.which("make") is None, reason="make is no
 
 
 @pytest.fixture
-def checkout(tmp_path: Path) -> Path:
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A checkout whose pip and pytest only write down what they were asked."""
     for name in ("Makefile", "pyproject.toml", "hatch_build.py"):
         shutil.copy(ROOT / name, tmp_path)
+    for variable in ("MAKELEVEL", "MAKEFLAGS", "MFLAGS", "FOVEA_CONTROL_MODE", "FOVEA_POLL_S"):
+        monkeypatch.delenv(variable, raising=False)  # of the make that runs the tests
     tools = tmp_path / ".venv" / "bin"
     tools.mkdir(parents=True)
     for name, script in (("pip", PIP), ("pytest", "#!/bin/sh\n"), ("fovea", "#!/bin/sh\n")):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +13,17 @@ from raw_client import RawClient
 from servers import RunningServer, plain_models, running_server
 
 LIMITS = ("--max-batch-rows=8", "--max-message-mb=1")
+
+
+@pytest.fixture(autouse=True)
+def log_as_before() -> Iterator[None]:
+    """A server that a test makes in this process filters what the log's handlers write: no longer than the test."""
+    root = logging.getLogger()
+    level, filters = root.level, [(handler, list(handler.filters)) for handler in root.handlers]
+    yield
+    root.setLevel(level)
+    for handler, before in filters:
+        handler.filters[:] = before
 
 
 @pytest.fixture(scope="session")

@@ -194,6 +194,15 @@ def test_models_come_and_go_with_their_folders_and_so_do_their_series(tmp_path: 
             client("ModelMetadata", name=MODEL)
 
 
+@pytest.fixture
+def hangup() -> Iterator[None]:
+    """A server is started as from a shell: not with SIGHUP ignored, as under nohup, which children inherit."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("hangup")
 def test_sighup_has_the_files_read_again_without_polling_and_fails_no_request(tmp_path: Path) -> None:
     write_version(tmp_path, 10)
     write_version(tmp_path / "other", 5)
@@ -213,6 +222,7 @@ def test_sighup_has_the_files_read_again_without_polling_and_fails_no_request(tm
     assert answers.errors == []
 
 
+@pytest.mark.usefixtures("hangup")
 def test_sighup_changes_nothing_where_callers_load_and_unload(tmp_path: Path) -> None:
     write_version(tmp_path, 10)
     with running_server(tmp_path, "--control-mode=explicit", f"--load-models={MODEL}") as server:
