@@ -37,6 +37,8 @@ _FEW, _MANY = 3, 7
 """Rows in a batch. Neither is a multiple of the other: what turns rows by as many as there are leaves them in place."""
 _LARGEST_S = 0.3
 """For one batch as large as requests will share; of a model that takes longer for it, one of fewer rows is tried."""
+_MOST_NUMBERS = 1_000_000
+"""In the answers that are compared at once, which takes 0.3 s."""
 _APART = RowVerdict("apart")
 
 
@@ -51,11 +53,12 @@ def check_rows(session: ModelSession, samples: RowSamples, most_rows: int, longe
 
 @dataclass(frozen=True)
 class _Telling:
-    """A kind of row that gets answers by which an influence would have shown, and the time that one takes alone."""
+    """A kind of row that gets answers by which an influence would have shown, and what one alone costs."""
 
     style: Style
     length: int
     row_s: float
+    row_numbers: int
 
 
 class _RowCheck:
@@ -115,11 +118,12 @@ class _RowCheck:
         if row_s > self._longest_row_s:
             why = f"a row takes {row_s:.1f} s, too long to see whether rows are independent"
             return None if self._telling else RowVerdict("untried", why)
-        count = 2 if row_s > _LONG_ROW_S else _FEW
+        row_numbers = sum(array.size for array in first.values())
+        count = 2 if row_s > _LONG_ROW_S or row_numbers * _FEW > _MOST_NUMBERS else _FEW
         alone = [first, *(self._run([row]) for row in rows[1:count])]
         found = unfit_alone(alone) or self._tried_together(rows, alone, style)
         if found is None and is_telling(alone):
-            self._telling, found = self._telling or _Telling(style, length, row_s), _APART
+            self._telling, found = self._telling or _Telling(style, length, row_s, row_numbers), _APART
         return found
 
     def _tried_together(self, rows: Sequence[Arrays], alone: Sequence[Arrays], style: Style) -> RowVerdict | None:
@@ -147,7 +151,8 @@ class _RowCheck:
 
     def _in_the_largest_batch(self, telling: _Telling) -> RowVerdict | None:
         """The same rows again and again: some meet only in many, as where they share places, or only where equal."""
-        count = min(self._most_rows, int(_LARGEST_S / max(telling.row_s, 1e-9)))
+        fitting = min(_LARGEST_S / max(telling.row_s, 1e-9), _MOST_NUMBERS / max(telling.row_numbers, 1))
+        count = min(self._most_rows, int(fitting))
         if count <= _MANY:
             return None
         rows = self._samples.rows(telling.style, telling.length, _MANY)

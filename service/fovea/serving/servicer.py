@@ -21,7 +21,7 @@ from fovea.serving.lifecycle.model_control import ModelControl
 from fovea.serving.lifecycle.models import Models
 from fovea.serving.lifecycle.served_version import ServedVersion
 from fovea.serving.messages.codec import Decoded, parse_request, parse_small
-from fovea.serving.messages.header_size import require_small_header
+from fovea.serving.messages.header_size import header_too_large
 from fovea.serving.messages.sending import ANYTHING, Sending
 from fovea.serving.model_config import model_config
 from fovea.serving.observability.telemetry import Telemetry
@@ -75,7 +75,8 @@ class Servicer:
         message_in, served, header_bytes = self._addressed(data)
         rows = 0
         try:
-            require_small_header(header_bytes, served.door.most_header)
+            if header_bytes > served.door.most_header:
+                raise header_too_large(served.door.most_header)
             if self.draining:
                 raise Draining
             decoded = served.door.decode(message_in, self._regions)

@@ -13,10 +13,10 @@ from numpy.typing import NDArray
 from fovea.contract.errors import InvalidRequest
 from fovea.contract.model_card import ModelCard
 from fovea.runtime.datatypes import Arrays
-from fovea.serving.messages.header_size import header_bound, header_size, require_small, require_small_header
+from fovea.serving.messages.header_size import LEAST_BOUND, header_bound, header_size, header_too_large, require_small
 from fovea.serving.messages.headers import Header, HeaderCheck
 from fovea.serving.messages.request_parameters import RequestDefaults
-from fovea.serving.messages.sending import ANYTHING, Sending, check_size
+from fovea.serving.messages.sending import ANYTHING, Sending, answer_too_large
 from fovea.serving.messages.tensors import RawTensor, from_contents, has_contents
 from fovea.serving.shared_memory.places import Place, is_placed
 from fovea.serving.shared_memory.regions import Held, Regions
@@ -62,7 +62,8 @@ class Decoded:
             body = form.encode(request_id, arrays)
         else:
             body = form.encode_shared(request_id, arrays, self.held)
-        check_size(len(body), self.sending.most_bytes)
+        if len(body) > self.sending.most_bytes:
+            raise answer_too_large(len(body), self.sending.most_bytes)
         return body
 
     def release(self) -> None:
@@ -177,8 +178,9 @@ def parse_request(data: bytes, most_header: int) -> tuple[Any, int]:
 
     InvalidRequest where they are no such message, or where more than `most_header` are beside its data.
     """
-    size = header_size(data, most_header)
-    require_small_header(size, most_header)
+    size = header_size(data, most_header) if len(data) > LEAST_BOUND else 0
+    if size > most_header:
+        raise header_too_large(most_header)
     return parse("ModelInferRequest", data), size
 
 

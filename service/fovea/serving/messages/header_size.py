@@ -41,20 +41,19 @@ def header_bound(tensors: Iterable[str]) -> int:
 
 
 def header_size(data: bytes, most: int) -> int:
-    """Bytes of a request beside its data, 0 where they cannot be many; not looked at further than `most`.
+    """Bytes of a request beside its data; not looked at further than `most`.
 
     What is no message is left to the parser.
     """
-    return _header_bytes(data, 0, len(data), _REQUEST, most) if len(data) > LEAST_BOUND else 0
+    return _header_bytes(data, 0, len(data), _REQUEST, most)
 
 
-def require_small_header(size: int, most: int) -> None:
-    """InvalidRequest where a request has more beside its data than it may."""
-    if size > most:
-        raise InvalidRequest(
-            f"expected at most {most} bytes beside the tensors' data (names, shapes, parameters, outputs; each field "
-            f"counts as {_LEAST_FIELD} or more), received more"
-        )
+def header_too_large(most: int) -> InvalidRequest:
+    """For a request that has more beside its data than it may."""
+    return InvalidRequest(
+        f"expected at most {most} bytes beside the tensors' data (names, shapes, parameters, outputs; each field "
+        f"counts as {_LEAST_FIELD} or more), received more"
+    )
 
 
 def require_small(kind: str, data: bytes) -> None:

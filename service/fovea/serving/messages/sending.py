@@ -34,15 +34,15 @@ class Sending:
 
     def admit(self, form: AnswerForm, rows: int) -> None:
         """InvalidRequest for an answer that cannot be sent."""
-        check_size(form.row_bytes * rows, self.most_bytes)
+        if form.row_bytes * rows > self.most_bytes:
+            raise answer_too_large(form.row_bytes * rows, self.most_bytes)
         if self.style is not None:
             self.style.admit(form.wanted, rows)
 
 
-def check_size(size: int, most_bytes: int) -> None:
-    """InvalidRequest for an answer of so many bytes."""
-    if size > most_bytes:
-        raise InvalidRequest(f"the answer has {size} bytes, the limit is {most_bytes} (--max-message-mb)")
+def answer_too_large(size: int, most_bytes: int) -> InvalidRequest:
+    """For an answer of so many bytes."""
+    return InvalidRequest(f"the answer has {size} bytes, the limit is {most_bytes} (--max-message-mb)")
 
 
 ANYTHING = Sending()

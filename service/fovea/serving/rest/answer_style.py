@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fovea.contract.errors import InvalidRequest
 from fovea.serving.messages.answers import WantedOutput
-from fovea.serving.messages.sending import check_size
+from fovea.serving.messages.sending import answer_too_large
 from fovea.serving.messages.tensors import to_raw
 from fovea.serving.rest.limits import RestLimits
 from fovea.serving.rest.values import BINARY_ONLY, SHORTEST_VALUE, most_json_bytes
@@ -41,7 +41,8 @@ class AnswerStyle:
                 words = f"{output.datatype} has no form in JSON, ask for it with binary_data"
                 raise InvalidRequest(f"output '{output.spec.name}': {words}")
             size += self._json_bytes(output, output.row_elements * rows * SHORTEST_VALUE)
-        check_size(size, self.limits.body_bytes)
+        if size > self.limits.body_bytes:
+            raise answer_too_large(size, self.limits.body_bytes)
 
     def check(self, wanted: Sequence[WantedOutput], arrays: Sequence[NDArray[Any]]) -> None:
         """InvalidRequest where it may be too large: what has been counted as a success is not refused later."""
@@ -53,7 +54,8 @@ class AnswerStyle:
                 size += len(to_raw(array)) if array.dtype == object else array.nbytes
             else:
                 size += self._json_bytes(output, most_json_bytes(array, most))
-        check_size(size, self.limits.body_bytes)
+        if size > self.limits.body_bytes:
+            raise answer_too_large(size, self.limits.body_bytes)
 
     def kind(self, wanted: Sequence[WantedOutput]) -> str:
         """Which outputs are in JSON."""

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 
+from fovea.serving.rest.connection import is_whole
 from fovea.serving.rest.limits import CLOSE, Bound, RestLimits
 
 
@@ -30,6 +31,9 @@ class BodyReader:
             self._held -= sum(map(len, chunks))
 
     async def _read_in_time(self, request: Request, bound: Bound, chunks: list[bytes]) -> None:
+        if is_whole(request):
+            await self._read(request, bound, chunks)  # without a timer, which costs as much as to parse the head
+            return
         patience_s = self._limits.patience.body_s
         try:
             async with asyncio.timeout(patience_s):

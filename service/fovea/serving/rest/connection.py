@@ -7,6 +7,7 @@ import json
 from asyncio.events import TimerHandle
 
 from httptools import HttpParserError
+from starlette.requests import Request
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
@@ -151,6 +152,11 @@ class Connection(HttpToolsProtocol):
         body = json.dumps({"error": text}).encode()
         head = b"content-type: application/json\r\nconnection: close\r\ncontent-length: %d\r\n\r\n" % len(body)
         self.transport.write(STATUS_LINE[status] + head + body)
+
+
+def is_whole(request: Request) -> bool:
+    """Whether a request's body has come, as most have by the time that somebody looks."""
+    return getattr(getattr(request.receive, "__self__", None), "more_body", True) is False
 
 
 def bounded_connection(connections_max: int, patience: Patience) -> type[Connection]:

@@ -68,10 +68,9 @@ class Inference:
 
     def _bound(self, headers: Headers) -> Bound:
         """Of the body: a plain one without binary data is all JSON."""
-        whole = any(name in headers for name in (_JSON_LENGTH, _ENCODING)) or is_picture(
-            headers.get("content-type", "")
-        )
-        return self._limits.body if whole else self._limits.json
+        if _JSON_LENGTH in headers or _ENCODING in headers or is_picture(headers.get("content-type", "")):
+            return self._limits.body
+        return self._limits.json
 
     def _end(self, call: RestCall) -> None:
         call.end()
