@@ -22,7 +22,7 @@ from fovea.serving.status import status_of
 
 log = logging.getLogger(__name__)
 
-_LOOK_S = 0.25
+_LOOK_S = 0.1
 _MB = 1024 * 1024
 _QUIET_LOOKS = 4
 """Until what reads have left behind is freed."""
@@ -86,7 +86,7 @@ class Memory:
 
 
 class ReadWatch:
-    """Looks at the reads of some sources every quarter of a second, on a thread of its own once it is started."""
+    """Looks at the reads of some sources ten times a second, on a thread of its own once it is started."""
 
     def __init__(self, sources: Sequence[Callable[[], Iterable[Read]]], limits: ReadLimits, memory: Memory) -> None:
         self._sources, self._limits, self._memory = sources, limits, memory
