@@ -44,11 +44,15 @@ def is_loading(client: RawClient, model: str) -> bool:
     return states[model] == "LOADING"
 
 
-def test_control_calls_that_wait_are_bounded_and_probes_wait_for_none_of_them(client: RawClient) -> None:
+def test_control_calls_that_wait_are_bounded_and_probes_wait_for_none_of_them(
+    client: RawClient, server: RunningServer
+) -> None:
     flood = [client.start("RepositoryIndex", b"", 60) for _ in range(3000)]
     assert client("ServerLive").live
     assert not all(call.done() for call in flood)
-    refused = [call for call in flood if call.code() is not grpc.StatusCode.OK]
+    # Off the fast lane a message that a busy machine brings later than 0.1 s may be cut off.
+    cut_off = {grpc.StatusCode.CANCELLED} if "no fast lane" in server.ready_line else set()
+    refused = [call for call in flood if call.code() not in {grpc.StatusCode.OK, *cut_off}]
     assert {call.code() for call in refused} == {grpc.StatusCode.UNAVAILABLE}
     assert refused[0].details() == "256 control calls wait, which is the limit"
 
