@@ -75,12 +75,13 @@ def export_version(
     example = {name: torch.tensor(array) for name, array in subject.rows(2).items()}
     lengths = subject.sequence.lengths if subject.sequence else None
     graph = export_graph(subject.module, example, subject.output_names, lengths)
-    return publish(repository, subject.name, version, partial(_write, subject, graph, kernel_library))
+    return publish(repository, subject.name, version, partial(_write, subject, reference, graph, kernel_library))
 
 
-def _write(subject: Subject, graph: ExportedGraph, kernel_library: Path | None, folder: Path) -> ModelCard:
+def _write(
+    subject: Subject, reference: Reference, graph: ExportedGraph, kernel_library: Path | None, folder: Path
+) -> ModelCard:
     files = save_models(folder, _models(graph))
-    reference = Reference(subject.module)
     card = _describe(subject, graph, attention_seen(files[0]))
     bodies = measure_bodies(files, reference, _batches(subject))
     tolerances = _write_golden(folder / GOLDEN_FILE, files[-1], card, reference, subject.rows(GOLDEN_ROWS))
