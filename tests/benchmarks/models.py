@@ -34,7 +34,7 @@ def wide_cbam() -> Any:
     import torch
 
     from fovea.contract.attention import AttentionType
-    from fovea.networks.residual import ResidualNetwork
+    from fovea.networks.residual_network import ResidualNetwork
 
     torch.manual_seed(0)
     return ResidualNetwork(AttentionType.CBAM, widths=WIDE_WIDTHS).eval()

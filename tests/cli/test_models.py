@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from onnx import helper
 
-from fovea.cli.access import with_port
+from fovea.cli.connection_options import with_port
 from servers import RunningServer, held_up, save_model, tensor
 
 Fovea = Callable[..., tuple[int, str, str]]

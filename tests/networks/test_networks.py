@@ -9,7 +9,7 @@ from torch import nn
 from fovea.attention.factory import FEATURE_MAP_ATTENTION
 from fovea.attention.operators import OPERATOR_OF
 from fovea.contract.attention import AttentionType
-from fovea.networks.residual import ResidualNetwork
+from fovea.networks.residual_network import ResidualNetwork
 from fovea.networks.vision_transformer import VisionTransformer
 
 NETWORKS = {attention.value: lambda a=attention: ResidualNetwork(a) for attention in FEATURE_MAP_ATTENTION}

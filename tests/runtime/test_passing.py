@@ -7,7 +7,7 @@ import errno
 import pytest
 
 from fovea.contract.errors import Misconfigured, ModelBroken
-from fovea.runtime.passing import may_pass
+from fovea.runtime.transient_errors import may_pass
 from fovea.runtime.trial_process import Ended
 
 

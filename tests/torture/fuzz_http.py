@@ -18,7 +18,7 @@ from tests.torture.fuzzed import WORDS
 from tests.torture.mutation import Mutator
 from tests.torture.right_requests import REGION_KEY
 
-from fovea.serving.rest.control_routes import CONTROL_ROUTES
+from fovea.serving.fronts.rest.control_routes import CONTROL_ROUTES
 
 HTTP = "HTTP"
 _CONTROL = (

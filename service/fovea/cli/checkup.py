@@ -27,7 +27,7 @@ from fovea.runtime.processor import this_processor
 from fovea.runtime.repository import ModelFolder, chosen_versions, has_models, no_model_in, scan, why_none
 from fovea.serving import environment
 from fovea.serving.addresses import address_of, listeners
-from fovea.serving.grpc import fast_lane
+from fovea.serving.fronts.grpc import fast_lane
 from fovea.serving.lifecycle.triton_config import read_config
 from fovea.serving.part_settings import load_settings
 from fovea.serving.security.tls import read_tls

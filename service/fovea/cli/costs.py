@@ -10,7 +10,7 @@ from typing import Any
 from rich.table import Table
 from rich.text import Text
 
-from fovea.cli.access import PATIENCE_S, connect
+from fovea.cli.connection_options import PATIENCE_S, connect
 from fovea.cli.models import require_models
 from fovea.cli.settings import settings_of
 from fovea.cli.tables import wide_console

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from rich.console import Console
 
-from fovea.cli.access import PATIENCE_S, add_access, connect
+from fovea.cli.connection_options import PATIENCE_S, add_access, connect
 from fovea.cli.extras import require
 from fovea.cli.findings import Finding, as_json, as_text
 from fovea.cli.own_server import own_access

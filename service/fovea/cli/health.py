@@ -6,8 +6,8 @@ import argparse
 import sys
 from functools import partial
 
-from fovea.cli.access import add_access, connect
 from fovea.cli.amounts import seconds
+from fovea.cli.connection_options import add_access, connect
 from fovea.cli.own_server import own_access, own_address, own_certificate
 from fovea.client import ONCE, Access
 from fovea.contract.errors import DeadlineExceeded, NotFound, Unavailable

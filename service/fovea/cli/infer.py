@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydantic import ValidationError
 
-from fovea.cli.access import add_access, connect
 from fovea.cli.amounts import count, seconds
+from fovea.cli.connection_options import add_access, connect
 from fovea.cli.heat_maps import overlay
 from fovea.cli.pictures import read_picture, require_writable, save_picture
 from fovea.client import DEFAULT_ADDRESS, Client, ModelInfo, Retry

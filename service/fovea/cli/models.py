@@ -11,7 +11,7 @@ from pathlib import Path
 from rich.table import Table
 from rich.text import Text
 
-from fovea.cli.access import PATIENCE_S, add_access, connect
+from fovea.cli.connection_options import PATIENCE_S, add_access, connect
 from fovea.cli.settings import setting, variable
 from fovea.cli.tables import wide_console
 from fovea.client import ONCE, Client, ModelState

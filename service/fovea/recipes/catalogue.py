@@ -8,7 +8,7 @@ from functools import partial
 from torch import nn
 
 from fovea.contract.attention import AttentionType
-from fovea.networks.residual import ResidualNetwork
+from fovea.networks.residual_network import ResidualNetwork
 from fovea.networks.vision_transformer import VisionTransformer
 from fovea.recipes import fashion_mnist
 from fovea.recipes.recipe import Recipe, Schedule

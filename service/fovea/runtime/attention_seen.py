@@ -18,8 +18,8 @@ from fovea.contract.model_card import AttentionLayer, primary_attention
 from fovea.contract.operators import DOMAIN, OPERATORS
 from fovea.runtime.attention_patterns import patterns
 from fovea.runtime.onnx_graph import Node, flat_graph
+from fovea.runtime.printable import printable
 from fovea.runtime.protobuf_fields import Steps
-from fovea.runtime.reasons import tellable
 
 _MOST_STEPS = 3_000_000
 """A few seconds. A network of a hundred thousand nodes takes no more."""
@@ -71,7 +71,7 @@ def attention_seen(model: Path) -> Seen:
             content = mmap(file.fileno(), 0, access=ACCESS_READ)  # let go with the last view of it, not by hand
         return _seen(memoryview(content))
     except (OSError, ValueError) as error:  # Unreadable is one; an empty file is another
-        return Seen(unnamed=tellable(f"its graph cannot be looked into: {error}"))
+        return Seen(unnamed=printable(f"its graph cannot be looked into: {error}"))
 
 
 def _seen(model: memoryview) -> Seen:
@@ -82,7 +82,7 @@ def _seen(model: memoryview) -> Seen:
     found = patterns(graph, steps) + Counter({f"{DOMAIN} {node.op}": 1 for node in own if node.op not in OPERATORS})
     words = ", ".join(f"{number} x {what}" for what, number in found.most_common())
     unnamed = f"its file has what looks like attention and is not recognised: {words}" if found else ""
-    return Seen(_named(known[:_MOST_LAYERS]), tellable(unnamed))
+    return Seen(_named(known[:_MOST_LAYERS]), printable(unnamed))
 
 
 def _named(nodes: Sequence[Node]) -> tuple[tuple[str, str], ...]:
@@ -90,7 +90,7 @@ def _named(nodes: Sequence[Node]) -> tuple[tuple[str, str], ...]:
     seen = Counter[str]()
     layers = []
     for node in nodes:
-        name = tellable(node.name, _LONGEST_NAME) or node.op
+        name = printable(node.name, _LONGEST_NAME) or node.op
         seen[name] += 1
         layers.append((name if seen[name] == 1 else f"{name}#{seen[name]}", node.op))
     return tuple(layers)

@@ -17,6 +17,7 @@ from fovea.contract.operators import VERSION
 from fovea.contract.validation import first_problem
 from fovea.runtime.attention_seen import Seen
 from fovea.runtime.batching_choice import Wanted, Wish, choose_batching, choose_padding, fixed_first_axis, left_out
+from fovea.runtime.declared import with_stated
 from fovea.runtime.description import describe
 from fovea.runtime.device import CPU
 from fovea.runtime.files import file_sha256, model_path, require_whole
@@ -24,7 +25,6 @@ from fovea.runtime.load_settings import LoadSettings
 from fovea.runtime.ort_session import SessionSettings, open_session
 from fovea.runtime.probe import TrialSubject, Tried, probe_version
 from fovea.runtime.serving_choices import CHOICES_FILE
-from fovea.runtime.stated import with_stated
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from fovea.contract.errors import Misconfigured
-from fovea.runtime.reasons import tellable
+from fovea.runtime.printable import printable
 
 LIBRARY_NAME = "libfovea_kernels.so"
 _NOTE_NAME = "no_kernels.txt"
@@ -83,5 +83,5 @@ def _why_no_library(places: tuple[Path, ...]) -> str:
             note = (place / _NOTE_NAME).read_text("utf-8", "replace").strip()
         except OSError:
             continue
-        return f"no kernel library: {tellable(' '.join(note.split()), _LONGEST_NOTE)} when it was built"
+        return f"no kernel library: {printable(' '.join(note.split()), _LONGEST_NOTE)} when it was built"
     return NOT_FOUND.reason

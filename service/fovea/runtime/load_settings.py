@@ -8,13 +8,13 @@ from pathlib import Path
 from fovea.contract.model_card import MODEL_FILE, ModelCard
 from fovea.contract.sequence import SequenceChanges
 from fovea.runtime.batching_choice import Wanted
+from fovea.runtime.declared import Stated
 from fovea.runtime.kernel_library import NOT_FOUND, Obstacle
 from fovea.runtime.ort_session import SessionSettings
 from fovea.runtime.probe import ProbeLimits
 from fovea.runtime.repository import ModelFolder
 from fovea.runtime.serving_choices import CHOICES_FILE
 from fovea.runtime.session_choices import SessionChoices
-from fovea.runtime.stated import Stated
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from fovea.runtime.kernel_choice import Choice, choose_kernels
 from fovea.runtime.kernel_library import NOT_FOUND
 from fovea.runtime.opening import open_model
 from fovea.runtime.ort_session import SessionSettings
-from fovea.runtime.reasons import tellable
+from fovea.runtime.printable import printable
 from fovea.runtime.sample_rows import warm_up_rows
 from fovea.runtime.session import ModelSession
 from fovea.runtime.signature import Signature
@@ -57,8 +57,8 @@ class LoadedVersion:
         self.sha256 = card.sha256[MODEL_FILE]
         self.kernels = choice.kernels
         self.kernels_cause = choice.obstacle.cause.value if choice.obstacle else ""
-        self.kernels_reason = tellable(choice.reason)
-        self.batching = tellable(batching)
+        self.kernels_reason = printable(choice.reason)
+        self.batching = printable(batching)
         """Why requests do not share batches as the file would let them, or do against what was seen of it."""
         self.session = choice.session
         self.fused_operators = choice.session.fused_operators

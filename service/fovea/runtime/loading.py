@@ -17,7 +17,7 @@ from fovea.runtime.kernel_library import Cause, Obstacle
 from fovea.runtime.load_settings import LoadSettings
 from fovea.runtime.loaded_version import LoadedVersion
 from fovea.runtime.opening import open_model
-from fovea.runtime.reasons import tellable
+from fovea.runtime.printable import printable
 from fovea.runtime.repository import ModelFolder
 from fovea.runtime.sample_rows import warm_up_rows
 from fovea.runtime.session import ModelSession
@@ -43,10 +43,10 @@ def load_version(folder: Path, name: str, version: int, settings: LoadSettings) 
         raise ModelBroken(f"{MODEL_FILE}: it needs more memory than there is") from error
     except OSError as error:
         raise ModelBroken(
-            tellable(f"{Path(error.filename or folder).name} cannot be read: {error.strerror}")
+            printable(f"{Path(error.filename or folder).name} cannot be read: {error.strerror}")
         ) from error
     except FoveaError as error:
-        raise type(error)(tellable(str(error))) from error
+        raise type(error)(printable(str(error))) from error
 
 
 def _load(folder: Path, name: str, version: int, settings: LoadSettings) -> LoadedVersion:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from fovea.contract.errors import ExecutionFailed, InputRefused, OutOfMemory
-from fovea.runtime.reasons import tellable
+from fovea.runtime.printable import printable
 
 _PREFIX = re.compile(r"^(?:\[ONNXRuntimeError\] : \d+ : \w+ : |Error in execution: )")
 """Runs in bound buffers tell no code."""
@@ -45,7 +45,7 @@ _LONGEST = 300
 
 def short_reason(error: BaseException) -> str:
     """The error in one line, without status codes, source files of ONNX Runtime's build and folders of this server."""
-    return tellable(_without_noise(error), _LONGEST)
+    return printable(_without_noise(error), _LONGEST)
 
 
 def _without_noise(error: BaseException) -> str:
@@ -82,4 +82,4 @@ def _plain_reason(error: BaseException) -> str:
     complaint = text[node.end() :]
     while (code := _CODE.match(complaint)) and code.end():
         complaint = complaint[code.end() :]
-    return tellable(f"{node[1]}: {complaint or 'it failed'}", _LONGEST)
+    return printable(f"{node[1]}: {complaint or 'it failed'}", _LONGEST)

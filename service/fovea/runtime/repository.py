@@ -12,6 +12,7 @@ from pathlib import Path
 
 from fovea.contract.errors import Misconfigured, ModelBroken, Unsupported
 from fovea.contract.model_card import MODEL_FILE
+from fovea.runtime.declared import Stated
 from fovea.runtime.names import is_silent, is_version_name, shown_name
 from fovea.runtime.passed_over import (
     ABSENT_VERSION,
@@ -21,9 +22,8 @@ from fovea.runtime.passed_over import (
     why_no_model,
     why_no_version,
 )
-from fovea.runtime.reasons import tellable
+from fovea.runtime.printable import printable
 from fovea.runtime.serving_choices import Latest, ServingChoices, read_choices
-from fovea.runtime.stated import Stated
 
 
 @dataclass(frozen=True)
@@ -121,7 +121,7 @@ def model_paths(root: Path) -> list[Path]:
     try:
         entries = sorted(root.iterdir())
     except OSError as error:
-        raise Misconfigured(tellable(f"model repository {root} cannot be read: {error.strerror}")) from error
+        raise Misconfigured(printable(f"model repository {root} cannot be read: {error.strerror}")) from error
     return [entry for entry in entries if not is_silent(entry.name) and (not _is_document(entry) or looks_meant(entry))]
 
 
@@ -139,7 +139,7 @@ def model_folder(path: Path, read_foreign: ReadForeign = lambda _: None) -> Mode
         own = read_choices(path)
         configured = Configured(own) if own is not None else read_foreign(path) or Configured()
     except (ModelBroken, Unsupported) as error:
-        return replace(folder, problem=tellable(str(error)), unsupported=isinstance(error, Unsupported))
+        return replace(folder, problem=printable(str(error)), unsupported=isinstance(error, Unsupported))
     return replace(folder, choices=configured.choices, stated=configured.stated)
 
 

@@ -14,8 +14,8 @@ from typing import Any
 from fovea.contract.errors import FoveaError
 from fovea.contract.model_card import MODEL_FILE
 from fovea.runtime.ort_errors import is_out_of_memory, short_reason
+from fovea.runtime.printable import printable
 from fovea.runtime.probe import Trial
-from fovea.runtime.reasons import tellable
 from fovea.runtime.trial_runs import KERNEL_THREADS, try_bodies, try_kernels
 
 _IDLE_S = 30.0
@@ -61,9 +61,9 @@ def _verdict(trial: Trial, run: Callable[[Trial], dict[str, Any]]) -> dict[str, 
     except MemoryError:
         return {"problem": f"{MODEL_FILE}: it needs more memory than a model may use {_TRIED}"}
     except FoveaError as error:
-        return {"problem": tellable(str(error)) + _hint(error)}
+        return {"problem": printable(str(error)) + _hint(error)}
     except Exception as error:
-        return {"problem": tellable(f"{MODEL_FILE}: {short_reason(error)}") + _hint(error)}
+        return {"problem": printable(f"{MODEL_FILE}: {short_reason(error)}") + _hint(error)}
     finally:
         _soft_limit(resource.RLIMIT_AS, None)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from fovea.runtime.kernel_library import Cause
-from fovea.runtime.reasons import tellable
+from fovea.runtime.printable import printable
 
 _LONGEST_REASON = 120
 WORDS = {
@@ -65,7 +65,7 @@ def _in_order(bodies: Sequence[Runs]) -> list[str]:
 def _why(group: Sequence[Runs]) -> str:
     """The reason, where all of them have the same; else their cause."""
     if len({version.kernels_reason for version in group}) == 1:
-        return tellable(group[0].kernels_reason, _LONGEST_REASON)
+        return printable(group[0].kernels_reason, _LONGEST_REASON)
     return WORDS[Cause(group[0].kernels_cause)]
 
 

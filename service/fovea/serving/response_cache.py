@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from fovea.contract.errors import FoveaError
 from fovea.runtime.datatypes import Arrays
-from fovea.serving.batching.requests import Reply, Request
+from fovea.serving.engines.batching.requests import Reply, Request
 from fovea.serving.messages.answers import with_id
 from fovea.serving.messages.codec import Decoded
 

@@ -13,12 +13,13 @@ from fovea.contract.errors import Misconfigured
 from fovea.runtime.device import resolve_device
 from fovea.serving.addresses import address_of
 from fovea.serving.changes import Changes
-from fovea.serving.decoding.decode_queue import DecodeQueue
-from fovea.serving.grpc.health import SERVER
-from fovea.serving.grpc.server import GrpcServer
+from fovea.serving.fronts.grpc.health import SERVER
+from fovea.serving.fronts.grpc.server import GrpcServer
+from fovea.serving.fronts.rest.server import RestServer
+from fovea.serving.inputs.decode_queue import DecodeQueue
 from fovea.serving.kernel_words import kernel_words
 from fovea.serving.lifecycle.model_control import ModelControl
-from fovea.serving.lifecycle.models import Models
+from fovea.serving.lifecycle.model_table import Models
 from fovea.serving.lifecycle.readiness import Readiness, in_words
 from fovea.serving.lifecycle.version_loader import VersionLoader
 from fovea.serving.observability.attention_sampler import AttentionSampler
@@ -35,7 +36,6 @@ from fovea.serving.part_settings import (
     response_cache,
     rest_settings,
 )
-from fovea.serving.rest.server import RestServer
 from fovea.serving.security.access import require_open
 from fovea.serving.security.tls import read_tls
 from fovea.serving.security.token import HEADER, read_tokens

@@ -9,24 +9,24 @@ from typing import Any
 
 from fovea.contract.errors import Draining, FoveaError, InvalidRequest, NotFound, NotReady, Unsupported, VersionEnded
 from fovea.contract.model_card import ModelCard
-from fovea.serving import metadata
-from fovea.serving.batching.outcomes import outcome_of
-from fovea.serving.batching.requests import Request
 from fovea.serving.calls import Call, CallReply, StatusTable
-from fovea.serving.decoding.decode_lines import Undecoded
-from fovea.serving.decoding.decode_queue import DecodeQueue
-from fovea.serving.extensions import Answer, Extensions
+from fovea.serving.control import metadata
+from fovea.serving.control.extensions import Answer, Extensions
+from fovea.serving.control.model_config import model_config
+from fovea.serving.control.statistics_answer import model_statistics
+from fovea.serving.engines.batching.outcomes import outcome_of
+from fovea.serving.engines.batching.requests import Request
+from fovea.serving.inputs.decode_lines import Undecoded
+from fovea.serving.inputs.decode_queue import DecodeQueue
 from fovea.serving.lifecycle.load_request import load_requested, name_to_unload
 from fovea.serving.lifecycle.model_control import ModelControl
-from fovea.serving.lifecycle.models import Models
+from fovea.serving.lifecycle.model_table import Models
 from fovea.serving.lifecycle.served_version import ServedVersion
 from fovea.serving.messages.codec import Decoded, parse_request, parse_small
 from fovea.serving.messages.header_size import header_too_large
 from fovea.serving.messages.sending import ANYTHING, Sending
-from fovea.serving.model_config import model_config
 from fovea.serving.observability.telemetry import Telemetry
 from fovea.serving.security.access import require_open
-from fovea.serving.statistics_answer import model_statistics
 from fovea.serving.status import status_of
 from fovea.wire import message
 

@@ -28,7 +28,7 @@ from fovea.contract.errors import (
     Unavailable,
     Unsupported,
 )
-from fovea.runtime.reasons import tellable
+from fovea.runtime.printable import printable
 
 log = logging.getLogger(__name__)
 
@@ -103,4 +103,4 @@ def status_of(
 
 def _told(error: FoveaError) -> str:
     text = str(error)
-    return tellable(text, _LONGEST_TEXT if text.isascii() else _LONGEST_FOREIGN_TEXT)
+    return printable(text, _LONGEST_TEXT if text.isascii() else _LONGEST_FOREIGN_TEXT)

@@ -11,9 +11,9 @@ from adding_models import MODEL, write_version
 from fovea.contract.errors import LoadFailed, ModelBroken
 from fovea.runtime.load_settings import LoadSettings
 from fovea.runtime.repository import ModelFolder
-from fovea.serving.batching.pipeline import QueueLimit
+from fovea.serving.engines.batching.pipeline import QueueLimit
 from fovea.serving.lifecycle.model_control import ControlSettings, ModelControl
-from fovea.serving.lifecycle.models import Models
+from fovea.serving.lifecycle.model_table import Models
 from fovea.serving.lifecycle.readiness import Readiness
 from fovea.serving.lifecycle.retries import Retries
 from fovea.serving.lifecycle.served_version import BatchDefaults, ServedVersion

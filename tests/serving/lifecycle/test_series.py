@@ -10,9 +10,9 @@ import simam_version
 from fovea.contract.errors import NotReady
 from fovea.runtime.load_settings import LoadSettings
 from fovea.runtime.repository import model_folder
-from fovea.serving.batching.queue_limit import QueueLimit
+from fovea.serving.engines.batching.queue_limit import QueueLimit
 from fovea.serving.lifecycle.model_swap import ModelSwap
-from fovea.serving.lifecycle.models import Models
+from fovea.serving.lifecycle.model_table import Models
 from fovea.serving.lifecycle.served_version import BatchDefaults
 from fovea.serving.lifecycle.version_loader import VersionLoader
 from fovea.serving.observability.attention_sampler import AttentionSampler

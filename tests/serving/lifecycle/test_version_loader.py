@@ -11,7 +11,7 @@ from adding_models import MODEL, write_version
 from fovea.contract.errors import ModelBroken
 from fovea.runtime.load_settings import LoadSettings
 from fovea.runtime.repository import model_folder
-from fovea.serving.batching.queue_limit import QueueLimit
+from fovea.serving.engines.batching.queue_limit import QueueLimit
 from fovea.serving.lifecycle.served_version import BatchDefaults
 from fovea.serving.lifecycle.version_loader import VersionLoader
 from fovea.serving.observability.attention_sampler import AttentionSampler

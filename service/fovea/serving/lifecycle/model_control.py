@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from fovea.contract.errors import Draining, InvalidRequest, Misconfigured, NotFound, Unsupported
-from fovea.runtime.reasons import tellable
+from fovea.runtime.printable import printable
 from fovea.runtime.repository import (
     ModelFolder,
     chosen_versions,
@@ -27,7 +27,7 @@ from fovea.runtime.repository import (
 )
 from fovea.serving.lifecycle.load_request import LoadRequest
 from fovea.serving.lifecycle.model_swap import ModelSwap
-from fovea.serving.lifecycle.models import ModelEntry, Models, VersionEntry, VersionState
+from fovea.serving.lifecycle.model_table import ModelEntry, Models, VersionEntry, VersionState
 from fovea.serving.lifecycle.readiness import Readiness
 from fovea.serving.lifecycle.repository_watch import RepositoryWatch
 from fovea.serving.lifecycle.retries import Retries
@@ -232,7 +232,7 @@ def _warn_of_what_is_passed_over(folder: ModelFolder) -> None:
         log.warning("%s is not served: %s", folder.name, why_none(folder))
     if folder.passed_over:
         told = "; ".join(f"version {version} is not served: {reason}" for version, reason in folder.passed_over.items())
-        log.warning("%s: %s", folder.name, tellable(told))
+        log.warning("%s: %s", folder.name, printable(told))
 
 
 def _unloaded_entry(folder: ModelFolder) -> ModelEntry:

@@ -13,7 +13,7 @@ from functools import partial
 
 from fovea.contract.errors import LoadFailed, ModelBroken
 from fovea.runtime.repository import ModelFolder, chosen_versions
-from fovea.serving.lifecycle.models import Models, VersionEntry, VersionState
+from fovea.serving.lifecycle.model_table import Models, VersionEntry, VersionState
 from fovea.serving.lifecycle.reload_plan import Source, sources_of, to_let_go, to_load
 from fovea.serving.lifecycle.served_version import ServedVersion
 from fovea.serving.lifecycle.version_loader import VersionLoader

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from fovea.runtime.repository import why_none
-from fovea.serving.lifecycle.models import ModelEntry, Models
+from fovea.serving.lifecycle.model_table import ModelEntry, Models
 
 ReadyWhen = Literal["all", "any", "loaded"]
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
+from fovea.runtime.declared import Stated
 from fovea.runtime.repository import ModelFolder, chosen_versions
 from fovea.runtime.serving_choices import ServingChoices
 from fovea.runtime.stamps import Stamp, stamp_of
-from fovea.runtime.stated import Stated
-from fovea.serving.lifecycle.models import VersionEntry
+from fovea.serving.lifecycle.model_table import VersionEntry
 
 Versions = Mapping[str, VersionEntry]
 

@@ -10,13 +10,13 @@ from functools import lru_cache
 from fovea.runtime.loaded_version import LoadedVersion
 from fovea.runtime.repository import ModelFolder
 from fovea.runtime.serving_choices import ServingChoices
-from fovea.serving.batching.batcher import BatchPolicy
-from fovea.serving.batching.observer import BatchRecord
-from fovea.serving.batching.outcomes import Outcome
-from fovea.serving.batching.pipeline import Pipeline
-from fovea.serving.batching.queue_limit import QueueLimit
-from fovea.serving.batching.requests import Kind, Request
-from fovea.serving.batching.worker import SessionSource
+from fovea.serving.engines.batching.batcher import BatchPolicy
+from fovea.serving.engines.batching.observer import BatchRecord
+from fovea.serving.engines.batching.outcomes import Outcome
+from fovea.serving.engines.batching.pipeline import Pipeline
+from fovea.serving.engines.batching.queue_limit import QueueLimit
+from fovea.serving.engines.batching.requests import BatchKey, Request
+from fovea.serving.engines.batching.worker import SessionSource
 from fovea.serving.messages.codec import Door
 from fovea.serving.messages.request_parameters import RequestDefaults
 from fovea.serving.observability.attention_sampler import AttentionSampler
@@ -83,15 +83,15 @@ class ServedVersion:
         """As model.toml says; else the largest batches worth making, over all lengths."""
         return sorted(self.policy.preferred_rows or {self.policy.max_rows, *self.policy.rows_by_length.values()})
 
-    def cost(self, kind: Kind, rows: int) -> float | None:
+    def cost(self, kind: BatchKey, rows: int) -> float | None:
         """Seconds that a batch takes, as measured; None where nothing like it was."""
         return self.loaded.cost.seconds(kind.length, rows) if self._was_measured(kind) else None
 
-    def warmed(self, kind: Kind, rows: int) -> bool:
+    def warmed(self, kind: BatchKey, rows: int) -> bool:
         """Whether warm-up ran batches of this kind that were as large."""
         return self._was_measured(kind) and self.loaded.cost.warmed(kind.length, rows)
 
-    def _was_measured(self, kind: Kind) -> bool:
+    def _was_measured(self, kind: BatchKey) -> bool:
         plain = not kind.maps  # the session with maps is opened when it is first wanted
         return plain and (kind.length is not None or kind.shapes == self.loaded.warm_shapes)
 

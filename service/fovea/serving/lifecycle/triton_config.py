@@ -17,11 +17,11 @@ from fovea.contract.errors import ModelBroken, Unsupported
 from fovea.contract.model_card import MODEL_FILE, MOST_TEXT_BYTES, TensorSpec
 from fovea.contract.reshape import reshape_problem
 from fovea.contract.validation import first_problem
+from fovea.runtime.declared import Labels, Stated
 from fovea.runtime.files import require_small
-from fovea.runtime.reasons import tellable
+from fovea.runtime.printable import printable
 from fovea.runtime.repository import Configured
 from fovea.runtime.serving_choices import Latest, ServingChoices
-from fovea.runtime.stated import Labels, Stated
 from fovea.serving.lifecycle.triton_choices import CHOICES
 from fovea.serving.lifecycle.triton_fields import problems, remark
 from fovea.wire import enum_name, message
@@ -93,7 +93,7 @@ def _stated(config: Any, folder: Path) -> Stated:
         labels=_labels(config, folder),
         optional=frozenset(one.name for one in config.input if one.optional),
         file=config.default_model_filename or MODEL_FILE,
-        remark=tellable(remark(config), _LONGEST_REMARK),
+        remark=printable(remark(config), _LONGEST_REMARK),
     )
 
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from fovea.contract.errors import FoveaError, LoadFailed, ModelBroken
 from fovea.runtime.load_settings import LoadSettings
 from fovea.runtime.loading import load_chosen
-from fovea.runtime.passing import may_pass
-from fovea.runtime.reasons import tellable
+from fovea.runtime.printable import printable
 from fovea.runtime.repository import ModelFolder
+from fovea.runtime.transient_errors import may_pass
 from fovea.serving.lifecycle.served_version import BatchDefaults, ServedVersion
 from fovea.serving.observability.attention_sampler import AttentionSampler
 from fovea.serving.observability.telemetry import Telemetry
@@ -36,7 +36,7 @@ class VersionLoader:
             return self._serve(folder, int(version))
         except FoveaError as error:
             kind = LoadFailed if may_pass(error) else ModelBroken
-            raise kind(tellable(str(error))) from error
+            raise kind(printable(str(error))) from error
         except Exception as error:  # one version's trouble is never the server's
             log.exception("%s version %s", folder.name, version)
             raise LoadFailed(f"{type(error).__name__} while loading") from error

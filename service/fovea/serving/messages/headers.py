@@ -9,9 +9,9 @@ from typing import Any
 from fovea.contract.errors import InvalidRequest
 from fovea.contract.model_card import MAP_PREFIX, ModelCard, TensorSpec
 from fovea.contract.reshape import Reshape
-from fovea.serving.batching.kinds import KindOfRequest
-from fovea.serving.batching.requests import Kind
-from fovea.serving.decoding.picture_input import PictureInput, picture_input
+from fovea.serving.engines.batching.batch_keys import BatchKeys
+from fovea.serving.engines.batching.requests import BatchKey
+from fovea.serving.inputs.picture_input import PictureInput, picture_input
 from fovea.serving.messages.answers import AnswerForm, AnswerMaker, WantedOutput
 from fovea.serving.messages.request_parameters import RequestDefaults, classes_wanted, urgency
 from fovea.serving.messages.tensors import RawTensor, has_contents
@@ -25,7 +25,7 @@ class Header:
     inputs: tuple[RawTensor, ...]
     """As the request lists them."""
     rows: int
-    kind: Kind
+    kind: BatchKey
     answer: AnswerForm
     timeout_s: float | None
     """How long it may wait in the queue."""
@@ -54,7 +54,7 @@ class HeaderCheck:
         self._outputs = {spec.name: WantedOutput(spec, reshape=_to_clients(spec, card)) for spec in card.outputs}
         self._maps = {name: WantedOutput(spec) for name, spec in card.maps.items()}
         self._pictures = picture_input(card)
-        self._kinds = KindOfRequest(card)
+        self._kinds = BatchKeys(card)
         self._answers = AnswerMaker(card.name, str(version), card.labels_by_output, card.batched)
         self._every_output = AnswerForm(self._answers, tuple(self._outputs.values()))
 

@@ -13,7 +13,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
-from fovea.serving.batching.outcomes import Outcome
+from fovea.serving.engines.batching.outcomes import Outcome
 from fovea.serving.lifecycle.served_version import ServedVersion
 from fovea.serving.observability.statistics import Total, VersionTotals
 

@@ -1,0 +1,1 @@
+"""The answers to all that is not inference."""

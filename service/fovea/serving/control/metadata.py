@@ -1,0 +1,87 @@
+"""What the server tells of itself, of its models and of its repository."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from fovea import __version__
+from fovea.runtime.repository import why_none
+from fovea.serving.inputs.picture_input import picture_input
+from fovea.serving.lifecycle.model_table import ModelEntry, VersionState
+from fovea.serving.lifecycle.served_version import ServedVersion
+from fovea.serving.lifecycle.triton_fields import PLATFORM
+from fovea.wire import message
+
+
+def server_metadata(extensions: Iterable[str]) -> Any:
+    """ServerMetadataResponse: the extensions are those that work."""
+    return message("ServerMetadataResponse")(name="fovea", version=__version__, extensions=extensions)
+
+
+def model_metadata(served: ServedVersion, versions: Iterable[str]) -> Any:
+    """ModelMetadataResponse; attention types, labels and the like are in `properties`."""
+    response = message("ModelMetadataResponse")(
+        name=served.card.name, versions=versions, platform=PLATFORM, properties=properties(served)
+    )
+    card = served.card
+    for specs, field in ((card.inputs, response.inputs), (card.outputs, response.outputs)):
+        for spec in card.as_clients_see(specs):
+            field.add(name=spec.name, datatype=spec.datatype, shape=spec.shape)
+    return response
+
+
+def properties(served: ServedVersion) -> dict[str, str]:
+    """Facts beyond the protocol's fields, by name; structured ones are JSON. Empty ones are left out."""
+    card, loaded = served.card, served.loaded
+    accuracy, pictures = card.metrics.get("accuracy"), picture_input(card)
+    labels = card.labels_by_output
+    prediction = labels.get(card.outputs[0].name, ())
+    facts = {
+        "attention": card.attention.value,
+        "attention_types": ",".join(card.attention_types),
+        "kernels": loaded.kernels,
+        "kernels_reason": loaded.kernels_reason,
+        "batching": loaded.batching,
+        "provider": loaded.provider,
+        "parameters": str(card.parameters),
+        "batch_cost": json.dumps(loaded.cost.facts()) if loaded.cost.curves else "",
+        "sha256": loaded.sha256,
+        "accuracy": "" if accuracy is None else f"{accuracy:.4f}",
+        "labels": json.dumps(prediction) if prediction else "",
+        "output_labels": json.dumps(labels) if labels else "",
+        "preprocessing": card.preprocessing.model_dump_json() if card.preprocessing else "",
+        "image_input": json.dumps(pictures.facts()) if pictures else "",
+        "sequence": card.sequence.model_dump_json() if card.sequence else "",
+        "maps": json.dumps(_maps(served)) if card.maps else "",
+        "operator_version": str(card.operator_version or ""),
+    }
+    return {name: text for name, text in facts.items() if text}
+
+
+def _maps(served: ServedVersion) -> list[dict[str, Any]]:
+    return [
+        {**spec.model_dump(mode="json"), "layer": layer.name, "attention": layer.attention.value}
+        for layer in served.card.layers
+        for spec in layer.maps
+    ]
+
+
+def repository_index(entries: Mapping[str, ModelEntry], *, only_ready: bool) -> Any:
+    """RepositoryIndexResponse: every version the policy chose, with the reason where it is not ready.
+
+    A model of which it chose none is there without a version, and a folder that is none for its name by that name.
+    """
+    response = message("RepositoryIndexResponse")()
+    for name, entry in sorted(entries.items()):
+        if not entry.versions and not only_ready:
+            state, reason = VersionState.UNAVAILABLE.value, why_none(entry.folder)
+            response.models.add(name=name, state=state, reason=reason)
+        for version, reason in () if only_ready else entry.folder.passed_over.items():
+            if version not in entry.versions:
+                response.models.add(name=name, version=version, state=VersionState.UNAVAILABLE.value, reason=reason)
+        for version, held in entry.versions.items():
+            if held.state is VersionState.READY or not only_ready:
+                response.models.add(name=name, version=version, state=held.state.value, reason=held.told)
+    return response

@@ -1,0 +1,160 @@
+"""Which waiting requests form the next batch: pure decisions, no clock, no threads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate
+from math import inf
+
+from fovea.serving.engines.batching.requests import BatchKey, Request, is_late
+from fovea.serving.engines.batching.waiting import Line, Waiting, put_back
+
+_SOON_S = 0.001
+"""A batch that is held back for company begins so long before the time of one of its requests is up, besides twice what
+it takes: what wakes the worker, and measures the batch, is no more exact than that."""
+
+Cost = Callable[[BatchKey, int], float | None]
+"""Seconds that a batch of a kind takes, by its rows; None where that was not measured."""
+
+
+def _unknown(_kind: BatchKey, _rows: int) -> float | None:
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class BatchPolicy:
+    """How large batches are made, and when."""
+
+    max_rows: int
+    """Most in a batch."""
+    delay_s: float = 0.0
+    """How long the oldest request may wait for company."""
+    rows_by_length: Mapping[int | None, int] = field(default_factory=dict)
+    """Most in a batch of sequences that are padded to a length, where that differs."""
+    preferred_rows: tuple[int, ...] = ()
+    """Sizes to make where enough waits; a batch of such a size waits for no company."""
+    max_elements: int | None = None
+    """Most rows times padded length in a batch of sequences."""
+    cost: Cost = _unknown
+    """What a batch takes."""
+
+    def rows_of(self, kind: BatchKey) -> int:
+        """Most rows in a batch of this kind."""
+        most = self.rows_by_length.get(kind.length, self.max_rows)
+        if self.max_elements is not None and kind.length:
+            most = min(most, self.max_elements // kind.length)
+        return max(1, most)
+
+    def row_s(self, kind: BatchKey) -> float:
+        """What a row costs at best, in a full batch; 0 where that is not known."""
+        rows = self.rows_of(kind)
+        return (self.cost(kind, rows) or 0.0) / rows
+
+
+@dataclass(slots=True)
+class Taken:
+    """What came off the queue: a batch to run, and requests that will not run."""
+
+    batch: list[Request] = field(default_factory=list)
+    gone: list[Request] = field(default_factory=list)
+    late: list[Request] = field(default_factory=list)
+    wait_s: float = 0.0
+    """More than 0: nothing is due yet, come back after this time."""
+
+    @property
+    def requests(self) -> list[Request]:
+        """Everything that was taken off."""
+        return [*self.batch, *self.gone, *self.late]
+
+
+def take_batch(waiting: Waiting, now_s: float, policy: BatchPolicy) -> Taken:
+    """Take the next batch: the most urgent request that is due, and all of its kind that fit with it.
+
+    Other kinds, and requests too large for the room left, keep their places. Requests whose caller is gone or whose
+    time is up are taken off the lines that are looked at, and never reach a batch. The only effect is on `waiting`.
+    """
+    taken = Taken()
+    for line in waiting.lines():
+        _take_from(line, now_s, policy, taken)
+        if taken.batch:
+            taken.wait_s = 0.0
+            break
+    waiting.account_for(taken.requests)
+    return taken
+
+
+def drop_dead(waiting: Waiting, now_s: float) -> Taken:
+    """Take off every request whose caller is gone or whose time is up; the others keep their order."""
+    taken = Taken()
+    for line in waiting.lines():
+        requests = list(line)
+        line.clear()
+        line.extend(request for request in requests if not _is_dead(request, now_s, taken))
+    waiting.account_for(taken.requests)
+    return taken
+
+
+def _take_from(line: Line, now_s: float, policy: BatchPolicy, taken: Taken) -> None:
+    """Take a batch off one line; or leave it as it is and tell how long to hold it back."""
+    most = policy.rows_of(line[0].kind)
+    batch, kept = _fitting(line, most, now_s, taken)
+    preferred = _preferred(batch, policy.preferred_rows)
+    full = preferred or kept or sum([request.rows for request in batch]) >= most
+    hold_s = 0.0 if full or not batch else _hold_s(batch, now_s, policy)
+    if hold_s:
+        put_back(line, batch)
+        taken.wait_s = min(taken.wait_s or inf, hold_s)
+        return
+    count = preferred or len(batch)
+    if kept or count < len(batch):
+        put_back(line, [*batch[count:], *kept])
+    taken.batch = batch[:count]
+
+
+def _fitting(line: Line, most_rows: int, now_s: float, taken: Taken) -> tuple[list[Request], list[Request]]:
+    """The first requests of a line that fit together, and those passed over, which are too large for the room left."""
+    batch: list[Request] = []
+    kept: list[Request] = []
+    rows = 0
+    while line and rows < most_rows:
+        request = line.popleft()
+        if _is_dead(request, now_s, taken):
+            continue
+        if not batch or rows + request.rows <= most_rows:  # a request above the limit runs alone
+            batch.append(request)
+            rows += request.rows
+        else:
+            kept.append(request)
+    return batch, kept
+
+
+def _is_dead(request: Request, now_s: float, taken: Taken) -> bool:
+    # Time first: gRPC cancels a call at its deadline, and such a caller is both late and gone.
+    if is_late(request, now_s):
+        taken.late.append(request)
+    elif request.reply.gone:
+        taken.gone.append(request)
+    else:
+        return False
+    return True
+
+
+def _preferred(batch: Sequence[Request], preferred_rows: tuple[int, ...]) -> int:
+    """How many of the requests make the largest preferred size that can be made of them in order; 0 where none can."""
+    if not preferred_rows:
+        return 0
+    sums = accumulate(request.rows for request in batch)
+    return max((count for count, rows in enumerate(sums, 1) if rows in preferred_rows), default=0)
+
+
+def _hold_s(batch: Sequence[Request], now_s: float, policy: BatchPolicy) -> float:
+    """A batch with room may wait for company, until its oldest request has waited `delay_s` or one must begin now."""
+    if not policy.delay_s:
+        return 0.0
+    until_s = min(request.arrived_s for request in batch) + policy.delay_s
+    due_s = min(request.due_s for request in batch)
+    if due_s < inf:
+        rows = sum(request.rows for request in batch)
+        until_s = min(until_s, due_s - 2 * (policy.cost(batch[0].kind, rows) or 0.0) - _SOON_S)
+    return max(0.0, until_s - now_s)

@@ -1,0 +1,220 @@
+"""One model version's path from admitted request to answered caller: a bounded queue and the workers behind it."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from dataclasses import dataclass, replace
+from math import inf
+from queue import Empty, SimpleQueue
+
+from fovea.contract.errors import DeadlineExceeded, FoveaError, QueueTimeout, VersionEnded
+from fovea.serving.engines.batching.batcher import BatchPolicy, Taken, drop_dead, take_batch
+from fovea.serving.engines.batching.caller_watch import CallerWatch
+from fovea.serving.engines.batching.forecast import refusal
+from fovea.serving.engines.batching.observer import Observer, fail
+from fovea.serving.engines.batching.queue_limit import QueueLimit
+from fovea.serving.engines.batching.requests import BatchKey, Request, why_gone
+from fovea.serving.engines.batching.waiting import Waiting
+from fovea.serving.engines.batching.worker import SessionSource, Worker
+
+log = logging.getLogger(__name__)
+_LONG_S = 0.02
+_KINDS_KEPT = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class _InHand:
+    """A batch that a worker has taken, and when it should be done with it."""
+
+    batch: list[Request]
+    until_s: float
+
+
+class Pipeline:
+    """Queue and workers of one version. `submit` may be called from any thread and never blocks for long."""
+
+    def __init__(
+        self, source: SessionSource, policy: BatchPolicy, observer: Observer, *, limit: QueueLimit | None = None
+    ) -> None:
+        self._policy, self._observer, self._limit = policy, observer, limit or QueueLimit()
+        self._waiting = Waiting()
+        self._row_s: dict[BatchKey, float] = {}
+        """What a row of a kind costs at best."""
+        self._bell: SimpleQueue[None] = SimpleQueue()
+        self._idle = 0
+        self._in_hand: dict[Worker, _InHand] = {}
+        """Of each worker that has a batch."""
+        self._lock = threading.Lock()
+        self._closed = False
+        self._workers = [Worker(source, observer) for _ in range(source.instances)]
+        self._lookout = CallerWatch(self._look)
+        self._threads = [
+            threading.Thread(target=self._work, args=(worker,), daemon=True, name="batch") for worker in self._workers
+        ]
+        self._start()
+
+    def _start(self) -> None:
+        try:
+            for thread in self._threads:
+                thread.start()
+        except RuntimeError:  # no more threads are to be had
+            self._threads = [thread for thread in self._threads if thread.is_alive()]
+            self.close()
+            raise
+
+    @property
+    def waiting(self) -> int:
+        """Requests in the queue."""
+        return self._waiting.requests
+
+    @property
+    def quiet(self) -> bool:
+        """True while nothing waits and nothing runs."""
+        with self._lock:
+            return not self._waiting.requests and not self._in_hand
+
+    def submit(self, request: Request) -> None:
+        """Admit a request; QueueFull, VersionEnded, DeadlineExceeded or QueueTimeout where it cannot be."""
+        row_s = self._row_s.get(request.kind)
+        request.work_s = request.rows * (self._look_up(request.kind) if row_s is None else row_s)
+        with self._lock:
+            simple = request.due_s == inf and not self._closed and self._limit.admits(self._waiting, request.bytes)
+            if simple:
+                self._waiting.add(request)
+        if not simple:
+            self._submit_if_possible(request)
+        if self._idle:  # a worker says it is idle before it looks at the queue a last time, so no request is missed
+            self._bell.put(None)
+        if self._lookout.asleep:
+            self._lookout.wake()
+
+    def _look_up(self, kind: BatchKey) -> float:
+        if len(self._row_s) >= _KINDS_KEPT:
+            self._row_s.clear()
+        row_s = self._row_s[kind] = self._policy.row_s(kind)
+        return row_s
+
+    def _submit_if_possible(self, request: Request) -> None:
+        with self._lock:
+            refused = self._refusal(request)
+            if refused is None:
+                self._waiting.add(request)
+        if refused is not None:
+            raise refused
+
+    def _refusal(self, request: Request) -> FoveaError | None:
+        if self._closed:
+            return VersionEnded("this version has been let go")
+        if not self._limit.admits(self._waiting, request.bytes):
+            return self._limit.full("queue", self._waiting)
+        return None if request.due_s == inf else self._hopeless(request)
+
+    def _hopeless(self, request: Request) -> FoveaError | None:
+        """Why a request cannot be answered in time; None where it may be, or nothing is known of what it costs."""
+        alone_s = self._policy.cost(request.kind, request.rows)
+        if alone_s is None:
+            return None
+        now_s, workers = time.monotonic(), len(self._workers)
+        own_s = self._first_free_s(now_s) + (alone_s if request.due_s == request.deadline_s else 0.0)
+        if refusal(request, own_s + self._waiting.work_s / workers, now_s) is None:
+            return None
+        most = self._policy.rows_of(request.kind)
+        ahead_s = self._waiting.ahead_s(request, most)  # the exact one takes a look at every request that waits
+        return refusal(request, own_s + ahead_s / workers, now_s)
+
+    def _first_free_s(self, now_s: float) -> float:
+        """How long until a worker takes the next batch."""
+        until_s = [one.until_s for one in self._in_hand.values()]
+        return max(0.0, min(until_s) - now_s) if len(until_s) == len(self._workers) else 0.0
+
+    def _look(self) -> bool:
+        """Tell those whose time is up, and see who has left; whether anything waits or runs.
+
+        gRPC tells of a caller that leaves when it is asked to, which costs a tenth of a short request. So it is asked
+        for those only who have waited, or whose batch has run, for long.
+        """
+        now_s = time.monotonic()
+        with self._lock:
+            dead = drop_dead(self._waiting, now_s)
+            at_hand = [*self._waiting, *(request for one in self._in_hand.values() for request in one.batch)]
+        self._refuse(dead)
+        for request in at_hand:
+            if now_s - request.arrived_s > _LONG_S:
+                request.reply.watch()
+        for worker in self._workers:
+            worker.end_if_left()
+        return bool(at_hand)
+
+    def close(self) -> None:
+        """Refuse new requests, finish those that wait, end the workers."""
+        with self._lock:
+            self._closed = True
+        for _ in self._threads:
+            self._bell.put(None)
+        for thread in self._threads:
+            thread.join()
+        self._lookout.close()
+
+    def _work(self, worker: Worker) -> None:
+        while not (self._closed and not self._waiting.requests):
+            try:
+                self._turn(worker)
+            except Exception:  # a worker that ended would leave a queue that nobody works off
+                log.exception("a worker's turn failed")
+        worker.close()
+
+    def _turn(self, worker: Worker) -> None:
+        """Run what is due, or rest. What was taken is forgotten with the end of this: it is the callers' data."""
+        if not self._waiting.requests:
+            self._rest(0.0)
+            return
+        taken = self._take(worker)
+        try:
+            self._refuse(taken)
+            if taken.batch:
+                worker.execute(taken.batch)
+        finally:
+            with self._lock:
+                self._in_hand.pop(worker, None)
+        if taken.wait_s:
+            self._rest(taken.wait_s)
+
+    def _take(self, worker: Worker) -> Taken:
+        with self._lock:
+            now_s = time.monotonic()
+            policy = replace(self._policy, delay_s=0.0) if self._closed else self._policy
+            taken = take_batch(self._waiting, now_s, policy)
+            if taken.batch:
+                until_s = now_s + sum([request.work_s for request in taken.batch])
+                self._in_hand[worker] = _InHand(taken.batch, until_s)
+            if self._waiting.requests and self._idle and not taken.wait_s:
+                self._bell.put(None)
+            return taken
+
+    def _rest(self, wait_s: float) -> None:
+        self._idle += 1
+        try:
+            if wait_s or not (self._waiting.requests or self._closed):
+                self._bell.get(timeout=wait_s or None)
+        except Empty:
+            pass
+        finally:
+            self._idle -= 1
+
+    def _refuse(self, taken: Taken) -> None:
+        now_s = time.monotonic()
+        for request in taken.gone:
+            fail(request, why_gone(request, now_s), self._observer)
+        for request in taken.late:
+            fail(request, _late(request, now_s, self._waiting.requests), self._observer)
+
+
+def _late(request: Request, now_s: float, waiting: int) -> FoveaError:
+    waited_s = now_s - request.arrived_s
+    told = f"after {waited_s * 1e3:.1f} ms in the queue, where {waiting} more requests wait"
+    if request.deadline_s is not None and request.deadline_s <= now_s:
+        return DeadlineExceeded(f"deadline passed {told}")
+    limit_s = request.due_s - request.arrived_s
+    return QueueTimeout(f"timed out {told}; its limit is {limit_s * 1e3:.1f} ms")

@@ -1,0 +1,1 @@
+"""Where requests come in: bytes to requests, events to bytes."""

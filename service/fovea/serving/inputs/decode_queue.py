@@ -1,0 +1,119 @@
+"""Where requests with pictures or very much data wait to be decoded: a few threads, and bounded lines before them."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+
+import numpy as np
+
+from fovea.contract.errors import Draining, ExecutionFailed, FoveaError, VersionEnded
+from fovea.serving.engines.batching.observer import fail
+from fovea.serving.engines.batching.queue_limit import QueueLimit
+from fovea.serving.engines.batching.requests import Request, is_late
+from fovea.serving.inputs.decode_lines import DecodeLines, Undecoded
+
+log = logging.getLogger(__name__)
+_THREADS = 2
+"""Decoding lets other threads run; more would take the cores that models run on."""
+
+
+class DecodeQueue:
+    """Bounded in requests and in bytes for each model, as its own queue is. May be used by any thread."""
+
+    def __init__(self, limit: QueueLimit, max_pixels: int) -> None:
+        self._max_pixels = max_pixels
+        self._changed = threading.Condition()
+        self._lines = DecodeLines(limit)
+        self._decoding = 0
+        self._closed = False
+        for _ in range(_THREADS):  # daemons, for the process's end: a picture that is begun cannot be stopped
+            threading.Thread(target=self._work, daemon=True, name="decode").start()
+
+    @property
+    def quiet(self) -> bool:
+        """True while nothing waits and nothing is decoded."""
+        with self._changed:
+            return not self._lines and not self._decoding
+
+    def submit(self, undecoded: Undecoded) -> None:
+        """Have its data decoded; QueueFull where there is no room, Draining where the queue is closed."""
+        with self._changed:
+            if self._closed:
+                raise Draining
+            self._lines.add(undecoded)
+            self._changed.notify()
+
+    def close(self) -> None:
+        """Refuse what waits and what is new."""
+        with self._changed:
+            self._closed = True
+            waiting = self._lines.take_all()
+            self._changed.notify_all()
+        for undecoded in waiting:
+            fail(undecoded.request, Draining(), undecoded.observer)
+
+    def _work(self) -> None:
+        while (undecoded := self._next()) is not None:
+            start_s = time.thread_time()
+            done = self._step(undecoded)
+            with self._changed:
+                self._lines.charge(undecoded, time.thread_time() - start_s)
+                self._decoding -= 1
+                closed = self._closed
+                if not (done or closed):
+                    self._lines.put_back(undecoded)
+                self._changed.notify()  # of what could not be begun beside this
+            if closed and not done:  # what was put back is the line's: whoever closes it answers
+                fail(undecoded.request, Draining(), undecoded.observer)
+
+    def _next(self) -> Undecoded | None:
+        """What to decode next, waited for; None once the queue is closed."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._lines.next_model is not None or self._closed)
+            if self._closed:
+                return None
+            self._decoding += 1
+            return self._lines.take()
+
+    def _step(self, undecoded: Undecoded) -> bool:
+        """Decode one thing, and hand the request on if that was the last, or if it fails; whether it was."""
+        try:
+            if _is_pointless(undecoded.request) or self._is_decoded(undecoded):
+                undecoded.onward(undecoded.request)  # the model's queue drops what nobody waits for, and says so
+                return True
+            return False
+        except VersionEnded:
+            undecoded.again()
+        except FoveaError as error:
+            fail(undecoded.request, error, undecoded.observer)
+        except Exception:
+            log.exception("a request could not be decoded")
+            fail(undecoded.request, ExecutionFailed("the inputs could not be decoded"), undecoded.observer)
+        return True
+
+    def _is_decoded(self, undecoded: Undecoded) -> bool:
+        """Make its inputs, or of its pictures the next; whether all of them are tensors now."""
+        request, pictures, rows = undecoded.request, undecoded.pictures, undecoded.rows
+        if undecoded.decode is not None:
+            request.inputs, undecoded.decode = undecoded.decode(), None
+            request.bytes = max(request.bytes, _bytes(request))
+            return pictures is None
+        if pictures is not None:
+            data = request.inputs[pictures.name].ravel()
+            rows.append(pictures.row(len(rows), data[len(rows)], self._max_pixels))
+            if len(rows) < len(data):
+                return False
+            request.inputs = {**request.inputs, pictures.name: np.concatenate(rows)}
+            request.bytes = _bytes(request)
+        return True
+
+
+def _bytes(request: Request) -> int:
+    return sum(array.nbytes for array in request.inputs.values())
+
+
+def _is_pointless(request: Request) -> bool:
+    """Whether nobody waits for it any more."""
+    return request.reply.gone or is_late(request, time.monotonic())
