@@ -30,13 +30,14 @@ class FakeReply:
         assert self.watched.wait(20)
         self.gone = True
 
-    def answer(self, outputs: Any) -> None:
-        self.outputs = {name: np.array(array) for name, array in outputs.items()}
-        self.done.set()
-
-    def fail(self, error: FoveaError) -> None:
-        self.error = error
-        self.done.set()
+    def send(self, event: Any, final: bool = True) -> None:
+        assert not self.done.is_set()
+        if isinstance(event, FoveaError):
+            self.error = event
+        else:
+            self.outputs = {name: np.array(array) for name, array in event.items()}
+        if final or self.error:
+            self.done.set()
 
 
 class FakeSession:
@@ -94,22 +95,27 @@ class FakeObserver:
         pass
 
 
-class FakeServicer:
-    """Keeps the calls that it gets, or raises an error; answers what is asked of the server itself."""
+class FakeInference:
+    """Keeps the requests that it gets."""
 
-    control_rpcs = ("ServerLive",)
+    most_header = 1 << 16
 
-    def __init__(self, error: Exception | None = None) -> None:
-        self.calls: list[Any] = []
-        self._error = error
+    def __init__(self) -> None:
+        self.requests: list[tuple[Any, Any]] = []
 
-    def infer(self, call: Any, data: bytes, _sending: Any) -> None:
-        assert data
-        if self._error is not None:
-            raise self._error
-        call.watch()
-        self.calls.append(call)
+    def submit(self, request: Any, reply: Any) -> None:
+        reply.watch()
+        self.requests.append((request, reply))
 
-    def control(self, rpc: str, call: Any, data: bytes) -> None:
-        assert (rpc, data) == ("ServerLive", b"")
-        call.finish(message("ServerLiveResponse")(live=True).SerializeToString())
+    def stray(self) -> None:
+        pass
+
+
+class FakeControl:
+    """Answers what is asked of the server itself."""
+
+    rpcs = ("ServerLive",)
+
+    def answer(self, rpc: str, _request: Any) -> Any:
+        assert rpc == "ServerLive"
+        return message("ServerLiveResponse")(live=True)

@@ -1,4 +1,4 @@
-"""A gRPC server in the test's own process, in front of whatever the test gives it."""
+"""A gRPC server in the test's own process, in front of nothing that runs."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from fakes import FakeControl, FakeInference
 from fovea.serving.changes import Changes
 from fovea.serving.fronts.grpc.reads import ReadLimits
 from fovea.serving.fronts.grpc.server import GrpcServer, GrpcSettings
@@ -16,7 +17,6 @@ _MB = 1024 * 1024
 
 @contextmanager
 def grpc_here(
-    servicer: Any,
     *,
     fast_lane: bool = True,
     seconds: float = 60.0,
@@ -36,7 +36,8 @@ def grpc_here(
             reads=ReadLimits(256 * _MB, 64 * _MB, seconds=seconds),
             tokens=tokens,
         ),
-        servicer,
+        FakeInference(),  # type: ignore[arg-type]
+        FakeControl(),  # type: ignore[arg-type]
         Changes(),
         on_fault,
     )

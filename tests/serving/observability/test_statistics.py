@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fovea.serving.engines.batching.observer import BatchRecord
-from fovea.serving.engines.batching.requests import BatchKey
+from fovea.serving.engines.batching.queued_request import BatchKey
 from fovea.serving.observability.statistics import Statistics, Total
 
 

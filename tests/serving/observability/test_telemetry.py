@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from fovea.serving.engines.batching.observer import BatchRecord
-from fovea.serving.engines.batching.requests import BatchKey
+from fovea.serving.engines.batching.queued_request import BatchKey
 from fovea.serving.observability.recorder import ModelLabels
 from fovea.serving.observability.telemetry import Telemetry
 from servers import samples, total

@@ -15,15 +15,15 @@ from fovea.serving.engines.batching.observer import BatchRecord
 from fovea.serving.engines.batching.outcomes import Outcome
 from fovea.serving.engines.batching.pipeline import Pipeline
 from fovea.serving.engines.batching.queue_limit import QueueLimit
-from fovea.serving.engines.batching.requests import BatchKey, Request
+from fovea.serving.engines.batching.queued_request import BatchKey, QueuedRequest
 from fovea.serving.engines.batching.worker import SessionSource
-from fovea.serving.messages.codec import Door
-from fovea.serving.messages.request_parameters import RequestDefaults
 from fovea.serving.observability.attention_sampler import AttentionSampler
 from fovea.serving.observability.recorder import ModelLabels, Recorder
 from fovea.serving.observability.statistics import Statistics
 from fovea.serving.observability.telemetry import Telemetry
-from fovea.serving.response_cache import ResponseCache, VersionCache
+from fovea.serving.requests.door import Door
+from fovea.serving.requests.request_parameters import RequestDefaults
+from fovea.serving.requests.response_cache import ResponseCache, VersionCache
 
 log = logging.getLogger(__name__)
 _COSTS_KEPT = 1024
@@ -83,23 +83,23 @@ class ServedVersion:
         """As model.toml says; else the largest batches worth making, over all lengths."""
         return sorted(self.policy.preferred_rows or {self.policy.max_rows, *self.policy.rows_by_length.values()})
 
-    def cost(self, kind: BatchKey, rows: int) -> float | None:
+    def cost(self, key: BatchKey, rows: int) -> float | None:
         """Seconds that a batch takes, as measured; None where nothing like it was."""
-        return self.loaded.cost.seconds(kind.length, rows) if self._was_measured(kind) else None
+        return self.loaded.cost.seconds(key.length, rows) if self._was_measured(key) else None
 
-    def warmed(self, kind: BatchKey, rows: int) -> bool:
+    def warmed(self, key: BatchKey, rows: int) -> bool:
         """Whether warm-up ran batches of this kind that were as large."""
-        return self._was_measured(kind) and self.loaded.cost.warmed(kind.length, rows)
+        return self._was_measured(key) and self.loaded.cost.warmed(key.length, rows)
 
-    def _was_measured(self, kind: BatchKey) -> bool:
-        plain = not kind.maps  # the session with maps is opened when it is first wanted
-        return plain and (kind.length is not None or kind.shapes == self.loaded.warm_shapes)
+    def _was_measured(self, key: BatchKey) -> bool:
+        plain = not key.maps  # the session with maps is opened when it is first wanted
+        return plain and (key.length is not None or key.shapes == self.loaded.warm_shapes)
 
     def batch(self, record: BatchRecord, queue_s: Sequence[float]) -> None:
         """A batch ran."""
         self.statistics.batch(record, queue_s)
         self.recorder.batch(record, queue_s)
-        if not self.warmed(record.kind, record.rows):
+        if not self.warmed(record.batch_key, record.rows):
             self.recorder.unwarmed_batch()
 
     def batch_failed(self) -> None:
@@ -111,9 +111,9 @@ class ServedVersion:
         self.statistics.requests(outcome, duration_s)
         self.recorder.requests(outcome, duration_s, rows)
 
-    def sample(self, batch: Sequence[Request]) -> None:
+    def sample(self, batch: Sequence[QueuedRequest]) -> None:
         """A batch that may be run again, to see what its attention costs."""
-        if not batch[0].kind.maps:
+        if not batch[0].batch_key.maps:
             self._sampler.offer(self, [request.inputs for request in batch])
 
     def cache_hit(self, lookup_s: float, duration_s: float, rows: int) -> None:

@@ -10,7 +10,6 @@ import pytest
 from grpc import _server
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from fakes import FakeServicer
 from fovea import wire
 from fovea.serving.fronts.grpc.fast_call import FastCall
 from fovea.serving.fronts.grpc.server import GrpcServer
@@ -51,7 +50,7 @@ def faults(monkeypatch: pytest.MonkeyPatch) -> Faults:
 @pytest.fixture
 def channel(faults: Faults) -> Iterator[grpc.Channel]:
     """To a server that stops as it should after the test."""
-    with grpc_here(FakeServicer(), on_fault=faults.tell) as server, to(server) as channel:
+    with grpc_here(on_fault=faults.tell) as server, to(server) as channel:
         yield channel
 
 
@@ -74,7 +73,7 @@ class Guard:
 
 def test_a_gate_that_fails_costs_one_call(faults: Faults) -> None:
     faults.in_first(Guard, "check")
-    with grpc_here(FakeServicer(), tokens=Guard(), on_fault=faults.tell) as server, to(server) as channel:
+    with grpc_here(tokens=Guard(), on_fault=faults.tell) as server, to(server) as channel:
         ask = channel.unary_unary(LIVE)
         assert code_of(lambda: ask(b"", timeout=20)) == UNFORESEEN
         assert all(ask(b"", timeout=20) for _ in range(3))
@@ -106,7 +105,7 @@ def test_a_failure_after_the_answer_costs_nobody_anything(channel: grpc.Channel,
 def test_a_call_that_grpc_has_no_thread_for_costs_nobody_else_anything(faults: Faults) -> None:
     faults.in_first(_server, "_handle_call")
     question = reflection_pb2.ServerReflectionRequest(list_services="")
-    with grpc_here(FakeServicer(), on_fault=faults.tell) as server, to(server) as channel:
+    with grpc_here(on_fault=faults.tell) as server, to(server) as channel:
         ask = reflection_pb2_grpc.ServerReflectionStub(channel).ServerReflectionInfo
         assert code_of(lambda: list(ask(iter([question]), timeout=20))) == UNFORESEEN
         assert next(ask(iter([question]), timeout=20)).list_services_response.service
@@ -120,7 +119,7 @@ def test_a_server_whose_loop_has_ended_says_so_when_it_stops(monkeypatch: pytest
     monkeypatch.setattr(_server, "_handle_call", lambda *_: exit())
     with (
         pytest.raises(AssertionError, match="the loop has"),
-        grpc_here(FakeServicer()) as server,
+        grpc_here() as server,
         to(server) as channel,
     ):
         code_of(lambda: channel.unary_unary("/no/such")(b"", timeout=0.5))

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from fovea.contract.errors import FoveaError
 from fovea.serving.engines.batching.outcomes import Outcome, outcome_of
-from fovea.serving.engines.batching.requests import BatchKey, Request
+from fovea.serving.engines.batching.queued_request import BatchKey, QueuedRequest
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ class BatchRecord:
     """Inside each attention operator, as its kernel tells; empty where bodies run."""
     padding_ratio: float
     """The share of the batch's elements that is padding."""
-    kind: BatchKey
+    batch_key: BatchKey
 
 
 class Observer(Protocol):
@@ -43,13 +43,13 @@ class Observer(Protocol):
     def requests(self, outcome: Outcome, duration_s: Sequence[float], rows: int) -> None:
         """Requests ended, together `rows` rows."""
 
-    def sample(self, batch: Sequence[Request]) -> None:
+    def sample(self, batch: Sequence[QueuedRequest]) -> None:
         """These requests just ran together; for whoever wants to run them again."""
 
 
-def fail(request: Request, error: FoveaError, observer: Observer) -> None:
+def fail(request: QueuedRequest, error: FoveaError, observer: Observer) -> None:
     """Send an error and tell the observer."""
-    request.reply.fail(error)
+    request.reply.send(error)
     if request.trace is not None:
         tell(request.trace.end, time.monotonic())
     tell(observer.requests, outcome_of(error), [time.monotonic() - request.arrived_s], request.rows)

@@ -16,7 +16,8 @@ from grpc import _common
 from grpc._cython import cygrpc
 
 from fovea.serving.deadlines import NEVER_S, deadline_after
-from fovea.serving.status import UNFORESEEN
+from fovea.serving.fronts.grpc.call_reply import ByteReply
+from fovea.serving.fronts.grpc.status import UNFORESEEN
 
 log = logging.getLogger(__name__)
 
@@ -26,7 +27,7 @@ Accept = Callable[[Any, bytes], None]
 _NO_FLAGS = 0
 
 
-class FastCall:
+class FastCall(ByteReply):
     """One call on the lane.
 
     The loop's thread runs the `_on_…` callbacks, any thread `watch`, `finish` or `refuse`. Who answers holds the

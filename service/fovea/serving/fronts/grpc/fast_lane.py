@@ -26,7 +26,7 @@ from grpc import _server
 from grpc._cython import cygrpc
 
 from fovea.serving.fronts.grpc.fast_call import Accept, FastCall, FastWatch, refuse_unseen
-from fovea.serving.status import UNFORESEEN
+from fovea.serving.fronts.grpc.status import UNFORESEEN
 
 log = logging.getLogger(__name__)
 

@@ -17,21 +17,24 @@ from fovea.runtime.memory import resident_bytes, return_freed_memory
 from fovea.serving.addresses import address_of
 from fovea.serving.answer_pool import AnswerPool
 from fovea.serving.changes import CHANGE_RPCS, Changes
+from fovea.serving.control.rpcs import MOST_CONTROL_CALLS, QUICK_RPCS, Control
 from fovea.serving.fronts.grpc import fast_lane, pooled_lane
+from fovea.serving.fronts.grpc.control_call import control_call
 from fovea.serving.fronts.grpc.fast_call import Accept
 from fovea.serving.fronts.grpc.gate import Gate
 from fovea.serving.fronts.grpc.handler_pool import HEALTH_CHECK, HEALTH_WATCH, INFER, Bounds, handler_pools, path_of
 from fovea.serving.fronts.grpc.health import SERVICE as HEALTH
 from fovea.serving.fronts.grpc.health import Health
+from fovea.serving.fronts.grpc.model_infer import ModelInfer
 from fovea.serving.fronts.grpc.reads import Memory, Read, ReadLimits, ReadWatch
 from fovea.serving.fronts.grpc.reflection import add_reflection
+from fovea.serving.fronts.grpc.status import status_table
 from fovea.serving.fronts.grpc.stream import StreamLimits
 from fovea.serving.fronts.grpc.streams import Streams
 from fovea.serving.fronts.grpc.transport import Transport
-from fovea.serving.messages.sending import Sending
+from fovea.serving.requests.inference import Inference
 from fovea.serving.security.tls import Tls, TlsMaterial
 from fovea.serving.security.token import Tokens
-from fovea.serving.servicer import MOST_CONTROL_CALLS, QUICK_RPCS, Servicer
 from fovea.serving.unix_sockets import let_in
 
 _STREAM = "ModelStreamInfer"
@@ -52,6 +55,7 @@ class GrpcSettings:
     max_queue: int
     """Of ModelInfer calls that wait for a thread, where they need one."""
     reads: ReadLimits
+    status_codes: str = "triton"
     tls: Tls | None = None
     tokens: Tokens | None = None
     unix_socket: Path | None = None
@@ -70,15 +74,21 @@ class GrpcServer:
     """Listens from `start` on; `port` is the one it got. Misconfigured where the port cannot be had."""
 
     def __init__(
-        self, settings: GrpcSettings, servicer: Servicer, changes: Changes, on_fault: Callable[[], None]
+        self,
+        settings: GrpcSettings,
+        inference: Inference,
+        control: Control,
+        changes: Changes,
+        on_fault: Callable[[], None],
     ) -> None:
-        self._servicer, self._changes, self._on_fault = servicer, changes, on_fault
-        self._infer = partial(servicer.infer, sending=Sending(settings.transport.max_message_bytes))
+        self._control, self._changes, self._on_fault = control, changes, on_fault
+        table = status_table(settings.status_codes)
+        self._infer = ModelInfer(inference, settings.transport.max_message_bytes, table)
         self.slow_reason = fast_lane.obstacle() if settings.fast_lane else "it is switched off"
         """Why calls go through ordinary handlers; None on the fast lane."""
         self._control_pool = AnswerPool("control", settings.handler_threads, MOST_CONTROL_CALLS)
         self._gate = None if settings.tokens is None else Gate(settings.tokens)
-        self._pools = handler_pools(servicer.control_rpcs, settings.handler_threads, settings.max_queue)
+        self._pools = handler_pools(control.rpcs, settings.handler_threads, settings.max_queue)
         gates = [*([self._gate] if self._gate else []), Bounds(self._pools)]
         others = ThreadPoolExecutor(settings.handler_threads, "grpc-handler")
         self._server = grpc.server(others, interceptors=gates, options=settings.transport.options())
@@ -105,7 +115,7 @@ class GrpcServer:
 
     def _accepts(self) -> dict[str, Accept]:
         """Who takes the calls of each of our RPCs that are answered once."""
-        control: dict[str, Accept] = {rpc: partial(self._servicer.control, rpc) for rpc in self._servicer.control_rpcs}
+        control: dict[str, Accept] = {rpc: partial(control_call, self._control, rpc) for rpc in self._control.rpcs}
         changes = {rpc: partial(self._changes.submit, control[rpc]) for rpc in CHANGE_RPCS if rpc in control}
         return {**control, **changes, INFER: self._infer}
 

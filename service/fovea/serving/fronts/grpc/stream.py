@@ -12,9 +12,7 @@ from typing import Any
 import grpc
 
 from fovea import wire
-from fovea.contract.errors import FoveaError
-from fovea.serving.messages.codec import parse_request
-from fovea.serving.messages.header_size import LEAST_BOUND
+from fovea.serving.fronts.grpc.infer_requests import id_of
 from fovea.wire import message
 
 log = logging.getLogger(__name__)
@@ -27,8 +25,6 @@ _FINAL = bytes(
 )
 """Every model here answers once: each answer is its request's last. A stream that asks for an empty last answer gets
 the mark all the same, as from Triton, which sends an empty one only where nothing else could carry it."""
-_MOST_HEADER = 8 * LEAST_BOUND
-"""Of a request that is refused: where it has more beside its data, its id is not looked for."""
 _ANSWER_TAG = bytes(message("ModelStreamInferResponse")(infer_response={}).SerializeToString()[:-1])
 
 
@@ -147,7 +143,7 @@ class StreamCall:
 
     def refuse(self, _code: grpc.StatusCode, text: str) -> None:
         """Send an error's text, with the request's id, when it is its turn: the stream has no place for its code."""
-        told = message("ModelStreamInferResponse")(error_message=text, infer_response={"id": _id_of(self._data)})
+        told = message("ModelStreamInferResponse")(error_message=text, infer_response={"id": id_of(self._data)})
         self._send(bytes(told.SerializeToString()))
 
     def _send(self, answer: bytes) -> None:
@@ -159,10 +155,3 @@ class StreamCall:
             stream.bytes += len(answer) - self.bytes
             self.bytes = len(answer)
             stream.changed.notify_all()
-
-
-def _id_of(data: bytes) -> str:
-    try:
-        return str(parse_request(data, _MOST_HEADER)[0].id)
-    except FoveaError:
-        return ""

@@ -14,8 +14,8 @@ import grpc
 
 from fovea.contract.errors import Draining
 from fovea.serving.deadlines import deadline_after
+from fovea.serving.fronts.grpc.status import status_of
 from fovea.serving.fronts.grpc.stream import Infer, Stream, StreamCall, StreamLimits
-from fovea.serving.status import status_of
 
 _SPARE_THREADS = 4
 """To refuse the streams beyond the limit."""
