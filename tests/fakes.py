@@ -21,6 +21,7 @@ class FakeReply:
         self.outputs: dict[str, Any] | None = None
         self.error: FoveaError | None = None
         self.done = threading.Event()
+        self.before_answer: Callable[[], object] = lambda: None
 
     def watch(self) -> None:
         self.watched.set()
@@ -35,6 +36,7 @@ class FakeReply:
         if isinstance(event, FoveaError):
             self.error = event
         else:
+            self.before_answer()
             self.outputs = {name: np.array(array) for name, array in event.items()}
         if final or self.error:
             self.done.set()
@@ -96,16 +98,19 @@ class FakeObserver:
 
 
 class FakeInference:
-    """Keeps the requests that it gets."""
+    """Keeps the replies to what it gets, or raises an error."""
 
     most_header = 1 << 16
 
-    def __init__(self) -> None:
-        self.requests: list[tuple[Any, Any]] = []
+    def __init__(self, error: Exception | None = None) -> None:
+        self.replies: list[Any] = []
+        self._error = error
 
-    def submit(self, request: Any, reply: Any) -> None:
+    def submit(self, _request: Any, reply: Any) -> None:
+        if self._error is not None:
+            raise self._error
         reply.watch()
-        self.requests.append((request, reply))
+        self.replies.append(reply)
 
     def stray(self) -> None:
         pass

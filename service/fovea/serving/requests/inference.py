@@ -11,10 +11,10 @@ from typing import Protocol
 
 from fovea.contract.errors import Draining, FoveaError, InvalidRequest, NotFound, NotReady, Unsupported, VersionEnded
 from fovea.contract.model_card import ModelCard
-from fovea.serving.engines.batching.observer import Observer
-from fovea.serving.engines.batching.outcomes import outcome_of
-from fovea.serving.engines.batching.pipeline import Pipeline
 from fovea.serving.engines.batching.queued_request import QueuedRequest
+from fovea.serving.engines.engine import Engine
+from fovea.serving.engines.observer import Observer
+from fovea.serving.engines.outcomes import outcome_of
 from fovea.serving.engines.reply import Reply
 from fovea.serving.inputs.decode_lines import Undecoded
 from fovea.serving.inputs.decode_queue import DecodeQueue
@@ -37,7 +37,7 @@ class Version(Observer, Protocol):
     version: str
     door: Door
     cache: VersionCache | None
-    pipeline: Pipeline
+    engine: Engine
 
 
 class Versions(Protocol):
@@ -127,14 +127,14 @@ class Inference:
             request.admits(checked.form, checked.rows)
             if checked.pictures is None and admitted.decode is None:
                 if served.cache is None or not served.cache.answers(queued, admitted):
-                    served.pipeline.submit(queued)
+                    served.engine.submit(queued)
                 elif queued.trace is not None:
                     queued.trace.end(time.monotonic())
                 return
             admitted.watch()
             queued.bytes = request.bytes + checked.shared_bytes  # until it is decoded
             again = partial(self._again, queued, admitted)
-            onward = served.pipeline.submit
+            onward = served.engine.submit
             self._decoding.submit(
                 Undecoded(served.card.name, queued, admitted.decode, checked.pictures, onward, again, observer=served)
             )

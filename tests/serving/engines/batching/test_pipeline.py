@@ -14,9 +14,9 @@ from fakes import FakeObserver, FakeReply, FakeSession
 from fovea.contract.errors import Cancelled, DeadlineExceeded, ExecutionFailed, QueueFull, QueueTimeout, VersionEnded
 from fovea.serving.engines.batching.batcher import BatchPolicy
 from fovea.serving.engines.batching.pipeline import Pipeline
-from fovea.serving.engines.batching.queue_limit import QueueLimit
 from fovea.serving.engines.batching.queued_request import BatchKey, QueuedRequest
 from fovea.serving.engines.batching.worker import SessionSource, Worker
+from fovea.serving.engines.queue_limit import QueueLimit
 
 LONG_S = 20.0
 
@@ -162,8 +162,7 @@ def test_closing_answers_what_waits_and_refuses_what_comes(bench: Bench) -> None
 def test_an_answer_that_cannot_be_sent_leaves_the_others_untouched(bench: Bench) -> None:
     bench.hold_worker()
     broken, well = bench.send(1.0), bench.send(2.0)
-    send = broken.send
-    broken.send = lambda event, final=True: send(event, final) if isinstance(event, ExecutionFailed) else 1 / 0  # type: ignore[method-assign,assignment,misc]
+    broken.before_answer = lambda: 1 / 0
     bench.open.set()
     assert answered(well) == [4.0]
     assert isinstance(failed(broken), ExecutionFailed)
