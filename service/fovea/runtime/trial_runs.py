@@ -11,11 +11,12 @@ from typing import Any
 import onnxruntime
 
 from fovea.contract.attention import AttentionType
+from fovea.contract.datatypes import DATATYPES, Kind
 from fovea.contract.errors import ExecutionFailed, FoveaError, ModelBroken
 from fovea.contract.model_card import MAPS_FILE, MODEL_FILE, ModelCard, TensorSpec
+from fovea.runtime.arrays import Arrays
 from fovea.runtime.attention_seen import attention_seen
 from fovea.runtime.batching_choice import Wanted, Wish, choose_batching
-from fovea.runtime.datatypes import Arrays
 from fovea.runtime.description import describe
 from fovea.runtime.device import CPU
 from fovea.runtime.files import model_path
@@ -41,7 +42,6 @@ _ROWS_IN_TIME = 16
 """That a trial has the time for, where rows are looked at: some are run for that, and a busy machine is slower."""
 _COUNTS = (1, 2, 8)
 """Of rows, to run a model with at all."""
-_FLOATS = ("FP16", "FP32", "FP64")
 _UNLABELLED = (AttentionType.NONE, AttentionType.UNKNOWN)
 """What a card says where nobody has said what attention the model has."""
 KERNEL_THREADS = 2
@@ -119,7 +119,7 @@ def _failure(whole: ModelSession, inputs: Sequence[TensorSpec]) -> str:
             failure = failure or str(error)
         else:
             return ""
-    known = all(-1 not in spec.shape[1:] and spec.datatype in _FLOATS for spec in inputs)
+    known = all(-1 not in spec.shape[1:] and DATATYPES[spec.datatype].kind is Kind.FLOAT for spec in inputs)
     return failure if known else ""
 
 

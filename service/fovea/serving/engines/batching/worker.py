@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from numpy.typing import NDArray
 
 from fovea.contract.errors import ExecutionFailed, FoveaError, NotReady
-from fovea.runtime.datatypes import Arrays
+from fovea.runtime.arrays import Arrays
 from fovea.serving.engines.batching.observer import BatchRecord, Observer, fail, tell
 from fovea.serving.engines.batching.outcomes import Outcome, outcome_of
 from fovea.serving.engines.batching.requests import Request, why_gone
