@@ -22,6 +22,8 @@ from fovea.runtime.device import CPU
 from fovea.runtime.files import model_path
 from fovea.runtime.golden import Golden, golden_of, run_golden, unfit_input
 from fovea.runtime.graph_doubts import doubtful_operator, unexplained_axis
+from fovea.runtime.kernel_choice import offer_for
+from fovea.runtime.kernel_library import Obstacle
 from fovea.runtime.opening import open_model
 from fovea.runtime.ort_errors import is_out_of_memory
 from fovea.runtime.ort_session import SessionSettings, open_session
@@ -70,10 +72,12 @@ def try_bodies(trial: Trial) -> dict[str, Any]:
 
 
 def try_kernels(trial: Trial) -> dict[str, Any]:
-    """Run it with its kernels."""
+    """Run it with its kernels, where the library has some for it."""
     assert trial.card is not None
     assert trial.library is not None
     folder, card = Path(trial.folder), ModelCard.model_validate_json(trial.card)
+    if isinstance(offer_for(card, Path(trial.library), CPU), Obstacle):
+        return {}
     settings = replace(_settings(trial), kernel_library=Path(trial.library), intra_op_threads=KERNEL_THREADS)
     _try_files(folder, card, golden_of(folder, card), replace(trial, wish="none"), settings)
     return {}

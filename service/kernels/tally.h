@@ -1,6 +1,6 @@
 // Time spent inside operators, kept by each thread for itself.
-#ifndef FOVEA_GLUE_TALLY_H_
-#define FOVEA_GLUE_TALLY_H_
+#ifndef FOVEA_TALLY_H_
+#define FOVEA_TALLY_H_
 
 #include <chrono>
 #include <cstddef>
@@ -34,4 +34,4 @@ class Timed {
 
 }  // namespace fovea
 
-#endif  // FOVEA_GLUE_TALLY_H_
+#endif  // FOVEA_TALLY_H_

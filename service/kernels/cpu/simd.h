@@ -4,8 +4,8 @@
 // elements of a row are loaded and stored as a Part: lanes beyond its count are neither read nor written.
 // Everything lives in a namespace named after the instruction set, and nothing here uses templates of the standard
 // library: the linker would keep one copy of those, perhaps the one that this processor cannot run.
-#ifndef FOVEA_MATHS_SIMD_H_
-#define FOVEA_MATHS_SIMD_H_
+#ifndef FOVEA_CPU_SIMD_H_
+#define FOVEA_CPU_SIMD_H_
 
 #include <cstdint>
 #include <cstring>
@@ -18,7 +18,7 @@
 #include <immintrin.h>
 #endif
 
-#include "maths/kernels.h"
+#include "cpu/maths.h"
 
 namespace fovea {
 namespace FOVEA_ISA {
@@ -287,4 +287,4 @@ inline Vec Tanh(Vec v) { return 1.0f - 2.0f * Reciprocal(1.0f + Exp2(v * (2.0f *
 }  // namespace FOVEA_ISA
 }  // namespace fovea
 
-#endif  // FOVEA_MATHS_SIMD_H_
+#endif  // FOVEA_CPU_SIMD_H_

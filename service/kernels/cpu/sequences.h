@@ -1,10 +1,10 @@
 // Attention over sequences: scores, softmax, and the double normalisation of external attention.
-#ifndef FOVEA_MATHS_SEQUENCES_H_
-#define FOVEA_MATHS_SEQUENCES_H_
+#ifndef FOVEA_CPU_SEQUENCES_H_
+#define FOVEA_CPU_SEQUENCES_H_
 
-#include "maths/contraction.h"
-#include "maths/pooling.h"
-#include "maths/simd.h"
+#include "cpu/contraction.h"
+#include "cpu/pooling.h"
+#include "cpu/simd.h"
 
 namespace fovea {
 namespace FOVEA_ISA {
@@ -187,4 +187,4 @@ inline void Narrow(const float* from, int64_t n, Half* to) {
 }  // namespace FOVEA_ISA
 }  // namespace fovea
 
-#endif  // FOVEA_MATHS_SEQUENCES_H_
+#endif  // FOVEA_CPU_SEQUENCES_H_

@@ -1,9 +1,9 @@
 // SimAM (Yang et al. 2021): y = x · sigmoid(d / (4 (Σd / n + λ)) + 1/2), d = (x - mean)², n = pixels - 1, at least 1.
-#ifndef FOVEA_MATHS_SIMAM_H_
-#define FOVEA_MATHS_SIMAM_H_
+#ifndef FOVEA_CPU_SIMAM_H_
+#define FOVEA_CPU_SIMAM_H_
 
-#include "maths/pooling.h"
-#include "maths/simd.h"
+#include "cpu/pooling.h"
+#include "cpu/simd.h"
 
 namespace fovea {
 namespace FOVEA_ISA {
@@ -53,4 +53,4 @@ void Simam(const SimamPlanes<T>& job) {
 }  // namespace FOVEA_ISA
 }  // namespace fovea
 
-#endif  // FOVEA_MATHS_SIMAM_H_
+#endif  // FOVEA_CPU_SIMAM_H_

@@ -2,7 +2,8 @@
 //
 // A block of query rows is scored against all keys, normalised and applied to the values before the next block: only
 // (block, keys) scores are ever held, never (queries, keys, features).
-#include "glue/conversion.h"
+#include "operators/conversion.h"
+#include "operators/cpu_kernels.h"
 
 namespace fovea {
 namespace {
@@ -158,20 +159,18 @@ class ScoreAttention : public Kernel {
 };
 
 template <Score kScore>
-Operator Scored(const char* name) {
-  using Float = ScoreAttention<float, kScore>;
-  return {name, Float::kInputs, 2, true, false, Make<Float>, Make<ScoreAttention<Half, kScore>>};
+Kernels Scored() {
+  return {Make<ScoreAttention<float, kScore>>, Make<ScoreAttention<Half, kScore>>};
 }
 
 }  // namespace
 
-std::vector<Operator> ScoreOperators() {
-  return {
-      Scored<Score::kAdditive>("AdditiveAttention"),
-      Scored<Score::kDistance>("DistanceAttention"),
-      Scored<Score::kDot>("DotAttention"),
-      Scored<Score::kBilinear>("BilinearAttention"),
-  };
-}
+namespace cpu {
 
+Kernels AdditiveAttention() { return Scored<Score::kAdditive>(); }
+Kernels DistanceAttention() { return Scored<Score::kDistance>(); }
+Kernels DotAttention() { return Scored<Score::kDot>(); }
+Kernels BilinearAttention() { return Scored<Score::kBilinear>(); }
+
+}  // namespace cpu
 }  // namespace fovea

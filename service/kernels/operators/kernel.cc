@@ -1,4 +1,4 @@
-#include "glue/kernel.h"
+#include "operators/kernel.h"
 
 namespace fovea {
 

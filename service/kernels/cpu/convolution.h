@@ -1,8 +1,8 @@
 // The gate of positions: a convolution over two pooled planes, then a sigmoid.
-#ifndef FOVEA_MATHS_CONVOLUTION_H_
-#define FOVEA_MATHS_CONVOLUTION_H_
+#ifndef FOVEA_CPU_CONVOLUTION_H_
+#define FOVEA_CPU_CONVOLUTION_H_
 
-#include "maths/simd.h"
+#include "cpu/simd.h"
 
 namespace fovea {
 namespace FOVEA_ISA {
@@ -119,4 +119,4 @@ void GatePositions(const PositionGate<T>& gate, const float* mean, const float* 
 }  // namespace FOVEA_ISA
 }  // namespace fovea
 
-#endif  // FOVEA_MATHS_CONVOLUTION_H_
+#endif  // FOVEA_CPU_CONVOLUTION_H_

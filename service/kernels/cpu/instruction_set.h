@@ -1,10 +1,10 @@
 // The maths of this processor.
-#ifndef FOVEA_GLUE_INSTRUCTION_SET_H_
-#define FOVEA_GLUE_INSTRUCTION_SET_H_
+#ifndef FOVEA_CPU_INSTRUCTION_SET_H_
+#define FOVEA_CPU_INSTRUCTION_SET_H_
 
 #include <type_traits>
 
-#include "maths/kernels.h"
+#include "cpu/maths.h"
 
 namespace fovea {
 
@@ -24,4 +24,4 @@ inline const SequenceMaths& Sequences() { return BestMaths().sequences; }
 
 }  // namespace fovea
 
-#endif  // FOVEA_GLUE_INSTRUCTION_SET_H_
+#endif  // FOVEA_CPU_INSTRUCTION_SET_H_

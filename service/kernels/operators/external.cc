@@ -1,5 +1,6 @@
 // External attention: tokens against two learned memories, of keys and of values.
-#include "glue/conversion.h"
+#include "operators/conversion.h"
+#include "operators/cpu_kernels.h"
 
 namespace fovea {
 namespace {
@@ -84,8 +85,6 @@ class ExternalAttention : public Kernel {
 
 }  // namespace
 
-std::vector<Operator> ExternalOperators() {
-  return {{"ExternalAttention", 3, 2, false, false, Make<ExternalAttention<float>>, Make<ExternalAttention<Half>>}};
-}
+Kernels cpu::ExternalAttention() { return {Make<fovea::ExternalAttention<float>>, Make<fovea::ExternalAttention<Half>>}; }
 
 }  // namespace fovea

@@ -2,7 +2,9 @@
 #include <optional>
 #include <utility>
 
-#include "glue/kernel.h"
+#include "cpu/instruction_set.h"
+#include "operators/cpu_kernels.h"
+#include "operators/kernel.h"
 
 namespace fovea {
 namespace {
@@ -211,33 +213,31 @@ class SimamAttention : public Kernel {
   float lambda_;
 };
 
-template <class GatesType>
-Operator Gated(const char* name) {
-  using Float = GatedAttention<float, GatesType>;
-  return {name, Float::kInputs, Float::kOutputs, false, true, Make<Float>, Make<GatedAttention<Half, GatesType>>};
+template <Channels kChannel, bool kPosition, bool kResidual>
+Kernels Gated() {
+  using Gates = With<kChannel, kPosition, kResidual>;
+  return {Make<GatedAttention<float, Gates>>, Make<GatedAttention<Half, Gates>>};
 }
 
 template <bool kResidual>
-Operator Simam(const char* name) {
-  return {name, kResidual ? 2u : 1u, 2, false, true, Make<SimamAttention<float, kResidual>>,
-          Make<SimamAttention<Half, kResidual>>};
+Kernels SimamOf() {
+  return {Make<SimamAttention<float, kResidual>>, Make<SimamAttention<Half, kResidual>>};
 }
 
 }  // namespace
 
-std::vector<Operator> FeatureMapOperators() {
-  return {
-      Gated<With<Channels::kMlpOfMean, false, false>>("SqueezeExcitation"),
-      Gated<With<Channels::kMlpOfMean, false, true>>("SqueezeExcitationAddRelu"),
-      Gated<With<Channels::kMean, false, false>>("SqueezeGate"),
-      Gated<With<Channels::kMean, false, true>>("SqueezeGateAddRelu"),
-      Gated<With<Channels::kNone, true, false>>("SpatialAttention"),
-      Gated<With<Channels::kNone, true, true>>("SpatialAttentionAddRelu"),
-      Gated<With<Channels::kMlpOfMeanAndMax, true, false>>("CBAM"),
-      Gated<With<Channels::kMlpOfMeanAndMax, true, true>>("CBAMAddRelu"),
-      Simam<false>("SimAM"),
-      Simam<true>("SimAMAddRelu"),
-  };
-}
+namespace cpu {
 
+Kernels SqueezeExcitation() { return Gated<Channels::kMlpOfMean, false, false>(); }
+Kernels SqueezeExcitationAddRelu() { return Gated<Channels::kMlpOfMean, false, true>(); }
+Kernels SqueezeGate() { return Gated<Channels::kMean, false, false>(); }
+Kernels SqueezeGateAddRelu() { return Gated<Channels::kMean, false, true>(); }
+Kernels SpatialAttention() { return Gated<Channels::kNone, true, false>(); }
+Kernels SpatialAttentionAddRelu() { return Gated<Channels::kNone, true, true>(); }
+Kernels Cbam() { return Gated<Channels::kMlpOfMeanAndMax, true, false>(); }
+Kernels CbamAddRelu() { return Gated<Channels::kMlpOfMeanAndMax, true, true>(); }
+Kernels Simam() { return SimamOf<false>(); }
+Kernels SimamAddRelu() { return SimamOf<true>(); }
+
+}  // namespace cpu
 }  // namespace fovea

@@ -7,7 +7,7 @@
 #include <cstring>
 #include <vector>
 
-#include "glue/instruction_set.h"
+#include "cpu/instruction_set.h"
 
 namespace fovea {
 namespace {

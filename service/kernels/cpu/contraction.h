@@ -1,9 +1,9 @@
 // Sums over a shared axis of two matrices, c[i][j] = Σ_k term(a[i][k], b[k][j]): products, squared distances, additive
 // scores. A block of c is kept in registers while k runs; a is read one number at a time, b one vector at a time.
-#ifndef FOVEA_MATHS_CONTRACTION_H_
-#define FOVEA_MATHS_CONTRACTION_H_
+#ifndef FOVEA_CPU_CONTRACTION_H_
+#define FOVEA_CPU_CONTRACTION_H_
 
-#include "maths/simd.h"
+#include "cpu/simd.h"
 
 namespace fovea {
 namespace FOVEA_ISA {
@@ -96,4 +96,4 @@ inline void Contract(const Contraction& job, const Term& term) {
 }  // namespace FOVEA_ISA
 }  // namespace fovea
 
-#endif  // FOVEA_MATHS_CONTRACTION_H_
+#endif  // FOVEA_CPU_CONTRACTION_H_

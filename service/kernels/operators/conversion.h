@@ -1,8 +1,8 @@
 // Between an operator's element type and the floats that attention over sequences is computed in.
-#ifndef FOVEA_GLUE_CONVERSION_H_
-#define FOVEA_GLUE_CONVERSION_H_
+#ifndef FOVEA_OPERATORS_CONVERSION_H_
+#define FOVEA_OPERATORS_CONVERSION_H_
 
-#include "glue/kernel.h"
+#include "operators/kernel.h"
 
 namespace fovea {
 
@@ -57,4 +57,4 @@ struct Target {
 
 }  // namespace fovea
 
-#endif  // FOVEA_GLUE_CONVERSION_H_
+#endif  // FOVEA_OPERATORS_CONVERSION_H_

@@ -2,8 +2,8 @@
 //
 // Tensors are contiguous, in row-major order. T is float or Half; whatever T is, sums and gates are computed in float.
 // Nothing here allocates, throws or starts threads: the caller splits the work and brings the scratch memory.
-#ifndef FOVEA_MATHS_KERNELS_H_
-#define FOVEA_MATHS_KERNELS_H_
+#ifndef FOVEA_CPU_MATHS_H_
+#define FOVEA_CPU_MATHS_H_
 
 #include <cstdint>
 
@@ -137,4 +137,4 @@ extern const Maths kMaths;
 
 }  // namespace fovea
 
-#endif  // FOVEA_MATHS_KERNELS_H_
+#endif  // FOVEA_CPU_MATHS_H_

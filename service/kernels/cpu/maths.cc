@@ -1,12 +1,12 @@
 // Compiled once for each instruction set, with -DFOVEA_ISA=portable, avx2 or avx512.
-#include "maths/kernels.h"
+#include "cpu/maths.h"
 
-#include "maths/convolution.h"
-#include "maths/gates.h"
-#include "maths/pooling.h"
-#include "maths/sequences.h"
-#include "maths/simam.h"
-#include "maths/simd.h"
+#include "cpu/convolution.h"
+#include "cpu/gates.h"
+#include "cpu/pooling.h"
+#include "cpu/sequences.h"
+#include "cpu/simam.h"
+#include "cpu/simd.h"
 
 namespace fovea {
 namespace FOVEA_ISA {

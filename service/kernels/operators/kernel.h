@@ -1,8 +1,8 @@
 // What an operator's kernel sees of ONNX Runtime: tensors as pointers and shapes, settings, and the session's threads.
 //
-// Kernels refuse by throwing Refusal; `library.cc` turns it, and anything else that is thrown, into a status.
-#ifndef FOVEA_GLUE_KERNEL_H_
-#define FOVEA_GLUE_KERNEL_H_
+// Kernels refuse by throwing Refusal; `../library.cc` turns it, and anything else that is thrown, into a status.
+#ifndef FOVEA_OPERATORS_KERNEL_H_
+#define FOVEA_OPERATORS_KERNEL_H_
 
 #include <algorithm>
 #include <cstdint>
@@ -16,8 +16,8 @@
 #include <onnxruntime_cxx_api.h>
 #undef ORT_API_MANUAL_INIT
 
-#include "glue/instruction_set.h"
-#include "maths/kernels.h"
+#include "cpu/instruction_set.h"
+#include "cpu/maths.h"
 
 namespace fovea {
 
@@ -153,14 +153,13 @@ class Kernel {
   virtual void Compute(const Call& call) const = 0;
 };
 
-/// One operator: `inputs` required ones of the element type, then, where `masked`, an optional boolean mask.
-struct Operator {
-  const char* name;
-  size_t inputs, outputs;
-  bool masked;
-  bool in_place;  ///< Y may take the memory of X
-  std::unique_ptr<Kernel> (*make_float)(const Info&);
-  std::unique_ptr<Kernel> (*make_half)(const Info&);
+using MakeKernel = std::unique_ptr<Kernel> (*)(const Info&);
+
+/// What makes an operator's kernel on one device, by element type; null where there is none. Give both: a node whose
+/// operator has a kernel for the other type only cannot be loaded beside it, and would not run from its body.
+struct Kernels {
+  MakeKernel float32 = nullptr;
+  MakeKernel float16 = nullptr;
 };
 
 template <class KernelType>
@@ -168,11 +167,6 @@ std::unique_ptr<Kernel> Make(const Info& info) {
   return std::make_unique<KernelType>(info);
 }
 
-/// The operators of this folder, file by file.
-std::vector<Operator> FeatureMapOperators();
-std::vector<Operator> ScoreOperators();
-std::vector<Operator> ExternalOperators();
-
 }  // namespace fovea
 
-#endif  // FOVEA_GLUE_KERNEL_H_
+#endif  // FOVEA_OPERATORS_KERNEL_H_

@@ -1,8 +1,8 @@
 // Pooling of feature maps, over the pixels of a plane and over the channels of a position.
-#ifndef FOVEA_MATHS_POOLING_H_
-#define FOVEA_MATHS_POOLING_H_
+#ifndef FOVEA_CPU_POOLING_H_
+#define FOVEA_CPU_POOLING_H_
 
-#include "maths/simd.h"
+#include "cpu/simd.h"
 
 namespace fovea {
 namespace FOVEA_ISA {
@@ -104,4 +104,4 @@ void PoolChannels(const ChannelPooling<T>& job, int64_t begin, int64_t end) {
 }  // namespace FOVEA_ISA
 }  // namespace fovea
 
-#endif  // FOVEA_MATHS_POOLING_H_
+#endif  // FOVEA_CPU_POOLING_H_

@@ -1,8 +1,8 @@
 // The gates of channels, from two dense layers, and what gates of channels and positions do to a feature map.
-#ifndef FOVEA_MATHS_GATES_H_
-#define FOVEA_MATHS_GATES_H_
+#ifndef FOVEA_CPU_GATES_H_
+#define FOVEA_CPU_GATES_H_
 
-#include "maths/simd.h"
+#include "cpu/simd.h"
 
 namespace fovea {
 namespace FOVEA_ISA {
@@ -80,4 +80,4 @@ void Weigh(const Weighing<T>& job) {
 }  // namespace FOVEA_ISA
 }  // namespace fovea
 
-#endif  // FOVEA_MATHS_GATES_H_
+#endif  // FOVEA_CPU_GATES_H_
