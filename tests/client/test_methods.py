@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 
 from fovea import wire
-from fovea.client import calls
-from fovea.client.answers import Class, Total, read_answer, read_classes
-from fovea.client.errors import ERRORS, error_of
+from fovea.client import methods
+from fovea.client.results import Class, Total, read_answer, read_classes
+from fovea.client.status_errors import ERRORS, error_of
 from fovea.contract.errors import FoveaError, Unsupported
 from fovea.serving.status import STATUS
 
@@ -20,7 +20,7 @@ X = np.zeros((1, 4), np.float32)
 
 
 def sent(**options: Any) -> Any:
-    call = calls.infer("m", {"x": X}, ["y", "attention.block"], "3", options)  # type: ignore[arg-type]
+    call = methods.infer("m", {"x": X}, ["y", "attention.block"], "3", **options)
     return wire.message("ModelInferRequest").FromString(call.body)
 
 
@@ -80,14 +80,14 @@ def test_statistics_are_totals_and_of_a_size_of_batch_the_mean() -> None:
     for rows, runs, ns in ((4, 2, 6_000_000_000), (1, 1, 1_000_000_000), (8, 0, 0)):
         batch = one.batch_stats.add(batch_size=rows)
         batch.compute_infer.count, batch.compute_infer.ns = runs, ns
-    (statistics,) = calls.statistics("m", "2").read(answer.SerializeToString())
+    (statistics,) = methods.statistics("m", "2").read(answer.SerializeToString())
     assert (statistics.model, statistics.version, statistics.rows, statistics.batches) == ("m", "2", 9, 3)
     assert statistics.totals["queue"] == Total(5, 2.5)
     assert statistics.batch_s == {4: 3.0, 1: 1.0}
 
 
 def test_what_loads_or_unloads_a_model_is_sent_once_and_what_asks_may_be_again() -> None:
-    changing = [calls.load("m", None, {}), calls.unload("m")]
-    asking = [calls.infer("m", {"x": X}, [], "", {}), calls.metadata("m", ""), calls.models(), calls.ready("m", "")]
+    changing = [methods.load("m"), methods.unload("m")]
+    asking = [methods.infer("m", {"x": X}), methods.metadata("m"), methods.models(), methods.ready("m")]
     assert [call.may_repeat for call in changing] == [False] * 2
     assert [call.may_repeat for call in asking] == [True] * 4

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from fovea.client.tensors import datatype_of, from_raw, to_raw
+from fovea.client.array_bytes import datatype_of, from_raw, to_raw
 from fovea.contract.errors import FoveaError, InvalidRequest, Unsupported
 from fovea.raw_tensors import NUMPY_DTYPE
 

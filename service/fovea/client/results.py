@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fovea.client.tensors import from_raw
+from fovea.client.array_bytes import from_raw
 from fovea.contract.errors import FoveaError, Unsupported
 from fovea.contract.model_card import MAP_PREFIX
 
