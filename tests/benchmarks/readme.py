@@ -30,9 +30,7 @@ def chart(report: Mapping[str, Any]) -> str:
         f"| attention on every bottleneck of a {report['network'].partition(',')[0]} | torch's export | Fovea | |",
         "|---|--:|--:|:--|",
     ]
-    words = (
-        "What it adds to the time of the same network without it; ONNX Runtime both times, one picture, one core."
-    )
+    words = "What it adds to the time of the same network without it; ONNX Runtime both times, one picture, one core."
     lines = [_chart_row(row, most) for row in sorted(rows, key=lambda row: -row["percent"]["plain"]["value"])]
     return "\n".join([*head, *lines, "", f"{words} {in_one_line(machine)}; kernels for {machine['kernels']}."])
 
