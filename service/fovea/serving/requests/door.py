@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fovea.contract.errors import FoveaError, InvalidRequest
 from fovea.contract.model_card import ModelCard
-from fovea.runtime.datatypes import Arrays
+from fovea.runtime.arrays import Arrays
 from fovea.serving.engines.reply import Reply
 from fovea.serving.requests.answer import Answer
 from fovea.serving.requests.header_bound import header_bound

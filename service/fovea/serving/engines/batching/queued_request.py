@@ -8,7 +8,7 @@ from math import inf
 from typing import Protocol
 
 from fovea.contract.errors import Cancelled, DeadlineExceeded, FoveaError
-from fovea.runtime.datatypes import Arrays
+from fovea.runtime.arrays import Arrays
 from fovea.serving.engines.reply import Reply
 
 PATIENCE_S = 10.0

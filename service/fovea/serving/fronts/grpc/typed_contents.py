@@ -7,25 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fovea.contract.datatypes import DATATYPES
 from fovea.contract.errors import InvalidRequest
 from fovea.raw_tensors import NUMPY_DTYPE, bytes_array
 from fovea.serving.requests.tensor_data import ExpectedInput
 
-CONTENTS_FIELD: dict[str, str] = {
-    "BOOL": "bool_contents",
-    "INT8": "int_contents",
-    "INT16": "int_contents",
-    "INT32": "int_contents",
-    "INT64": "int64_contents",
-    "UINT8": "uint_contents",
-    "UINT16": "uint_contents",
-    "UINT32": "uint_contents",
-    "UINT64": "uint64_contents",
-    "FP32": "fp32_contents",
-    "FP64": "fp64_contents",
-    "BYTES": "bytes_contents",
-}
-"""Datatype -> field of InferTensorContents. FP16 has none: it travels raw only."""
+CONTENTS_FIELD: dict[str, str] = {name: facts.contents for name, facts in DATATYPES.items() if facts.contents}
+"""Datatype -> field of InferTensorContents. What has none travels raw only."""
 
 _CHUNK = 16 * 1024
 """Elements converted in one go: 2 ms in which no other thread runs."""

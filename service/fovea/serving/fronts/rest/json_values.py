@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fovea.contract.datatypes import DATATYPES
 from fovea.contract.errors import InvalidRequest
 from fovea.raw_tensors import NUMPY_DTYPE, bytes_array
 from fovea.serving.fronts.rest.json_text import NOT_FINITE, NotFinite, word
 from fovea.serving.requests.tensor_data import ExpectedInput
 
-BINARY_ONLY = ("FP16", "BF16")
+BINARY_ONLY = tuple(name for name, facts in DATATYPES.items() if not facts.contents)
 _FLOATS = ("FP32", "FP64")
 SHORTEST_VALUE = len("0,")
 _LONGEST_VALUE = {
