@@ -24,6 +24,8 @@ class Operator:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     attributes: tuple[str, ...] = ()
+    fused_by_onnx_runtime: bool = False
+    """Whether its body is one operator, of which ONNX Runtime has a fused kernel of its own."""
 
     @property
     def maps(self) -> tuple[str, ...]:
@@ -67,6 +69,7 @@ OPERATORS: dict[str, Operator] = _table(
         ("Q", "K", "V", "mask?"),
         ("Y", "P"),
         ("scale", "causal", "window"),
+        fused_by_onnx_runtime=True,
     ),
 )
 """Every operator of this version; each has a formula in `fovea.attention` and a body in `fovea.export`."""

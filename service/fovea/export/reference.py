@@ -15,7 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from fovea.attention.registration import OPERATOR_OF
 from fovea.contract.errors import ExportFailed
-from fovea.runtime.datatypes import Arrays
+from fovea.runtime.arrays import Arrays
 
 
 @dataclass(frozen=True)

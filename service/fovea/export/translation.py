@@ -11,10 +11,11 @@ import torch
 from onnxscript import values
 
 from fovea.attention.registration import OPERATOR_OF
+from fovea.contract.datatypes import DATATYPES
 from fovea.contract.operators import DOMAIN, OPERATORS, VERSION, Operator
 
 _SCHEMA = onnx.defs.OpSchema
-_TENSORS = ["tensor(float)", "tensor(float16)", "tensor(double)", "tensor(bool)", "tensor(int64)"]
+_TENSORS = [datatype.ort for datatype in DATATYPES.values()]
 _KIND_OF_ATTRIBUTE = {
     "int": _SCHEMA.AttrType.INT,
     "bool": _SCHEMA.AttrType.INT,
