@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fovea import wire
-from fovea.client import calls
+from fovea.client import methods
 
 INFER_PATH = wire.path("ModelInfer")
 CLIENT_CORE = 1
@@ -90,7 +90,7 @@ def request_body(model: str, inputs: dict[str, NDArray[Any]]) -> bytes:
 
 def request_message(model: str, inputs: dict[str, NDArray[Any]]) -> bytes:
     """A ModelInferRequest."""
-    return calls.infer(model, inputs, (), "", {}).body
+    return methods.infer(model, inputs).body
 
 
 def require_h2load() -> None:
