@@ -1,4 +1,4 @@
-"""A gRPC server in the test's own process, in front of nothing that runs."""
+"""A gRPC server in the test's own process, in front of whatever the test gives it."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 from fakes import FakeControl, FakeInference
 from fovea.serving.changes import Changes
+from fovea.serving.fronts.grpc.grpc_server import GrpcServer, GrpcSettings
 from fovea.serving.fronts.grpc.reads import ReadLimits
-from fovea.serving.fronts.grpc.server import GrpcServer, GrpcSettings
 from fovea.serving.fronts.grpc.transport import Transport
 
 _MB = 1024 * 1024
@@ -17,6 +17,7 @@ _MB = 1024 * 1024
 
 @contextmanager
 def grpc_here(
+    inference: Any = None,
     *,
     fast_lane: bool = True,
     seconds: float = 60.0,
@@ -36,7 +37,7 @@ def grpc_here(
             reads=ReadLimits(256 * _MB, 64 * _MB, seconds=seconds),
             tokens=tokens,
         ),
-        FakeInference(),  # type: ignore[arg-type]
+        inference or FakeInference(),
         FakeControl(),  # type: ignore[arg-type]
         Changes(),
         on_fault,

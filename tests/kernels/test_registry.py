@@ -12,7 +12,7 @@ from fovea.contract.attention import AttentionType
 from fovea.contract.datatypes import DATATYPES
 from fovea.contract.model_card import AttentionLayer, ModelCard
 from fovea.contract.operators import DOMAIN, OPERATORS
-from fovea.export.bodies import BODIES
+from fovea.export.function_bodies import BODIES
 from fovea.runtime.device import CPU, Device
 from fovea.runtime.kernel_choice import offer_for
 from fovea.runtime.kernel_library import Cause, Obstacle

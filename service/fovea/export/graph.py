@@ -17,7 +17,7 @@ from fovea.contract.datatypes import DATATYPES
 from fovea.contract.errors import ExportFailed
 from fovea.contract.model_card import MAP_PREFIX, AttentionLayer, TensorSpec
 from fovea.contract.operators import DOMAIN, OPERATORS
-from fovea.export.bodies import body_of, outputs_of, overload_of
+from fovea.export.function_bodies import body_of, outputs_of, overload_of
 from fovea.export.lengths import length_axes
 from fovea.export.residual import fuse_residuals, uses
 

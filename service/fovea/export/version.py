@@ -26,8 +26,8 @@ from fovea.contract.model_card import (
 )
 from fovea.contract.operators import VERSION
 from fovea.contract.sequence import SequenceSpec
-from fovea.export.bodies import OPSET
 from fovea.export.exporter import export_graph
+from fovea.export.function_bodies import OPSET
 from fovea.export.graph import ExportedGraph
 from fovea.export.independent_rows import require_independent_rows
 from fovea.export.parity import BATCH_ROWS, compare, flat_answer, measure_bodies, measure_kernels

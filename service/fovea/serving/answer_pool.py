@@ -27,10 +27,6 @@ class AnswerPool:
         self._pool = ThreadPoolExecutor(threads, what)
         self._calls: set[Call] = set()
 
-    def __contains__(self, call: object) -> bool:
-        """Whether this call is being answered or waits its turn."""
-        return call in self._calls
-
     @property
     def calls(self) -> list[Call]:
         """Those that are being answered or wait their turn."""

@@ -10,7 +10,7 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tests.torture import http2
 
-from fovea.serving.fronts.grpc.server import GrpcServer
+from fovea.serving.fronts.grpc.grpc_server import GrpcServer
 from grpc_servers import grpc_here
 
 SERVING, NOT_SERVING, UNKNOWN = 1, 2, 3

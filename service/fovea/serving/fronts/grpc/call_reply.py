@@ -24,45 +24,35 @@ class Call(Protocol):
     def watch(self) -> None:
         """Keep `gone` up to date from now on; any thread, any number of times."""
 
+    def tell(self, body: bytes) -> None:
+        """Send a serialized answer that is not the last, where a call takes several."""
+
     def finish(self, body: bytes) -> None:
-        """Send the serialized answer."""
+        """Send the serialized answer, or the last of them."""
 
     def refuse(self, code: grpc.StatusCode, text: str) -> None:
         """Send an error."""
 
 
-class ByteReply:
-    """A call is the reply to its own request, where answers come as bytes."""
-
-    __slots__ = ()
-
-    def send(self: Call, event: bytes | FoveaError, final: bool = True) -> None:
-        """Answer it."""
-        assert final, "a unary call has one answer"
-        if isinstance(event, FoveaError):
-            self.refuse(*status_of(event))
-        else:
-            self.finish(event)
-
-
 class CallReply(Generic[E]):
-    """Answers a call once, with what `write` makes of an event; see `fovea.serving.engines.reply`."""
+    """Answers a call with what `write` makes of an event; see `fovea.serving.engines.reply`."""
 
-    __slots__ = ("_call", "_table", "_write")
+    __slots__ = ("_table", "_write", "call")
 
     def __init__(self, call: Call, write: Callable[[E], bytes], table: StatusTable) -> None:
-        self._call, self._write, self._table = call, write, table
+        self.call, self._write, self._table = call, write, table
 
     @property
     def gone(self) -> bool:
-        return self._call.gone
+        return self.call.gone
 
     def watch(self) -> None:
-        self._call.watch()
+        self.call.watch()
 
     def send(self, event: E | FoveaError, final: bool = True) -> None:
-        assert final, "a unary call has one answer"
         if isinstance(event, FoveaError):
-            self._call.refuse(*status_of(event, self._table))
+            self.call.refuse(*status_of(event, self._table))
+        elif final:
+            self.call.finish(self._write(event))
         else:
-            self._call.finish(self._write(event))
+            self.call.tell(self._write(event))

@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import logging
+from typing import Any
 
 from fovea.serving.control.rpcs import Control
-from fovea.serving.fronts.grpc.call_reply import Call
+from fovea.serving.engines.reply import Reply
 from fovea.serving.fronts.grpc.parsing import parse_small
-from fovea.serving.fronts.grpc.status import status_of
+from fovea.serving.requests.error_text import as_fovea_error
 
 log = logging.getLogger(__name__)
 
 
-def control_call(control: Control, rpc: str, call: Call, data: bytes) -> None:
+def answer_control(control: Control, rpc: str, reply: Reply[Any], data: bytes) -> None:
     """Answer it or refuse it; never raises."""
     try:
-        call.finish(control.answer(rpc, parse_small(f"{rpc}Request", data)).SerializeToString())
+        reply.send(control.answer(rpc, parse_small(f"{rpc}Request", data)))
     except Exception as error:
         log.debug("refused: %s", error)
-        call.refuse(*status_of(error))
+        reply.send(as_fovea_error(error))

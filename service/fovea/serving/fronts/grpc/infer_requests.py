@@ -24,7 +24,7 @@ _KEPT_BYTES = 16 << 20
 
 
 _MOST_HEADER = 8 * LEAST_BOUND
-"""Of a request that is refused: where it has more beside its data, its id is not looked for."""
+"""Of a request whose id is looked for: one that has more beside its data counts as having none."""
 
 
 class RequestReader:
@@ -98,7 +98,7 @@ def _with_values(message: Any, raw: list[bytes]) -> InferRequest:
 
 
 def id_of(data: bytes) -> str:
-    """The id in the bytes of a request that was refused; "" where it cannot be had."""
+    """The id in the bytes of a request; "" where it has none, or where it cannot be had."""
     if len(data) > LEAST_BOUND and header_bytes(data, _MOST_HEADER) > _MOST_HEADER:
         return ""
     try:

@@ -12,7 +12,6 @@ from typing import Any
 import grpc
 
 from fovea.serving.deadlines import deadline_after
-from fovea.serving.fronts.grpc.call_reply import ByteReply
 from fovea.serving.fronts.grpc.handler_pool import HandlerPool
 
 Accept = Callable[[Any, bytes], None]
@@ -57,7 +56,7 @@ class PooledLane:
         return []
 
 
-class PooledCall(ByteReply):
+class PooledCall:
     """One call whose handler thread waits for the answer."""
 
     def __init__(self, context: grpc.ServicerContext, open_calls: set[PooledCall]) -> None:
