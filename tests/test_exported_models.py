@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from committed_models import COMMITTED, link_committed_models
 from fovea.client import Client
-from fovea.contract.model_card import GOLDEN_FILE, MAPS_FILE, MODEL_FILE, ModelCard, Preprocessing
+from fovea.contract.input_steps import Preprocessing
+from fovea.contract.model_card import GOLDEN_FILE, MAPS_FILE, MODEL_FILE, ModelCard
 from fovea.recipes import fashion_mnist
 from fovea.recipes.augmentation import normalise
 from fovea.recipes.catalogue import RECIPES

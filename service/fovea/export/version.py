@@ -14,13 +14,13 @@ from torch import nn
 
 from fovea.contract.attention import AttentionType
 from fovea.contract.errors import ExportFailed, FoveaError, ModelBroken
+from fovea.contract.input_steps import Preprocessing
 from fovea.contract.model_card import (
     GOLDEN_FILE,
     MAPS_FILE,
     MODEL_FILE,
     ModelCard,
     Parity,
-    Preprocessing,
     Training,
     primary_attention,
 )

@@ -5,14 +5,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from fovea.contract.model_card import Preprocessing
+from fovea.contract.input_steps import Preprocessing
+from fovea.inputs.picture_steps import pixel_rows
 from fovea.recipes.recipe import Schedule
 
 
 def normalise(pixels: Tensor, preprocessing: Preprocessing) -> Tensor:
-    """(N, H, W) uint8 -> (N, 1, H, W) float32: (pixel / 255 - mean) / std."""
-    scaled = pixels.unsqueeze(1).float() / 255
-    return (scaled - preprocessing.mean[0]) / preprocessing.std[0]
+    """(N, H, W) uint8 -> (N, 1, H, W) float32, as the server makes them of pictures of that size."""
+    return torch.from_numpy(pixel_rows(pixels.numpy()[..., None], preprocessing.steps))
 
 
 def augment(pixels: Tensor, schedule: Schedule, generator: torch.Generator) -> Tensor:

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from fovea.contract.errors import Misconfigured
-from fovea.contract.model_card import Preprocessing
+from fovea.contract.input_steps import Preprocessing
 from fovea.recipes.cache import cache_dir
 from fovea.recipes.dataset import ImageDataset
 from fovea.recipes.idx import read_idx

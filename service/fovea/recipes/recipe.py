@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from fovea.contract.attention import AttentionType
-from fovea.contract.model_card import Preprocessing
+from fovea.contract.input_steps import Preprocessing
 
 
 @dataclass(frozen=True)
