@@ -29,10 +29,7 @@ def model_config(served: ServedVersion) -> Any:
         is_mask = card.sequence is not None and tensor.name == card.sequence.mask
         tensor.optional = is_mask or tensor.name in card.optional_inputs
     if card.batched:
-        batching = config.dynamic_batching
-        batching.preferred_batch_size.extend(served.preferred_rows)
-        batching.max_queue_delay_microseconds = round(served.policy.delay_s * 1e6)
-        _set_queue(batching, served)
+        _set_batching(config.dynamic_batching, served)
     config.instance_group.add(
         name=card.name, kind=_instance_kind(served.loaded.provider), count=served.folder.choices.instances
     )
@@ -60,11 +57,13 @@ def _set_labels(config: Any, served: ServedVersion) -> None:
             tensor.label_filename = labels.file
 
 
-def _set_queue(batching: Any, served: ServedVersion) -> None:
-    choices = served.folder.choices
+def _set_batching(batching: Any, served: ServedVersion) -> None:
+    choices, queueing = served.folder.choices, served.engine.queueing
+    batching.preferred_batch_size.extend(queueing.preferred_rows)
+    batching.max_queue_delay_microseconds = round(queueing.delay_s * 1e6)
     batching.priority_levels = choices.priority_levels
     batching.default_priority_level = choices.default_priority or choices.priority_levels
-    batching.default_queue_policy.max_queue_size = served.limit.requests
+    batching.default_queue_policy.max_queue_size = queueing.most_requests
     batching.default_queue_policy.default_timeout_microseconds = round((choices.default_timeout_s or 0) * 1e6)
 
 

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from fovea.contract.errors import FoveaError
-from fovea.serving.engines.batching.outcomes import Outcome, outcome_of
-from fovea.serving.engines.batching.requests import BatchKey, Request
+from fovea.runtime.datatypes import Arrays
+from fovea.serving.engines.batching.requests import Request
+from fovea.serving.engines.outcomes import Outcome, outcome_of
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +29,8 @@ class BatchRecord:
     """Inside each attention operator, as its kernel tells; empty where bodies run."""
     padding_ratio: float
     """The share of the batch's elements that is padding."""
-    kind: BatchKey
+    warmed: bool = True
+    """Whether warm-up ran batches of this kind that were as large."""
 
 
 class Observer(Protocol):
@@ -43,8 +45,8 @@ class Observer(Protocol):
     def requests(self, outcome: Outcome, duration_s: Sequence[float], rows: int) -> None:
         """Requests ended, together `rows` rows."""
 
-    def sample(self, batch: Sequence[Request]) -> None:
-        """These requests just ran together; for whoever wants to run them again."""
+    def sample(self, batch: Sequence[Arrays]) -> None:
+        """Requests with these inputs just ran together; for whoever wants to run them again."""
 
 
 def fail(request: Request, error: FoveaError, observer: Observer) -> None:
