@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from fovea.contract.errors import FoveaError
-from fovea.runtime.datatypes import Arrays
+from fovea.runtime.arrays import Arrays
 from fovea.serving.engines.batching.requests import Request
 from fovea.serving.engines.outcomes import Outcome, outcome_of
 

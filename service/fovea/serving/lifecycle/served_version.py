@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from fovea.runtime.datatypes import Arrays
+from fovea.runtime.arrays import Arrays
 from fovea.runtime.loaded_version import LoadedVersion
 from fovea.runtime.repository import ModelFolder
 from fovea.runtime.serving_choices import ServingChoices

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from numpy.typing import NDArray
 
 from fovea.contract.errors import ExecutionFailed, FoveaError, NotReady
-from fovea.runtime.datatypes import Arrays
+from fovea.runtime.arrays import Arrays
 from fovea.serving.engines.batching.measured_cost import UNMEASURED, MeasuredCost
 from fovea.serving.engines.batching.requests import Request, why_gone
 from fovea.serving.engines.observer import BatchRecord, Observer, fail, tell
