@@ -50,8 +50,9 @@ kernels-sanitize: .venv/dev.done
 	LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libstdc++.so)" \
 	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 $(BIN)/python -m pytest tests/kernels
 
+# `make bench FLAGS='--against OTHER_TREE'`: does a request cost more processor time than there?
 bench: .venv/dev.done service/kernels/build/.done
-	$(BIN)/python -m tests.benchmarks
+	$(BIN)/python -m tests.benchmarks $(FLAGS)
 
 bench-kernels: .venv/dev.done service/kernels/build/.done
 	$(BIN)/python -m tests.benchmarks.kernels
