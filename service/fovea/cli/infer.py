@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from fovea.cli.amounts import count, seconds
 from fovea.cli.connection_options import add_access, connect
 from fovea.cli.heat_maps import overlay
-from fovea.cli.pictures import read_picture, require_writable, save_picture
+from fovea.cli.picture_files import read_picture, require_writable, save_picture
 from fovea.client import DEFAULT_ADDRESS, Client, ModelInfo, Retry
 from fovea.contract.errors import InvalidRequest, NotFound, Unsupported
 from fovea.contract.input_steps import Preprocessing
