@@ -47,7 +47,9 @@ class PictureMaker:
 
     def row(self, data: bytes, limits: Limits) -> NDArray[Any]:
         """One picture."""
-        return picture_row(open_picture(BytesIO(data), PICTURE_FORMATS, limits.max_pixels), self._steps)[0]
+        row: NDArray[Any]
+        (row,) = picture_row(open_picture(BytesIO(data), PICTURE_FORMATS, limits.max_pixels), self._steps)
+        return row
 
     def joined(self, rows: Sequence[NDArray[Any]]) -> NDArray[Any]:
         """All of one shape."""
