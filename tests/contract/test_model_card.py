@@ -13,7 +13,8 @@ from pydantic import ValidationError
 
 from fovea.contract.attention import AttentionType
 from fovea.contract.errors import ModelBroken
-from fovea.contract.model_card import AttentionLayer, ModelCard, Preprocessing, TensorSpec
+from fovea.contract.input_steps import Preprocessing
+from fovea.contract.model_card import AttentionLayer, ModelCard, TensorSpec
 
 X = TensorSpec(name="x", datatype="FP32", shape=(-1, 3))
 MAP = TensorSpec(name="attention.block", datatype="FP32", shape=(-1, 1, 7, 7))
