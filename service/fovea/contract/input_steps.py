@@ -1,4 +1,4 @@
-"""The steps that make a model's input of what people have: the bytes of a picture, so far.
+"""The steps that make a model's input of what people have: the bytes of a picture, or a text.
 
 A card lists them by input, in order. The first one decodes the bytes; each takes what the one before it gives.
 `fovea.inputs` does them: the same functions for training, export, client and server.
@@ -84,11 +84,84 @@ class Normalise(_Facts):
     std: tuple[Annotated[float, Field(gt=0)], ...]
 
 
+class DecodeText(_Facts):
+    """UTF-8 bytes -> a text."""
+
+    takes: ClassVar[str] = "bytes"
+    gives: ClassVar[str] = "text"
+    step: Literal["text"] = "text"
+
+
+class NormaliseUnicode(_Facts):
+    """A text -> in this normalisation form of Unicode."""
+
+    takes: ClassVar[str] = "text"
+    gives: ClassVar[str] = "text"
+    step: Literal["unicode"] = "unicode"
+    form: Literal["NFC", "NFD", "NFKC", "NFKD"]
+
+
+class Lowercase(_Facts):
+    """A text -> in small letters."""
+
+    takes: ClassVar[str] = "text"
+    gives: ClassVar[str] = "text"
+    step: Literal["lowercase"] = "lowercase"
+
+
+class StripAccents(_Facts):
+    """A text -> without marks on its letters: é becomes e."""
+
+    takes: ClassVar[str] = "text"
+    gives: ClassVar[str] = "text"
+    step: Literal["strip_accents"] = "strip_accents"
+
+
+class Split(_Facts):
+    """A text -> tokens: its words, and other marks but blanks one by one; or each character."""
+
+    takes: ClassVar[str] = "text"
+    gives: ClassVar[str] = "tokens"
+    step: Literal["split"] = "split"
+    into: Literal["words", "characters"]
+
+
+class UseVocabulary(_Facts):
+    """Tokens -> their ids, which are their places in a file of the version, from 0."""
+
+    takes: ClassVar[str] = "tokens"
+    gives: ClassVar[str] = "ids"
+    step: Literal["vocabulary"] = "vocabulary"
+    file: str = Field(default="vocabulary.txt", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    """A token a line; where the name ends in .json, a list of them."""
+    unknown: str | None = None
+    """The token for those that are not in the file. None: a text that has one is refused."""
+    start: str | None = None
+    """The token before the first of a text."""
+    end: str | None = None
+    """The token behind the last one."""
+    pad: str | None = None
+    """The token that fills up short texts beside longer ones. None: texts of one request are as long as each other."""
+    most_tokens: int | None = Field(default=None, gt=0)
+    """The longest text, with its start and end; longer ones are refused. None: no limit is known."""
+
+
 Step = Annotated[
-    DecodePicture | ConvertChannels | Resize | Crop | Scale | Normalise,
+    DecodePicture
+    | ConvertChannels
+    | Resize
+    | Crop
+    | Scale
+    | Normalise
+    | DecodeText
+    | NormaliseUnicode
+    | Lowercase
+    | StripAccents
+    | Split
+    | UseVocabulary,
     Field(discriminator="step"),
 ]
-_LAST = {"picture": "pixels"}
+_LAST = {"picture": "pixels", "text": "ids"}
 """What a list begins with -> what its last step gives."""
 
 
@@ -99,15 +172,22 @@ class InputSteps(RootModel[Annotated[tuple[Step, ...], FailFast(), Field(min_len
 
     @property
     def kind(self) -> str:
-        """What people have: "picture"."""
+        """What people have: "picture" or "text"."""
         return self.root[0].step
 
     @property
     def row_shape(self) -> tuple[int, ...]:
-        """A row of the tensor that comes of a picture: (channels, height, width)."""
+        """A row of the tensor that comes of a picture, (channels, height, width); of a text, (-1,)."""
+        if self.kind == "text":
+            return (-1,)
         mode = next(step.mode for step in self.root if isinstance(step, ConvertChannels))
         height, width = _picture_size(self.root)
         return (CHANNELS[mode], height, width)
+
+    @property
+    def files(self) -> list[str]:
+        """Files of the version that the steps need."""
+        return [step.file for step in self.of(UseVocabulary)]
 
     def of(self, *kinds: type[Any]) -> list[Any]:
         """The steps of these kinds, in order."""
@@ -135,6 +215,8 @@ def _order_problem(steps: tuple[Any, ...]) -> str | None:
 
 def _picture_problem(steps: InputSteps) -> str | None:
     """Why pictures do not all become rows of one shape so."""
+    if steps.kind != "picture":
+        return None
     modes = steps.of(ConvertChannels)
     if len(modes) != 1:
         return f"expected one step channels, found {len(modes)}"

@@ -121,7 +121,7 @@ class ModelCard(_Facts):
     preprocessing: Preprocessing | None = None
     """The short form of `input_steps` for the one input that pictures of this size fit."""
     input_steps: dict[str, InputSteps] = {}
-    """Input -> the steps that make it of what people have, the bytes of a picture; such bytes may be sent for it."""
+    """Input -> the steps that make it of a picture or a text, whose bytes may be sent in its place."""
     parameters: int = Field(ge=0)
     """Trained numbers in the model."""
     metrics: dict[str, float] = {}
@@ -170,8 +170,11 @@ class ModelCard(_Facts):
             if name not in specs:
                 raise ValueError(f"input_steps: {name} is none of the inputs {list(specs)}")
             if not _takes(specs[name], steps):
-                found, made = f"{specs[name].datatype} {list(specs[name].shape)}", f"FP32 {[-1, *steps.row_shape]}"
-                raise ValueError(f"input_steps: {name} is {found}, and its steps make {made}")
+                found, made = f"{specs[name].datatype} {list(specs[name].shape)}", [-1, *steps.row_shape]
+                kinds = " or ".join(_MADE[steps.kind])
+                raise ValueError(f"input_steps: {name} is {found}, and its steps make {kinds} {made}")
+            if missing := [file for file in steps.files if self.sha256 and file not in self.sha256]:
+                raise ValueError(f"input_steps: {name} needs {missing[0]}, of which the card has no hash")
         return self
 
     @model_validator(mode="after")
@@ -239,6 +242,10 @@ class ModelCard(_Facts):
             raise ModelBroken(f"{path.name} cannot be read: {error.strerror}") from error
 
 
+_MADE = {"picture": ("FP32",), "text": ("INT64", "INT32")}
+"""What people have -> the datatypes that its steps can make."""
+
+
 def _takes(spec: TensorSpec, steps: InputSteps) -> bool:
     """Whether an input takes any number of rows that come of these steps."""
-    return spec.datatype == "FP32" and spec.shape[:1] == (-1,) and spec.admits((-1, *steps.row_shape))
+    return spec.datatype in _MADE[steps.kind] and spec.shape[:1] == (-1,) and spec.admits((-1, *steps.row_shape))
