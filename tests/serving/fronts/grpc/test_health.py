@@ -10,7 +10,6 @@ import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tests.torture import http2
 
-from fakes import FakeServicer
 from fovea.serving.fronts.grpc.grpc_server import GrpcServer
 from grpc_servers import grpc_here
 
@@ -20,7 +19,7 @@ WATCH = "/grpc.health.v1.Health/Watch"
 
 @pytest.fixture(params=[True, False], ids=["fast-lane", "no-fast-lane"])
 def server(request: pytest.FixtureRequest) -> Iterator[GrpcServer]:
-    with grpc_here(FakeServicer(), fast_lane=request.param) as server:
+    with grpc_here(fast_lane=request.param) as server:
         yield server
 
 

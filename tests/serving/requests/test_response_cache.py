@@ -12,7 +12,7 @@ import onnx
 import pytest
 from onnx import helper
 
-from fovea.serving.response_cache import MOST_INPUT_BYTES, ResponseCache
+from fovea.serving.requests.response_cache import MOST_INPUT_BYTES, ResponseCache
 from raw_client import RawClient
 from servers import RunningServer, plain_models, running_server, save_model, tensor, total, wait_until
 
@@ -167,11 +167,11 @@ def test_without_room_for_it_no_model_is_cached(caching: Path) -> None:
 def test_the_answers_that_were_not_used_the_longest_go_first() -> None:
     cache = ResponseCache(3000)
     for number in range(3):
-        cache.put((0, bytes([number])), bytes(600))
+        cache.put((0, bytes([number])), [np.zeros(600, np.uint8)])
     assert cache.get((0, b"\0"))
-    cache.put((1, b"\3"), bytes(600))
+    cache.put((1, b"\3"), [np.zeros(600, np.uint8)])
     assert [cache.get((0, bytes([number]))) is None for number in range(3)] == [False, True, False]
-    cache.put((0, b"\4"), bytes(3000))
+    cache.put((0, b"\4"), [np.zeros(3000, np.uint8)])
     assert cache.get((0, b"\4")) is None
     cache.forget(0)
     assert cache.get((1, b"\3"))

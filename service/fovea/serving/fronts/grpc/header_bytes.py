@@ -1,24 +1,15 @@
 """How much of a serialized request is no tensor's or file's data: looked at before it is parsed.
 
-Millions of empty inputs, outputs or parameters fit into a message that may be sent, and each becomes an object, a
-check, a word in an error text, while everybody waits. A message below the bound is not looked at: it has less.
-
-A model of thousands of inputs needs more than others: each version has a bound of its own, which its names make. Before
-the version is known, the largest of them holds.
+A message below the bound is not looked at: it has less. Why there is a bound, `fovea.serving.requests.header_bound`
+tells.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from fovea.contract.errors import InvalidRequest
-
-LEAST_BOUND = 64 * 1024
-"""A hundred inputs with their parameters have 10 KB."""
-_TENSOR_BYTES = 256
-"""Of an input or output beside its name: datatype, shape, and where in shared memory it is."""
-_LEAST_FIELD = 8
-"""What costs time is the number of fields rather than their size: none counts as less. 64 KB take 3 ms at worst."""
+from fovea.serving.requests.header_bound import LEAST_BOUND, LEAST_FIELD
 
 _INPUT, _RAW_DATA = 5 << 3 | 2, 7 << 3 | 2  # of ModelInferRequest: the tags of its fields
 _TYPED_DATA = 5 << 3 | 2  # of an InferInputTensor
@@ -35,25 +26,12 @@ _WITH_FILES: Mapping[str, _Parts] = {"RepositoryModelLoadRequest": {_PARAMETER: 
 """Other requests that have data; the rest is all header."""
 
 
-def header_bound(tensors: Iterable[str]) -> int:
-    """The most that a request may have beside its data, to a version that has tensors of these names."""
-    return max(LEAST_BOUND, sum(len(name.encode()) + _TENSOR_BYTES for name in tensors))
-
-
-def header_size(data: bytes, most: int) -> int:
+def header_bytes(data: bytes, most: int) -> int:
     """Bytes of a request beside its data; not looked at further than `most`.
 
     What is no message is left to the parser.
     """
-    return _header_bytes(data, 0, len(data), _REQUEST, most)
-
-
-def header_too_large(most: int) -> InvalidRequest:
-    """For a request that has more beside its data than it may."""
-    return InvalidRequest(
-        f"expected at most {most} bytes beside the tensors' data (names, shapes, parameters, outputs; each field "
-        f"counts as {_LEAST_FIELD} or more), received more"
-    )
+    return _bytes(data, 0, len(data), _REQUEST, most)
 
 
 def require_small(kind: str, data: bytes) -> None:
@@ -61,21 +39,21 @@ def require_small(kind: str, data: bytes) -> None:
     if len(data) <= LEAST_BOUND:
         return
     parts = _WITH_FILES.get(kind)
-    if parts is None or _header_bytes(data, 0, len(data), parts, LEAST_BOUND) > LEAST_BOUND:
+    if parts is None or _bytes(data, 0, len(data), parts, LEAST_BOUND) > LEAST_BOUND:
         beside = " beside files and configuration" if parts else ""
         raise InvalidRequest(f"expected a {kind} of at most {LEAST_BOUND} bytes{beside}, received {len(data)}")
 
 
-def _header_bytes(data: bytes, at: int, end: int, parts: _Parts, most: int) -> int:
+def _bytes(data: bytes, at: int, end: int, parts: _Parts, most: int) -> int:
     found = 0
     while at < end and found <= most:
         tag, start, stop = _field(data, at, end)
         if tag not in parts:
-            found += max(stop - at, _LEAST_FIELD)
+            found += max(stop - at, LEAST_FIELD)
         else:
-            found += max(start - at, _LEAST_FIELD)
+            found += max(start - at, LEAST_FIELD)
             if parts[tag] is not _DATA:
-                found += _header_bytes(data, start, stop, parts[tag], most - found)
+                found += _bytes(data, start, stop, parts[tag], most - found)
         at = stop
     return found
 

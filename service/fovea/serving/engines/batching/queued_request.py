@@ -1,4 +1,4 @@
-"""A request that waits for its batch, and where its answer goes."""
+"""A request as it waits in an engine for its batch."""
 
 from __future__ import annotations
 
@@ -9,29 +9,13 @@ from typing import Protocol
 
 from fovea.contract.errors import Cancelled, DeadlineExceeded, FoveaError
 from fovea.runtime.arrays import Arrays
+from fovea.serving.engines.reply import Reply
 
 PATIENCE_S = 10.0
 """A request without a deadline ranks as if it had this long: urgent ones pass it, but never for longer than this."""
 
 _CLOCKS_APART_S = 0.05
 """A caller whose deadline passes cancels by its own clock, a little before the deadline comes by this server's."""
-
-
-class Reply(Protocol):
-    """Where an answer goes. The first of `answer` and `fail` that succeeds counts; more do nothing."""
-
-    @property
-    def gone(self) -> bool:
-        """True once nobody waits for the answer any more; it may be told late, or never, without `watch`."""
-
-    def watch(self) -> None:
-        """Keep `gone` up to date from now on; any thread, any number of times."""
-
-    def answer(self, outputs: Arrays) -> None:
-        """Send the outputs; they are views and must be copied before this returns."""
-
-    def fail(self, error: FoveaError) -> None:
-        """Send an error."""
 
 
 class Trace(Protocol):
@@ -46,9 +30,9 @@ class Trace(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class BatchKey:
-    """Requests of one kind fit into one batch: same shapes beyond the batch axis, same session.
+    """Requests of one key fit into one batch: same shapes beyond the batch axis, same session.
 
-    Its hash is computed once: every request looks its kind up, and hashing shapes takes half a microsecond.
+    Its hash is computed once: every request looks its key up, and hashing shapes takes half a microsecond.
     """
 
     shapes: Hashable
@@ -65,13 +49,13 @@ class BatchKey:
 
 
 @dataclass(slots=True, eq=False)
-class Request:
+class QueuedRequest:
     """A validated request that waits. Times are seconds of one monotonic clock."""
 
     inputs: Arrays
     rows: int
-    kind: BatchKey
-    reply: Reply
+    batch_key: BatchKey
+    reply: Reply[Arrays]
     arrived_s: float
     deadline_s: float | None = None
     """The call's own deadline."""
@@ -100,12 +84,12 @@ class Request:
             self.urgency = (self.priority, due_s)
 
 
-def is_late(request: Request, now_s: float) -> bool:
+def is_late(request: QueuedRequest, now_s: float) -> bool:
     """True once its deadline or its time in the queue has passed."""
     return request.due_s <= now_s
 
 
-def why_gone(request: Request, now_s: float) -> FoveaError:
+def why_gone(request: QueuedRequest, now_s: float) -> FoveaError:
     """The error for a caller that has left: by itself, or since its deadline passed."""
     if request.deadline_s is not None and request.deadline_s <= now_s + _CLOCKS_APART_S:
         return DeadlineExceeded("the deadline passed")

@@ -12,14 +12,15 @@ from functools import partial
 from typing import Any
 
 from fovea.contract.errors import InvalidRequest
-from fovea.serving.shared_memory.places import PLACE_PARAMETERS
+from fovea.serving.plain_words import word
+from fovea.serving.requests.infer_request import Parameters
 
 _TIMEOUT, _PRIORITY, _CLASSIFICATION = "timeout", "priority", "classification"
 _TIMEOUT_MAX_US = 2**63 - 1
 _PRIORITY_MAX = 2**64 - 1
 _CLASSIFICATION_MAX = 2**31
+_LARGEST_SHOWN = 2**64
 _RESERVED = "triton_"
-OUTPUT_PARAMETERS = PLACE_PARAMETERS | {_CLASSIFICATION}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,54 +40,48 @@ class RequestDefaults:
         return self.priority or self.priority_levels
 
 
-def urgency(parameters: Any, defaults: RequestDefaults) -> tuple[float | None, int]:
+def urgency(parameters: Parameters, defaults: RequestDefaults) -> tuple[float | None, int]:
     """How long a request may wait, in seconds, and its level; InvalidRequest where a parameter is not as it must be."""
-    asked = {name: CHECKS.get(name, _any_other)(name, parameter) for name, parameter in parameters.items()}
+    asked = {name: CHECKS.get(name, _any_other)(name, value) for name, value in parameters.items()}
     timeout_us = asked.get(_TIMEOUT, 0)  # 0 is the same as nothing, of both
     return timeout_us / 1e6 if timeout_us else defaults.timeout_s, defaults.level(asked.get(_PRIORITY, 0))
 
 
-def is_request_parameter(name: str) -> bool:
-    """Whether a request's parameter of this name means something."""
-    return name in CHECKS or name.startswith(_RESERVED)
-
-
-def classes_wanted(what: str, parameters: Any) -> int:
+def classes_wanted(what: str, parameters: Parameters) -> int:
     """Of how many classes an output is to tell, 0 for the output as it is; InvalidRequest for what is no number."""
     if _CLASSIFICATION not in parameters:
         return 0
     return _integer(f"{what}: {_CLASSIFICATION}", parameters[_CLASSIFICATION], 1, _CLASSIFICATION_MAX)
 
 
-def _number(name: str, parameter: Any, most: int) -> int:
-    return _integer(f"parameter '{name}'", parameter, 0, most)
+def _number(name: str, value: Any, most: int) -> int:
+    return _integer(f"parameter '{name}'", value, 0, most)
 
 
-def _stateless(name: str, parameter: Any) -> int:
-    if getattr(parameter, parameter.WhichOneof("parameter_choice") or "bool_param"):
+def _stateless(name: str, value: Any) -> int:
+    if value:
         raise InvalidRequest(f"parameter '{name}': the model keeps no state between requests")
     return 0
 
 
-def _flag(name: str, parameter: Any) -> int:
-    if parameter.WhichOneof("parameter_choice") != "bool_param":
-        raise InvalidRequest(f"parameter '{name}': expected a bool_param, received {parameter}")
+def _flag(name: str, value: Any) -> int:
+    if type(value) is not bool:
+        raise InvalidRequest(f"parameter '{name}': expected true or false, received {word(value)}")
     return 0
 
 
-def _any_other(name: str, _parameter: Any) -> int:
+def _any_other(name: str, _value: Any) -> int:
     if name.startswith(_RESERVED):
         raise InvalidRequest(f"parameter '{name}': names that begin with {_RESERVED} are reserved")
     return 0
 
 
-def _integer(what: str, parameter: Any, least: int, most: int) -> int:
-    choice = parameter.WhichOneof("parameter_choice")
-    if choice not in ("int64_param", "uint64_param"):
-        raise InvalidRequest(f"{what}: expected an integer, received {choice or 'nothing'}")
-    value = int(getattr(parameter, choice))
+def _integer(what: str, value: Any, least: int, most: int) -> int:
+    if type(value) is not int:
+        raise InvalidRequest(f"{what}: expected an integer, received {word(value)}")
     if not least <= value <= most:
-        raise InvalidRequest(f"{what}: expected {least} to {most}, received {value}")
+        received = value if abs(value) < _LARGEST_SHOWN else "one beyond 64 bits"
+        raise InvalidRequest(f"{what}: expected {least} to {most}, received {received}")
     return value
 
 

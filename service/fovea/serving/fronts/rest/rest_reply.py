@@ -1,39 +1,29 @@
-"""One HTTP request in the servicer's hands: answered by any thread, awaited by the event loop."""
+"""The reply to one HTTP request: answered by any thread, awaited by the event loop."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
 from contextlib import suppress
+from typing import Any
 
-import grpc
 from starlette.requests import Request
 
-from fovea.contract.errors import Cancelled
-from fovea.serving.status import status_of
+from fovea.contract.errors import Cancelled, FoveaError
+from fovea.serving.fronts.rest.answer_style import AnswerStyle
+from fovea.serving.requests.answer import Answer
 
 
-class Refused(Exception):
-    """The servicer's refusal, or the front's own: a status of the table, and the text for the caller."""
-
-    def __init__(self, code: grpc.StatusCode, text: str) -> None:
-        super().__init__(text)
-        self.code, self.text = code, text
-
-
-class RestCall:
-    """A servicer's call. Made on the event loop's thread; `finish` and `refuse` may be called from any."""
-
-    deadline_s: float | None = None
-    """HTTP has none; the request's own `timeout` parameter counts."""
+class RestReply:
+    """Takes one event, see `fovea.serving.engines.reply`. Made on the event loop's thread; any thread may `send`."""
 
     def __init__(self, request: Request) -> None:
         """The request's body is to be read before `watch`."""
         self._loop = asyncio.get_running_loop()
         self._request = request
         self._look_out: asyncio.Task[None] | None = None
-        self.answer: asyncio.Future[bytes] = self._loop.create_future()
-        """The serialized answer, or Refused."""
+        self.answer: asyncio.Future[Any] = self._loop.create_future()
+        """What was sent; an error is raised."""
         self.gone = self._watched = False
         self.over = False
         """True once the caller has its answer, or is gone."""
@@ -58,24 +48,35 @@ class RestCall:
         while (await self._request.receive())["type"] != "http.disconnect":
             pass
         self.gone = True
-        self._set(Refused(*status_of(Cancelled("the caller is gone"))))
+        self._set(Cancelled("the caller is gone"))
 
-    def finish(self, body: bytes) -> None:
-        """Hand over the serialized answer."""
-        self._soon(self._set, body)
-
-    def refuse(self, code: grpc.StatusCode, text: str) -> None:
-        """Hand over an error."""
-        self._soon(self._set, Refused(code, text))
+    def send(self, event: Any, final: bool = True) -> None:
+        """Hand over an answer, or an error."""
+        assert final, "a request over HTTP has one answer"
+        self._soon(self._set, event)
 
     def _soon(self, act: Callable[..., None], *arguments: object) -> None:
         with suppress(RuntimeError):  # the loop has ended, and the caller with it
             self._loop.call_soon_threadsafe(act, *arguments)
 
-    def _set(self, result: bytes | Refused) -> None:
+    def _set(self, result: Any) -> None:
         if self.over or self.answer.done():
             return
-        if isinstance(result, Refused):
+        if isinstance(result, FoveaError):
             self.answer.set_exception(result)
         else:
             self.answer.set_result(result)
+
+
+class InferReply(RestReply):
+    """Takes an answer that can be written in the style that its request asks for."""
+
+    style: AnswerStyle
+    """Set once the request has been read."""
+
+    def send(self, event: Answer | FoveaError, final: bool = True) -> None:
+        """Hand over an answer, or an error; InvalidRequest for an answer that cannot be written."""
+        if isinstance(event, Answer):
+            self.style.check(event)
+            event.arrays = [array.copy() for array in event.arrays]  # the event loop writes them, later
+        super().send(event, final)

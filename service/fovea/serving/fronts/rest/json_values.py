@@ -1,4 +1,4 @@
-"""One tensor's values between JSON and the protocol's messages."""
+"""One tensor's values between JSON and numpy."""
 
 from __future__ import annotations
 
@@ -12,14 +12,12 @@ from numpy.typing import NDArray
 
 from fovea.contract.datatypes import DATATYPES
 from fovea.contract.errors import InvalidRequest
-from fovea.raw_tensors import NUMPY_DTYPE
+from fovea.raw_tensors import NUMPY_DTYPE, bytes_array
 from fovea.serving.fronts.rest.json_text import NOT_FINITE, NotFinite, word
-from fovea.serving.messages.tensors import CONTENTS_FIELD, elements_of
-from fovea.wire import length_mark
+from fovea.serving.requests.tensor_data import ExpectedInput
 
-BINARY_ONLY = DATATYPES.keys() - CONTENTS_FIELD.keys()
-_FLOATS = {"FP32": b"\x32", "FP64": b"\x3a"}
-"""Datatype -> the tag of its field in InferTensorContents."""
+BINARY_ONLY = tuple(name for name, facts in DATATYPES.items() if not facts.contents)
+_FLOATS = ("FP32", "FP64")
 SHORTEST_VALUE = len("0,")
 _LONGEST_VALUE = {
     "b": len("false,"),
@@ -39,25 +37,34 @@ _KINDS: dict[str, tuple[frozenset[type], str]] = {
 _INTEGERS = (frozenset({int}), "integers")
 
 
-def fill(tensor: Any, data: Any) -> None:
-    """Put JSON data, flat or nested, into an input's typed contents; InvalidRequest tells what does not fit."""
-    name, datatype = tensor.name, tensor.datatype
-    if datatype in BINARY_ONLY:
-        raise InvalidRequest(f"input '{name}': {datatype} has no form in JSON, send it as binary data")
-    if datatype not in CONTENTS_FIELD:
-        return  # the model will say what it wants instead
-    values = _flat(name, data, tuple(tensor.shape))
-    tensor.contents.SetInParent()
-    try:
-        if datatype in _FLOATS:
-            tensor.contents.MergeFromString(_packed_floats(name, datatype, values))
-        else:
-            getattr(tensor.contents, CONTENTS_FIELD[datatype]).extend(_checked(name, datatype, values))
-    except (ValueError, OverflowError) as error:
-        raise InvalidRequest(f"input '{name}': a value does not fit {datatype}") from error
+class JsonValues:
+    """An input's data out of JSON, flat or nested; see `fovea.serving.requests.infer_request.Values`."""
+
+    __slots__ = ("_data",)
+
+    def __init__(self, data: Any) -> None:
+        self._data = data
+
+    @property
+    def bytes(self) -> int:
+        """Of texts."""
+        return sum(len(value) for value in self._data if type(value) is str) if type(self._data) is list else 0
+
+    def array(self, expected: ExpectedInput) -> NDArray[Any]:
+        """InvalidRequest tells what does not fit."""
+        name, datatype = expected.name, expected.datatype
+        if datatype in BINARY_ONLY:
+            raise InvalidRequest(f"input '{name}': {datatype} has no form in JSON, send it as binary data")
+        values = _flat(expected, self._data)
+        expected.check_count(len(values))  # first: converting millions of values holds everybody up
+        try:
+            return _array(name, datatype, values).reshape(expected.shape)
+        except (ValueError, OverflowError) as error:
+            raise InvalidRequest(f"input '{name}': a value does not fit {datatype}") from error
 
 
-def _flat(name: str, data: Any, shape: tuple[int, ...]) -> list[Any]:
+def _flat(expected: ExpectedInput, data: Any) -> list[Any]:
+    name, shape = expected.name, expected.sent
     if type(data) is not list:
         raise InvalidRequest(f"input '{name}': data must be a list, received {word(type(data))}")
     sizes = [len(data)]
@@ -69,14 +76,18 @@ def _flat(name: str, data: Any, shape: tuple[int, ...]) -> list[Any]:
         data = list(chain.from_iterable(data))
     if len(sizes) > 1 and tuple(sizes) != shape and len(data) == prod(shape):
         raise InvalidRequest(f"input '{name}': expected data nested as {list(shape)} or flat, received {sizes}")
-    return list(data)
+    return data  # type: ignore[no-any-return]
 
 
-def _checked(name: str, datatype: str, values: list[Any]) -> list[Any]:
-    """The values as protobuf takes them; it looks at the range of numbers."""
+def _array(name: str, datatype: str, values: list[Any]) -> NDArray[Any]:
+    """OverflowError for a number that is too large."""
+    if datatype in _FLOATS:
+        return _floats(name, datatype, values)
     allowed, words = _KINDS.get(datatype, _INTEGERS)
     _refuse(name, datatype, set(map(type, values)) - allowed, words)
-    return [value.encode() for value in values] if datatype == "BYTES" else values
+    if datatype == "BYTES":
+        return bytes_array([value.encode() for value in values], (len(values),))
+    return np.array(values, NUMPY_DTYPE[datatype])
 
 
 def _refuse(name: str, datatype: str, others: set[type], words: str) -> None:
@@ -84,11 +95,8 @@ def _refuse(name: str, datatype: str, others: set[type], words: str) -> None:
         raise InvalidRequest(f"input '{name}': {datatype} data must be {words}, received {word(others.pop())}")
 
 
-def _packed_floats(name: str, datatype: str, values: list[Any]) -> bytes:
-    """The values as a serialized field, OverflowError for what is too large: numpy's bytes, at a third of the time.
-
-    What is not finite comes as a text or bare; an infinity that nobody named was a number too large.
-    """
+def _floats(name: str, datatype: str, values: list[Any]) -> NDArray[Any]:
+    """What is not finite comes as a text or bare; an infinity that nobody named was a number too large."""
     kinds = set(map(type, values))
     if str in kinds:
         values = [NOT_FINITE.get(value, value) if type(value) is str else value for value in values]
@@ -100,7 +108,7 @@ def _packed_floats(name: str, datatype: str, values: list[Any]) -> bytes:
         named = list(map(type, values)).count(NotFinite)
         if np.isinf(numbers).sum() != named - np.isnan(numbers).sum():
             raise OverflowError
-    return length_mark(_FLOATS[datatype], numbers.nbytes) + numbers.tobytes() if values else b""
+    return numbers
 
 
 def most_json_bytes(array: NDArray[Any], enough: int) -> int:
@@ -128,13 +136,12 @@ def _shown(text: str | bytes) -> str:
     return text if isinstance(text, str) else text.decode("utf-8", "replace")
 
 
-def to_json(name: str, datatype: str, shape: list[int], raw: bytes) -> bytes:
-    """An output's raw bytes as a flat JSON list; InvalidRequest where texts are no UTF-8."""
-    values = elements_of(name, raw, prod(shape)) if datatype == "BYTES" else np.frombuffer(raw, NUMPY_DTYPE[datatype])
-    parts = []
+def to_json(name: str, array: NDArray[Any]) -> bytes:
+    """An output as a flat JSON list; InvalidRequest where texts are no UTF-8."""
+    values, parts = array.ravel(), []
     for start in range(0, len(values), _CHUNK_VALUES):
         part = values[start : start + _CHUNK_VALUES]
-        parts.append(json_data(_texts(name, part) if isinstance(part, list) else _numbers(part))[1:-1])
+        parts.append(json_data(_texts(name, part.tolist()) if part.dtype == object else _numbers(part))[1:-1])
     return b"[" + b",".join(parts) + b"]"
 
 
@@ -150,13 +157,13 @@ def _numbers(array: NDArray[Any]) -> list[Any]:
     return values
 
 
-def _texts(name: str, elements: list[bytes]) -> list[str]:
+def _texts(name: str, elements: list[bytes | str]) -> list[str]:
     return [_text(name, element) for element in elements]
 
 
-def _text(name: str, element: bytes) -> str:
+def _text(name: str, element: bytes | str) -> str:
     try:
-        return element.decode()
+        return element if isinstance(element, str) else element.decode()
     except UnicodeDecodeError as error:
         raise InvalidRequest(f"output '{name}': an element is no UTF-8, ask for it with binary_data") from error
 

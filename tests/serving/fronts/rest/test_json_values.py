@@ -7,12 +7,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from fovea.raw_tensors import NUMPY_DTYPE
-from fovea.serving.fronts.rest.values import most_json_bytes, to_json
-from fovea.serving.messages.tensors import to_raw
+from fovea.serving.fronts.rest.json_values import most_json_bytes, to_json
 
 RANDOM = np.random.default_rng(0)
-DATATYPES = {dtype: name for name, dtype in NUMPY_DTYPE.items()}
 ARRAYS: dict[str, Any] = {
     "float32": (RANDOM.standard_normal(1000) * 10.0 ** RANDOM.integers(-40, 38, 1000)).astype(np.float32),
     "float64": -(10.0 ** RANDOM.uniform(-307, 308, 1000)),
@@ -33,7 +30,7 @@ ARRAYS: dict[str, Any] = {
 @pytest.mark.parametrize("enough", [0, 1 << 30])
 def test_no_output_takes_more_json_than_is_said_of_it(case: str, enough: int) -> None:
     array = ARRAYS[case]
-    written = to_json("y", DATATYPES[array.dtype], list(array.shape), to_raw(array))
+    written = to_json("y", array)
     assert len(written) - len("[]") <= most_json_bytes(array, enough)
 
 

@@ -7,7 +7,9 @@ import pytest
 
 from fovea.contract.errors import FoveaError, OutOfMemory, QueueFull, QueueTimeout, VersionEnded
 from fovea.serving.engines.outcomes import OUTCOMES, outcome_of
-from fovea.serving.status import HTTP_STATUS, status_of, status_table
+from fovea.serving.fronts.grpc.status import status_of, status_table
+from fovea.serving.fronts.rest import http_status
+from rest_calls import HTTP_STATUS
 
 
 def every(kind: type[FoveaError]) -> list[type[FoveaError]]:
@@ -22,8 +24,10 @@ def test_each_error_has_a_code_and_keeps_its_text(kind: type[FoveaError]) -> Non
 
 
 @pytest.mark.parametrize("codes", ["triton", "grpc"])
-def test_each_code_has_an_http_status(codes: str) -> None:
-    assert all(HTTP_STATUS[code] >= 400 for code in status_table(codes).values())
+@pytest.mark.parametrize("kind", every(FoveaError))
+def test_each_error_has_the_http_status_of_its_code_and_the_same_text(kind: type[FoveaError], codes: str) -> None:
+    code, text = status_of(kind("what happened"), status_table(codes))
+    assert http_status.status_of(kind("what happened"), http_status.status_table(codes)) == (HTTP_STATUS[code], text)
 
 
 def test_the_tree_on_top_of_the_errors_names_every_one() -> None:

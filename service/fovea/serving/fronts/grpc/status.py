@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
 
 import grpc
@@ -28,9 +27,10 @@ from fovea.contract.errors import (
     Unavailable,
     Unsupported,
 )
-from fovea.runtime.printable import printable
+from fovea.serving.requests.error_text import UNFORESEEN as UNFORESEEN_TEXT
+from fovea.serving.requests.error_text import as_fovea_error, text_of
 
-log = logging.getLogger(__name__)
+StatusTable = Mapping[type[FoveaError], grpc.StatusCode]
 
 STATUS: dict[type[FoveaError], grpc.StatusCode] = {
     FoveaError: grpc.StatusCode.INTERNAL,
@@ -61,25 +61,7 @@ IDIOMATIC: dict[type[FoveaError], grpc.StatusCode] = {
 }
 """What replaces the table's codes with the setting `status_codes=grpc`."""
 
-HTTP_STATUS: dict[grpc.StatusCode, int] = {
-    grpc.StatusCode.INVALID_ARGUMENT: 400,
-    grpc.StatusCode.UNAUTHENTICATED: 401,
-    grpc.StatusCode.PERMISSION_DENIED: 403,
-    grpc.StatusCode.NOT_FOUND: 404,
-    grpc.StatusCode.ALREADY_EXISTS: 409,
-    grpc.StatusCode.RESOURCE_EXHAUSTED: 429,
-    grpc.StatusCode.CANCELLED: 499,
-    grpc.StatusCode.INTERNAL: 500,
-    grpc.StatusCode.UNIMPLEMENTED: 501,
-    grpc.StatusCode.UNAVAILABLE: 503,
-    grpc.StatusCode.DEADLINE_EXCEEDED: 504,
-}
-"""What a status is over HTTP."""
-
-_LONGEST_TEXT = 1000
-_LONGEST_FOREIGN_TEXT = 500
-"""Characters. Status texts travel in headers of 8 KB in all, where a letter beyond ASCII takes up to 12 bytes."""
-UNFORESEEN = (grpc.StatusCode.INTERNAL, "internal error; the server's log has the details")
+UNFORESEEN = (grpc.StatusCode.INTERNAL, UNFORESEEN_TEXT)
 """What a caller gets where the server failed in a way that nobody thought of."""
 
 
@@ -88,19 +70,7 @@ def status_table(choice: str) -> dict[type[FoveaError], grpc.StatusCode]:
     return STATUS | IDIOMATIC if choice == "grpc" else STATUS
 
 
-def status_of(
-    error: Exception, table: Mapping[type[FoveaError], grpc.StatusCode] = STATUS
-) -> tuple[grpc.StatusCode, str]:
+def status_of(error: Exception, table: StatusTable = STATUS) -> tuple[grpc.StatusCode, str]:
     """Code and text for an error. One that was not foreseen is logged, and its text keeps to itself."""
-    if not isinstance(error, FoveaError):
-        log.error("an unforeseen error", exc_info=error)
-        return UNFORESEEN
-    for kind in type(error).__mro__:
-        if kind in table:
-            return table[kind], _told(error)
-    return grpc.StatusCode.INTERNAL, _told(error)
-
-
-def _told(error: FoveaError) -> str:
-    text = str(error)
-    return printable(text, _LONGEST_TEXT if text.isascii() else _LONGEST_FOREIGN_TEXT)
+    known = as_fovea_error(error)
+    return next(table[kind] for kind in type(known).__mro__ if kind in table), text_of(known)
