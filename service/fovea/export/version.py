@@ -14,6 +14,7 @@ from torch import nn
 
 from fovea.contract.attention import AttentionType
 from fovea.contract.errors import ExportFailed, FoveaError, ModelBroken
+from fovea.contract.lengths import LengthSpec, NamedLengths, input_axes
 from fovea.contract.model_card import (
     GOLDEN_FILE,
     MAPS_FILE,
@@ -25,7 +26,6 @@ from fovea.contract.model_card import (
     primary_attention,
 )
 from fovea.contract.operators import VERSION
-from fovea.contract.sequence import SequenceSpec
 from fovea.export.bodies import OPSET
 from fovea.export.exporter import export_graph
 from fovea.export.graph import ExportedGraph
@@ -62,8 +62,8 @@ class Subject:
     preprocessing: Preprocessing | None = None
     metrics: dict[str, float] = field(default_factory=dict)
     training: Training | None = None
-    sequence: SequenceSpec | None = None
-    """Inputs with a length, mask, padding and buckets; which outputs have a length is seen in the graph."""
+    lengths: NamedLengths = field(default_factory=dict)
+    """Inputs, mask, padding and buckets of each; which outputs have a length is seen in the graph."""
 
 
 def export_version(
@@ -73,7 +73,8 @@ def export_version(
     reference = Reference(subject.module)
     require_independent_rows(reference, subject.rows)
     example = {name: torch.tensor(array) for name, array in subject.rows(2).items()}
-    lengths = subject.sequence.lengths if subject.sequence else None
+    names, places = list(subject.lengths), input_axes(subject.lengths)
+    lengths = {name: {axis: names[place] for axis, place in axes.items()} for name, axes in places.items()}
     graph = export_graph(subject.module, example, subject.output_names, lengths)
     return publish(repository, subject.name, version, partial(_write, subject, reference, graph, kernel_library))
 
@@ -109,15 +110,17 @@ def _as_tried(card: ModelCard, tried: Tried) -> ModelCard:
     choice = choose_batching(Wanted("said", "its card"), tried.rows)
     if choice.reason:
         logger.warning("%s: servers will say: %s", card.name, choice.reason)
-    if not (tried.padding_harm and card.sequence):
-        return card
-    logger.warning(
-        "%s: %s, so that only sequences of equal length will share batches. Where the module has a mask, name it with "
-        "--mask, and see that it is used wherever the module looks along the sequence",
-        card.name,
-        tried.padding_harm,
-    )
-    return card.model_copy(update={"sequence": card.sequence.model_copy(update={"padded": False})})
+    for name, harm in tried.padding_harm.items():
+        logger.warning(
+            "%s: %s, so that only requests of the same length %s will share batches. Where the module has a mask, name "
+            "it with --mask, and see that it is used wherever the module looks along that length",
+            card.name,
+            harm,
+            name,
+        )
+    padded = {name: length.padded and name not in tried.padding_harm for name, length in card.lengths.items()}
+    lengths = {name: length.model_copy(update={"padded": padded[name]}) for name, length in card.lengths.items()}
+    return card.model_copy(update={"lengths": lengths})
 
 
 def _batches(subject: Subject) -> list[Arrays]:
@@ -161,7 +164,7 @@ def _describe(subject: Subject, graph: ExportedGraph, seen: Seen) -> ModelCard:
         inputs=graph.inputs,
         outputs=graph.outputs,
         batched=True,
-        sequence=subject.sequence.model_copy(update={"outputs": graph.lengths}) if subject.sequence else None,
+        lengths={name: _with_outputs(name, length, graph) for name, length in subject.lengths.items()},
         labels=subject.labels,
         preprocessing=subject.preprocessing,
         parameters=sum(parameter.numel() for parameter in subject.module.parameters()),
@@ -170,3 +173,12 @@ def _describe(subject: Subject, graph: ExportedGraph, seen: Seen) -> ModelCard:
         opset=OPSET,
         operator_version=VERSION if graph.layers else None,
     )
+
+
+def _with_outputs(name: str, length: LengthSpec, graph: ExportedGraph) -> LengthSpec:
+    """With the outputs and maps that have this length."""
+    found = {
+        output: tuple(axis for axis, length_name in axes.items() if length_name == name)
+        for output, axes in graph.lengths.items()
+    }
+    return length.model_copy(update={"outputs": {output: axes for output, axes in found.items() if axes}})

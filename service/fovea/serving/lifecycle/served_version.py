@@ -69,7 +69,7 @@ class ServedVersion:
         self.pipeline = Pipeline(source, self.policy, self, limit=self.limit)
         # Last: a scrape may come at once, and a version that could not be made must leave no series.
         self.recorder: Recorder = telemetry.recorder(_labels(loaded), lambda: self.pipeline.waiting)
-        self.recorder.batch_cost(loaded.cost.points())
+        self.recorder.batch_cost(loaded.cost.points_in_words())
 
     @property
     def remark(self) -> str:
@@ -80,20 +80,21 @@ class ServedVersion:
 
     @property
     def preferred_rows(self) -> list[int]:
-        """As model.toml says; else the largest batches worth making, over all lengths."""
-        return sorted(self.policy.preferred_rows or {self.policy.max_rows, *self.policy.rows_by_length.values()})
+        """As model.toml says; else the largest batches worth making, over all lengths that were measured."""
+        measured = filter(None, map(self.policy.worthwhile_rows, self.loaded.cost.curves))
+        return sorted(self.policy.preferred_rows or set(measured) or {self.policy.max_rows})
 
     def cost(self, kind: BatchKey, rows: int) -> float | None:
         """Seconds that a batch takes, as measured; None where nothing like it was."""
-        return self.loaded.cost.seconds(kind.length, rows) if self._was_measured(kind) else None
+        return self.loaded.cost.seconds(kind.lengths, rows) if self._was_measured(kind) else None
 
     def warmed(self, kind: BatchKey, rows: int) -> bool:
         """Whether warm-up ran batches of this kind that were as large."""
-        return self._was_measured(kind) and self.loaded.cost.warmed(kind.length, rows)
+        return self._was_measured(kind) and self.loaded.cost.warmed(kind.lengths, rows)
 
     def _was_measured(self, kind: BatchKey) -> bool:
         plain = not kind.maps  # the session with maps is opened when it is first wanted
-        return plain and (kind.length is not None or kind.shapes == self.loaded.warm_shapes)
+        return plain and (bool(kind.lengths) or kind.shapes == self.loaded.warm_shapes)
 
     def batch(self, record: BatchRecord, queue_s: Sequence[float]) -> None:
         """A batch ran."""
@@ -138,15 +139,20 @@ class ServedVersion:
 
 
 def _policy(loaded: LoadedVersion, choices: ServingChoices, defaults: BatchDefaults) -> BatchPolicy:
-    """As model.toml says, else as was measured; sequences beyond the last bucket are batched like those in it."""
+    """As model.toml says, else as was measured."""
     chosen_rows = choices.batch_rows or max(choices.preferred_batch_rows, default=0)
-    rows = {} if chosen_rows else loaded.rows_by_length
-    most = chosen_rows or next(reversed(rows.values()), loaded.max_batch_rows)
     delay_s = choices.max_queue_delay_s
     if delay_s is None:
         delay_s = min(defaults.delay_s, loaded.cost.worthwhile_delay_s())
-    sizes = (choices.preferred_batch_rows, choices.max_batch_elements)
-    return BatchPolicy(min(most, loaded.max_batch_rows), delay_s, rows, *sizes)
+    policy = BatchPolicy(
+        min(chosen_rows or loaded.max_batch_rows, loaded.max_batch_rows),
+        delay_s,
+        preferred_rows=choices.preferred_batch_rows,
+        max_elements=choices.max_batch_elements,
+    )
+    return (
+        policy if chosen_rows else replace(policy, worthwhile_rows=lru_cache(_COSTS_KEPT)(loaded.cost.worthwhile_rows))
+    )
 
 
 def _request_defaults(choices: ServingChoices) -> RequestDefaults:
