@@ -19,7 +19,7 @@ LOCKED = $(BIN)/pip install --progress-bar off --require-hashes -r requirements
 OWN = $(BIN)/pip install --progress-bar off --no-build-isolation
 KERNELS = $(wildcard service/kernels/*.py service/kernels/*.cc service/kernels/*/*.cc service/kernels/*/*.h)
 
-.PHONY: serve test check models kernels kernels-sanitize bench bench-kernels torture up test-containers lock audit wheel clean
+.PHONY: serve test check models settings kernels kernels-sanitize bench bench-kernels torture up test-containers lock audit wheel clean
 
 # What is exported meanwhile is served as well, a few seconds later
 serve: export FOVEA_CONTROL_MODE ?= poll
@@ -35,6 +35,10 @@ check: .venv/dev.done
 
 models: .venv/dev.done
 	$(BIN)/fovea export --all
+
+# docs/SETTINGS.md, after a change of service/fovea/serving/settings.py
+settings: .venv/dev.done
+	$(BIN)/python docs/settings_page.py
 
 kernels:
 	$(PYTHON) service/kernels/build.py

@@ -6,7 +6,7 @@ import grpc
 import pytest
 
 from fovea.contract.errors import FoveaError, OutOfMemory, QueueFull, QueueTimeout, VersionEnded
-from fovea.serving.engines.batching.outcomes import OUTCOMES, outcome_of
+from fovea.serving.engines.outcomes import OUTCOMES, outcome_of
 from fovea.serving.status import HTTP_STATUS, status_of, status_table
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
 from typing import Protocol
 
+from fovea.contract.datatypes import DATATYPES, Kind
 from fovea.contract.lengths import LengthSpec, NamedLengths, place_of
-
-_LARGEST = {"FP16": 65504.0, "FP32": 3.4028234663852886e38, "FP64": sys.float_info.max}
 
 
 class Tensor(Protocol):
@@ -93,19 +91,12 @@ def _padding_problem(name: str, value: float, length: LengthSpec, inputs: Mappin
     if name not in length.inputs:
         return f"padding: '{name}' is none of the length's inputs, {list(length.inputs)}"
     datatype = inputs[name].datatype
-    least, most = _range(datatype)
-    if least <= value <= most and (datatype in _LARGEST or value == int(value)):
+    facts = DATATYPES[datatype]
+    assert facts.range is not None  # texts have no length
+    least, most = facts.range
+    if least <= value <= most and (facts.kind is Kind.FLOAT or value == int(value)):
         return None
     return f"padding: {value:g} does not fit '{name}', which is {datatype} ({least} to {most})"
-
-
-def _range(datatype: str) -> tuple[float, float]:
-    if datatype in _LARGEST:
-        return -_LARGEST[datatype], _LARGEST[datatype]
-    if datatype == "BOOL":
-        return 0, 1
-    bits = int(datatype.removeprefix("U").removeprefix("INT"))
-    return (0, (1 << bits) - 1) if datatype.startswith("U") else (-(1 << bits - 1), (1 << bits - 1) - 1)
 
 
 def _output_problem(name: str, axes: tuple[int, ...], answers: Mapping[str, Tensor]) -> str | None:

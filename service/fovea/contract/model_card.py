@@ -6,11 +6,12 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from stat import S_ISREG
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError, model_validator
 
 from fovea.contract.attention import AttentionType
+from fovea.contract.datatypes import DATATYPES
 from fovea.contract.errors import ModelBroken
 from fovea.contract.length_problems import problem_of
 from fovea.contract.lengths import MOST_LENGTHS, SEQUENCE, LengthName, LengthSpec, NamedLengths
@@ -26,9 +27,10 @@ MOST_BATCH_ROWS = 4096
 MOST_TEXT_BYTES = 1 << 20
 """Of a card, or another file that people write."""
 
-Datatype = Literal[
-    "BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64", "FP16", "FP32", "FP64", "BYTES"
-]
+if TYPE_CHECKING:
+    DatatypeName = str
+else:
+    DatatypeName = Literal[tuple(DATATYPES)]
 
 
 class _Facts(BaseModel):
@@ -39,7 +41,7 @@ class TensorSpec(_Facts):
     """A named tensor. `shape` has -1 for a dynamic axis; in a model that batches, axis 0 is -1, the batch."""
 
     name: str = Field(min_length=1)
-    datatype: Datatype
+    datatype: DatatypeName
     shape: tuple[int, ...]
 
     def admits(self, shape: tuple[int, ...]) -> bool:

@@ -8,15 +8,18 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
+from fovea.contract.datatypes import DATATYPES, Kind
 from fovea.contract.errors import ExportFailed
 from fovea.contract.lengths import LengthSpec
 from fovea.contract.validation import first_problem
+from fovea.raw_tensors import NUMPY_DTYPE
 
 _LENGTH = r"[A-Z][A-Za-wyz0-9_]*"
 """A name without the x that separates sizes."""
 _INPUT = re.compile(rf"(?P<name>[A-Za-z_][\w.-]*)=(?P<shape>\d+(?:x(?:\d+|{_LENGTH}))*)(?::(?P<dtype>\w+))?")
 _BUCKETS = re.compile(rf"(?:(?P<length>{_LENGTH})=)?(?P<sizes>[1-9]\d*(?:,[1-9]\d*)*)")
-_DTYPES = ("float32", "int64", "int32", "bool", "uint8", "int8")
+_MADE_UP = (Kind.TRUTH, Kind.WHOLE)
+_DTYPES = ("float32", *(NUMPY_DTYPE[name].name for name, facts in DATATYPES.items() if facts.kind in _MADE_UP))
 
 
 @dataclass(frozen=True)

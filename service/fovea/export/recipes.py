@@ -20,7 +20,7 @@ from fovea.recipes.dataset import ImageDataset
 from fovea.recipes.progress import progress_bar
 from fovea.recipes.recipe import Recipe
 from fovea.recipes.training import Trained, train
-from fovea.runtime.datatypes import Arrays
+from fovea.runtime.arrays import Arrays
 
 INPUT, LOGITS = "input", "logits"
 

@@ -26,17 +26,17 @@ from fovea.contract.model_card import (
     primary_attention,
 )
 from fovea.contract.operators import VERSION
-from fovea.export.bodies import OPSET
 from fovea.export.exporter import export_graph
+from fovea.export.function_bodies import OPSET
 from fovea.export.graph import ExportedGraph
 from fovea.export.independent_rows import require_independent_rows
 from fovea.export.parity import BATCH_ROWS, compare, flat_answer, measure_bodies, measure_kernels
 from fovea.export.publish import publish
 from fovea.export.reference import Reference
 from fovea.export.weights import save_models
+from fovea.runtime.arrays import Arrays
 from fovea.runtime.attention_seen import Seen, attention_seen
 from fovea.runtime.batching_choice import Wanted, choose_batching
-from fovea.runtime.datatypes import Arrays
 from fovea.runtime.golden import write_golden
 from fovea.runtime.ort_session import SessionSettings, open_session
 from fovea.runtime.probe import ProbeLimits, TrialSubject, Tried, probe_version

@@ -12,7 +12,7 @@ from fovea.contract.model_card import MODEL_FILE, ModelCard
 from fovea.runtime.files import model_path, require_inside
 from fovea.runtime.found_version import FoundVersion, find_version
 from fovea.runtime.golden import Golden, golden_of
-from fovea.runtime.kernel_choice import Choice, Open, choose_kernels, require_fused
+from fovea.runtime.kernel_choice import Choice, Open, choose_kernels, offer_for, require_fused
 from fovea.runtime.kernel_library import Cause, Obstacle
 from fovea.runtime.load_settings import LoadSettings
 from fovea.runtime.loaded_version import LoadedVersion
@@ -98,6 +98,8 @@ def _choose(open_with: Open, settings: LoadSettings, found: FoundVersion, golden
     offer = settings.session.kernel_library or settings.no_library
     if found.kernel_trouble is not None:  # what ended the child would end this process: it is not even opened here
         offer = Obstacle(Cause.CRASHED, f"with kernels: {found.kernel_trouble}")
+    elif isinstance(offer, Path) and golden is not None:  # else nothing has tried the library
+        offer = offer_for(found.card, offer, settings.session.device)
     required = settings.kernels_required
     stopwatch = ProcessorTime() if settings.session.device.kind == "cpu" else by_the_clock
     choice = choose_kernels(open_with, offer, golden, found.card, stopwatch=None if required else stopwatch)

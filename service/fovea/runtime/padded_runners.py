@@ -9,8 +9,8 @@ from typing import Any
 from numpy.typing import NDArray
 
 from fovea.contract.errors import ExecutionFailed, InvalidRequest, OutOfMemory
+from fovea.runtime.arrays import Arrays
 from fovea.runtime.buffers import Bound, BoundBuffers, can_be_bound
-from fovea.runtime.datatypes import Arrays
 from fovea.runtime.device import Device
 from fovea.runtime.padding import Batch, Padding
 from fovea.runtime.runners import FreeRunner

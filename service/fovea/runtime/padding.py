@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from fovea.contract.lengths import Lengths, NamedLengths, filling_of, input_axes, output_axes
 from fovea.contract.model_card import TensorSpec
 from fovea.raw_tensors import NUMPY_DTYPE
-from fovea.runtime.datatypes import Arrays
+from fovea.runtime.arrays import Arrays
 
 Place = tuple[slice, ...]
 _ALL = slice(None)

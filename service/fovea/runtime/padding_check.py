@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from fovea.contract.errors import ExecutionFailed, OutOfMemory
 from fovea.contract.lengths import Lengths, LengthSpec, NamedLengths
-from fovea.runtime.datatypes import Arrays
+from fovea.runtime.arrays import Arrays
 from fovea.runtime.row_agreement import difference, tolerance_alone
 from fovea.runtime.row_samples import GOLDEN, NEGATIVE, PLAIN, TYPICAL, RowSamples
 from fovea.runtime.session import ModelSession

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fovea.contract.lengths import Lengths, NamedLengths, input_axes, masks_of
 from fovea.contract.model_card import ModelCard, TensorSpec
 from fovea.raw_tensors import NUMPY_DTYPE
-from fovea.runtime.datatypes import Arrays
+from fovea.runtime.arrays import Arrays
 from fovea.runtime.golden import Golden
 
 _MOST_COMBINATIONS = 64

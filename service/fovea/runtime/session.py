@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from fovea.contract.errors import ExecutionFailed, InputRefused
 from fovea.contract.lengths import masks_of
+from fovea.runtime.arrays import Arrays
 from fovea.runtime.buffers import BoundBuffers, can_be_bound
-from fovea.runtime.datatypes import Arrays
 from fovea.runtime.device import Device
 from fovea.runtime.padded_runners import PaddedRunner, WholeRunner
 from fovea.runtime.padding import Padding

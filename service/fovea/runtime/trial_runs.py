@@ -11,17 +11,20 @@ from typing import Any
 import onnxruntime
 
 from fovea.contract.attention import AttentionType
+from fovea.contract.datatypes import DATATYPES, Kind
 from fovea.contract.errors import ExecutionFailed, FoveaError, ModelBroken
 from fovea.contract.lengths import output_axes
 from fovea.contract.model_card import MAPS_FILE, MODEL_FILE, ModelCard, TensorSpec
+from fovea.runtime.arrays import Arrays
 from fovea.runtime.attention_seen import attention_seen
 from fovea.runtime.batching_choice import Wanted, Wish, choose_batching
-from fovea.runtime.datatypes import Arrays
 from fovea.runtime.description import describe
 from fovea.runtime.device import CPU
 from fovea.runtime.files import model_path
 from fovea.runtime.golden import Golden, golden_of, run_golden, unfit_input
 from fovea.runtime.graph_doubts import doubtful_operator, unexplained_axis
+from fovea.runtime.kernel_choice import offer_for
+from fovea.runtime.kernel_library import Obstacle
 from fovea.runtime.opening import open_model
 from fovea.runtime.ort_errors import is_out_of_memory
 from fovea.runtime.ort_session import SessionSettings, open_session
@@ -42,7 +45,6 @@ _ROWS_IN_TIME = 16
 """That a trial has the time for, where rows are looked at: some are run for that, and a busy machine is slower."""
 _COUNTS = (1, 2, 8)
 """Of rows, to run a model with at all."""
-_FLOATS = ("FP16", "FP32", "FP64")
 _UNLABELLED = (AttentionType.NONE, AttentionType.UNKNOWN)
 """What a card says where nobody has said what attention the model has."""
 KERNEL_THREADS = 2
@@ -71,10 +73,12 @@ def try_bodies(trial: Trial) -> dict[str, Any]:
 
 
 def try_kernels(trial: Trial) -> dict[str, Any]:
-    """Run it with its kernels."""
+    """Run it with its kernels, where the library has some for it."""
     assert trial.card is not None
     assert trial.library is not None
     folder, card = Path(trial.folder), ModelCard.model_validate_json(trial.card)
+    if isinstance(offer_for(card, Path(trial.library), CPU), Obstacle):
+        return {}
     settings = replace(_settings(trial), kernel_library=Path(trial.library), intra_op_threads=KERNEL_THREADS)
     _try_files(folder, card, golden_of(folder, card), replace(trial, wish="none"), settings)
     return {}
@@ -120,7 +124,7 @@ def _failure(whole: ModelSession, inputs: Sequence[TensorSpec]) -> str:
             failure = failure or str(error)
         else:
             return ""
-    known = all(-1 not in spec.shape[1:] and spec.datatype in _FLOATS for spec in inputs)
+    known = all(-1 not in spec.shape[1:] and DATATYPES[spec.datatype].kind is Kind.FLOAT for spec in inputs)
     return failure if known else ""
 
 

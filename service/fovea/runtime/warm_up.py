@@ -7,8 +7,8 @@ from contextlib import suppress
 
 from fovea.contract.errors import ExecutionFailed, ModelBroken
 from fovea.contract.lengths import Lengths
+from fovea.runtime.arrays import Arrays
 from fovea.runtime.cost import BatchCost
-from fovea.runtime.datatypes import Arrays
 from fovea.runtime.session import ModelSession
 
 LONG_BATCH_S = 0.05

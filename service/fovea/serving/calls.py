@@ -8,7 +8,7 @@ from typing import Protocol
 import grpc
 
 from fovea.contract.errors import FoveaError
-from fovea.runtime.datatypes import Arrays
+from fovea.runtime.arrays import Arrays
 from fovea.serving.messages.codec import Decoded
 from fovea.serving.status import status_of
 

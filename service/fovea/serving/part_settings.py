@@ -11,7 +11,7 @@ from fovea.runtime.load_settings import LoadSettings
 from fovea.runtime.ort_session import SessionSettings
 from fovea.runtime.probe import ProbeLimits
 from fovea.serving.control.extensions import Extensions
-from fovea.serving.engines.batching.queue_limit import QueueLimit
+from fovea.serving.engines.queue_limit import QueueLimit
 from fovea.serving.fronts.grpc.reads import ReadLimits
 from fovea.serving.fronts.grpc.server import GrpcSettings
 from fovea.serving.fronts.grpc.transport import Transport

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fovea.contract.errors import FoveaError
-from fovea.runtime.datatypes import Arrays
+from fovea.runtime.arrays import Arrays
 from fovea.serving.engines.batching.requests import Reply, Request
 from fovea.serving.messages.answers import with_id
 from fovea.serving.messages.codec import Decoded

@@ -14,8 +14,8 @@ from fovea.serving.control import metadata
 from fovea.serving.control.extensions import Answer, Extensions
 from fovea.serving.control.model_config import model_config
 from fovea.serving.control.statistics_answer import model_statistics
-from fovea.serving.engines.batching.outcomes import outcome_of
 from fovea.serving.engines.batching.requests import Request
+from fovea.serving.engines.outcomes import outcome_of
 from fovea.serving.inputs.decode_lines import Undecoded
 from fovea.serving.inputs.decode_queue import DecodeQueue
 from fovea.serving.lifecycle.load_request import load_requested, name_to_unload
@@ -97,14 +97,14 @@ class Servicer:
         try:
             if decoded.header.pictures is None and decoded.decode is None:
                 if served.cache is None or not served.cache.answers(request, decoded, call.finish):
-                    served.pipeline.submit(request)
+                    served.engine.submit(request)
                 elif request.trace is not None:
                     request.trace.end(time.monotonic())
                 return
             call.watch()
             request.bytes = len(data) + decoded.header.shared_bytes  # until it is decoded
             again = partial(self._again, call, data, decoded, request)
-            pictures, onward = decoded.header.pictures, served.pipeline.submit
+            pictures, onward = decoded.header.pictures, served.engine.submit
             self._decoding.submit(
                 Undecoded(served.card.name, request, decoded.decode, pictures, onward, again, observer=served)
             )

@@ -16,7 +16,7 @@ from fakes import FakeObserver, FakeReply
 from fovea.contract.errors import Draining, ExecutionFailed, InvalidRequest, QueueFull, VersionEnded
 from fovea.contract.model_card import Preprocessing
 from fovea.serving.engines.batching.batcher import BatchKey, Request
-from fovea.serving.engines.batching.queue_limit import QueueLimit
+from fovea.serving.engines.queue_limit import QueueLimit
 from fovea.serving.inputs.decode_lines import DecodeLines, Undecoded
 from fovea.serving.inputs.decode_queue import DecodeQueue
 from fovea.serving.inputs.picture_input import PictureInput

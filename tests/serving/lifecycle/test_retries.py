@@ -11,7 +11,7 @@ from adding_models import MODEL, write_version
 from fovea.contract.errors import LoadFailed, ModelBroken
 from fovea.runtime.load_settings import LoadSettings
 from fovea.runtime.repository import ModelFolder
-from fovea.serving.engines.batching.pipeline import QueueLimit
+from fovea.serving.engines.queue_limit import QueueLimit
 from fovea.serving.lifecycle.model_control import ControlSettings, ModelControl
 from fovea.serving.lifecycle.model_table import Models
 from fovea.serving.lifecycle.readiness import Readiness

@@ -10,7 +10,7 @@ import simam_version
 from fovea.contract.errors import NotReady
 from fovea.runtime.load_settings import LoadSettings
 from fovea.runtime.repository import model_folder
-from fovea.serving.engines.batching.queue_limit import QueueLimit
+from fovea.serving.engines.queue_limit import QueueLimit
 from fovea.serving.lifecycle.model_swap import ModelSwap
 from fovea.serving.lifecycle.model_table import Models
 from fovea.serving.lifecycle.served_version import BatchDefaults

@@ -19,7 +19,7 @@ from PIL import Image
 from adding_models import MODEL, X, write_version
 from fovea.runtime.load_settings import LoadSettings
 from fovea.runtime.repository import model_folder
-from fovea.serving.engines.batching.queue_limit import QueueLimit
+from fovea.serving.engines.queue_limit import QueueLimit
 from fovea.serving.lifecycle.model_swap import ModelSwap
 from fovea.serving.lifecycle.served_version import BatchDefaults, ServedVersion
 from fovea.serving.lifecycle.version_loader import VersionLoader
@@ -57,7 +57,7 @@ def swap_at_next_look_up(server: Server, model: Path, change: Callable[[], objec
         found = look_up(name, number)
         change()
         swap.follow(model_folder(model))
-        found.pipeline.close()
+        found.engine.close()
         return found
 
     with pytest.MonkeyPatch.context() as patch:

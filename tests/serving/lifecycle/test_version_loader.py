@@ -11,7 +11,7 @@ from adding_models import MODEL, write_version
 from fovea.contract.errors import ModelBroken
 from fovea.runtime.load_settings import LoadSettings
 from fovea.runtime.repository import model_folder
-from fovea.serving.engines.batching.queue_limit import QueueLimit
+from fovea.serving.engines.queue_limit import QueueLimit
 from fovea.serving.lifecycle.served_version import BatchDefaults
 from fovea.serving.lifecycle.version_loader import VersionLoader
 from fovea.serving.observability.attention_sampler import AttentionSampler
@@ -47,7 +47,7 @@ def test_a_version_whose_workers_cannot_be_started_leaves_no_series(
     def no_workers(*_: Any, **__: Any) -> None:
         raise RuntimeError("can't start new thread")
 
-    monkeypatch.setattr("fovea.serving.lifecycle.served_version.Pipeline", no_workers)
+    monkeypatch.setattr("fovea.serving.lifecycle.served_version.start_batching", no_workers)
     write_version(tmp_path, 10)
     telemetry = Telemetry()
     with pytest.raises(ModelBroken, match="RuntimeError while loading"):

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import pytest
 
-from fovea.serving.engines.batching.observer import BatchRecord
-from fovea.serving.engines.batching.requests import BatchKey
+from fovea.serving.engines.observer import BatchRecord
 from fovea.serving.observability.statistics import Statistics, Total
 
 
 def test_a_batch_counts_its_rows_once_and_its_times_for_each_request() -> None:
     statistics = Statistics()
-    statistics.batch(BatchRecord(2, 5, 0.001, 0.02, 0.3, {}, 0.0, BatchKey("a")), [0.25, 0.5])
+    statistics.batch(BatchRecord(2, 5, 0.001, 0.02, 0.3, {}, 0.0), [0.25, 0.5])
     totals = statistics.read()
     assert (totals.inference_count, totals.execution_count) == (5, 1)
     assert totals.queue == Total(2, 750_000_000)

@@ -10,7 +10,7 @@ import grpc
 import numpy as np
 import pytest
 
-from fovea.serving.engines.batching.outcomes import EVERY_OUTCOME
+from fovea.serving.engines.outcomes import EVERY_OUTCOME
 from fovea.serving.observability.triton_metrics import FAILURE_REASONS, TRITON_METRICS
 from raw_client import RawClient
 from servers import RunningServer, infer_request, requests_by_outcome, running_server, wait_until

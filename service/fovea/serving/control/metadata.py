@@ -47,7 +47,7 @@ def properties(served: ServedVersion) -> dict[str, str]:
         "batching": loaded.batching,
         "provider": loaded.provider,
         "parameters": str(card.parameters),
-        "batch_cost": json.dumps(loaded.cost.facts()) if loaded.cost.curves else "",
+        "batch_cost": json.dumps(cost) if (cost := served.engine.cost.facts()) else "",
         "sha256": loaded.sha256,
         "accuracy": "" if accuracy is None else f"{accuracy:.4f}",
         "labels": json.dumps(prediction) if prediction else "",

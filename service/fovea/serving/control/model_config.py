@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from typing import Any
 
+from fovea.contract.datatypes import DATATYPES
 from fovea.contract.lengths import masks_of
 from fovea.contract.model_card import ModelCard, TensorSpec
 from fovea.serving.control.metadata import properties
 from fovea.serving.lifecycle.served_version import ServedVersion
 from fovea.serving.lifecycle.triton_fields import BACKEND, PLATFORM
 from fovea.wire import enum_number, message
-
-_STRING_TYPE = {"BYTES": "STRING"}
 
 
 def model_config(served: ServedVersion) -> Any:
@@ -30,10 +29,7 @@ def model_config(served: ServedVersion) -> Any:
     for tensor in config.input:
         tensor.optional = tensor.name in optional
     if card.batched:
-        batching = config.dynamic_batching
-        batching.preferred_batch_size.extend(served.preferred_rows)
-        batching.max_queue_delay_microseconds = round(served.policy.delay_s * 1e6)
-        _set_queue(batching, served)
+        _set_batching(config.dynamic_batching, served)
     config.instance_group.add(
         name=card.name, kind=_instance_kind(served.loaded.provider), count=served.folder.choices.instances
     )
@@ -61,16 +57,18 @@ def _set_labels(config: Any, served: ServedVersion) -> None:
             tensor.label_filename = labels.file
 
 
-def _set_queue(batching: Any, served: ServedVersion) -> None:
-    choices = served.folder.choices
+def _set_batching(batching: Any, served: ServedVersion) -> None:
+    choices, queueing = served.folder.choices, served.engine.queueing
+    batching.preferred_batch_size.extend(queueing.preferred_rows)
+    batching.max_queue_delay_microseconds = round(queueing.delay_s * 1e6)
     batching.priority_levels = choices.priority_levels
     batching.default_priority_level = choices.default_priority or choices.priority_levels
-    batching.default_queue_policy.max_queue_size = served.limit.requests
+    batching.default_queue_policy.max_queue_size = queueing.most_requests
     batching.default_queue_policy.default_timeout_microseconds = round((choices.default_timeout_s or 0) * 1e6)
 
 
 def _data_type(spec: TensorSpec) -> int:
-    return enum_number("DataType", f"TYPE_{_STRING_TYPE.get(spec.datatype, spec.datatype)}")
+    return enum_number("DataType", DATATYPES[spec.datatype].triton)
 
 
 def _instance_kind(provider: str) -> int:

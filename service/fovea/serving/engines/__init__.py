@@ -1,1 +1,1 @@
-"""What answers requests, one engine behind each version."""
+"""What answers the requests of a model version: an engine each. Nothing here knows a protocol."""

@@ -10,10 +10,10 @@ from itertools import count
 import numpy as np
 from numpy.typing import NDArray
 
-from fovea.runtime.datatypes import Arrays
-from fovea.serving.engines.batching.observer import Observer
-from fovea.serving.engines.batching.queue_limit import QueueLimit
+from fovea.runtime.arrays import Arrays
 from fovea.serving.engines.batching.requests import Request
+from fovea.serving.engines.observer import Observer
+from fovea.serving.engines.queue_limit import QueueLimit
 from fovea.serving.inputs.picture_input import PictureInput
 
 

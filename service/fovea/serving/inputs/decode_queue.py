@@ -9,9 +9,9 @@ import time
 import numpy as np
 
 from fovea.contract.errors import Draining, ExecutionFailed, FoveaError, VersionEnded
-from fovea.serving.engines.batching.observer import fail
-from fovea.serving.engines.batching.queue_limit import QueueLimit
 from fovea.serving.engines.batching.requests import Request, is_late
+from fovea.serving.engines.observer import fail
+from fovea.serving.engines.queue_limit import QueueLimit
 from fovea.serving.inputs.decode_lines import DecodeLines, Undecoded
 
 log = logging.getLogger(__name__)

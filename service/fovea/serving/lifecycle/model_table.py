@@ -189,7 +189,7 @@ class Models:
     @property
     def quiet(self) -> bool:
         """True while no request waits or runs."""
-        return all(served.pipeline.quiet for served in [*self.served(), *self.leaving])
+        return all(served.engine.quiet for served in [*self.served(), *self.leaving])
 
     def close(self) -> None:
         """Finish what waits and close every version."""

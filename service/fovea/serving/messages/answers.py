@@ -13,7 +13,7 @@ from fovea.contract.errors import ExecutionFailed
 from fovea.contract.model_card import TensorSpec
 from fovea.contract.reshape import Reshape
 from fovea.raw_tensors import NUMPY_DTYPE
-from fovea.runtime.datatypes import Arrays
+from fovea.runtime.arrays import Arrays
 from fovea.serving.messages.classification import best_classes
 from fovea.serving.messages.tensors import to_raw
 from fovea.serving.shared_memory.places import Place

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from fovea.contract.errors import InvalidRequest
 from fovea.contract.model_card import ModelCard
-from fovea.runtime.datatypes import Arrays
+from fovea.runtime.arrays import Arrays
 from fovea.serving.messages.header_size import LEAST_BOUND, header_bound, header_size, header_too_large, require_small
 from fovea.serving.messages.headers import Header, HeaderCheck
 from fovea.serving.messages.request_parameters import RequestDefaults

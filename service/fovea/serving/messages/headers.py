@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
+from fovea.contract.datatypes import DATATYPES
 from fovea.contract.errors import InvalidRequest
 from fovea.contract.model_card import MAP_PREFIX, ModelCard, TensorSpec
 from fovea.contract.reshape import Reshape
@@ -151,7 +152,7 @@ class HeaderCheck:
             raise InvalidRequest(f"unknown output '{output.name}': the model has {list(self._outputs)}{has_maps}")
         spec = wanted.spec
         top = classes_wanted(f"output '{spec.name}'", output.parameters)
-        if top and (spec.datatype == "BYTES" or spec.datatype == "BOOL"):
+        if top and not DATATYPES[spec.datatype].is_number:
             raise InvalidRequest(f"output '{spec.name}': classification needs numbers, it is {spec.datatype}")
         return replace(wanted, top=top, place=place_of(spec.name, output.parameters))
 

@@ -8,25 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fovea.contract.datatypes import DATATYPES
 from fovea.contract.errors import InvalidRequest
 from fovea.raw_tensors import NUMPY_DTYPE, bytes_array, join_bytes, split_bytes
 from fovea.serving.shared_memory.places import Place
 
-CONTENTS_FIELD: dict[str, str] = {
-    "BOOL": "bool_contents",
-    "INT8": "int_contents",
-    "INT16": "int_contents",
-    "INT32": "int_contents",
-    "INT64": "int64_contents",
-    "UINT8": "uint_contents",
-    "UINT16": "uint_contents",
-    "UINT32": "uint_contents",
-    "UINT64": "uint64_contents",
-    "FP32": "fp32_contents",
-    "FP64": "fp64_contents",
-    "BYTES": "bytes_contents",
-}
-"""Datatype -> field of InferTensorContents. FP16 has none: it travels raw only."""
+CONTENTS_FIELD: dict[str, str] = {name: facts.contents for name, facts in DATATYPES.items() if facts.contents}
+"""Datatype -> field of InferTensorContents. What has none travels raw only."""
 
 MOST_AXES = 64
 """Of a tensor; numpy's limit."""

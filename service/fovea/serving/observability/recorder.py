@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from fovea.serving.engines.batching.observer import BatchRecord
-from fovea.serving.engines.batching.outcomes import EVERY_OUTCOME, Outcome
+from fovea.serving.engines.observer import BatchRecord
+from fovea.serving.engines.outcomes import EVERY_OUTCOME, Outcome
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 
-from fovea.serving.engines.batching.observer import BatchRecord
-from fovea.serving.engines.batching.outcomes import Outcome
+from fovea.serving.engines.observer import BatchRecord
+from fovea.serving.engines.outcomes import Outcome
 
 
 @dataclass

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 from prometheus_client import CollectorRegistry
 from prometheus_client.core import Metric
 from prometheus_client.registry import Collector
 
-from fovea.serving.engines.batching.outcomes import Outcome
-from fovea.serving.lifecycle.served_version import ServedVersion
-from fovea.serving.observability.statistics import Total, VersionTotals
+from fovea.contract.model_card import ModelCard
+from fovea.serving.engines.engine import Engine
+from fovea.serving.engines.outcomes import Outcome
+from fovea.serving.observability.statistics import Statistics, Total, VersionTotals
 
 FAILURE_REASONS: dict[Outcome, str] = {
     "rejected": "REJECTED",
@@ -26,6 +28,15 @@ FAILURE_REASONS: dict[Outcome, str] = {
 """How a request failed -> Triton's word for it; a time-out in the queue is a rejection there."""
 _EVERY_REASON = (*dict.fromkeys(FAILURE_REASONS.values()), "OTHER")
 """Dashboards may ask for the last one too, which nothing is here."""
+
+
+class Counted(Protocol):
+    """A version that is served."""
+
+    card: ModelCard
+    version: str
+    statistics: Statistics
+    engine: Engine
 
 
 @dataclass(frozen=True)
@@ -79,7 +90,7 @@ _PENDING = "nv_inference_pending_request_count"
 class TritonMetrics(Collector):
     """Registers itself; asks for the versions that are served at every scrape."""
 
-    def __init__(self, served: Callable[[], Iterable[ServedVersion]], registry: CollectorRegistry) -> None:
+    def __init__(self, served: Callable[[], Iterable[Counted]], registry: CollectorRegistry) -> None:
         self._served = served
         registry.register(self)
 
@@ -100,7 +111,7 @@ class TritonMetrics(Collector):
                 metrics[name].add_sample(name, labels, definition.read(totals))
             for reason, count in _failures(totals).items():
                 metrics[_FAILURE].add_sample(_FAILURE, {**labels, "reason": reason}, count)
-            metrics[_PENDING].add_sample(_PENDING, labels, served.pipeline.waiting)
+            metrics[_PENDING].add_sample(_PENDING, labels, served.engine.waiting)
         yield from metrics.values()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from math import inf
@@ -46,6 +46,11 @@ class BatchPolicy:
     cost: Cost = _unknown
     """What a batch takes."""
 
+    def sizes(self, measured: Iterable[Lengths]) -> tuple[int, ...]:
+        """Those preferred, ascending; where none are, the largest batches worth making, over the lengths measured."""
+        worthwhile = {min(self.max_rows, rows) for rows in map(self.worthwhile_rows, measured) if rows}
+        return tuple(sorted(self.preferred_rows or worthwhile or {self.max_rows}))
+
     def rows_of(self, kind: BatchKey) -> int:
         """Most rows in a batch of this kind."""
         most = min(self.max_rows, self.worthwhile_rows(kind.lengths) or self.max_rows)
@@ -60,8 +65,8 @@ class BatchPolicy:
 
 
 @dataclass(slots=True)
-class Taken:
-    """What came off the queue: a batch to run, and requests that will not run."""
+class Selection:
+    """What was taken off the queue: a batch to run, and requests that will not run."""
 
     batch: list[Request] = field(default_factory=list)
     gone: list[Request] = field(default_factory=list)
@@ -75,58 +80,58 @@ class Taken:
         return [*self.batch, *self.gone, *self.late]
 
 
-def take_batch(waiting: Waiting, now_s: float, policy: BatchPolicy) -> Taken:
+def take_batch(waiting: Waiting, now_s: float, policy: BatchPolicy) -> Selection:
     """Take the next batch: the most urgent request that is due, and all of its kind that fit with it.
 
     Other kinds, and requests too large for the room left, keep their places. Requests whose caller is gone or whose
     time is up are taken off the lines that are looked at, and never reach a batch. The only effect is on `waiting`.
     """
-    taken = Taken()
+    selection = Selection()
     for line in waiting.lines():
-        _take_from(line, now_s, policy, taken)
-        if taken.batch:
-            taken.wait_s = 0.0
+        _take_from(line, now_s, policy, selection)
+        if selection.batch:
+            selection.wait_s = 0.0
             break
-    waiting.account_for(taken.requests)
-    return taken
+    waiting.account_for(selection.requests)
+    return selection
 
 
-def drop_dead(waiting: Waiting, now_s: float) -> Taken:
+def drop_dead(waiting: Waiting, now_s: float) -> Selection:
     """Take off every request whose caller is gone or whose time is up; the others keep their order."""
-    taken = Taken()
+    selection = Selection()
     for line in waiting.lines():
         requests = list(line)
         line.clear()
-        line.extend(request for request in requests if not _is_dead(request, now_s, taken))
-    waiting.account_for(taken.requests)
-    return taken
+        line.extend(request for request in requests if not _is_dead(request, now_s, selection))
+    waiting.account_for(selection.requests)
+    return selection
 
 
-def _take_from(line: Line, now_s: float, policy: BatchPolicy, taken: Taken) -> None:
+def _take_from(line: Line, now_s: float, policy: BatchPolicy, selection: Selection) -> None:
     """Take a batch off one line; or leave it as it is and tell how long to hold it back."""
     most = policy.rows_of(line[0].kind)
-    batch, kept = _fitting(line, most, now_s, taken)
+    batch, kept = _fitting(line, most, now_s, selection)
     preferred = _preferred(batch, policy.preferred_rows)
     full = preferred or kept or sum([request.rows for request in batch]) >= most
     hold_s = 0.0 if full or not batch else _hold_s(batch, now_s, policy)
     if hold_s:
         put_back(line, batch)
-        taken.wait_s = min(taken.wait_s or inf, hold_s)
+        selection.wait_s = min(selection.wait_s or inf, hold_s)
         return
     count = preferred or len(batch)
     if kept or count < len(batch):
         put_back(line, [*batch[count:], *kept])
-    taken.batch = batch[:count]
+    selection.batch = batch[:count]
 
 
-def _fitting(line: Line, most_rows: int, now_s: float, taken: Taken) -> tuple[list[Request], list[Request]]:
+def _fitting(line: Line, most_rows: int, now_s: float, selection: Selection) -> tuple[list[Request], list[Request]]:
     """The first requests of a line that fit together, and those passed over, which are too large for the room left."""
     batch: list[Request] = []
     kept: list[Request] = []
     rows = 0
     while line and rows < most_rows:
         request = line.popleft()
-        if _is_dead(request, now_s, taken):
+        if _is_dead(request, now_s, selection):
             continue
         if not batch or rows + request.rows <= most_rows:  # a request above the limit runs alone
             batch.append(request)
@@ -136,12 +141,12 @@ def _fitting(line: Line, most_rows: int, now_s: float, taken: Taken) -> tuple[li
     return batch, kept
 
 
-def _is_dead(request: Request, now_s: float, taken: Taken) -> bool:
+def _is_dead(request: Request, now_s: float, selection: Selection) -> bool:
     # Time first: gRPC cancels a call at its deadline, and such a caller is both late and gone.
     if is_late(request, now_s):
-        taken.late.append(request)
+        selection.late.append(request)
     elif request.reply.gone:
-        taken.gone.append(request)
+        selection.gone.append(request)
     else:
         return False
     return True

@@ -1,4 +1,4 @@
-"""One model version's path from admitted request to answered caller: a bounded queue and the workers behind it."""
+"""The batching engine of one version, from admitted request to answered caller: a bounded queue, and its workers."""
 
 from __future__ import annotations
 
@@ -10,16 +10,20 @@ from math import inf
 from queue import Empty, SimpleQueue
 
 from fovea.contract.errors import DeadlineExceeded, FoveaError, QueueTimeout, VersionEnded
-from fovea.serving.engines.batching.batcher import BatchPolicy, Taken, drop_dead, take_batch
+from fovea.runtime.cost import BatchCost
+from fovea.serving.engines.batching.batcher import BatchPolicy, Selection, drop_dead, take_batch
 from fovea.serving.engines.batching.caller_watch import CallerWatch
 from fovea.serving.engines.batching.forecast import refusal
-from fovea.serving.engines.batching.observer import Observer, fail
-from fovea.serving.engines.batching.queue_limit import QueueLimit
+from fovea.serving.engines.batching.measured_cost import UNMEASURED, MeasuredCost
 from fovea.serving.engines.batching.requests import BatchKey, Request, why_gone
 from fovea.serving.engines.batching.waiting import Waiting
 from fovea.serving.engines.batching.worker import SessionSource, Worker
+from fovea.serving.engines.engine import Queueing
+from fovea.serving.engines.observer import Observer, fail
+from fovea.serving.engines.queue_limit import QueueLimit
 
 log = logging.getLogger(__name__)
+_LIMIT = QueueLimit()
 _LONG_S = 0.02
 _KINDS_KEPT = 1024
 
@@ -33,12 +37,20 @@ class _InHand:
 
 
 class Pipeline:
-    """Queue and workers of one version. `submit` may be called from any thread and never blocks for long."""
+    """Queue and workers of one version; see `Engine`."""
 
     def __init__(
-        self, source: SessionSource, policy: BatchPolicy, observer: Observer, *, limit: QueueLimit | None = None
+        self,
+        source: SessionSource,
+        policy: BatchPolicy,
+        observer: Observer,
+        *,
+        limit: QueueLimit = _LIMIT,
+        measured: MeasuredCost = UNMEASURED,
     ) -> None:
-        self._policy, self._observer, self._limit = policy, observer, limit or QueueLimit()
+        self._source, self._policy, self._observer, self._limit = source, policy, observer, limit
+        self.cost: BatchCost = measured.cost
+        self.queueing = Queueing(limit.requests, policy.delay_s, policy.sizes(self.cost.curves))
         self._waiting = Waiting()
         self._row_s: dict[BatchKey, float] = {}
         """What a row of a kind costs at best."""
@@ -48,7 +60,7 @@ class Pipeline:
         """Of each worker that has a batch."""
         self._lock = threading.Lock()
         self._closed = False
-        self._workers = [Worker(source, observer) for _ in range(source.instances)]
+        self._workers = [Worker(source, observer, measured) for _ in range(source.instances)]
         self._lookout = CallerWatch(self._look)
         self._threads = [
             threading.Thread(target=self._work, args=(worker,), daemon=True, name="batch") for worker in self._workers
@@ -66,7 +78,7 @@ class Pipeline:
 
     @property
     def waiting(self) -> int:
-        """Requests in the queue."""
+        """Requests in the queue; see `Engine`."""
         return self._waiting.requests
 
     @property
@@ -156,6 +168,7 @@ class Pipeline:
         for thread in self._threads:
             thread.join()
         self._lookout.close()
+        self._source.close()
 
     def _work(self, worker: Worker) -> None:
         while not (self._closed and not self._waiting.requests):
@@ -170,28 +183,28 @@ class Pipeline:
         if not self._waiting.requests:
             self._rest(0.0)
             return
-        taken = self._take(worker)
+        selection = self._take(worker)
         try:
-            self._refuse(taken)
-            if taken.batch:
-                worker.execute(taken.batch)
+            self._refuse(selection)
+            if selection.batch:
+                worker.execute(selection.batch)
         finally:
             with self._lock:
                 self._in_hand.pop(worker, None)
-        if taken.wait_s:
-            self._rest(taken.wait_s)
+        if selection.wait_s:
+            self._rest(selection.wait_s)
 
-    def _take(self, worker: Worker) -> Taken:
+    def _take(self, worker: Worker) -> Selection:
         with self._lock:
             now_s = time.monotonic()
             policy = replace(self._policy, delay_s=0.0) if self._closed else self._policy
-            taken = take_batch(self._waiting, now_s, policy)
-            if taken.batch:
-                until_s = now_s + sum([request.work_s for request in taken.batch])
-                self._in_hand[worker] = _InHand(taken.batch, until_s)
-            if self._waiting.requests and self._idle and not taken.wait_s:
+            selection = take_batch(self._waiting, now_s, policy)
+            if selection.batch:
+                until_s = now_s + sum([request.work_s for request in selection.batch])
+                self._in_hand[worker] = _InHand(selection.batch, until_s)
+            if self._waiting.requests and self._idle and not selection.wait_s:
                 self._bell.put(None)
-            return taken
+            return selection
 
     def _rest(self, wait_s: float) -> None:
         self._idle += 1
@@ -203,11 +216,11 @@ class Pipeline:
         finally:
             self._idle -= 1
 
-    def _refuse(self, taken: Taken) -> None:
+    def _refuse(self, selection: Selection) -> None:
         now_s = time.monotonic()
-        for request in taken.gone:
+        for request in selection.gone:
             fail(request, why_gone(request, now_s), self._observer)
-        for request in taken.late:
+        for request in selection.late:
             fail(request, _late(request, now_s, self._waiting.requests), self._observer)
 
 

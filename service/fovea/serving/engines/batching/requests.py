@@ -9,7 +9,7 @@ from typing import Protocol
 
 from fovea.contract.errors import Cancelled, DeadlineExceeded, FoveaError
 from fovea.contract.lengths import Lengths
-from fovea.runtime.datatypes import Arrays
+from fovea.runtime.arrays import Arrays
 
 PATIENCE_S = 10.0
 """A request without a deadline ranks as if it had this long: urgent ones pass it, but never for longer than this."""

@@ -14,10 +14,11 @@ from typing import Any, Protocol
 from numpy.typing import NDArray
 
 from fovea.contract.errors import ExecutionFailed, FoveaError, NotReady
-from fovea.runtime.datatypes import Arrays
-from fovea.serving.engines.batching.observer import BatchRecord, Observer, fail, tell
-from fovea.serving.engines.batching.outcomes import Outcome, outcome_of
+from fovea.runtime.arrays import Arrays
+from fovea.serving.engines.batching.measured_cost import UNMEASURED, MeasuredCost
 from fovea.serving.engines.batching.requests import Request, why_gone
+from fovea.serving.engines.observer import BatchRecord, Observer, fail, tell
+from fovea.serving.engines.outcomes import Outcome, outcome_of
 
 log = logging.getLogger(__name__)
 _OPEN_AGAIN_S = 30.0
@@ -53,6 +54,8 @@ class SessionSource:
     open_maps: Callable[[], Session]
     instances: int = 1
     """Workers, each with sessions of its own."""
+    close: Callable[[], None] = lambda: None
+    """Let go of those that no worker came to open."""
 
 
 @dataclass(slots=True, eq=False)
@@ -67,8 +70,8 @@ class _Run:
 class Worker:
     """Runs batches on sessions of its own, one at a time. Nothing that happens in a batch ends it."""
 
-    def __init__(self, source: SessionSource, observer: Observer) -> None:
-        self._source, self._observer = source, observer
+    def __init__(self, source: SessionSource, observer: Observer, measured: MeasuredCost = UNMEASURED) -> None:
+        self._source, self._observer, self._measured = source, observer, measured
         self._sessions: dict[bool, Session | FoveaError] = {}
         self._again_s: dict[bool, float] = {}
         """When those that could not be opened are tried again: too little memory, say, may pass."""
@@ -137,14 +140,15 @@ class Worker:
         outcomes = [self._answer(request, own) for request, own in zip(batch, outputs, strict=True)]
         end_s = time.monotonic()
         stages_s = (gathered_s - start_s, ran_s - gathered_s, end_s - ran_s)
-        facts = (session.attention_s, session.padding_ratio, batch[0].kind)
-        record = BatchRecord(len(batch), sum(rows), *stages_s, *facts)
+        warmed = self._measured.warmed(batch[0].kind, sum(rows))
+        record = BatchRecord(len(batch), sum(rows), *stages_s, session.attention_s, session.padding_ratio, warmed)
         tell(self._observer.batch, record, [start_s - request.arrived_s for request in batch])
         self._tell_ends(batch, outcomes, end_s)
         for request in batch:
             if request.trace is not None:
                 tell(request.trace.ran, start_s, gathered_s, ran_s, end_s)
-        tell(self._observer.sample, batch)
+        if not batch[0].kind.maps:
+            tell(self._observer.sample, [request.inputs for request in batch])
 
     def _left_behind(self, batch: list[Request]) -> None:
         """The run was ended since every caller had left."""

@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fovea.contract.datatypes import DATATYPES
 from fovea.contract.errors import InvalidRequest
 from fovea.raw_tensors import NUMPY_DTYPE
 from fovea.serving.fronts.rest.json_text import NOT_FINITE, NotFinite, word
 from fovea.serving.messages.tensors import CONTENTS_FIELD, elements_of
 from fovea.wire import length_mark
 
-BINARY_ONLY = ("FP16", "BF16")
+BINARY_ONLY = DATATYPES.keys() - CONTENTS_FIELD.keys()
 _FLOATS = {"FP32": b"\x32", "FP64": b"\x3a"}
 """Datatype -> the tag of its field in InferTensorContents."""
 SHORTEST_VALUE = len("0,")

@@ -1,0 +1,37 @@
+"""What batches of a version cost, as warm-up measured them, for whoever has a batch's key and its rows."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+
+from fovea.runtime.cost import BatchCost
+from fovea.serving.engines.batching.requests import BatchKey
+
+_NOTHING = BatchCost()
+_KEPT = 1024
+"""Every request with a deadline asks for one, and working it out takes a microsecond."""
+
+
+class MeasuredCost:
+    """`shapes` are those of the row that was measured, by input and without the batch axis."""
+
+    def __init__(self, cost: BatchCost = _NOTHING, shapes: tuple[tuple[int, ...], ...] = ()) -> None:
+        self.cost, self._shapes = cost, shapes
+        self.seconds = lru_cache(_KEPT)(self._seconds)
+        """Of a batch, by key and rows; None where nothing like it was measured."""
+        self.worthwhile_rows = lru_cache(_KEPT)(cost.worthwhile_rows)
+        """Of a batch of these lengths; None where none was measured."""
+
+    def _seconds(self, key: BatchKey, rows: int) -> float | None:
+        return self.cost.seconds(key.lengths, rows) if self._was_measured(key) else None
+
+    def warmed(self, key: BatchKey, rows: int) -> bool:
+        """Whether warm-up ran batches of this key that were as large."""
+        return self._was_measured(key) and self.cost.warmed(key.lengths, rows)
+
+    def _was_measured(self, key: BatchKey) -> bool:
+        plain = not key.maps  # the session with maps is opened when it is first wanted
+        return plain and (bool(key.lengths) or key.shapes == self._shapes)
+
+
+UNMEASURED = MeasuredCost()
