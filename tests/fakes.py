@@ -103,7 +103,7 @@ class FakeServicer:
         self.calls: list[Any] = []
         self._error = error
 
-    def infer(self, call: Any, data: bytes, _sending: Any) -> None:
+    def infer(self, call: Any, data: bytes, **_sending: Any) -> None:
         assert data
         if self._error is not None:
             raise self._error

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from typing import Any
 
 from fovea.serving.changes import Changes
+from fovea.serving.fronts.grpc.grpc_server import GrpcServer, GrpcSettings
 from fovea.serving.fronts.grpc.reads import ReadLimits
-from fovea.serving.fronts.grpc.server import GrpcServer, GrpcSettings
 from fovea.serving.fronts.grpc.transport import Transport
 
 _MB = 1024 * 1024

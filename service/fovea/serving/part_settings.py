@@ -12,8 +12,8 @@ from fovea.runtime.ort_session import SessionSettings
 from fovea.runtime.probe import ProbeLimits
 from fovea.serving.control.extensions import Extensions
 from fovea.serving.engines.queue_limit import QueueLimit
+from fovea.serving.fronts.grpc.grpc_server import GrpcSettings
 from fovea.serving.fronts.grpc.reads import ReadLimits
-from fovea.serving.fronts.grpc.server import GrpcSettings
 from fovea.serving.fronts.grpc.transport import Transport
 from fovea.serving.fronts.rest.limits import RestLimits
 from fovea.serving.fronts.rest.server import RestSettings

@@ -13,8 +13,8 @@ from fovea.contract.errors import Misconfigured
 from fovea.runtime.device import resolve_device
 from fovea.serving.addresses import address_of
 from fovea.serving.changes import Changes
+from fovea.serving.fronts.grpc.grpc_server import GrpcServer
 from fovea.serving.fronts.grpc.health import SERVER
-from fovea.serving.fronts.grpc.server import GrpcServer
 from fovea.serving.fronts.rest.server import RestServer
 from fovea.serving.inputs.decode_queue import DecodeQueue
 from fovea.serving.kernel_words import kernel_words

@@ -14,7 +14,7 @@ from PIL import Image
 
 from fakes import FakeObserver, FakeReply
 from fovea.contract.errors import Draining, ExecutionFailed, InvalidRequest, QueueFull, VersionEnded
-from fovea.contract.model_card import Preprocessing
+from fovea.contract.input_steps import Preprocessing
 from fovea.serving.engines.batching.batcher import BatchKey, Request
 from fovea.serving.engines.queue_limit import QueueLimit
 from fovea.serving.inputs.decode_lines import DecodeLines, Undecoded
@@ -22,7 +22,7 @@ from fovea.serving.inputs.decode_queue import DecodeQueue
 from fovea.serving.inputs.picture_input import PictureInput
 from servers import wait_until
 
-PICTURES = PictureInput("image", Preprocessing(mode="L", height=2, width=2, mean=(0.5,), std=(0.5,)))
+PICTURES = PictureInput("image", Preprocessing(mode="L", height=2, width=2, mean=(0.5,), std=(0.5,)).steps)
 KIND = BatchKey("any")
 
 

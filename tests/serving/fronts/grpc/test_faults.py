@@ -13,7 +13,8 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from fakes import FakeServicer
 from fovea import wire
 from fovea.serving.fronts.grpc.fast_call import FastCall
-from fovea.serving.fronts.grpc.server import GrpcServer
+from fovea.serving.fronts.grpc.fast_stream import FastStream
+from fovea.serving.fronts.grpc.grpc_server import GrpcServer
 from grpc_servers import grpc_here
 
 LIVE = wire.path("ServerLive")
@@ -101,6 +102,28 @@ def test_a_failure_after_the_answer_costs_nobody_anything(channel: grpc.Channel,
     ask = channel.unary_unary(LIVE)
     assert all(ask(b"", timeout=20) for _ in range(3))
     assert faults.told == 1
+
+
+@pytest.mark.parametrize("event", ["_on_message", "_on_message_sent", "_on_close"])
+def test_a_failure_on_a_stream_costs_that_stream(faults: Faults, event: str) -> None:
+    faults.in_first(FastStream, event)
+    with grpc_here(AnsweringServicer(), on_fault=faults.tell) as server, to(server) as channel:
+        talk = channel.stream_stream(wire.path("ModelStreamInfer"))
+        if event == "_on_close":
+            assert list(talk(iter([b"a"]), timeout=20))
+        else:
+            assert code_of(lambda: list(talk(iter([b"a"]), timeout=20))) == UNFORESEEN
+        for _ in range(5):  # more than may be open: what failed holds no place
+            assert list(talk(iter([b"a"] * 3), timeout=20))
+        assert channel.unary_unary(LIVE)(b"", timeout=20)
+    assert faults.told == 1
+
+
+class AnsweringServicer(FakeServicer):
+    """Answers at once."""
+
+    def infer(self, call: Any, data: bytes, **_sending: Any) -> None:
+        call.finish(data)
 
 
 def test_a_call_that_grpc_has_no_thread_for_costs_nobody_else_anything(faults: Faults) -> None:

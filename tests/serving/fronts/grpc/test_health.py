@@ -11,7 +11,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from tests.torture import http2
 
 from fakes import FakeServicer
-from fovea.serving.fronts.grpc.server import GrpcServer
+from fovea.serving.fronts.grpc.grpc_server import GrpcServer
 from grpc_servers import grpc_here
 
 SERVING, NOT_SERVING, UNKNOWN = 1, 2, 3

@@ -1,4 +1,4 @@
-"""Pictures to tensors."""
+"""Pictures from bytes: upright, and refused with the reason where they cannot be had."""
 
 from __future__ import annotations
 
@@ -12,30 +12,12 @@ import pytest
 from PIL import Image
 
 from fovea.contract.errors import InvalidRequest
-from fovea.contract.model_card import Preprocessing
-from fovea.picture_parts import MAX_SCANS
-from fovea.pictures import flattened, open_picture, to_tensor
+from fovea.contract.input_steps import Preprocessing
+from fovea.inputs.picture_parts import MAX_SCANS
+from fovea.inputs.picture_steps import picture_row
+from fovea.inputs.pictures import open_picture
 
-GREY = Preprocessing(mode="L", height=2, width=3, mean=(0.5,), std=(0.25,))
-COLOUR = Preprocessing(mode="RGB", height=2, width=2, mean=(0.5, 0.4, 0.3), std=(1.0, 1.0, 1.0))
-
-
-def test_pixels_are_scaled_then_normalised() -> None:
-    row = to_tensor(Image.new("L", (3, 2), 255), GREY)
-    assert row.dtype == np.float32
-    np.testing.assert_allclose(row, np.full((1, 1, 2, 3), 2.0), rtol=1e-6)
-
-
-def test_each_colour_has_its_own_mean() -> None:
-    row = to_tensor(Image.new("RGB", (2, 2), (255, 0, 0)), COLOUR)
-    np.testing.assert_allclose(row[0, :, 0, 0], [0.5, -0.4, -0.3], rtol=1e-6)
-
-
-def test_what_cannot_be_seen_counts_as_the_mean() -> None:
-    row = to_tensor(Image.new("RGBA", (5, 5), (255, 255, 255, 0)), GREY)
-    np.testing.assert_allclose(row, np.zeros((1, 1, 2, 3)), atol=4 / 255)
-
-
+GREY = Preprocessing(mode="L", height=2, width=3, mean=(0.5,), std=(0.25,)).steps
 UPRIGHT = np.array([[10, 60, 110], [160, 210, 250]], np.uint8)
 STORED = {
     1: UPRIGHT,
@@ -175,7 +157,7 @@ def test_whatever_bytes_become_of_a_picture_they_are_a_picture_or_refused_in_pla
     for _ in range(3000):
         data = changed(rng.choice(seeds), rng)
         try:
-            to_tensor(open_picture(io.BytesIO(data), ("PNG", "JPEG"), max_pixels=2000), GREY)
+            picture_row(open_picture(io.BytesIO(data), ("PNG", "JPEG"), max_pixels=2000), GREY)
         except InvalidRequest as error:
             reasons.append(str(error))
     assert 100 < len(reasons) < 2900
@@ -198,10 +180,3 @@ def with_check_sums(data: bytes) -> bytes:
     while at + 12 + (length := int.from_bytes(data[at : at + 4])) <= len(data):
         head, at = head + chunk(data[at + 4 : at + 8], data[at + 8 : at + 8 + length]), at + 12 + length
     return head + data[at:]
-
-
-def test_a_large_transparent_picture_is_flattened_as_if_it_were_done_at_once() -> None:
-    rng = np.random.default_rng(3)
-    large = Image.fromarray(rng.integers(0, 256, (1500, 1501, 4), np.uint8), "RGBA")
-    whole = Image.alpha_composite(Image.new("RGBA", large.size, (128, 128, 128, 255)), large).convert("RGB")
-    np.testing.assert_array_equal(np.asarray(flattened(large, GREY)), np.asarray(whole))

@@ -23,6 +23,7 @@ from fovea.serving.fronts.grpc.gate import Gate
 from fovea.serving.fronts.grpc.handler_pool import HEALTH_CHECK, HEALTH_WATCH, INFER, Bounds, handler_pools, path_of
 from fovea.serving.fronts.grpc.health import SERVICE as HEALTH
 from fovea.serving.fronts.grpc.health import Health
+from fovea.serving.fronts.grpc.pooled_stream import stream_handler
 from fovea.serving.fronts.grpc.reads import Memory, Read, ReadLimits, ReadWatch
 from fovea.serving.fronts.grpc.reflection import add_reflection
 from fovea.serving.fronts.grpc.stream import StreamLimits
@@ -98,7 +99,7 @@ class GrpcServer:
             HEALTH_CHECK: lane.handler(self.health.check, pools[HEALTH_CHECK]),
             HEALTH_WATCH: lane.watch_handler(self.health.watch, pools[HEALTH_WATCH]),
         }
-        self._server.add_registered_method_handlers(wire.SERVICE, {**unary, _STREAM: self._streams.handler()})
+        self._server.add_registered_method_handlers(wire.SERVICE, {**unary, _STREAM: stream_handler(self._streams)})
         self._server.add_registered_method_handlers(HEALTH, health)
         reflection = add_reflection((wire.SERVICE, HEALTH), self._server)
         return [lambda: self._lane.unread(), reflection.open, *(pool.reads.open for pool in {*pools.values()})]
@@ -132,6 +133,7 @@ class GrpcServer:
             doors = fast_lane.Doors(
                 accepts={path_of(rpc): accept for rpc, accept in {**accepts, HEALTH_CHECK: self.health.check}.items()},
                 watches={path_of(HEALTH_WATCH): self.health.watch},
+                streams={path_of(_STREAM): self._streams},
                 gate=self._gate.refusal if self._gate else None,
                 on_fault=self._on_fault,
             )

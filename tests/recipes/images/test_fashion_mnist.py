@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from fovea.contract.errors import Misconfigured
-from fovea.recipes import fashion_mnist
-from fovea.recipes.idx import read_idx
+from fovea.recipes.images import fashion_mnist
+from fovea.recipes.images.idx import read_idx
 
 
 def _idx(values: np.ndarray) -> bytes:

@@ -20,3 +20,8 @@ class ImageDataset:
     train_labels: Labels
     test_images: Images
     test_labels: Labels
+
+    @property
+    def rows(self) -> int:
+        """Training images."""
+        return len(self.train_images)

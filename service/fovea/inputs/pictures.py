@@ -1,4 +1,4 @@
-"""A picture as a model's input: read, turned upright, flattened, sized, normalised. One way, for command and server."""
+"""A picture from its file or bytes, upright, with eight bits a channel; what would cost too much is refused."""
 
 from __future__ import annotations
 
@@ -8,18 +8,15 @@ from pathlib import Path
 from typing import IO
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageFile, UnidentifiedImageError
 
 from fovea.contract.errors import FoveaError, InvalidRequest
-from fovea.contract.model_card import Preprocessing
-from fovea.picture_parts import require_few_parts
+from fovea.inputs.picture_parts import require_few_parts
 
 MAX_PIXELS = 1 << 26
 """8192 x 8192: unpacked as much as a quarter of a gigabyte."""
 MAX_SIDE = 65_535
 """As of a JPEG. A picture of one column takes ten times as long as a square one, and holds up every other thread."""
-_STRIP_PIXELS = 1 << 18
 _ORIENTATION = 0x0112
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -79,30 +76,6 @@ def _upright(image: Image.Image) -> Image.Image:
     image.load()  # a PNG may say it after its pixels
     turn = _UPRIGHT.get(image.getexif().get(_ORIENTATION, 1))
     return image if turn is None else image.transpose(turn)
-
-
-def to_tensor(picture: Image.Image, facts: Preprocessing) -> NDArray[np.float32]:
-    """A picture as one row: (1, channels, height, width), normalised as the model's card says."""
-    mean, std = (np.array(values, np.float32) for values in (facts.mean, facts.std))
-    flat = flattened(picture, facts).convert(facts.mode)
-    sized = flat.resize((facts.width, facts.height), Image.Resampling.BILINEAR)
-    pixels = np.asarray(sized, np.float32).reshape(facts.height, facts.width, -1) / np.float32(255)
-    row: NDArray[np.float32] = np.ascontiguousarray(((pixels - mean) / std).transpose(2, 0, 1)[None])
-    return row
-
-
-def flattened(picture: Image.Image, facts: Preprocessing) -> Image.Image:
-    """The picture without transparency: what cannot be seen becomes the mean colour, which the model reads as zero."""
-    if picture.mode != "RGBA":
-        return picture
-    mean = [round(255 * value) for value in facts.mean]
-    colour = (*(mean * 3)[:3], 255)
-    flat = Image.new("RGB", picture.size)
-    rows = max(1, _STRIP_PIXELS // picture.width)  # at a time: while Pillow lays them over, no other thread runs
-    for top in range(0, picture.height, rows):
-        strip = picture.crop((0, top, picture.width, min(top + rows, picture.height)))
-        flat.paste(Image.alpha_composite(Image.new("RGBA", strip.size, colour), strip).convert("RGB"), (0, top))
-    return flat
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:

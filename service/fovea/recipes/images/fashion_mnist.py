@@ -12,10 +12,10 @@ from pathlib import Path
 import numpy as np
 
 from fovea.contract.errors import Misconfigured
-from fovea.contract.model_card import Preprocessing
+from fovea.contract.input_steps import Preprocessing
 from fovea.recipes.cache import cache_dir
-from fovea.recipes.dataset import ImageDataset
-from fovea.recipes.idx import read_idx
+from fovea.recipes.images.dataset import ImageDataset
+from fovea.recipes.images.idx import read_idx
 
 NAME = "Fashion-MNIST"
 LABELS = (

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from fovea.cli.heat_maps import coloured, heat, overlay
-from fovea.cli.pictures import read_picture
+from fovea.cli.picture_files import read_picture
 from fovea.contract.errors import InvalidRequest
 
 

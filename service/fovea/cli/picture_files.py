@@ -7,7 +7,7 @@ from pathlib import Path
 from PIL import Image
 
 from fovea.contract.errors import InvalidRequest
-from fovea.pictures import open_picture
+from fovea.inputs.pictures import open_picture
 
 
 def read_picture(path: Path) -> Image.Image:
