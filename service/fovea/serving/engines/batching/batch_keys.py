@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from fovea.contract.errors import InvalidRequest
 from fovea.contract.lengths import Lengths, LengthSpec, input_axes, masks_of
 from fovea.contract.model_card import ModelCard
-from fovea.serving.engines.batching.requests import BatchKey
+from fovea.serving.engines.batching.queued_request import BatchKey
 
 Shape = tuple[int, ...]
 
 
 class BatchKeys:
-    """Tells a request's kind from its shapes, by input name."""
+    """Tells a request's key from its shapes, by input name."""
 
     def __init__(self, card: ModelCard) -> None:
         self._lengths = tuple(card.lengths.items())
@@ -25,7 +25,7 @@ class BatchKeys:
         self._first_axis = 1 if card.batched else 0
 
     def of(self, shapes: Mapping[str, Shape], *, maps: bool) -> BatchKey:
-        """The kind; InvalidRequest where inputs differ in a length, or where one is empty or too long."""
+        """The key; InvalidRequest where inputs differ in a length, or where one is empty or too long."""
         if not self._lengths:
             return BatchKey(tuple([self._beyond_rows(shapes.get(name)) for name, _ in self._axes]), maps)
         sizes = [_size(name, length, shapes) for name, length in self._lengths]
