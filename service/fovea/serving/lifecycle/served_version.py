@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 
 from fovea.runtime.arrays import Arrays
 from fovea.runtime.loaded_version import LoadedVersion
+from fovea.runtime.model_toml import ServingChoices
 from fovea.runtime.repository import ModelFolder
-from fovea.runtime.serving_choices import ServingChoices
 from fovea.serving.engines.batching.start import start_batching
 from fovea.serving.engines.engine import Engine
 from fovea.serving.engines.observer import BatchRecord
