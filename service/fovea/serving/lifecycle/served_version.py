@@ -51,7 +51,8 @@ class ServedVersion:
         self.card = loaded.card
         self.version = str(loaded.version)
         self.max_batch_rows = loaded.session.max_batch_rows
-        self.door = Door(loaded.card, loaded.version, self.max_batch_rows, _request_defaults(folder.choices))
+        raw = raw_inputs(loaded.card, partial(read_text, loaded.path))
+        self.door = Door(loaded.card, loaded.version, self.max_batch_rows, _request_defaults(folder.choices), raw)
         self.statistics = Statistics()
         self._telemetry, self._sampler = telemetry, sampler
         choices = folder.choices
