@@ -102,6 +102,10 @@ class TextClassification:
     load: Callable[[], Texts] = character_names
     seed: int = 0
 
+    @property
+    def subject_steps(self) -> dict[str, InputSteps]:
+        return {"tokens": STEPS}
+
     def data(self) -> Texts:
         return self._texts
 
@@ -133,7 +137,7 @@ class TextClassification:
             output_names=("logits",),
             attention=AttentionType.MULTI_HEAD,
             labels=tuple(LABELS.values()),
-            input_steps={"tokens": STEPS},
+            input_steps=self.subject_steps,
             files={"vocabulary.txt": data.vocabulary},
             metrics=trained.metrics,
             training=trained.training,

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fovea import __version__
+from fovea.contract.model_card import ModelCard
 from fovea.runtime.repository import why_none
 from fovea.serving.inputs.raw_input import raw_input_facts
 from fovea.serving.lifecycle.model_table import ModelEntry, VersionState

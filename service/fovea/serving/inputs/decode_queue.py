@@ -1,4 +1,4 @@
-"""Where requests with pictures, texts or very much data wait to be decoded: a few threads, and bounded lines before them."""
+"""Where requests with pictures, texts or very much data wait to become tensors: a few threads, bounded lines before."""
 
 from __future__ import annotations
 
@@ -101,7 +101,7 @@ class DecodeQueue:
             request.bytes = max(request.bytes, _bytes(request))
             return not undecoded.raw
         if undecoded.left is None:
-            undecoded.left = deque((raw, row) for raw in undecoded.raw for row in range(request.rows))
+            undecoded.left = deque((raw, row) for raw in undecoded.raw for row in range(request.inputs[raw.name].size))
         raw, row = undecoded.left.popleft()
         data = request.inputs[raw.name].ravel()[row]
         undecoded.rows.setdefault(raw.name, []).append(raw.row(row, data, self._limits))

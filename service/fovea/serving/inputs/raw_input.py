@@ -69,7 +69,7 @@ def raw_inputs(card: ModelCard, read_file: ReadFile) -> dict[str, RawInput]:
 
 
 def raw_input_facts(name: str, steps: InputSteps) -> dict[str, Any]:
-    """What clients are told of one. The metadata does not list it among the inputs: load generators send all of those."""
+    """What clients are told of one. It is not listed among the inputs: load generators send all of those."""
     facts: dict[str, Any] = {"name": name, "datatype": "BYTES", "shape": [-1]}
     if steps.kind == "picture":
         return {**facts, "formats": PICTURE_FORMATS}
