@@ -70,7 +70,7 @@ class Recorder:
             metric.labels(*self.labels.common, str(rows), "" if length is None else str(length)).set(seconds)
 
     def batch(self, record: BatchRecord, queue_s: Sequence[float]) -> None:
-        """A batch ran."""
+        """Count a batch that ran, and what each stage took."""
         for child, seconds in zip(self._stages, (record.gather_s, record.run_s, record.split_s), strict=True):
             child.observe(seconds)
         self._batch_rows.observe(record.rows)
@@ -89,7 +89,7 @@ class Recorder:
         self._batches["failed"].inc()
 
     def requests(self, outcome: Outcome, duration_s: Sequence[float], rows: int) -> None:
-        """Requests ended."""
+        """Count requests that ended, by outcome."""
         self._duration[outcome].observe_all(duration_s)
         self._requests[outcome].inc(len(duration_s))
         self._rows[outcome].inc(rows)
