@@ -22,7 +22,7 @@ from torch.nn import functional as F
 from fovea.attention.multi_head import MultiHeadAttention
 from fovea.contract.attention import AttentionType
 from fovea.contract.input_steps import InputSteps
-from fovea.contract.sequence import SequenceSpec
+from fovea.contract.lengths import LengthSpec
 from fovea.inputs.makers import TextMaker, data_mask
 from fovea.recipes.recipe import Schedule, Trained
 from fovea.recipes.subject import Subject
@@ -141,7 +141,7 @@ class TextClassification:
             files={"vocabulary.txt": data.vocabulary},
             metrics=trained.metrics,
             training=trained.training,
-            sequence=SequenceSpec(inputs={"tokens": 1}, mask="mask", buckets=(8, 16, 32)),
+            lengths={"text": LengthSpec(inputs={"tokens": 1}, mask="mask", buckets=(8, 16, 32))},
         )
 
     def facts(self) -> Mapping[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fovea import __version__
+from fovea.contract.lengths import SEQUENCE, NamedLengths
 from fovea.contract.model_card import ModelCard
 from fovea.runtime.repository import why_none
 from fovea.serving.inputs.raw_input import raw_input_facts
@@ -55,7 +56,7 @@ def properties(served: ServedVersion) -> dict[str, str]:
         "preprocessing": card.preprocessing.model_dump_json() if card.preprocessing else "",
         "input_steps": json.dumps(_steps(card)) if card.steps_by_input else "",
         **_raw_inputs(card),
-        "sequence": card.sequence.model_dump_json() if card.sequence else "",
+        **_lengths(card.lengths),
         "maps": json.dumps(_maps(served)) if card.maps else "",
         "operator_version": str(card.operator_version or ""),
     }
@@ -73,6 +74,13 @@ def _raw_inputs(card: ModelCard) -> dict[str, str]:
         facts = [raw_input_facts(one, steps) for one, steps in card.steps_by_input.items() if steps.kind == kind]
         told[name] = json.dumps(facts[0]) if len(facts) == 1 else ""
     return told
+
+
+def _lengths(lengths: NamedLengths) -> dict[str, str]:
+    """By their names; the only one also as `sequence`, which clients knew before lengths had names."""
+    every = json.dumps({name: length.model_dump(mode="json") for name, length in lengths.items()})
+    only = [length.model_dump_json() for length in lengths.values()]
+    return {"lengths": every if lengths else "", SEQUENCE: only[0] if len(only) == 1 else ""}
 
 
 def _maps(served: ServedVersion) -> list[dict[str, Any]]:

@@ -86,7 +86,7 @@ def only_picture(card: ModelCard) -> str | None:
 def _raw_input(card: ModelCard, name: str, maker: Maker) -> RawInput:
     specs, steps = {spec.name: spec for spec in card.inputs}, card.steps_by_input[name]
     plain = RawInput(name, steps.kind, maker, NUMPY_DTYPE[specs[name].datatype], steps.row_shape)
-    length = card.sequence if card.sequence and name in card.sequence.inputs else None
+    length = next((one for one in card.lengths.values() if name in one.inputs), None)
     if length is None or not isinstance(maker, TextMaker):
         return plain
     _require_same_filling(name, length.padding, maker)
