@@ -10,6 +10,7 @@ from functools import partial
 from typing import TypeVar
 
 from fovea.contract.errors import Misconfigured
+from fovea.inputs.makers import Limits
 from fovea.runtime.device import resolve_device
 from fovea.serving.addresses import address_of
 from fovea.serving.changes import Changes
@@ -75,7 +76,7 @@ class Server:
         defaults = batch_defaults(settings, cache)
         loader = VersionLoader(load_settings(settings, self.device), defaults, self._telemetry, self._sampler)
         self._model_control = ModelControl(control_settings(settings), self.models, loader, self._tell, self._readiness)
-        self._decoding = DecodeQueue(defaults.queue, settings.max_pixels)
+        self._decoding = DecodeQueue(defaults.queue, Limits(settings.max_pixels))
         self._tracer = Tracer(settings.trace_file)
         offered = extensions(settings, self._tracer)
         uncounted = Uncounted(self._telemetry.stray_request, self._count_unready)
