@@ -18,7 +18,7 @@ from fovea.serving.control.rpcs import Control
 from fovea.serving.fronts.grpc.grpc_server import GrpcServer
 from fovea.serving.fronts.grpc.health_service import SERVER
 from fovea.serving.fronts.rest.app import RestApp
-from fovea.serving.fronts.rest.server import RestServer
+from fovea.serving.fronts.rest.rest_server import RestServer
 from fovea.serving.inputs.decode_queue import DecodeQueue
 from fovea.serving.kernel_words import kernel_words
 from fovea.serving.lifecycle.model_control import ModelControl
