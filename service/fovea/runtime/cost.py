@@ -5,7 +5,7 @@ Pure functions of a few measured points: nothing runs here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any
@@ -39,6 +39,14 @@ class BatchCost:
     def points(self) -> Iterator[tuple[int | None, int, float]]:
         """Length, rows and seconds of every batch that was measured, in order."""
         return ((length, rows, seconds) for length, curve in self.curves.items() for rows, seconds in curve.items())
+
+    @classmethod
+    def of_points(cls, points: Iterable[tuple[int | None, int, float]]) -> BatchCost:
+        """From what `points` gave."""
+        curves: dict[int | None, dict[int, float]] = {}
+        for length, rows, seconds in points:
+            curves.setdefault(length, {})[rows] = seconds
+        return cls(curves)
 
     def facts(self) -> list[dict[str, Any]]:
         """The same for people and programs: per length, seconds by rows, and the largest batch worth making."""
