@@ -17,9 +17,9 @@ COMPILE = UV_CUSTOM_COMPILE_COMMAND='make lock' $(TOOLS)/uv pip compile --quiet 
 ALIKE = --constraint requirements/cpu.lock
 LOCKED = $(BIN)/pip install --progress-bar off --require-hashes -r requirements
 OWN = $(BIN)/pip install --progress-bar off --no-build-isolation
-KERNELS = $(wildcard service/kernels/*.py service/kernels/*.cc service/kernels/*/*.cc service/kernels/*/*.h)
+KERNELS = $(wildcard service/kernels/*.py service/kernels/*.cc service/kernels/*.h service/kernels/*/*.cc service/kernels/*/*.h)
 
-.PHONY: serve test check models kernels kernels-sanitize bench bench-kernels torture up test-containers lock audit wheel clean
+.PHONY: serve test check models settings kernels kernels-sanitize bench bench-kernels torture up test-containers lock audit wheel clean
 
 # What is exported meanwhile is served as well, a few seconds later
 serve: export FOVEA_CONTROL_MODE ?= poll
@@ -36,6 +36,10 @@ check: .venv/dev.done
 models: .venv/dev.done
 	$(BIN)/fovea export --all
 
+# docs/SETTINGS.md, after a change of service/fovea/serving/settings.py
+settings: .venv/dev.done
+	$(BIN)/python docs/settings_page.py
+
 kernels:
 	$(PYTHON) service/kernels/build.py
 
@@ -46,8 +50,9 @@ kernels-sanitize: .venv/dev.done
 	LD_PRELOAD="$$($(CXX) -print-file-name=libasan.so) $$($(CXX) -print-file-name=libstdc++.so)" \
 	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 $(BIN)/python -m pytest tests/kernels
 
+# `make bench FLAGS='--against OTHER_TREE'`: does a request cost more processor time than there?
 bench: .venv/dev.done service/kernels/build/.done
-	$(BIN)/python -m tests.benchmarks
+	$(BIN)/python -m tests.benchmarks $(FLAGS)
 
 bench-kernels: .venv/dev.done service/kernels/build/.done
 	$(BIN)/python -m tests.benchmarks.kernels

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fovea.contract.operators import DOMAIN
-from fovea.export.bodies import OPSET, body_of, outputs_of
+from fovea.export.function_bodies import OPSET, body_of, outputs_of
 
 Arrays = Mapping[str, NDArray[Any]]
 

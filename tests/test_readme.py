@@ -158,11 +158,7 @@ def test_every_target_of_make_that_is_named_exists() -> None:
     assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in named)
 
 
-def test_the_settings_table_is_the_settings() -> None:
-    run([sys.executable, "-m", "tests.benchmarks.readme", "--check"], ROOT)
-
-
-def test_the_chart_says_what_the_cards_say() -> None:
+def test_the_table_of_models_says_what_the_cards_say() -> None:
     rows = re.findall(r"^\| `(\w+)` \(([\w-]+)\) \| ([\d,]+) \| ([\d.]+%) \|", TEXT, re.MULTILINE)
     cards = {model: ModelCard.read(folder / CARD_FILE) for model, folder in COMMITTED.items()}
     assert {model: (kind, parameters, accuracy) for kind, model, parameters, accuracy in rows} == {
@@ -171,7 +167,7 @@ def test_the_chart_says_what_the_cards_say() -> None:
     }
 
 
-def test_attention_buys_no_accuracy_here_as_is_said_below_the_chart() -> None:
+def test_attention_buys_no_accuracy_here_as_is_said_below_the_table() -> None:
     assert "attention buys no accuracy" in TEXT
     cards = [ModelCard.read(folder / CARD_FILE) for folder in COMMITTED.values()]
     accuracy = {card.attention: card.metrics["accuracy"] for card in cards if card.name != "fashion-vit"}
@@ -193,6 +189,10 @@ def test_every_command_that_exists_is_in_the_table() -> None:
     assert set(re.findall(r"^\| `fovea ([a-z]+)`", TEXT, re.MULTILINE)) == set(ARMS)
 
 
-def test_every_folder_of_the_map_exists() -> None:
-    tree = next(block for block in blocks("") if "service/fovea/contract/" in block)
-    assert all((ROOT / line.split()[0]).is_dir() for line in tree.splitlines())
+def test_every_heading_is_in_the_contents_and_every_page_that_is_linked_exists() -> None:
+    headings = re.findall(r"^## (.+)$", TEXT, re.MULTILINE)
+    linked = re.findall(r"\[[^]]+\]\(#[^)]+\)", TEXT)
+    assert linked == [f"[{one}](#{one.lower().replace(' ', '-')})" for one in headings]
+    pages = re.findall(r"\]\(((?!http|#)[^)#]+)", TEXT)
+    assert pages
+    assert not [page for page in pages if not (ROOT / page).exists()]

@@ -1,4 +1,4 @@
-"""Tensors as they travel, for server and client: the width of every datatype, and texts with their lengths."""
+"""Tensors as they travel, for server and client: every datatype in numpy, and texts with their lengths."""
 
 from __future__ import annotations
 
@@ -9,21 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-NUMPY_DTYPE: dict[str, np.dtype[Any]] = {
-    "BOOL": np.dtype("?"),
-    "UINT8": np.dtype("<u1"),
-    "UINT16": np.dtype("<u2"),
-    "UINT32": np.dtype("<u4"),
-    "UINT64": np.dtype("<u8"),
-    "INT8": np.dtype("<i1"),
-    "INT16": np.dtype("<i2"),
-    "INT32": np.dtype("<i4"),
-    "INT64": np.dtype("<i8"),
-    "FP16": np.dtype("<f2"),
-    "FP32": np.dtype("<f4"),
-    "FP64": np.dtype("<f8"),
-    "BYTES": np.dtype("O"),
-}
+from fovea.contract.datatypes import DATATYPES
+
+NUMPY_DTYPE: dict[str, np.dtype[Any]] = {name: np.dtype(facts.numpy) for name, facts in DATATYPES.items()}
 """The protocol's datatype -> numpy's. A BYTES array holds Python `bytes` objects."""
 
 _LENGTH = struct.Struct("<I")

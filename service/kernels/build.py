@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Builds the library of fused kernels, libfovea_kernels.so.
 
-maths/kernels.cc is compiled once per instruction set, glue/*.cc and library.cc once; the library exports two symbols.
+cpu/maths.cc is compiled once per instruction set, every other source once; the library exports three symbols.
 Only what changed is compiled again. `make kernels` runs this file; the package's own build (hatch_build.py) calls
 `build_or_tell`, which never fails: without a compiler or ONNX Runtime's headers there is no library, a note beside its
 place says why, and models run from their function bodies. Standard library only: nothing is installed yet when it runs.
@@ -26,13 +26,14 @@ HERE = Path(__file__).resolve().parent
 LIBRARY_NAME = "libfovea_kernels.so"
 NOTE_NAME = "no_kernels.txt"
 """Beside the library's place where there is none: why, in a few words. `fovea.runtime.kernel_library` reads it."""
-EXPORTED = ("RegisterCustomOps", "FoveaReadTally")
+EXPORTED = ("RegisterCustomOps", "FoveaReadTally", "FoveaListKernels")
+_FOLDERS = ("cpu", "operators", "gpu")
 INSTRUCTION_SETS: dict[str, tuple[str, ...]] = {
     "portable": (),
     "avx2": ("-mavx2", "-mfma", "-mf16c"),
     "avx512": ("-mavx512f", "-mavx512bw", "-mavx512dq", "-mavx512vl", "-mavx2", "-mfma", "-mf16c"),
 }
-"""What the compiler may use in each. glue/instruction_set.cc runs none on a processor that lacks a part of it."""
+"""What the compiler may use in each. cpu/instruction_set.cc runs none on a processor that lacks a part of it."""
 
 _COMMON = (
     *("-std=c++17", "-fPIC", "-pthread", "-fvisibility=hidden", "-fvisibility-inlines-hidden", "-Wall", "-Wextra"),
@@ -47,7 +48,7 @@ _X86_64 = ("x86_64", "amd64")
 
 @dataclass(frozen=True)
 class Plan:
-    """What is built from what: `source` has maths/, glue/ and library.cc; objects and library go to `folder`."""
+    """What is built from what: `source` has this folder's sources; objects and library go to `folder`."""
 
     source: Path = HERE
     sanitize: bool = False
@@ -153,14 +154,14 @@ def _units(plan: Plan, tools: Toolchain) -> list[Unit]:
     x86_64 = tools.machine.split("-")[0] in _X86_64
     base = (*_COMMON, *(_SANITIZED if plan.sanitize else _FAST), f"-isystem{tools.headers}", f"-I{plan.source}")
     base = base if x86_64 else (*base, _ONLY_PORTABLE)
-    kernels = plan.source / "maths" / "kernels.cc"
+    maths = plan.source / "cpu" / "maths.cc"
     per_set = [
-        Unit(kernels, plan.folder / f"kernels.{name}.o", (*base, f"-DFOVEA_ISA={name}", *flags))
+        Unit(maths, plan.folder / f"maths.{name}.o", (*base, f"-DFOVEA_ISA={name}", *flags))
         for name, flags in INSTRUCTION_SETS.items()
         if x86_64 or name == "portable"
     ]
-    glue = [*sorted((plan.source / "glue").glob("*.cc")), plan.source / "library.cc"]
-    return per_set + [Unit(source, plan.folder / f"{source.stem}.o", base) for source in glue]
+    once = [path for path in _files(plan.source) if path.suffix == ".cc" and path != maths]
+    return per_set + [Unit(source, plan.folder / f"{source.stem}.o", base) for source in once]
 
 
 def _link_flags(plan: Plan) -> tuple[str, ...]:
@@ -171,7 +172,7 @@ def _link_flags(plan: Plan) -> tuple[str, ...]:
 
 def _compile(unit: Unit, plan: Plan, tools: Toolchain) -> str:
     """The key of an object that is up to date afterwards: a hash of all that goes into it."""
-    shared = [path for path in _files(plan.source) if path.suffix != ".cc" or path.parent.name == "maths"]
+    shared = [path for path in _files(plan.source) if path.suffix != ".cc"]
     inputs = _digest([unit.source, *shared, tools.headers / HEADER])
     key = _hash([*tools.command, tools.version, *unit.flags, inputs])
     kept = unit.object.with_suffix(".key")
@@ -211,7 +212,7 @@ def _files(source: Path) -> list[Path]:
     """All that is compiled or included, in order."""
     kinds = (".cc", ".h", ".inc")
     top = [path for path in source.glob("*.*") if path.suffix in kinds]
-    below = [path for name in ("maths", "glue") for path in (source / name).rglob("*.*") if path.suffix in kinds]
+    below = [path for name in _FOLDERS for path in (source / name).rglob("*.*") if path.suffix in kinds]
     return sorted([*top, *below])
 
 

@@ -1,25 +1,16 @@
-// The library as ONNX Runtime and the server see it: a table of operators, their registration, and the tally of time.
+// The library as ONNX Runtime and the server see it: the registry's kernels, their registration, and the tally of time.
 #include <cstdio>
+#include <map>
 #include <new>
 #include <stdexcept>
 
-#include "glue/kernel.h"
-#include "glue/tally.h"
+#include "cpu/instruction_set.h"
+#include "operators/kernel.h"
+#include "registry.h"
+#include "tally.h"
 
 namespace fovea {
 namespace {
-
-std::vector<Operator> AllOperators() {
-  std::vector<Operator> all = FeatureMapOperators();
-  for (const auto& more : {ScoreOperators(), ExternalOperators()}) all.insert(all.end(), more.begin(), more.end());
-  return all;
-}
-
-// Kept for good, like everything that a thread may still use while the process exits.
-const std::vector<Operator>& Operators() {
-  static const auto& all = *new std::vector<Operator>(AllOperators());
-  return all;
-}
 
 OrtStatusPtr Failed(OrtErrorCode code, const char* name, const char* what) noexcept {
   char text[1024];
@@ -55,10 +46,11 @@ struct RunningKernel {
   }
 };
 
-/// One operator for one element type, as ONNX Runtime asks for it.
+/// One kernel of the registry, as ONNX Runtime asks for it.
 class CustomOp : public Ort::CustomOpBase<CustomOp, RunningKernel, true> {
  public:
-  CustomOp(size_t index, ONNXTensorElementDataType element) : index_(index), element_(element) {
+  CustomOp(size_t index, const Device& device, const Element& element)
+      : index_(index), device_(device), element_(element) {
     if (op().in_place) {
       GetMayInplace = [](int** inputs, int** outputs) -> size_t {
         *inputs = new (std::nothrow) int(0);
@@ -73,24 +65,23 @@ class CustomOp : public Ort::CustomOpBase<CustomOp, RunningKernel, true> {
   }
 
   const char* GetName() const { return op().name; }
-  const char* GetExecutionProviderType() const { return "CPUExecutionProvider"; }
+  const char* GetExecutionProviderType() const { return device_.provider; }
   size_t GetInputTypeCount() const { return op().inputs + (op().masked ? 1 : 0); }
   ONNXTensorElementDataType GetInputType(size_t index) const {
-    return index < op().inputs ? element_ : ONNX_TENSOR_ELEMENT_DATA_TYPE_BOOL;
+    return index < op().inputs ? element_.type : ONNX_TENSOR_ELEMENT_DATA_TYPE_BOOL;
   }
   OrtCustomOpInputOutputCharacteristic GetInputCharacteristic(size_t index) const {
     return index < op().inputs ? INPUT_OUTPUT_REQUIRED : INPUT_OUTPUT_OPTIONAL;
   }
   size_t GetOutputTypeCount() const { return op().outputs; }
-  ONNXTensorElementDataType GetOutputType(size_t) const { return element_; }
+  ONNXTensorElementDataType GetOutputType(size_t) const { return element_.type; }
   OrtCustomOpInputOutputCharacteristic GetOutputCharacteristic(size_t index) const {
     return index == 0 ? INPUT_OUTPUT_REQUIRED : INPUT_OUTPUT_OPTIONAL;
   }
 
   OrtStatusPtr CreateKernelV2(const OrtApi&, const OrtKernelInfo* info, void** kernel) const noexcept {
     return Guarded(op().name, [&] {
-      const auto make = element_ == ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT ? op().make_float : op().make_half;
-      *kernel = new RunningKernel{op().name, index_, make(Info(info))};
+      *kernel = new RunningKernel{op().name, index_, KernelOf(op(), device_, element_)(Info(info))};
     });
   }
 
@@ -98,22 +89,33 @@ class CustomOp : public Ort::CustomOpBase<CustomOp, RunningKernel, true> {
   const Operator& op() const { return Operators()[index_]; }
 
   size_t index_;
-  ONNXTensorElementDataType element_;
+  const Device& device_;
+  const Element& element_;
 };
 
-/// The operators of the CPU, made once; sessions share them.
-const Ort::CustomOpDomain& CpuDomain() {
-  static const auto& domain = *[] {
-    if (Operators().size() > kMostOperators) throw std::length_error("more operators than the tally has room for");
-    auto filled = std::make_unique<Ort::CustomOpDomain>("ai.fovea");
+/// visit(index of the operator, device, element) for every kernel of the registry.
+template <class Visit>
+void ForEachKernel(const Visit& visit) {
+  for (const Device& device : Devices()) {
     for (size_t i = 0; i < Operators().size(); ++i) {
-      for (const auto element : {ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT, ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16}) {
-        filled->Add(new CustomOp(i, element));
+      for (const Element& element : Elements()) {
+        if (KernelOf(Operators()[i], device, element) != nullptr) visit(i, device, element);
       }
     }
-    return filled.release();
+  }
+}
+
+/// Device's name -> its kernels, made once; sessions share them.
+const std::map<std::string, Ort::CustomOpDomain>& Domains() {
+  static const auto& domains = *[] {
+    if (Operators().size() > kMostOperators) throw std::length_error("more operators than the tally has room for");
+    auto made = std::make_unique<std::map<std::string, Ort::CustomOpDomain>>();
+    ForEachKernel([&](size_t index, const Device& device, const Element& element) {
+      made->try_emplace(device.name, "ai.fovea").first->second.Add(new CustomOp(index, device, element));
+    });
+    return made.release();
   }();
-  return domain;
+  return domains;
 }
 
 /// Whose kernels a session wants; other devices' nodes run from their bodies.
@@ -125,6 +127,11 @@ constexpr char kDeviceEntry[] = "fovea.device";
 struct FoveaTally {
   const char* op;
   int64_t nanoseconds, calls;
+};
+
+/// One kernel: names of its operator, its device and its element type.
+struct FoveaKernel {
+  const char *op, *device, *element;
 };
 
 }  // namespace fovea
@@ -142,7 +149,8 @@ FOVEA_EXPORT OrtStatus* ORT_API_CALL RegisterCustomOps(OrtSessionOptions* option
   return fovea::Guarded("RegisterCustomOps", [&] {
     fovea::BestMaths();  // chosen now, by the environment of the moment, rather than in the first run
     Ort::UnownedSessionOptions session(options);
-    if (session.GetConfigEntryOrDefault(fovea::kDeviceEntry, "cpu") == "cpu") session.Add(fovea::CpuDomain());
+    const auto kernels = fovea::Domains().find(session.GetConfigEntryOrDefault(fovea::kDeviceEntry, "cpu"));
+    if (kernels != fovea::Domains().end()) session.Add(kernels->second);
   });
 }
 
@@ -155,4 +163,14 @@ FOVEA_EXPORT size_t FoveaReadTally(fovea::FoveaTally* entries, size_t capacity) 
     fovea::tally[i] = {};
   }
   return written;
+}
+
+/// Writes every kernel that there is, at most `capacity` entries; how many there are.
+FOVEA_EXPORT size_t FoveaListKernels(fovea::FoveaKernel* entries, size_t capacity) noexcept {
+  size_t count = 0;
+  fovea::ForEachKernel([&](size_t index, const fovea::Device& device, const fovea::Element& element) {
+    if (count < capacity) entries[count] = {fovea::Operators()[index].name, device.name, element.name};
+    ++count;
+  });
+  return count;
 }

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from rich.console import Console
 from tests.benchmarks import models
+from tests.benchmarks.costs import costs
 from tests.benchmarks.load import BenchmarkImpossible, require_h2load
 from tests.benchmarks.machine import describe
 from tests.benchmarks.report import Finding, show, write
@@ -41,10 +42,14 @@ def _measure(arguments: argparse.Namespace) -> list[Finding]:
         own, wide = Path(folder, "own"), Path(folder, "wide")
         models.write_identity(own)
         models.copy_with_and_without_maps(arguments.repository / "fashion-cbam" / "1", own)
-        models.export_wide_cbam(wide)
         bench = Bench(arguments.repository, own, SHORT if arguments.short else FULL)
+        if arguments.against:
+            scenarios = [lambda: costs(own, arguments.against, bench.effort)]
+        else:
+            models.export_wide_cbam(wide)
+            scenarios = every_finding(bench, wide, Path(folder))
         findings = []
-        for scenario in every_finding(bench, wide, Path(folder)):
+        for scenario in scenarios:
             for finding in scenario():
                 progress.print(f"{finding.name}: {finding.value:.3f}", highlight=False)
                 findings.append(finding)
@@ -55,6 +60,7 @@ def _measure(arguments: argparse.Namespace) -> list[Finding]:
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks", description=__doc__)
     parser.add_argument("--short", action="store_true", help="one or two minutes instead of five; rough figures")
+    parser.add_argument("--against", type=Path, help="another tree, with a .venv: compare processor times, and no more")
     parser.add_argument("--repository", type=Path, default=Path("exported_models"))
     parser.add_argument("--json", type=Path, default=Path("build/bench.json"), help="where the figures go")
     arguments = parser.parse_args()

@@ -10,7 +10,7 @@ from tests.benchmarks import kernels_plain as plain
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from fovea.attention import operators as operators
+from fovea.attention import additive as additive
 from fovea.attention.bilinear import BilinearAttention
 from fovea.attention.cbam import CBAM
 from fovea.attention.distance import DistanceAttention

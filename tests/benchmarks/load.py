@@ -1,4 +1,4 @@
-"""Load from h2load, an HTTP/2 load generator in C: it asks far less of its core than a Python client would.
+"""Load from h2load, an HTTP load generator in C: it asks far less of its core than a Python client would.
 
 It sends one body again and again. Mixed bodies come from a Python client, for models that take their time.
 """
@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fovea import wire
-from fovea.client import calls
+from fovea.client import methods
 
 INFER_PATH = wire.path("ModelInfer")
 CLIENT_CORE = 1
@@ -33,13 +33,25 @@ class BenchmarkImpossible(Exception):
 
 
 @dataclass(frozen=True)
+class Way:
+    """How requests come to a server; over gRPC, unless it is HTTP/1.1."""
+
+    path: str = INFER_PATH
+    headers: tuple[str, ...] = ("content-type: application/grpc", "te: trailers")
+    http1: bool = False
+    messages: int = 1
+    """Requests in a body: more than one in a stream's."""
+
+
+@dataclass(frozen=True)
 class Traffic:
-    """What is sent: one framed message, so many times, so many at once over so many connections."""
+    """What is sent: one body, so many times, so many at once over so many connections."""
 
     body: bytes
     requests: int
     in_flight: int = IN_FLIGHT
     connections: int = 4
+    way: Way = Way()
 
     @property
     def streams(self) -> int:
@@ -49,7 +61,7 @@ class Traffic:
     @property
     def shared_by(self) -> int:
         """Connections in use: never more than requests at once."""
-        return min(self.connections, self.in_flight)
+        return self.in_flight if self.way.http1 else min(self.connections, self.in_flight)
 
 
 @dataclass(frozen=True)
@@ -78,7 +90,7 @@ def request_body(model: str, inputs: dict[str, NDArray[Any]]) -> bytes:
 
 def request_message(model: str, inputs: dict[str, NDArray[Any]]) -> bytes:
     """A ModelInferRequest."""
-    return calls.infer(model, inputs, (), "", {}).body
+    return methods.infer(model, inputs).body
 
 
 def require_h2load() -> None:
@@ -119,6 +131,7 @@ def _command(port: int, traffic: Traffic, body: Path, log: Path) -> list[str]:
         *("taskset", "--cpu-list", str(CLIENT_CORE), "h2load"),
         *(f"--requests={traffic.requests}", f"--clients={traffic.shared_by}"),
         *(f"--max-concurrent-streams={traffic.streams}", f"--data={body}", f"--log-file={log}"),
-        *("--header=content-type: application/grpc", "--header=te: trailers"),
-        f"http://127.0.0.1:{port}{INFER_PATH}",
+        *(f"--header={header}" for header in traffic.way.headers),
+        *(["--h1"] if traffic.way.http1 else []),
+        f"http://127.0.0.1:{port}{traffic.way.path}",
     ]

@@ -26,6 +26,7 @@ class Server:
 
     pid: int
     grpc_port: int
+    http_port: int
     metrics_port: int
     start_s: float
     ready_line: str
@@ -36,13 +37,16 @@ class Server:
         Where others send at the same time (not `alone`), their counters would be in the way.
         """
         before = self.answered()
-        mixed = isinstance(traffic, MixedTraffic)
-        sample = send_mixed(self.grpc_port, traffic) if mixed else send(self.grpc_port, traffic)
+        if isinstance(traffic, MixedTraffic):
+            requests, sample = traffic.requests, send_mixed(self.grpc_port, traffic)
+        else:
+            requests = traffic.requests * traffic.way.messages
+            sample = send(self.http_port if traffic.way.http1 else self.grpc_port, traffic)
         if not alone:
             return sample
-        missing = traffic.requests - self._settled(before + traffic.requests) + before
+        missing = requests - self._settled(before + requests) + before
         if missing:
-            raise BenchmarkImpossible(f"{missing:.0f} of {traffic.requests} requests were not answered with success")
+            raise BenchmarkImpossible(f"{missing:.0f} of {requests} requests were not answered with success")
         return sample
 
     def answered(self) -> float:
@@ -50,6 +54,10 @@ class Server:
         with urlopen(f"http://127.0.0.1:{self.metrics_port}/metrics") as answer:
             text = answer.read().decode()
         return sum(map(float, re.findall(r'^fovea_requests_total\{.*outcome="ok".*\} (\S+)$', text, re.MULTILINE)))
+
+    def processor_s(self) -> float:
+        """Processor time of all its threads, those that have ended too."""
+        return time.clock_gettime(~self.pid << 3 | 2)  # clock_getcpuclockid(3), which Python does not have
 
     def resident_mb(self) -> float:
         """Resident memory now."""
@@ -66,14 +74,16 @@ class Server:
 
 
 @contextmanager
-def fovea_server(repository: Path, *, pinned: bool = True, flags: Sequence[str] = ()) -> Iterator[Server]:
+def fovea_server(
+    repository: Path, *, pinned: bool = True, flags: Sequence[str] = (), command: Path = FOVEA
+) -> Iterator[Server]:
     """`fovea serve` on free ports, on the server's core or on all; ends with the block."""
     ports = ("--grpc-port=0", "--http-port=0", "--metrics-port=0")
-    command = [str(FOVEA), "serve", f"--repository={repository}", *ports, "--log-level=error", *flags]
+    words = [str(command), "serve", f"--repository={repository}", *ports, "--log-level=error", *flags]
     begun = time.perf_counter()
-    with _process([*_pin(pinned), *command]) as (process, line):
+    with _process([*_pin(pinned), *words]) as (process, line):
         start_s = time.perf_counter() - begun
-        yield Server(process.pid, _port("gRPC", line), _port("metrics", line), start_s, line)
+        yield Server(process.pid, *(_port(of, line) for of in ("gRPC", "HTTP", "metrics")), start_s, line)
 
 
 @contextmanager

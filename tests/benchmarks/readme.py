@@ -1,7 +1,7 @@
-"""README's generated parts: the charts from the benchmarks' JSON, the settings table from the settings.
+"""README's generated parts: the charts from the benchmarks' JSON.
 
 `python -m tests.benchmarks.readme build/bench.json --kernels build/bench-kernels.json` writes all that it is given the
-figures of, `--check` compares the settings table only.
+figures of.
 """
 
 from __future__ import annotations
@@ -17,33 +17,41 @@ from typing import Any
 from tests.benchmarks.machine import in_one_line
 from tests.benchmarks.report import SIGNS
 
-from fovea.cli.settings import flag, shown_default, variable
-from fovea.serving.settings import Settings
-
 README = Path(__file__).parents[2] / "README.md"
 BAR_CELLS = 20
 
 
-def settings_table() -> str:
-    """One row per setting: flag, variable, default, what it trades."""
-    rows = [
-        f"| `{flag(name)}` | `{variable(name)}` | `{shown_default(field)}` | {_escaped(field.description or '')} |"
-        for name, field in Settings.model_fields.items()
-    ]
-    return "\n".join(["| flag | variable | default | what it does |", "|---|---|---|---|", *rows])
-
-
 def chart(report: Mapping[str, Any]) -> str:
+    """What attention adds to a network's time, as torch exports it and with Fovea; the machine below."""
+    rows = [row for row in report["tax"] if row["rows"] == 1]
+    most = max(row["percent"]["plain"]["value"] for row in rows)
+    machine = report["machine"]
+    head = [
+        f"| attention on every bottleneck of a {report['network'].partition(',')[0]} | torch's export | Fovea | |",
+        "|---|--:|--:|:--|",
+    ]
+    words = "What it adds to the time of the same network without it; ONNX Runtime both times, one picture, one core."
+    lines = [_chart_row(row, most) for row in sorted(rows, key=lambda row: -row["percent"]["plain"]["value"])]
+    return "\n".join([*head, *lines, "", f"{words} {in_one_line(machine)}; kernels for {machine['kernels']}."])
+
+
+def _chart_row(row: Mapping[str, Any], most: float) -> str:
+    plain, own = row["percent"]["plain"]["value"], row["tax"]["value"]
+    bars = " → ".join("█" * max(1, round(BAR_CELLS * percent / most)) for percent in (plain, own))
+    return f"| `{row['attention']}` | + {plain:.1f} % | + {own:.1f} % | {bars} |"
+
+
+def models(report: Mapping[str, Any]) -> str:
     """One row per served model, a bar for its speed, the machine below."""
     served = report["served"]
     most = max(entry["rows_per_s"] for entry in served)
-    rows = [_chart_row(entry, most) for entry in sorted(served, key=lambda entry: -entry["accuracy"])]
+    rows = [_model_row(entry, most) for entry in sorted(served, key=lambda entry: -entry["accuracy"])]
     head = ["| attention | parameters | accuracy | rows/s served | |", "|---|--:|--:|--:|:--|"]
     words = "One-row requests, 32 in flight over gRPC, server on one core, client on another; 10,000 test images."
     return "\n".join([*head, *rows, "", f"{words} {in_one_line(report['machine'])}."])
 
 
-def _chart_row(entry: Mapping[str, Any], most: float) -> str:
+def _model_row(entry: Mapping[str, Any], most: float) -> str:
     bar = "█" * max(1, round(BAR_CELLS * entry["rows_per_s"] / most))
     figures = f"{entry['parameters']:,} | {entry['accuracy']:.2%} | {entry['rows_per_s']:,.0f} | {bar}"
     return f"| `{entry['attention']}` ({entry['model']}) | {figures} |"
@@ -112,27 +120,20 @@ def replaced(text: str, part: str, body: str) -> str:
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Write or check; status 1 where the table and the settings differ."""
+    """Write."""
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.readme", description=__doc__)
     parser.add_argument("report", nargs="?", type=Path)
     parser.add_argument("--kernels", type=Path, help="the report of `make bench-kernels`")
-    parser.add_argument("--check", action="store_true")
     arguments = parser.parse_args(words)
-    before = README.read_text()
-    after = replaced(before, "settings", settings_table())
-    if arguments.check:
-        return int(before != after)
+    after = README.read_text()
     if arguments.report:
         report = json.loads(arguments.report.read_text())
-        after = replaced(replaced(after, "chart", chart(report)), "speed", speed(report))
+        after = replaced(replaced(after, "models", models(report)), "speed", speed(report))
     if arguments.kernels:
-        after = replaced(after, "kernels", kernels(json.loads(arguments.kernels.read_text())))
+        report = json.loads(arguments.kernels.read_text())
+        after = replaced(replaced(after, "chart", chart(report)), "kernels", kernels(report))
     README.write_text(after)
     return 0
-
-
-def _escaped(text: str) -> str:
-    return text.replace("|", "\\|").replace("<", "&lt;")
 
 
 if __name__ == "__main__":

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from tests.benchmarks import mixed, models
+from tests.benchmarks.costs import costs
 from tests.benchmarks.fairness import flood_on_neighbours
 from tests.benchmarks.load import IN_FLIGHT, Sample, Traffic, request_body, send
 from tests.benchmarks.processes import Server, echo_server, fovea_server, plain_loop
@@ -120,14 +121,15 @@ def _identity() -> bytes:
     return request_body("identity", {"x": np.arange(models.IDENTITY_FLOATS, dtype=np.float32)[None]})
 
 
-def every_finding(bench: Bench, wide: Path, scratch: Path) -> Iterator[Callable[[], list[Finding]]]:
+def every_finding(bench: Bench, wide: Path, scratch: Path) -> Iterator[Callable[[], Iterable[Finding]]]:
     """The scenarios in the order of the report."""
     yield lambda: [bench.rows_against_loop("fashion-cbam", bench.exported, 0.75)]
     yield lambda: [bench.rows_against_loop("fashion-cbam", bench.exported, None, kernels="off")]
     yield lambda: [bench.rows_against_loop("wide-cbam", wide, 0.92)]
-    yield lambda: list(bench.requests_against_echo())
+    yield lambda: bench.requests_against_echo()
+    yield lambda: costs(bench.own, None, bench.effort)
     yield lambda: [bench.maps_not_asked_for()]
-    yield lambda: list(mixed.mixed_lengths(scratch / "encoders", bench.effort))
+    yield lambda: mixed.mixed_lengths(scratch / "encoders", bench.effort)
     yield lambda: [mixed.large_rows(scratch / "large", bench.effort)]
     yield lambda: [
         flood_on_neighbours(bench.exported / "fashion-cbam", wide / "wide-cbam", scratch / "fairness", bench.effort)

@@ -11,7 +11,8 @@ import pytest
 import torch
 
 from fovea.contract.errors import ExportFailed
-from fovea.contract.model_card import ModelCard, Preprocessing
+from fovea.contract.input_steps import Preprocessing
+from fovea.contract.model_card import ModelCard
 from fovea.export.foreign import load_module, read_weights
 from fovea.export.input_specs import parse_input
 from fovea.export.own_module import OwnModule, export_module

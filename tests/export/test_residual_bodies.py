@@ -10,11 +10,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fovea.attention.operators import OPERATOR_OF
 from fovea.contract.operators import RESIDUAL_FORMS
-from fovea.export.bodies import body_of
+from fovea.export.function_bodies import body_of
 from fovea.export.translation import torch_operator
 from one_node import PLANES, halved, in_float64, mlp, model_of, normal, require_close, run
+from torch_operators import OPERATOR_OF
 
 Arrays = dict[str, NDArray[Any]]
 

@@ -15,16 +15,17 @@ from fovea.runtime.processor import KERNEL_CODE
 from kernel_builds import builder
 
 SOURCES = {
-    "maths/kernels.h": "int Answer(int);\n",
-    "maths/kernels.cc": '#include "maths/kernels.h"\n'
+    "cpu/maths.h": "int Answer(int);\n",
+    "cpu/maths.cc": '#include "cpu/maths.h"\n'
     "namespace FOVEA_ISA { int Twice(int x) { return 2 * x; } }\n"
     "#ifdef __AVX512F__\n#define WIDE 1\n#endif\n",
-    "glue/first.cc": '#include "maths/kernels.h"\nint Answer(int x) { return x; }\n',
-    "glue/second.cc": "int Unused() { return 1; }\n",
-    "library.cc": '#include <onnxruntime_c_api.h>\n#include "maths/kernels.h"\n'
+    "operators/first.cc": '#include "cpu/maths.h"\nint Answer(int x) { return x; }\n',
+    "operators/second.cc": "int Unused() { return 1; }\n",
+    "library.cc": '#include <onnxruntime_c_api.h>\n#include "cpu/maths.h"\n'
     '#define EXPORTED __attribute__((visibility("default")))\n'
     'extern "C" EXPORTED void* RegisterCustomOps(void*, const void*) { return nullptr; }\n'
     'extern "C" EXPORTED size_t FoveaReadTally(void*, size_t size) { return Answer(static_cast<int>(size)); }\n'
+    'extern "C" EXPORTED size_t FoveaListKernels(void*, size_t) { return 0; }\n'
     'extern "C" EXPORTED int Secret() { return 1; }\n',
 }
 
@@ -58,17 +59,17 @@ def exported(library: Path) -> set[str]:
     return {line.split()[-1] for line in listed.splitlines()}
 
 
-def test_library_exports_two_symbols_and_no_other(plan: Any) -> None:
-    assert exported(builder.build(plan)) == {"RegisterCustomOps", "FoveaReadTally"}
+def test_library_exports_three_symbols_and_no_other(plan: Any) -> None:
+    assert exported(builder.build(plan)) == set(builder.EXPORTED)
 
 
 def test_maths_is_compiled_once_for_each_instruction_set(plan: Any, recompiled: Callable[[], set[str]]) -> None:
     once = {"first.o", "second.o", "library.o", "libfovea_kernels.so"}
     x86_64 = os.uname().machine == "x86_64"
     sets = ("portable", "avx2", "avx512") if x86_64 else ("portable",)
-    assert recompiled() == once | {f"kernels.{name}.o" for name in sets}
+    assert recompiled() == once | {f"maths.{name}.o" for name in sets}
     for name in sets:
-        symbols = subprocess.run(["nm", "-C", plan.folder / f"kernels.{name}.o"], capture_output=True, text=True)
+        symbols = subprocess.run(["nm", "-C", plan.folder / f"maths.{name}.o"], capture_output=True, text=True)
         assert f"{name}::Twice" in symbols.stdout
 
 
@@ -81,7 +82,7 @@ def test_code_for_one_instruction_set_never_stands_in_for_anothers() -> None:
     """The linker keeps one of several functions of the same name: the wrong one would end an older processor."""
     plan = builder.Plan()
     builder.build(plan)
-    for path in plan.folder.glob("kernels.*.o"):
+    for path in plan.folder.glob("maths.*.o"):
         name = path.suffixes[0].removeprefix(".")
         listed = subprocess.run(["nm", "-C", "--defined-only", path], capture_output=True, text=True, check=True).stdout
         shared = [line for line in listed.splitlines() if line.split()[1] in "WVu"]
@@ -95,32 +96,32 @@ def test_nothing_is_built_twice(recompiled: Callable[[], set[str]]) -> None:
 
 def test_changed_source_is_compiled_alone(plan: Any, recompiled: Callable[[], set[str]]) -> None:
     recompiled()
-    (plan.source / "glue/second.cc").write_text("int Unused() { return 2; }\n")
+    (plan.source / "operators/second.cc").write_text("int Unused() { return 2; }\n")
     assert recompiled() == {"second.o", "libfovea_kernels.so"}
 
 
 def test_changed_header_compiles_all_again(plan: Any, recompiled: Callable[[], set[str]]) -> None:
     everything = recompiled()
-    (plan.source / "maths/kernels.h").write_text("int Answer(int);\nint More(int);\n")
+    (plan.source / "cpu/maths.h").write_text("int Answer(int);\nint More(int);\n")
     assert recompiled() == everything
 
 
 def test_source_that_is_gone_leaves_the_library_and_takes_its_warnings_along(
     plan: Any, recompiled: Callable[[], set[str]]
 ) -> None:
-    (plan.source / "glue/second.cc").write_text("int Unused(int x) { return 2; }\n")
+    (plan.source / "operators/second.cc").write_text("int Unused(int x) { return 2; }\n")
     recompiled()
-    (plan.source / "glue/second.cc").unlink()
+    (plan.source / "operators/second.cc").unlink()
     assert recompiled() == {"libfovea_kernels.so"}
     assert builder.warnings(plan) == ""
 
 
 def test_warnings_are_kept_for_those_who_want_none(plan: Any) -> None:
-    (plan.source / "glue/second.cc").write_text("int Unused(int x) { return 2; }\n")
+    (plan.source / "operators/second.cc").write_text("int Unused(int x) { return 2; }\n")
     builder.build(plan)
     builder.build(plan)
     assert "unused parameter" in builder.warnings(plan)
-    (plan.source / "glue/second.cc").write_text("int Unused(int) { return 2; }\n")
+    (plan.source / "operators/second.cc").write_text("int Unused(int) { return 2; }\n")
     builder.build(plan)
     assert builder.warnings(plan) == ""
 
@@ -147,7 +148,7 @@ def test_library_outlives_the_compiler_while_its_sources_do_not_change(
     assert plan.library.exists()
     with pytest.raises(builder.NoKernels):
         builder.build(plan)
-    (plan.source / "glue/second.cc").write_text("int Unused() { return 3; }\n")
+    (plan.source / "operators/second.cc").write_text("int Unused() { return 3; }\n")
     assert builder.build_or_tell(plan) == "no C++ compiler 'no-such-compiler'"
     assert not plan.library.exists()
 
@@ -159,10 +160,10 @@ def test_headers_that_are_not_where_they_are_said_to_be(plan: Any, monkeypatch: 
 
 def test_error_is_one_line_and_an_old_library_does_not_survive_it(plan: Any) -> None:
     builder.build(plan)
-    (plan.source / "glue/first.cc").write_text("int Answer(int x) { return y; }\n")
+    (plan.source / "operators/first.cc").write_text("int Answer(int x) { return y; }\n")
     reason = builder.build_or_tell(plan)
     assert reason is not None
-    assert reason.startswith("glue/first.cc was not compiled: ")
+    assert reason.startswith("operators/first.cc was not compiled: ")
     assert "\n" not in reason
     assert "'y' was not declared" in reason
     assert not plan.library.exists()
@@ -170,7 +171,7 @@ def test_error_is_one_line_and_an_old_library_does_not_survive_it(plan: Any) -> 
 
 
 def test_kernel_that_nobody_wrote_is_met_when_linking(plan: Any) -> None:
-    (plan.source / "glue/first.cc").write_text("")
+    (plan.source / "operators/first.cc").write_text("")
     with pytest.raises(builder.NoKernels, match=r"the library was not linked: .*Answer"):
         builder.build(plan)
 
@@ -189,7 +190,7 @@ def test_sanitized_library_is_another_one(plan: Any) -> None:
     assert not plan.library.exists()
     symbols = subprocess.run(["nm", "-D", sanitized], capture_output=True, text=True, check=True).stdout
     assert "__asan_init" in symbols
-    assert {"RegisterCustomOps", "FoveaReadTally"} <= exported(sanitized)
+    assert set(builder.EXPORTED) <= exported(sanitized)
 
 
 def test_folder_that_cannot_be_written_is_a_reason(plan: Any) -> None:

@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from fovea.attention.factory import FEATURE_MAP_ATTENTION
-from fovea.attention.operators import OPERATOR_OF
+from fovea.attention.registration import OPERATOR_OF
 from fovea.contract.attention import AttentionType
 from fovea.networks.residual_network import ResidualNetwork
 from fovea.networks.vision_transformer import VisionTransformer

@@ -1,1 +1,1 @@
-"""Attention as torch modules, one mechanism per file; every `forward` calls one operator of `torch.ops.fovea`."""
+"""Attention, one mechanism per file: its formula, which is an operator of `torch.ops.fovea`, and its torch module."""

@@ -10,8 +10,20 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from fovea.attention import operators as operators
-from fovea.attention.masks import full_mask
+from fovea.attention.registration import operator
+from fovea.attention.scores import attend, full_mask, require_fit
+
+
+@operator("AdditiveAttention")
+def additive_attention(q: Tensor, k: Tensor, value: Tensor, v: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+    """score = Σ_a v[a] tanh(q[a] + k[a]), P = softmax over keys, Y = P value.
+
+    q (B, Tq, A) and k (B, Tk, A) projected, value (B, Tk, D), v (A), mask boolean (B, Tq, Tk), True = may be attended
+    -> Y (B, Tq, D), P (B, Tq, Tk). A query that may attend nothing has P = 0 and Y = 0.
+    """
+    require_fit(q, k, value, mask)
+    scores = torch.tanh(q[:, :, None] + k[:, None]) @ v  # (B, Tq, Tk, A) -> (B, Tq, Tk)
+    return attend(scores, value, mask)
 
 
 class AdditiveAttention(nn.Module):

@@ -10,8 +10,22 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from fovea.attention import operators as operators
-from fovea.attention.masks import full_mask
+from fovea.attention.registration import operator
+from fovea.attention.scores import attend, full_mask, require_fit
+
+
+@operator("BilinearAttention")
+def bilinear_attention(
+    q: Tensor, k: Tensor, v: Tensor, w: Tensor, mask: Tensor | None, scale: float
+) -> tuple[Tensor, Tensor]:
+    """score = scale · qᵀ W k, P = softmax over keys, Y = P v.
+
+    q (B, Tq, A), k (B, Tk, E), v (B, Tk, D), w (A, E), mask boolean (B, Tq, Tk) -> Y (B, Tq, D), P (B, Tq, Tk).
+    """
+    projected = q @ w  # (B, Tq, E)
+    require_fit(projected, k, v, mask)
+    scores = scale * (projected @ k.transpose(1, 2))
+    return attend(scores, v, mask)
 
 
 class BilinearAttention(nn.Module):

@@ -11,9 +11,22 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from fovea.attention import operators as operators
-from fovea.attention.spatial import SpatialAttention
-from fovea.attention.squeeze_excitation import hidden_units
+from fovea.attention.registration import operator
+from fovea.attention.spatial import SpatialAttention, spatial_attention
+from fovea.attention.squeeze_excitation import bottleneck, hidden_units
+
+
+@operator("CBAM")
+def cbam(x: Tensor, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor, w: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Gate = sigmoid(mlp(mean(x)) + mlp(max(x))), then spatial attention on x · Gate; Y, Gate (N, C), Map (N, 1, H, W).
+
+    mlp(p) = W2 relu(W1 p + b1) + b2 is the same for both pooled vectors, so b2 is added twice.
+    """
+    average = bottleneck(x.mean(dim=(2, 3)), w1, b1, w2, b2)
+    largest = bottleneck(x.amax(dim=(2, 3)), w1, b1, w2, b2)
+    gate = torch.sigmoid(average + largest)
+    y, position_gate = spatial_attention(x * gate[:, :, None, None], w)
+    return y, gate, position_gate
 
 
 class CBAM(nn.Module):

@@ -10,8 +10,19 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from fovea.attention import operators as operators
-from fovea.attention.masks import full_mask
+from fovea.attention.registration import operator
+from fovea.attention.scores import attend, full_mask, require_fit
+
+
+@operator("DistanceAttention")
+def distance_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: float) -> tuple[Tensor, Tensor]:
+    """score = -scale · |q - k|², P = softmax over keys, Y = P v.
+
+    q (B, Tq, A), k (B, Tk, A), v (B, Tk, D), mask boolean (B, Tq, Tk) -> Y (B, Tq, D), P (B, Tq, Tk).
+    """
+    require_fit(q, k, v, mask)
+    scores = -scale * (q[:, :, None] - k[:, None]).square().sum(-1)  # (B, Tq, Tk, A) -> (B, Tq, Tk)
+    return attend(scores, v, mask)
 
 
 class DistanceAttention(nn.Module):

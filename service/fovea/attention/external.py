@@ -10,7 +10,18 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from fovea.attention import operators as operators
+from fovea.attention.registration import operator
+
+
+@operator("ExternalAttention")
+def external_attention(x: Tensor, mk: Tensor, mv: Tensor, epsilon: float) -> tuple[Tensor, Tensor]:
+    """A = softmax over tokens of x Mkᵀ, then divided by (ε + its sum over slots); Y = A Mv.
+
+    x (B, T, D), mk and mv (S, D) -> Y (B, T, D), A (B, T, S).
+    """
+    over_tokens = torch.softmax(x @ mk.t(), dim=1)  # (B, T, S)
+    attention = over_tokens / (over_tokens.sum(dim=2, keepdim=True) + epsilon)
+    return attention @ mv, attention
 
 
 class ExternalAttention(nn.Module):

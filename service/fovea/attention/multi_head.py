@@ -10,7 +10,37 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from fovea.attention import operators as operators
+from fovea.attention.registration import operator
+from fovea.attention.scores import attend
+
+
+@operator("MultiHeadAttention")
+def multi_head_attention(
+    q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: float, causal: bool, window: int
+) -> tuple[Tensor, Tensor]:
+    """P = softmax(scale · q kᵀ over the allowed keys), Y = P v.
+
+    q (B, H, Tq, d), k and v (B, H, Tk, d), mask boolean, broadcastable to (B, H, Tq, Tk), True = may be attended
+    -> Y (B, H, Tq, d), P (B, H, Tq, Tk). `causal` allows key j to query i where j <= i; `window` > 0 where
+    |i - j| <= window. A query that may attend nothing has P = 0 and Y = 0.
+    """
+    scores = q @ k.transpose(-2, -1) * scale
+    return attend(scores, v, _allowed_keys(scores, mask, causal, window))
+
+
+def _allowed_keys(scores: Tensor, mask: Tensor | None, causal: bool, window: int) -> Tensor | None:
+    """Mask, causality and window as one boolean tensor; None where every key may be attended."""
+    query = torch.arange(scores.shape[-2], device=scores.device)[:, None]
+    key = torch.arange(scores.shape[-1], device=scores.device)[None, :]
+    conditions = [mask] if mask is not None else []
+    if causal:
+        conditions.append(key <= query)
+    if window > 0:
+        conditions.append((query - key).abs() <= window)
+    allowed: Tensor | None = None
+    for condition in conditions:
+        allowed = condition if allowed is None else allowed & condition
+    return allowed
 
 
 class MultiHeadAttention(nn.Module):

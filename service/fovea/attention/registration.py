@@ -1,4 +1,9 @@
-"""How a readable torch body becomes an operator `torch.ops.fovea.*`: shapes for tracing, gradients, the export name."""
+"""How a formula becomes an operator `torch.ops.fovea.*`: shapes for tracing, gradients, the export name follow from it.
+
+The formula is a function under `@operator("ContractName")`, in the file of its mechanism. It returns all outputs of its
+record in `fovea.contract.operators.OPERATORS`: Y first, then the attention maps. It takes float32 or float64, all
+tensors of a call alike, and any batch, the empty one too.
+"""
 
 from __future__ import annotations
 

@@ -9,7 +9,20 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from fovea.attention import operators as operators
+from fovea.attention.registration import operator
+
+
+@operator("SimAM")
+def simam(x: Tensor, lambda_: float) -> tuple[Tensor, Tensor]:
+    """Weights = sigmoid(d / (4 (Σd / n + λ)) + 1/2), d = (x - mean)², n = H·W - 1, Y = x · Weights; both (N, C, H, W).
+
+    A plane of one pixel has d = 0 and n = 0: n counts as 1 there, and the weight is sigmoid(1/2).
+    """
+    neighbours = max(x.shape[2] * x.shape[3] - 1, 1)
+    deviation = (x - x.mean(dim=(2, 3), keepdim=True)).square()
+    variance = deviation.sum(dim=(2, 3), keepdim=True) / neighbours
+    weights = torch.sigmoid(deviation / (4 * (variance + lambda_)) + 0.5)
+    return x * weights, weights
 
 
 class SimAM(nn.Module):

@@ -8,8 +8,20 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from fovea.attention import operators as operators
+from fovea.attention.registration import operator
+
+
+@operator("SpatialAttention")
+def spatial_attention(x: Tensor, w: Tensor) -> tuple[Tensor, Tensor]:
+    """Map = sigmoid(conv([mean over C; max over C])), Y = x · Map.
+
+    x (N, C, H, W), w (1, 2, k, k), k odd -> Y as x, Map (N, 1, H, W).
+    """
+    pooled = torch.cat([x.mean(dim=1, keepdim=True), x.amax(dim=1, keepdim=True)], dim=1)  # (N, 2, H, W)
+    gate = torch.sigmoid(F.conv2d(pooled, w, padding=w.shape[-1] // 2))  # (N, 1, H, W)
+    return x * gate, gate
 
 
 class SpatialAttention(nn.Module):

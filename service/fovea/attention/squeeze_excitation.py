@@ -8,13 +8,29 @@ from __future__ import annotations
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
-from fovea.attention import operators as operators
+from fovea.attention.registration import operator
 
 
 def hidden_units(channels: int, reduction: int) -> int:
     """Width of the bottleneck: channels / reduction, at least 4."""
     return max(channels // reduction, 4)
+
+
+def bottleneck(pooled: Tensor, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor) -> Tensor:
+    """W2 relu(W1 pooled + b1) + b2: (N, C) -> (N, C/r) -> (N, C)."""
+    return F.linear(F.relu(F.linear(pooled, w1, b1)), w2, b2)
+
+
+@operator("SqueezeExcitation")
+def squeeze_excitation(x: Tensor, w1: Tensor, b1: Tensor, w2: Tensor, b2: Tensor) -> tuple[Tensor, Tensor]:
+    """Gate = sigmoid(W2 relu(W1 mean(x) + b1) + b2), Y = x · Gate.
+
+    x (N, C, H, W), w1 (C/r, C), w2 (C, C/r) -> Y as x, Gate (N, C).
+    """
+    gate = torch.sigmoid(bottleneck(x.mean(dim=(2, 3)), w1, b1, w2, b2))
+    return x * gate[:, :, None, None], gate
 
 
 class SqueezeExcitation(nn.Module):

@@ -9,7 +9,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from fovea.attention import operators as operators
+from fovea.attention.registration import operator
+
+
+@operator("SqueezeGate")
+def squeeze_gate(x: Tensor) -> tuple[Tensor, Tensor]:
+    """Gate = sigmoid(mean(x)), Y = x · Gate; x (N, C, H, W) -> Y as x, Gate (N, C)."""
+    gate = torch.sigmoid(x.mean(dim=(2, 3)))
+    return x * gate[:, :, None, None], gate
 
 
 class SqueezeOnly(nn.Module):

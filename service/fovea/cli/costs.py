@@ -12,7 +12,7 @@ from rich.text import Text
 
 from fovea.cli.connection_options import PATIENCE_S, connect
 from fovea.cli.models import require_models
-from fovea.cli.settings import settings_of
+from fovea.cli.setting_flags import settings_of
 from fovea.cli.tables import wide_console
 from fovea.client import ONCE
 from fovea.contract.errors import FoveaError

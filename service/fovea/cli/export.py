@@ -9,7 +9,7 @@ from shlex import quote
 
 from fovea.cli.amounts import count, counts
 from fovea.cli.extras import require
-from fovea.cli.settings import flag, setting, variable
+from fovea.cli.setting_flags import flag, setting, variable
 from fovea.contract.errors import InvalidRequest
 from fovea.contract.model_card import CARD_FILE, ModelCard
 

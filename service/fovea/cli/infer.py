@@ -16,11 +16,11 @@ from pydantic import ValidationError
 from fovea.cli.amounts import count, seconds
 from fovea.cli.connection_options import add_access, connect
 from fovea.cli.heat_maps import overlay
-from fovea.cli.pictures import read_picture, require_writable, save_picture
+from fovea.cli.picture_files import read_picture, require_writable, save_picture
 from fovea.client import DEFAULT_ADDRESS, Client, ModelInfo, Retry
 from fovea.contract.errors import InvalidRequest, NotFound, Unsupported
-from fovea.contract.model_card import Preprocessing
-from fovea.pictures import to_tensor
+from fovea.contract.input_steps import Preprocessing
+from fovea.inputs.picture_steps import picture_row
 
 _SUM_ERROR = 1e-3
 """How far from 1 probabilities in half precision may add up to."""
@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
     with connect(arguments.server, arguments, arguments.timeout, Retry()) as client:
         model = _described(client, arguments.model)
         chosen = choose_map(_maps(model), arguments.layer) if arguments.attention else None
-        rows = to_tensor(picture, _preprocessing(model))
+        rows = picture_row(picture, _preprocessing(model).steps)
         outputs = [model.outputs[0].name, *([chosen.name] if chosen else [])]
         answer = client.infer(model.name, {_only_input(model): rows}, outputs)
     scores = answer[outputs[0]][0]

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fovea.cli.settings import setting
+from fovea.cli.setting_flags import setting
 from fovea.client import Access
 from fovea.contract.errors import Misconfigured
 from fovea.serving.addresses import address_of

@@ -5,9 +5,9 @@ answers, and knows attention maps and labels.
 """
 
 from fovea.client.aio import AsyncClient
-from fovea.client.answers import Answer, Class, ModelInfo, ModelState, ServerInfo, Statistics, TensorInfo, Total
 from fovea.client.blocking import Client
 from fovea.client.channels import DEFAULT_ADDRESS, Access
+from fovea.client.results import Answer, Class, ModelInfo, ModelState, ServerInfo, Statistics, TensorInfo, Total
 from fovea.client.retry import ONCE, Retry
 
 __all__ = [

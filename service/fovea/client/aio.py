@@ -3,22 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Coroutine
 from types import TracebackType
-from typing import Any, Self, TypeVar, Unpack
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar
 
 import grpc
 import grpc.aio
-from numpy.typing import ArrayLike
 
-from fovea.client import calls
-from fovea.client.answers import Answer, ModelInfo, ModelState, ServerInfo, Statistics
-from fovea.client.caller import Caller
-from fovea.client.calls import Call, InferOptions
-from fovea.client.errors import error_of
+from fovea.client import methods
+from fovea.client.caller import Caller, method_of
+from fovea.client.methods import Call
+from fovea.client.status_errors import error_of
 from fovea.contract.errors import FoveaError
 
+P = ParamSpec("P")
 T = TypeVar("T")
+
+
+def _awaited(make: Callable[P, Call[T]]) -> Callable[Concatenate[AsyncClient, P], Coroutine[Any, Any, T]]:
+    async def method(client: AsyncClient, /, *args: P.args, **options: P.kwargs) -> T:
+        return await client._send(make(*args, **options))
+
+    return method_of(make, method)
 
 
 class AsyncClient(Caller):
@@ -38,51 +44,15 @@ class AsyncClient(Caller):
         """Give the connection back."""
         await self._channel.close()
 
-    async def infer(
-        self,
-        model: str,
-        inputs: Mapping[str, ArrayLike],
-        outputs: Sequence[str] = (),
-        version: str = "",
-        **options: Unpack[InferOptions],
-    ) -> Answer:
-        """Run one request: input name -> array. All outputs, or those named, which may be attention maps."""
-        call = calls.infer(model, inputs, outputs, version, options)
-        return await self._send(call, options.get("timeout_s"))
-
-    async def server(self) -> ServerInfo:
-        """The server's name, version and extensions."""
-        return await self._send(calls.server())
-
-    async def metadata(self, model: str, version: str = "") -> ModelInfo:
-        """A model's tensors and properties; the version that the server chooses where none is given."""
-        return await self._send(calls.metadata(model, version))
-
-    async def models(self) -> list[ModelState]:
-        """Every version in the server's repository, ready or not."""
-        return await self._send(calls.models())
-
-    async def statistics(self, model: str = "", version: str = "") -> list[Statistics]:
-        """What every ready version has done, or those of one model, or one of them."""
-        return await self._send(calls.statistics(model, version))
-
-    async def load(
-        self,
-        model: str,
-        config: Mapping[str, Any] | None = None,
-        files: Mapping[str, bytes] | None = None,
-        timeout_s: float | None = None,
-    ) -> None:
-        """Load or reload a model, back when it is ready; `config` is Triton's, files go by "<version>/<name>"."""
-        await self._send(calls.load(model, config, files or {}), timeout_s)
-
-    async def unload(self, model: str, timeout_s: float | None = None) -> None:
-        """Unload a model, back when its last request is answered."""
-        await self._send(calls.unload(model), timeout_s)
-
-    async def ready(self, model: str = "", version: str = "") -> bool:
-        """Whether the server, or a version of a model, takes requests."""
-        return await self._send(calls.ready(model, version))
+    infer = _awaited(methods.infer)
+    server = _awaited(methods.server)
+    metadata = _awaited(methods.metadata)
+    models = _awaited(methods.models)
+    statistics = _awaited(methods.statistics)
+    load = _awaited(methods.load)
+    unload = _awaited(methods.unload)
+    ready = _awaited(methods.ready)
+    check = _awaited(methods.check)
 
     async def healthy(self, service: str = "") -> bool:
         """Whether the server, or one model by its name, answers that it is serving; False where nobody answers."""
@@ -91,12 +61,8 @@ class AsyncClient(Caller):
         except FoveaError:
             return False
 
-    async def check(self, service: str = "") -> bool:
-        """The same, with a FoveaError where there is no answer: NotFound where the server has no such model."""
-        return await self._send(calls.health(service))
-
-    async def _send(self, call: Call[T], timeout_s: float | None = None) -> T:
-        attempts = self._attempts(call, timeout_s)
+    async def _send(self, call: Call[T]) -> T:
+        attempts = self._attempts(call)
         while True:
             try:
                 body = await self._stubs[call.path](call.body, timeout=attempts.left_s, metadata=self._metadata)

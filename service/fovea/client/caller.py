@@ -4,11 +4,25 @@ from __future__ import annotations
 
 import random
 import time
-from typing import Any, ClassVar, Unpack
+from collections.abc import Callable
+from functools import update_wrapper
+from inspect import Parameter, Signature, signature
+from typing import Any, ClassVar, TypeVar, Unpack, get_args, get_type_hints
 
-from fovea.client.calls import Call
 from fovea.client.channels import DEFAULT_ADDRESS, Access, Stubs, open_channel, token_metadata
+from fovea.client.methods import Call
 from fovea.client.retry import ONCE, Attempts, Retry
+
+M = TypeVar("M", bound=Callable[..., Any])
+
+
+def method_of(make: Callable[..., Call[Any]], method: M) -> M:
+    """The method, with the name, the parameters and the text of the function that makes its call."""
+    update_wrapper(method, make)
+    own, (answer,) = Parameter("self", Parameter.POSITIONAL_OR_KEYWORD), get_args(get_type_hints(make)["return"])
+    parameters = [own, *signature(make).parameters.values()]
+    method.__signature__ = Signature(parameters, return_annotation=answer)  # type: ignore[attr-defined]
+    return method
 
 
 class Caller:
@@ -33,6 +47,6 @@ class Caller:
         self._channel = open_channel(self._grpc, address, access)
         self._stubs = Stubs(self._channel)
 
-    def _attempts(self, call: Call[Any], timeout_s: float | None) -> Attempts:
-        patience_s = self._timeout_s if timeout_s is None else timeout_s
+    def _attempts(self, call: Call[Any]) -> Attempts:
+        patience_s = self._timeout_s if call.timeout_s is None else call.timeout_s
         return Attempts(self._retry if call.may_repeat else ONCE, patience_s, time.monotonic, random.random)

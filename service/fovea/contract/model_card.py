@@ -6,12 +6,14 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from stat import S_ISREG
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError, model_validator
 
 from fovea.contract.attention import AttentionType
+from fovea.contract.datatypes import DATATYPES
 from fovea.contract.errors import ModelBroken
+from fovea.contract.input_steps import InputSteps, Preprocessing
 from fovea.contract.reshape import reshape_problem
 from fovea.contract.sequence import SequenceSpec, problem_of
 from fovea.contract.validation import first_problem
@@ -25,9 +27,10 @@ MOST_BATCH_ROWS = 4096
 MOST_TEXT_BYTES = 1 << 20
 """Of a card, or another file that people write."""
 
-Datatype = Literal[
-    "BOOL", "UINT8", "UINT16", "UINT32", "UINT64", "INT8", "INT16", "INT32", "INT64", "FP16", "FP32", "FP64", "BYTES"
-]
+if TYPE_CHECKING:
+    DatatypeName = str
+else:
+    DatatypeName = Literal[tuple(DATATYPES)]
 
 
 class _Facts(BaseModel):
@@ -38,7 +41,7 @@ class TensorSpec(_Facts):
     """A named tensor. `shape` has -1 for a dynamic axis; in a model that batches, axis 0 is -1, the batch."""
 
     name: str = Field(min_length=1)
-    datatype: Datatype
+    datatype: DatatypeName
     shape: tuple[int, ...]
 
     def admits(self, shape: tuple[int, ...]) -> bool:
@@ -71,23 +74,6 @@ def primary_attention(layers: Iterable[AttentionLayer]) -> AttentionType:
     """The most frequent type, the first of equals; `none` without layers."""
     counted = Counter(layer.attention for layer in layers)
     return counted.most_common(1)[0][0] if counted else AttentionType.NONE
-
-
-class Preprocessing(_Facts):
-    """How a picture becomes the input tensor: convert, resize, scale to [0, 1], then (pixel - mean) / std."""
-
-    mode: Literal["L", "RGB"]
-    height: int = Field(gt=0)
-    width: int = Field(gt=0)
-    mean: tuple[float, ...]
-    std: tuple[Annotated[float, Field(gt=0)], ...]
-
-    @model_validator(mode="after")
-    def _one_value_per_channel(self) -> Preprocessing:
-        channels = 1 if self.mode == "L" else 3
-        if len(self.mean) != channels or len(self.std) != channels:
-            raise ValueError(f"mean and std need {channels} value(s) for mode {self.mode}")
-        return self
 
 
 class Training(_Facts):
@@ -133,6 +119,9 @@ class ModelCard(_Facts):
     output_labels: dict[str, _Texts] = {}
     """The same of any output, by its name; goes before `labels`."""
     preprocessing: Preprocessing | None = None
+    """The short form of `input_steps` for the one input that pictures of this size fit."""
+    input_steps: dict[str, InputSteps] = {}
+    """Input -> the steps that make it of a picture or a text, whose bytes may be sent in its place."""
     parameters: int = Field(ge=0)
     """Trained numbers in the model."""
     metrics: dict[str, float] = {}
@@ -173,6 +162,22 @@ class ModelCard(_Facts):
         return self
 
     @model_validator(mode="after")
+    def _steps_make_inputs(self) -> ModelCard:
+        if self.preprocessing is not None and self.input_steps:
+            raise ValueError("preprocessing and input_steps together: expected one of them")
+        specs = {spec.name: spec for spec in self.inputs}
+        for name, steps in self.input_steps.items():
+            if name not in specs:
+                raise ValueError(f"input_steps: {name} is none of the inputs {list(specs)}")
+            if not _takes(specs[name], steps):
+                found, made = f"{specs[name].datatype} {list(specs[name].shape)}", [-1, *steps.row_shape]
+                kinds = " or ".join(_MADE[steps.kind])
+                raise ValueError(f"input_steps: {name} is {found}, and its steps make {kinds} {made}")
+            if missing := [file for file in steps.files if self.sha256 and file not in self.sha256]:
+                raise ValueError(f"input_steps: {name} needs {missing[0]}, of which the card has no hash")
+        return self
+
+    @model_validator(mode="after")
     def _sequence_fits(self) -> ModelCard:
         if (problem := self.sequence_problem(self.sequence)) is not None:
             raise ValueError(f"sequence: {problem}")
@@ -197,6 +202,15 @@ class ModelCard(_Facts):
         return tuple(
             spec.model_copy(update={"shape": shapes[spec.name]}) if spec.name in shapes else spec for spec in specs
         )
+
+    @property
+    def steps_by_input(self) -> dict[str, InputSteps]:
+        """Input -> the steps that make it. A short form counts where exactly one input takes any number of its rows."""
+        if self.preprocessing is None:
+            return self.input_steps
+        steps = self.preprocessing.steps
+        fitting = [spec.name for spec in self.inputs if _takes(spec, steps)]
+        return {fitting[0]: steps} if len(fitting) == 1 else {}
 
     @property
     def labels_by_output(self) -> dict[str, tuple[str, ...]]:
@@ -226,3 +240,12 @@ class ModelCard(_Facts):
             raise ModelBroken(f"{path.name}: {problem.where or 'file'}: {problem.told}") from error
         except OSError as error:
             raise ModelBroken(f"{path.name} cannot be read: {error.strerror}") from error
+
+
+_MADE = {"picture": ("FP32",), "text": ("INT64", "INT32")}
+"""What people have -> the datatypes that its steps can make."""
+
+
+def _takes(spec: TensorSpec, steps: InputSteps) -> bool:
+    """Whether an input takes any number of rows that come of these steps."""
+    return spec.datatype in _MADE[steps.kind] and spec.shape[:1] == (-1,) and spec.admits((-1, *steps.row_shape))

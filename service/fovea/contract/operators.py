@@ -16,7 +16,7 @@ _SE_WEIGHTS = ("W1", "B1", "W2", "B2")
 class Operator:
     """One operator: what a single ONNX node computes. The first output is Y; the rest are attention maps.
 
-    `inputs` are tensors in order; names ending in "?" may be left out. `attributes` are numbers, HardAttention's text.
+    `inputs` are tensors in order; names ending in "?" may be left out. `attributes` are numbers.
     """
 
     name: str
@@ -24,6 +24,8 @@ class Operator:
     inputs: tuple[str, ...]
     outputs: tuple[str, ...]
     attributes: tuple[str, ...] = ()
+    fused_by_onnx_runtime: bool = False
+    """Whether its body is one operator, of which ONNX Runtime has a fused kernel of its own."""
 
     @property
     def maps(self) -> tuple[str, ...]:
@@ -67,9 +69,7 @@ OPERATORS: dict[str, Operator] = _table(
         ("Q", "K", "V", "mask?"),
         ("Y", "P"),
         ("scale", "causal", "window"),
+        fused_by_onnx_runtime=True,
     ),
-    Operator("HardAttention", AttentionType.HARD_ARGMAX, ("scores", "V", "mask?", "seed?"), ("Y", "Index"), ("mode",)),
-    Operator("Gate", AttentionType.GATED, ("X",), ("Y", "Gate")),
-    Operator("MaxPoolAttention", AttentionType.MAX_POOL, ("X",), ("Y", "Mask")),
 )
-"""Every operator of this version."""
+"""Every operator of this version; each has a formula in `fovea.attention` and a body in `fovea.export`."""

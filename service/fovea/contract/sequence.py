@@ -6,7 +6,6 @@ the filling is cut off the answers again.
 
 from __future__ import annotations
 
-import sys
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from itertools import chain, pairwise
@@ -14,12 +13,13 @@ from typing import Annotated, Any, Protocol
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
+from fovea.contract.datatypes import DATATYPES, Kind
+
 DEFAULT_BUCKETS = (8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512)
 """Up to the 512 tokens that most encoders take; each is at most 1.5 times the one before, so that the longest and the
 shortest of a bucket differ by a third."""
 MOST_BUCKETS = 64
 """Each is run at warm-up."""
-_LARGEST = {"FP16": 65504.0, "FP32": 3.4028234663852886e38, "FP64": sys.float_info.max}
 
 Axis = Annotated[int, Field(gt=0)]
 Length = Annotated[int, Field(gt=0, le=1 << 20)]
@@ -159,19 +159,12 @@ def _padding_problem(name: str, value: float, sequence: SequenceSpec, inputs: Ma
     if name not in sequence.inputs:
         return f"padding: '{name}' is none of the sequence's inputs, {list(sequence.inputs)}"
     datatype = inputs[name].datatype
-    least, most = _range(datatype)
-    if least <= value <= most and (datatype in _LARGEST or value == int(value)):
+    facts = DATATYPES[datatype]
+    assert facts.range is not None  # texts have no length
+    least, most = facts.range
+    if least <= value <= most and (facts.kind is Kind.FLOAT or value == int(value)):
         return None
     return f"padding: {value:g} does not fit '{name}', which is {datatype} ({least} to {most})"
-
-
-def _range(datatype: str) -> tuple[float, float]:
-    if datatype in _LARGEST:
-        return -_LARGEST[datatype], _LARGEST[datatype]
-    if datatype == "BOOL":
-        return 0, 1
-    bits = int(datatype.removeprefix("U").removeprefix("INT"))
-    return (0, (1 << bits) - 1) if datatype.startswith("U") else (-(1 << bits - 1), (1 << bits - 1) - 1)
 
 
 def _output_problem(name: str, axes: tuple[int, ...], answers: Mapping[str, Tensor]) -> str | None:

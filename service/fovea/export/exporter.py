@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from fovea.contract.errors import ExportFailed
-from fovea.export.bodies import OPSET
+from fovea.export.function_bodies import OPSET
 from fovea.export.graph import ExportedGraph, finish
 from fovea.export.lengths import LENGTH
 from fovea.export.reference import first_line

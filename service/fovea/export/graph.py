@@ -7,31 +7,23 @@ import copy
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import onnx
 
 import fovea
 from fovea.contract.attention import AttentionType
+from fovea.contract.datatypes import DATATYPES
 from fovea.contract.errors import ExportFailed
 from fovea.contract.model_card import MAP_PREFIX, AttentionLayer, TensorSpec
 from fovea.contract.operators import DOMAIN, OPERATORS
-from fovea.export.bodies import body_of, outputs_of, overload_of
+from fovea.export.function_bodies import body_of, outputs_of, overload_of
 from fovea.export.lengths import length_axes
 from fovea.export.residual import fuse_residuals, uses
 
 _SCOPES = "pkg.torch.onnx.name_scopes"
 
-DATATYPE_OF_ONNX: dict[int, str] = {
-    onnx.TensorProto.BOOL: "BOOL",
-    onnx.TensorProto.UINT8: "UINT8",
-    onnx.TensorProto.INT8: "INT8",
-    onnx.TensorProto.INT32: "INT32",
-    onnx.TensorProto.INT64: "INT64",
-    onnx.TensorProto.FLOAT16: "FP16",
-    onnx.TensorProto.FLOAT: "FP32",
-    onnx.TensorProto.DOUBLE: "FP64",
-}
+_DATATYPE_OF_ONNX = {facts.onnx: name for name, facts in DATATYPES.items()}
 """ONNX element type -> protocol datatype."""
 
 
@@ -132,12 +124,12 @@ def _shapes(model: onnx.ModelProto) -> dict[str, onnx.ValueInfoProto]:
 
 def _spec(value: onnx.ValueInfoProto) -> TensorSpec:
     tensor = value.type.tensor_type
-    datatype = DATATYPE_OF_ONNX.get(tensor.elem_type)
+    datatype = _DATATYPE_OF_ONNX.get(tensor.elem_type)
     if datatype is None:
         kind = onnx.TensorProto.DataType.Name(tensor.elem_type)
         raise ExportFailed(f"{value.name} is of type {kind}, which cannot be served")
     shape = tuple(dim.dim_value if dim.HasField("dim_value") else -1 for dim in tensor.shape.dim)
-    return TensorSpec(name=value.name, datatype=cast(Any, datatype), shape=shape)
+    return TensorSpec(name=value.name, datatype=datatype, shape=shape)
 
 
 def _answers(model: onnx.ModelProto, layers: Iterable[AttentionLayer]) -> dict[str, onnx.ValueInfoProto]:

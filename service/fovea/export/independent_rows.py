@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from fovea.contract.errors import ExportFailed
 from fovea.export.reference import Reference
-from fovea.runtime.datatypes import Arrays
+from fovea.runtime.arrays import Arrays
 
 _TRIALS = ((3, 1.0), (2, 100.0))
 """Rows in a batch, and what their floats are multiplied by: some rows meet only where a value passes a threshold."""

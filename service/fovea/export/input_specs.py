@@ -8,12 +8,15 @@ from dataclasses import dataclass
 
 from pydantic import ValidationError
 
+from fovea.contract.datatypes import DATATYPES, Kind
 from fovea.contract.errors import ExportFailed
 from fovea.contract.sequence import SequenceSpec
 from fovea.contract.validation import first_problem
+from fovea.raw_tensors import NUMPY_DTYPE
 
+_MADE_UP = (Kind.TRUTH, Kind.WHOLE)
 _INPUT = re.compile(r"(?P<name>[A-Za-z_][\w.-]*)=(?P<shape>\d+(?:x(?:\d+|T))*)(?::(?P<dtype>\w+))?")
-_DTYPES = ("float32", "int64", "int32", "bool", "uint8", "int8")
+_DTYPES = ("float32", *(NUMPY_DTYPE[name].name for name, facts in DATATYPES.items() if facts.kind in _MADE_UP))
 LENGTH = -1
 """In the shape of a row: the axis that runs along a sequence."""
 

@@ -13,7 +13,7 @@ from fovea.contract.errors import ExportFailed
 from fovea.contract.sequence import SequenceSpec
 from fovea.export.input_specs import LENGTH, InputSpec
 from fovea.export.length_range import ANY_LENGTH, LengthRange, length_range
-from fovea.runtime.datatypes import Arrays
+from fovea.runtime.arrays import Arrays
 
 Answer = Callable[[Arrays], Sequence[NDArray[Any]]]
 """What the module gives for some rows; ExportFailed where it fails on them."""

@@ -14,7 +14,7 @@ from fovea.export.own_pictures import preprocessing_of
 from fovea.export.publish import require_version_number
 from fovea.export.reference import Answer, Reference
 from fovea.export.spinner import export_subject
-from fovea.export.version import Subject
+from fovea.recipes.subject import Subject
 from fovea.runtime.names import TEMPORARY_ENDINGS, is_model_name
 
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from fovea.contract.errors import ExportFailed
 from fovea.contract.model_card import Parity
 from fovea.export.reference import Answer, Reference
-from fovea.runtime.datatypes import Arrays
+from fovea.runtime.arrays import Arrays
 from fovea.runtime.ort_errors import short_reason
 from fovea.runtime.ort_session import SessionSettings, fused_operators, open_session
 

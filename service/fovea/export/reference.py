@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from fovea.attention.operators import OPERATOR_OF
+from fovea.attention.registration import OPERATOR_OF
 from fovea.contract.errors import ExportFailed
-from fovea.runtime.datatypes import Arrays
+from fovea.runtime.arrays import Arrays
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Bodies of the score functions over queries, keys and values. How to write one: `bodies.py`."""
+"""Bodies of the score functions over queries, keys and values. How to write one: `function_bodies.py`."""
 
 from __future__ import annotations
 

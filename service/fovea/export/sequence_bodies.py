@@ -1,4 +1,4 @@
-"""Bodies of attention within a sequence, and of the external memory. How to write one: `bodies.py`."""
+"""Bodies of attention within a sequence, and of the external memory. How to write one: `function_bodies.py`."""
 
 from __future__ import annotations
 

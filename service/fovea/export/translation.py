@@ -10,16 +10,16 @@ import onnx
 import torch
 from onnxscript import values
 
-from fovea.attention.operators import OPERATOR_OF
+from fovea.attention.registration import OPERATOR_OF
+from fovea.contract.datatypes import DATATYPES
 from fovea.contract.operators import DOMAIN, OPERATORS, VERSION, Operator
 
 _SCHEMA = onnx.defs.OpSchema
-_TENSORS = ["tensor(float)", "tensor(float16)", "tensor(double)", "tensor(bool)", "tensor(int64)"]
+_TENSORS = [datatype.ort for datatype in DATATYPES.values()]
 _KIND_OF_ATTRIBUTE = {
     "int": _SCHEMA.AttrType.INT,
     "bool": _SCHEMA.AttrType.INT,
     "float": _SCHEMA.AttrType.FLOAT,
-    "str": _SCHEMA.AttrType.STRING,
 }
 
 
@@ -39,7 +39,7 @@ def _translate(qualified_name: str) -> Callable[..., Any]:
     arguments = torch_operator(qualified_name)._schema.arguments
     operator = OPERATORS[OPERATOR_OF[qualified_name]]
     settings = arguments[len(operator.inputs) :]
-    node = values.Op(values.Opset(DOMAIN, VERSION), operator.name, _schema_of(operator, settings))
+    node = values.Op(values.Opset(DOMAIN, VERSION), operator.name, schema_of(operator, settings))
     kinds = inspect.Parameter.POSITIONAL_OR_KEYWORD
     signature = inspect.Signature([inspect.Parameter(argument.name, kinds) for argument in arguments])
 
@@ -53,8 +53,8 @@ def _translate(qualified_name: str) -> Callable[..., Any]:
     return write_node
 
 
-def _schema_of(operator: Operator, settings: list[Any]) -> onnx.defs.OpSchema:
-    """The ONNX schema; every tensor has a type of its own, since masks and indices are not floats."""
+def schema_of(operator: Operator, settings: list[Any]) -> onnx.defs.OpSchema:
+    """The ONNX schema; every tensor has a type of its own, since masks are not floats."""
     names = [name.removesuffix("?") for name in operator.inputs]
     optional = _SCHEMA.FormalParameterOption.Optional
     single = _SCHEMA.FormalParameterOption.Single

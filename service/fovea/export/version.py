@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 import onnx
 import torch
-from torch import nn
 
-from fovea.contract.attention import AttentionType
 from fovea.contract.errors import ExportFailed, FoveaError, ModelBroken
 from fovea.contract.model_card import (
     GOLDEN_FILE,
@@ -20,23 +17,21 @@ from fovea.contract.model_card import (
     MODEL_FILE,
     ModelCard,
     Parity,
-    Preprocessing,
-    Training,
     primary_attention,
 )
 from fovea.contract.operators import VERSION
-from fovea.contract.sequence import SequenceSpec
-from fovea.export.bodies import OPSET
 from fovea.export.exporter import export_graph
+from fovea.export.function_bodies import OPSET
 from fovea.export.graph import ExportedGraph
 from fovea.export.independent_rows import require_independent_rows
 from fovea.export.parity import BATCH_ROWS, compare, flat_answer, measure_bodies, measure_kernels
 from fovea.export.publish import publish
 from fovea.export.reference import Reference
 from fovea.export.weights import save_models
+from fovea.recipes.subject import Subject
+from fovea.runtime.arrays import Arrays
 from fovea.runtime.attention_seen import Seen, attention_seen
 from fovea.runtime.batching_choice import Wanted, choose_batching
-from fovea.runtime.datatypes import Arrays
 from fovea.runtime.golden import write_golden
 from fovea.runtime.ort_session import SessionSettings, open_session
 from fovea.runtime.probe import ProbeLimits, TrialSubject, probe_version
@@ -47,24 +42,6 @@ _PROBE = ProbeLimits(seconds=120)
 """More patience than a server has: nobody waits for an answer."""
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Subject:
-    """A module to export, and what is known about it. `rows(n)` gives n input rows, by input name, always the same."""
-
-    name: str
-    module: nn.Module
-    rows: Callable[[int], Arrays]
-    output_names: Sequence[str]
-    attention: AttentionType | None = None
-    """The primary type; None: the most frequent one of its layers."""
-    labels: tuple[str, ...] = ()
-    preprocessing: Preprocessing | None = None
-    metrics: dict[str, float] = field(default_factory=dict)
-    training: Training | None = None
-    sequence: SequenceSpec | None = None
-    """Inputs with a length, mask, padding and buckets; which outputs have a length is seen in the graph."""
 
 
 def export_version(
@@ -83,6 +60,8 @@ def _write(
     subject: Subject, reference: Reference, graph: ExportedGraph, kernel_library: Path | None, folder: Path
 ) -> ModelCard:
     files = save_models(folder, _models(graph))
+    for name, text in subject.files.items():
+        (folder / name).write_text(text, encoding="utf-8", newline="\n")
     card = _describe(subject, graph, attention_seen(files[0]))
     bodies = measure_bodies(files, reference, _batches(subject))
     tolerances = _write_golden(folder / GOLDEN_FILE, files[-1], card, reference, subject.rows(GOLDEN_ROWS))
@@ -165,8 +144,9 @@ def _describe(subject: Subject, graph: ExportedGraph, seen: Seen) -> ModelCard:
         sequence=subject.sequence.model_copy(update={"outputs": graph.lengths}) if subject.sequence else None,
         labels=subject.labels,
         preprocessing=subject.preprocessing,
+        input_steps=dict(subject.input_steps),
         parameters=sum(parameter.numel() for parameter in subject.module.parameters()),
-        metrics=subject.metrics,
+        metrics=dict(subject.metrics),
         training=subject.training,
         opset=OPSET,
         operator_version=VERSION if graph.layers else None,

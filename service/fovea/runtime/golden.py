@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from fovea.contract.errors import ExecutionFailed, ModelBroken
 from fovea.contract.model_card import GOLDEN_FILE, ModelCard, TensorSpec
 from fovea.raw_tensors import NUMPY_DTYPE
-from fovea.runtime.datatypes import Arrays
+from fovea.runtime.arrays import Arrays
 from fovea.runtime.session import ModelSession
 
 

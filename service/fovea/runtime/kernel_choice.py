@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
 from fovea.contract.errors import FoveaError, ModelBroken
 from fovea.contract.model_card import ModelCard
+from fovea.contract.operators import OPERATORS
+from fovea.runtime.device import Device
 from fovea.runtime.golden import Golden, check_golden
 from fovea.runtime.kernel_library import Cause, Obstacle
+from fovea.runtime.kernel_registry import kernels_in
 from fovea.runtime.race import race
 from fovea.runtime.session import ModelSession
 from fovea.runtime.stopwatch import Stopwatch
-
-_RUN_BY_ONNX_RUNTIME = frozenset({"MultiHeadAttention"})
-"""Operators whose body is one fused operator of ONNX Runtime's own."""
 
 Open = Callable[[Path | None], ModelSession]
 
@@ -38,6 +38,15 @@ class Choice:
     def reason(self) -> str:
         """The obstacle in words; empty where there is none."""
         return self.obstacle.reason if self.obstacle else ""
+
+
+def offer_for(card: ModelCard, library: Path, device: Device) -> Path | Obstacle:
+    """The library, or why it need not be opened for this model: it lists no kernel for the model's operators there."""
+    operators = {layer.operator for layer in card.layers}
+    kernels = kernels_in(library)
+    if kernels is None or operators & {kernel.operator for kernel in kernels if kernel.device == device.kind}:
+        return library
+    return _lacking(operators, library) or library
 
 
 def choose_kernels(
@@ -90,8 +99,12 @@ def _try_kernels(open_with: Open, library: Path, golden: Golden, card: ModelCard
 
 def _gap(session: ModelSession, card: ModelCard, library: Path) -> Obstacle | None:
     """What is said of the operators that run from their bodies although the session has kernels."""
-    bodies = {layer.operator for layer in card.layers} - session.fused_operators
-    if missing := bodies - _RUN_BY_ONNX_RUNTIME:
+    return _lacking({layer.operator for layer in card.layers} - session.fused_operators, library)
+
+
+def _lacking(bodies: Set[str], library: Path) -> Obstacle | None:
+    """What is said of operators that run from their bodies beside a library; nothing of none."""
+    if missing := {name for name in bodies if name not in OPERATORS or not OPERATORS[name].fused_by_onnx_runtime}:
         return Obstacle(Cause.NO_KERNEL, f"{library.name} has no kernel for {', '.join(sorted(missing))}")
     if bodies:
         return Obstacle(Cause.NOT_NEEDED, f"ONNX Runtime's own kernel runs {', '.join(sorted(bodies))}")

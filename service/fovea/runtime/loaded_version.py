@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from fovea.contract.errors import NotFound
 from fovea.contract.model_card import MAPS_FILE, MODEL_FILE, ModelCard
+from fovea.runtime.arrays import Arrays
 from fovea.runtime.cost import BatchCost
-from fovea.runtime.datatypes import Arrays
 from fovea.runtime.files import model_path, require_whole
 from fovea.runtime.golden import Golden, golden_of
 from fovea.runtime.kernel_choice import Choice, choose_kernels

@@ -11,7 +11,7 @@ from fovea.contract.model_card import MODEL_FILE, ModelCard
 from fovea.runtime.files import model_path, require_inside
 from fovea.runtime.found_version import FoundVersion, find_version
 from fovea.runtime.golden import Golden, golden_of
-from fovea.runtime.kernel_choice import Choice, Open, choose_kernels, require_fused
+from fovea.runtime.kernel_choice import Choice, Open, choose_kernels, offer_for, require_fused
 from fovea.runtime.load_settings import LoadSettings
 from fovea.runtime.loaded_version import LoadedVersion
 from fovea.runtime.opening import open_model
@@ -96,6 +96,8 @@ def _choose(open_with: Open, settings: LoadSettings, found: FoundVersion, golden
     offer = settings.session.kernel_library or settings.no_library
     if found.obstacle is not None:  # what ended the child would end this process: it is not even opened here
         offer = found.obstacle
+    elif isinstance(offer, Path) and golden is not None:  # else nothing has tried the library
+        offer = offer_for(found.card, offer, settings.session.device)
     races_here = not (settings.kernels_required or settings.on_processor)
     choice = choose_kernels(open_with, offer, golden, found.card, stopwatch=by_the_clock if races_here else None)
     if settings.kernels_required:

@@ -13,8 +13,8 @@ from fovea.contract.errors import ExecutionFailed, InvalidRequest, OutOfMemory
 from fovea.contract.model_card import TensorSpec
 from fovea.contract.sequence import SequenceSpec
 from fovea.raw_tensors import NUMPY_DTYPE
+from fovea.runtime.arrays import Arrays
 from fovea.runtime.buffers import Bound, BoundBuffers, can_be_bound
-from fovea.runtime.datatypes import Arrays
 from fovea.runtime.device import Device
 from fovea.runtime.runners import FreeRunner
 from fovea.runtime.signature import Signature

@@ -8,7 +8,7 @@ import numpy as np
 
 from fovea.contract.errors import ExecutionFailed, OutOfMemory
 from fovea.contract.sequence import SequenceSpec
-from fovea.runtime.datatypes import Arrays
+from fovea.runtime.arrays import Arrays
 from fovea.runtime.row_agreement import difference, tolerance_alone
 from fovea.runtime.row_samples import GOLDEN, NEGATIVE, PLAIN, TYPICAL, RowSamples
 from fovea.runtime.session import ModelSession

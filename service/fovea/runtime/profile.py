@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from fovea.contract.operators import OPERATORS
-from fovea.runtime.datatypes import Arrays
+from fovea.runtime.arrays import Arrays
 from fovea.runtime.loaded_version import LoadedVersion
 from fovea.runtime.ort_session import open_session
 from fovea.runtime.session import ModelSession

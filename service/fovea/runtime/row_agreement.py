@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fovea.runtime.datatypes import Arrays
+from fovea.runtime.arrays import Arrays
 
 _AMONG_OTHERS = {2: 5e-3, 4: 1e-5, 8: 1e-12}
 _ALONE = {2: 1e-2, 4: 1e-4, 8: 1e-9}

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fovea.contract.errors import ExecutionFailed, OutOfMemory
-from fovea.runtime.datatypes import Arrays
+from fovea.runtime.arrays import Arrays
 from fovea.runtime.row_agreement import is_telling
 from fovea.runtime.row_samples import RowSamples, Style
 from fovea.runtime.row_verdicts import RowVerdict, beside_alone, changed_by_neighbours, other_again, unfit_alone

@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fovea.contract.errors import ExecutionFailed, InvalidRequest
+from fovea.runtime.arrays import Arrays
 from fovea.runtime.buffers import BoundBuffers
-from fovea.runtime.datatypes import Arrays
 from fovea.runtime.ort_errors import failure
 from fovea.runtime.signature import Signature
 from fovea.runtime.value_forms import value_of

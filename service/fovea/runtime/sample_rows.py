@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from fovea.contract.model_card import ModelCard, TensorSpec
 from fovea.contract.sequence import SequenceSpec
 from fovea.raw_tensors import NUMPY_DTYPE
-from fovea.runtime.datatypes import Arrays
+from fovea.runtime.arrays import Arrays
 from fovea.runtime.golden import Golden
 
 

@@ -10,8 +10,8 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from fovea.contract.errors import ExecutionFailed, InputRefused
+from fovea.runtime.arrays import Arrays
 from fovea.runtime.buffers import BoundBuffers, can_be_bound
-from fovea.runtime.datatypes import Arrays
 from fovea.runtime.device import Device
 from fovea.runtime.padding import PaddedRunner, Padding, WholeRunner
 from fovea.runtime.runners import BoundRunner, FreeRunner, Runner

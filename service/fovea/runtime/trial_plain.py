@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from fovea.contract.datatypes import DATATYPES, Kind
 from fovea.contract.errors import ExecutionFailed, ModelBroken
 from fovea.contract.model_card import TensorSpec
 from fovea.runtime.attention_seen import attention_seen
@@ -33,7 +34,6 @@ from fovea.runtime.warm_up import measure_cost
 
 _COUNTS = (1, 2, 8)
 """Of rows, to run a model with at all."""
-_FLOATS = ("FP16", "FP32", "FP64")
 
 
 def try_plain(trial: Trial) -> Tried:
@@ -72,7 +72,7 @@ def _failure(whole: ModelSession, inputs: Sequence[TensorSpec]) -> str:
             failure = failure or str(error)
         else:
             return ""
-    known = all(-1 not in spec.shape[1:] and spec.datatype in _FLOATS for spec in inputs)
+    known = all(-1 not in spec.shape[1:] and DATATYPES[spec.datatype].kind is Kind.FLOAT for spec in inputs)
     return failure if known else ""
 
 

@@ -10,8 +10,8 @@ import onnxruntime
 
 from fovea.contract.errors import ExecutionFailed, FoveaError
 from fovea.contract.model_card import ModelCard
+from fovea.runtime.arrays import Arrays
 from fovea.runtime.batching_choice import Wanted, Wish, choose_batching
-from fovea.runtime.datatypes import Arrays
 from fovea.runtime.graph_doubts import doubtful_operator, unexplained_axis
 from fovea.runtime.ort_errors import is_out_of_memory
 from fovea.runtime.ort_session import SessionSettings

@@ -13,8 +13,10 @@ from fovea.contract.errors import FoveaError
 from fovea.contract.model_card import MAPS_FILE, MODEL_FILE, ModelCard
 from fovea.runtime.attention_seen import attention_seen
 from fovea.runtime.batching_choice import Wish
+from fovea.runtime.device import CPU
 from fovea.runtime.files import model_path
 from fovea.runtime.golden import Golden, check_golden, golden_of, run_golden, unfit_input
+from fovea.runtime.kernel_choice import offer_for
 from fovea.runtime.kernel_library import Obstacle
 from fovea.runtime.opening import open_model
 from fovea.runtime.ort_session import SessionSettings
@@ -86,9 +88,17 @@ class VersionTrial:
         return self._found
 
     def kernels(self) -> Tried:
-        """The same, with what is to be said of the kernels."""
+        """The same, with what is to be said of the kernels, where the library has some for it."""
         assert self._trial.library is not None
-        settings = replace(self._settings, kernel_library=Path(self._trial.library))
+        library = Path(self._trial.library)
+        if isinstance(offer_for(self._card, library, CPU), Obstacle):
+            with _only_memory_matters():
+                self._measure(self._bodies)
+        else:
+            self._run_kernels(replace(self._settings, kernel_library=library))
+        return self._found
+
+    def _run_kernels(self, settings: SessionSettings) -> None:
         with _only_memory_matters():
             fused = self._open(MODEL_FILE, settings)
             self._run(self._as_served(fused))
@@ -100,7 +110,6 @@ class VersionTrial:
         self._bodies = None  # room for the next
         with _only_memory_matters():
             self._run_maps(settings)
-        return self._found
 
     def _open(self, name: str, settings: SessionSettings) -> ModelSession:
         """A file of the version; its largest batch has as many rows as the server may make."""

@@ -16,9 +16,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from fovea.contract.datatypes import DATATYPES
 from fovea.contract.errors import InputRefused, ModelBroken
 from fovea.raw_tensors import NUMPY_DTYPE
-from fovea.runtime.datatypes import DATATYPE_OF_ORT
+
+_DATATYPE_OF_ORT = {facts.ort: name for name, facts in DATATYPES.items()}
+"""ONNX Runtime's type text -> the protocol's datatype."""
 
 
 class Form(StrEnum):
@@ -61,7 +64,7 @@ def value_of(tensor: Any, *, is_input: bool = False) -> Value:
     """Of what ONNX Runtime tells of an input or output; ModelBroken where it cannot be served."""
     for form, pattern in _PATTERNS.items():
         found = pattern.fullmatch(tensor.type)
-        datatype = DATATYPE_OF_ORT.get(found.group(1)) if found else None
+        datatype = _DATATYPE_OF_ORT.get(found.group(1)) if found else None
         if datatype is not None and (not is_input or form in _OF_INPUTS):
             return Value(tensor.name, form, datatype)
     raise ModelBroken(f"{tensor.name} is a {tensor.type}, which cannot be served: requests and answers carry tensors")
@@ -69,7 +72,7 @@ def value_of(tensor: Any, *, is_input: bool = False) -> Value:
 
 def only_tensors(session: Any) -> bool:
     """Whether every input and output of a session is a tensor."""
-    return all(tensor.type in DATATYPE_OF_ORT for tensor in (*session.get_inputs(), *session.get_outputs()))
+    return all(tensor.type in _DATATYPE_OF_ORT for tensor in (*session.get_inputs(), *session.get_outputs()))
 
 
 def _tensor(value: Value, found: Any) -> NDArray[Any]:

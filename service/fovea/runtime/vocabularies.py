@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from fovea.contract.errors import ExecutionFailed
-from fovea.runtime.datatypes import Arrays
+from fovea.runtime.arrays import Arrays
 from fovea.runtime.row_samples import PLAIN, Row, RowSamples
 from fovea.runtime.session import ModelSession
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 
 from fovea.contract.errors import ExecutionFailed, ModelBroken
+from fovea.runtime.arrays import Arrays
 from fovea.runtime.cost import BatchCost
-from fovea.runtime.datatypes import Arrays
 from fovea.runtime.session import ModelSession
 from fovea.runtime.stopwatch import Duration, Stopwatch
 

@@ -226,7 +226,10 @@ class Settings(FromVariables):
         "wait side by side, each with a thread's memory.",
     )
     max_infer_streams: int = Field(
-        64, ge=1, le=1024, description="Most open ModelStreamInfer calls; each holds two threads, idle or not."
+        64,
+        ge=1,
+        le=1024,
+        description="Most open ModelStreamInfer calls; off the fast lane each holds two threads, idle or not.",
     )
     attention_sample_s: float = Field(
         30.0,

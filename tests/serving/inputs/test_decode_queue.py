@@ -14,15 +14,15 @@ from PIL import Image
 
 from fakes import FakeObserver, FakeReply
 from fovea.contract.errors import Draining, ExecutionFailed, InvalidRequest, QueueFull, VersionEnded
-from fovea.contract.model_card import Preprocessing
-from fovea.serving.engines.batching.batcher import BatchKey, Request
+from fovea.contract.input_steps import Preprocessing
+from fovea.serving.engines.batching.batcher import BatchKey, QueuedRequest
 from fovea.serving.engines.queue_limit import QueueLimit
 from fovea.serving.inputs.decode_lines import DecodeLines, Undecoded
 from fovea.serving.inputs.decode_queue import DecodeQueue
 from fovea.serving.inputs.picture_input import PictureInput
 from servers import wait_until
 
-PICTURES = PictureInput("image", Preprocessing(mode="L", height=2, width=2, mean=(0.5,), std=(0.5,)))
+PICTURES = PictureInput("image", Preprocessing(mode="L", height=2, width=2, mean=(0.5,), std=(0.5,)).steps)
 KIND = BatchKey("any")
 
 
@@ -32,23 +32,24 @@ def white() -> bytes:
     return data.getvalue()
 
 
-def request(*pictures: bytes, **more: Any) -> Request:
+def request(*pictures: bytes, **more: Any) -> QueuedRequest:
     inputs = {"image": np.array(pictures, np.object_)}
-    return Request(inputs, len(pictures), KIND, FakeReply(), time.monotonic(), bytes=sum(map(len, pictures)), **more)
+    more["bytes"] = sum(map(len, pictures))
+    return QueuedRequest(inputs, len(pictures), KIND, FakeReply(), time.monotonic(), **more)
 
 
 class Sent:
     """Where requests go on to."""
 
     def __init__(self, error: Exception | None = None) -> None:
-        self.requests: list[Request] = []
-        self.held: list[Request] = []
+        self.requests: list[QueuedRequest] = []
+        self.held: list[QueuedRequest] = []
         self.asked_again = threading.Event()
         self.go_on = threading.Event()
         self.go_on.set()
         self._error = error
 
-    def onward(self, request: Request) -> None:
+    def onward(self, request: QueuedRequest) -> None:
         self.held.append(request)
         self.go_on.wait()
         self.requests.append(request)
@@ -56,11 +57,11 @@ class Sent:
             raise self._error
 
 
-def undecoded(one: Request, sent: Sent, observer: FakeObserver | None = None, model: str = "m") -> Undecoded:
+def undecoded(one: QueuedRequest, sent: Sent, observer: FakeObserver | None = None, model: str = "m") -> Undecoded:
     return Undecoded(model, one, None, PICTURES, sent.onward, sent.asked_again.set, observer or FakeObserver())
 
 
-def submit(queue: DecodeQueue, one: Request, sent: Sent, observer: FakeObserver | None = None) -> None:
+def submit(queue: DecodeQueue, one: QueuedRequest, sent: Sent, observer: FakeObserver | None = None) -> None:
     queue.submit(undecoded(one, sent, observer))
 
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from fovea.contract.datatypes import DATATYPES
 from fovea.contract.model_card import ModelCard, TensorSpec
 from fovea.serving.control.metadata import properties
 from fovea.serving.lifecycle.served_version import ServedVersion
 from fovea.serving.lifecycle.triton_fields import BACKEND, PLATFORM
 from fovea.wire import enum_number, message
-
-_STRING_TYPE = {"BYTES": "STRING"}
 
 
 def model_config(served: ServedVersion) -> Any:
@@ -68,7 +67,7 @@ def _set_batching(batching: Any, served: ServedVersion) -> None:
 
 
 def _data_type(spec: TensorSpec) -> int:
-    return enum_number("DataType", f"TYPE_{_STRING_TYPE.get(spec.datatype, spec.datatype)}")
+    return enum_number("DataType", DATATYPES[spec.datatype].triton)
 
 
 def _instance_kind(provider: str) -> int:

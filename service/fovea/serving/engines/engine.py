@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from fovea.serving.engines.batching.requests import Request
+from fovea.serving.engines.batching.queued_request import QueuedRequest
 
 
 class Cost(Protocol):
@@ -42,7 +42,7 @@ class Engine(Protocol):
     def cost(self) -> Cost:
         """What its runs were measured to cost."""
 
-    def submit(self, request: Request) -> None:
+    def submit(self, request: QueuedRequest) -> None:
         """Admit a request; QueueFull, VersionEnded, DeadlineExceeded or QueueTimeout where it cannot be.
 
         Never blocks for long. Once admitted, a request gets one answer or one error through its reply.

@@ -10,8 +10,8 @@ from itertools import count
 import numpy as np
 from numpy.typing import NDArray
 
-from fovea.runtime.datatypes import Arrays
-from fovea.serving.engines.batching.requests import Request
+from fovea.runtime.arrays import Arrays
+from fovea.serving.engines.batching.queued_request import QueuedRequest
 from fovea.serving.engines.observer import Observer
 from fovea.serving.engines.queue_limit import QueueLimit
 from fovea.serving.inputs.picture_input import PictureInput
@@ -22,12 +22,12 @@ class Undecoded:
     """A request with pictures or very much data, how far it has come, and where it goes from here."""
 
     model: str
-    request: Request
+    request: QueuedRequest
     decode: Callable[[], Arrays] | None
     """Makes its inputs, where they are not made yet."""
     pictures: PictureInput | None
     """The input that came as pictures, if one did."""
-    onward: Callable[[Request], None]
+    onward: Callable[[QueuedRequest], None]
     """Takes it once all its inputs are tensors."""
     again: Callable[[], None]
     """Called instead where its version has ended meanwhile."""

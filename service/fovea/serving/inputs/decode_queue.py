@@ -9,7 +9,7 @@ import time
 import numpy as np
 
 from fovea.contract.errors import Draining, ExecutionFailed, FoveaError, VersionEnded
-from fovea.serving.engines.batching.requests import Request, is_late
+from fovea.serving.engines.batching.queued_request import QueuedRequest, is_late
 from fovea.serving.engines.observer import fail
 from fovea.serving.engines.queue_limit import QueueLimit
 from fovea.serving.inputs.decode_lines import DecodeLines, Undecoded
@@ -110,10 +110,10 @@ class DecodeQueue:
         return True
 
 
-def _bytes(request: Request) -> int:
+def _bytes(request: QueuedRequest) -> int:
     return sum(array.nbytes for array in request.inputs.values())
 
 
-def _is_pointless(request: Request) -> bool:
+def _is_pointless(request: QueuedRequest) -> bool:
     """Whether nobody waits for it any more."""
     return request.reply.gone or is_late(request, time.monotonic())

@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fovea.contract.errors import InvalidRequest, OutOfMemory
-from fovea.contract.model_card import ModelCard, Preprocessing, TensorSpec
-from fovea.pictures import open_picture, to_tensor
+from fovea.contract.input_steps import InputSteps
+from fovea.contract.model_card import ModelCard, TensorSpec
+from fovea.inputs.picture_steps import picture_row
+from fovea.inputs.pictures import open_picture
 
 PICTURE_FORMATS = ("PNG", "JPEG")
 
@@ -21,7 +23,7 @@ class PictureInput:
     """The input that takes pictures: as BYTES, one element a row."""
 
     name: str
-    preprocessing: Preprocessing
+    steps: InputSteps
 
     def facts(self) -> dict[str, Any]:
         """What clients are told. It is no input of its own in the metadata: load generators send every one listed."""
@@ -34,13 +36,12 @@ class PictureInput:
     @property
     def row_shape(self) -> tuple[int, ...]:
         """A row of the tensor that pictures become."""
-        facts = self.preprocessing
-        return (len(facts.mean), facts.height, facts.width)
+        return self.steps.row_shape
 
     def row(self, row: int, data: bytes, max_pixels: int) -> NDArray[np.float32]:
         """A row of the tensor, as a client would have made it from the same file; InvalidRequest names the row."""
         try:
-            return to_tensor(open_picture(BytesIO(data), PICTURE_FORMATS, max_pixels), self.preprocessing)
+            return picture_row(open_picture(BytesIO(data), PICTURE_FORMATS, max_pixels), self.steps)
         except InvalidRequest as error:
             raise InvalidRequest(f"input '{self.name}': row {row}: {error}") from error
         except MemoryError as error:
@@ -48,13 +49,6 @@ class PictureInput:
 
 
 def picture_input(card: ModelCard) -> PictureInput | None:
-    """The input that its preprocessing is for; None where no or more than one input takes any number of that shape."""
-    if card.preprocessing is None:
-        return None
-    pictures = (-1, *PictureInput("", card.preprocessing).row_shape)
-    fitting = [spec.name for spec in card.inputs if spec.datatype == "FP32" and _takes(spec, pictures)]
-    return PictureInput(fitting[0], card.preprocessing) if len(fitting) == 1 else None
-
-
-def _takes(spec: TensorSpec, shape: tuple[int, ...]) -> bool:
-    return spec.shape[:1] == (-1,) and spec.admits(shape)
+    """The input that its card says how to make of pictures; None where that is not exactly one."""
+    found = [PictureInput(name, steps) for name, steps in card.steps_by_input.items() if steps.kind == "picture"]
+    return found[0] if len(found) == 1 else None

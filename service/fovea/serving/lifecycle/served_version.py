@@ -6,7 +6,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from fovea.runtime.datatypes import Arrays
+from fovea.runtime.arrays import Arrays
 from fovea.runtime.loaded_version import LoadedVersion
 from fovea.runtime.repository import ModelFolder
 from fovea.runtime.serving_choices import ServingChoices
@@ -15,13 +15,13 @@ from fovea.serving.engines.engine import Engine
 from fovea.serving.engines.observer import BatchRecord
 from fovea.serving.engines.outcomes import Outcome
 from fovea.serving.engines.queue_limit import QueueLimit
-from fovea.serving.messages.codec import Door
-from fovea.serving.messages.request_parameters import RequestDefaults
 from fovea.serving.observability.attention_sampler import AttentionSampler
 from fovea.serving.observability.recorder import ModelLabels, Recorder
 from fovea.serving.observability.statistics import Statistics
 from fovea.serving.observability.telemetry import Telemetry
-from fovea.serving.response_cache import ResponseCache, VersionCache
+from fovea.serving.requests.door import Door
+from fovea.serving.requests.request_parameters import RequestDefaults
+from fovea.serving.requests.response_cache import ResponseCache, VersionCache
 
 log = logging.getLogger(__name__)
 

@@ -13,6 +13,7 @@ from typing import Any
 from google.protobuf import text_format
 from pydantic import ValidationError
 
+from fovea.contract.datatypes import DATATYPES
 from fovea.contract.errors import ModelBroken, Unsupported
 from fovea.contract.model_card import MODEL_FILE, MOST_TEXT_BYTES, TensorSpec
 from fovea.contract.reshape import reshape_problem
@@ -30,6 +31,7 @@ CONFIG_FILE = "config.pbtxt"
 _LONGEST_REMARK = 2000
 _MOST_CONFIG_BYTES = 256 << 10
 """Half a second's reading at most."""
+_DATATYPE_OF_TRITON = {facts.triton: name for name, facts in DATATYPES.items()}
 
 
 def read_config(folder: Path) -> Configured | None:
@@ -106,7 +108,8 @@ def _batched(config: Any) -> bool | None:
 
 def _spec(tensor: Any, batched: bool) -> TensorSpec:
     """A tensor as its model has it, which may be another shape than the one that clients see."""
-    datatype = enum_name("DataType", tensor.data_type).removeprefix("TYPE_").replace("STRING", "BYTES")
+    triton = enum_name("DataType", tensor.data_type)
+    datatype = _DATATYPE_OF_TRITON.get(triton, triton.removeprefix("TYPE_"))
     shape = _with_batch(tensor.reshape.shape if tensor.HasField("reshape") else tensor.dims, batched)
     try:
         return TensorSpec.model_validate({"name": tensor.name, "datatype": datatype, "shape": shape})

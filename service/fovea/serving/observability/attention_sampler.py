@@ -18,7 +18,7 @@ from weakref import WeakKeyDictionary
 from numpy.typing import NDArray
 
 from fovea.contract.errors import FoveaError
-from fovea.runtime.datatypes import Arrays
+from fovea.runtime.arrays import Arrays
 from fovea.runtime.loaded_version import LoadedVersion
 from fovea.runtime.profile import profile_attention
 from fovea.serving.observability.recorder import Recorder

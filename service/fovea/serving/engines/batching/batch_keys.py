@@ -7,13 +7,13 @@ from collections.abc import Mapping
 from fovea.contract.errors import InvalidRequest
 from fovea.contract.model_card import ModelCard
 from fovea.contract.sequence import SequenceSpec
-from fovea.serving.engines.batching.requests import BatchKey
+from fovea.serving.engines.batching.queued_request import BatchKey
 
 Shape = tuple[int, ...]
 
 
 class BatchKeys:
-    """Tells a request's kind from its shapes, by input name."""
+    """Tells a request's key from its shapes, by input name."""
 
     def __init__(self, card: ModelCard) -> None:
         self._sequence = card.sequence
@@ -24,7 +24,7 @@ class BatchKeys:
         self._first_axis = 1 if card.batched else 0
 
     def of(self, shapes: Mapping[str, Shape], *, maps: bool) -> BatchKey:
-        """The kind; InvalidRequest where sequences differ in their length or are empty."""
+        """The key; InvalidRequest where sequences differ in their length or are empty."""
         if self._sequence is None:
             return BatchKey(tuple(self._beyond_rows(shapes.get(name)) for name in self._names), maps)
         length = self._length(self._sequence, shapes)

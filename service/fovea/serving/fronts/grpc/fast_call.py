@@ -1,12 +1,11 @@
-"""A unary call on the fast lane, and one that is answered by message after message: gRPC's core, without a thread.
+"""A call on the fast lane that is answered once: gRPC's core, without a thread.
 
-With `fast_lane`, all that touches grpcio's private parts.
+With `fast_lane` and `fast_stream`, all that touches grpcio's private parts.
 """
 
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -16,14 +15,14 @@ from grpc import _common
 from grpc._cython import cygrpc
 
 from fovea.serving.deadlines import NEVER_S, deadline_after
-from fovea.serving.status import UNFORESEEN
+from fovea.serving.fronts.grpc.status import UNFORESEEN
 
 log = logging.getLogger(__name__)
 
 Accept = Callable[[Any, bytes], None]
 """Called with a call and a request's bytes; must not block."""
 
-_NO_FLAGS = 0
+NO_FLAGS = 0
 
 
 class FastCall:
@@ -61,7 +60,7 @@ class FastCall:
 
     def listen(self) -> None:
         """Ask for the message."""
-        self._core.start_server_batch((cygrpc.ReceiveMessageOperation(_NO_FLAGS),), self._on_message)
+        self._core.start_server_batch((cygrpc.ReceiveMessageOperation(NO_FLAGS),), self._on_message)
 
     def turn_away(self, code: grpc.StatusCode, text: str) -> None:
         """Send an error without asking for the message."""
@@ -70,18 +69,18 @@ class FastCall:
 
     def watch(self) -> None:
         """Keep `gone` up to date from now on."""
-        if _got(self._unwatched):
-            self._core.start_server_batch((cygrpc.ReceiveCloseOnServerOperation(_NO_FLAGS),), self._on_close)
+        if got(self._unwatched):
+            self._core.start_server_batch((cygrpc.ReceiveCloseOnServerOperation(NO_FLAGS),), self._on_close)
 
     def finish(self, body: bytes) -> None:
         """Send the serialized answer."""
-        if _got(self._claim):
-            self._send(cygrpc.SendMessageOperation(body, _NO_FLAGS), cygrpc.StatusCode.ok, b"")
+        if got(self._claim):
+            self._send(cygrpc.SendMessageOperation(body, NO_FLAGS), cygrpc.StatusCode.ok, b"")
 
     def refuse(self, code: grpc.StatusCode, text: str) -> None:
         """Send an error."""
         details = text.encode("utf-8", "replace")  # nothing may fail once the claim is taken
-        if _got(self._claim):
+        if got(self._claim):
             self._send(None, _common.STATUS_CODE_TO_CYGRPC_STATUS_CODE[code], details)
 
     def give_up(self) -> bool:
@@ -98,15 +97,15 @@ class FastCall:
         operations = self._first_words()
         if body is not None:
             operations.append(body)
-        operations.append(cygrpc.SendStatusFromServerOperation(None, code, text, _NO_FLAGS))
+        operations.append(cygrpc.SendStatusFromServerOperation(None, code, text, NO_FLAGS))
         on_sent = self._on_sent
-        if _got(self._unwatched):
-            operations.append(cygrpc.ReceiveCloseOnServerOperation(_NO_FLAGS))
+        if got(self._unwatched):
+            operations.append(cygrpc.ReceiveCloseOnServerOperation(NO_FLAGS))
             on_sent = self._on_sent_and_closed
         self._core.start_server_batch(operations, on_sent)
 
     def _first_words(self) -> list[Any]:
-        return [cygrpc.SendInitialMetadataOperation(None, _NO_FLAGS)]
+        return [cygrpc.SendInitialMetadataOperation(None, NO_FLAGS)]
 
     def _on_message(self, event: Any) -> bool:
         self._received = True
@@ -125,7 +124,7 @@ class FastCall:
         self._closed = True
         if event.batch_operations[0].cancelled():
             self.gone = True
-            self._withdrawn = _got(self._claim)
+            self._withdrawn = got(self._claim)
         return self._done()
 
     def _on_sent(self, _event: Any) -> bool:
@@ -141,73 +140,17 @@ class FastCall:
         return self.over
 
 
-class FastWatch(FastCall):
-    """A call that is told something again and again, until its caller leaves.
-
-    A caller may read slowly, or never: one message is on its way, and of those that come meanwhile the last is kept.
-    """
-
-    __slots__ = ("_begun", "_lock", "_on_its_way", "_untold")
-
-    def __init__(self, core: Any, deadline: float, accept: Accept) -> None:
-        super().__init__(core, deadline, accept)
-        self._lock = threading.Lock()
-        self._untold: bytes | None = None
-        self._begun = self._on_its_way = False
-
-    @property
-    def is_owed_an_answer(self) -> bool:
-        """Never: there is no last message."""
-        return False
-
-    def give_up(self) -> bool:
-        """After an event of it was lost: end it."""
-        self._on_its_way = False
-        return super().give_up()
-
-    def tell(self, body: bytes) -> None:
-        """Send a message, and leave the call open."""
-        with self._lock:
-            self._untold = body
-            if not (self._on_its_way or self._closed):
-                self._tell()
-
-    def _tell(self) -> None:
-        message, self._untold = self._untold, None
-        operations = [*self._first_words(), cygrpc.SendMessageOperation(message, _NO_FLAGS)]
-        self._on_its_way = True
-        self._core.start_server_batch(operations, self._on_told)
-
-    def _first_words(self) -> list[Any]:
-        begun, self._begun = self._begun, True
-        return [] if begun else super()._first_words()
-
-    def _on_told(self, _event: Any) -> bool:
-        with self._lock:
-            self._on_its_way = False
-            if self._untold is not None and not self._closed:
-                self._tell()
-            return self._done()
-
-    def _on_close(self, event: Any) -> bool:
-        with self._lock:  # once it is closed nothing more is sent, and it may be forgotten
-            return super()._on_close(event)
-
-    def _done(self) -> bool:
-        self.over = super()._done() and not self._on_its_way
-        return self.over
-
-
 def refuse_unseen(core: Any) -> None:
     """End a call that nobody has taken in."""
     code, text = UNFORESEEN
     status = cygrpc.SendStatusFromServerOperation(
-        None, _common.STATUS_CODE_TO_CYGRPC_STATUS_CODE[code], text.encode(), _NO_FLAGS
+        None, _common.STATUS_CODE_TO_CYGRPC_STATUS_CODE[code], text.encode(), NO_FLAGS
     )
-    core.start_server_batch((cygrpc.SendInitialMetadataOperation(None, _NO_FLAGS), status), lambda _: (None, ()))
+    core.start_server_batch((cygrpc.SendInitialMetadataOperation(None, NO_FLAGS), status), lambda _: (None, ()))
 
 
-def _got(claim: list[bool]) -> bool:
+def got(claim: list[bool]) -> bool:
+    """Whether a claim is the caller's: the first thread that asks gets it."""
     try:
         return claim.pop()
     except IndexError:

@@ -1,9 +1,9 @@
-"""Unary calls taken in by gRPC's own serving loop: no thread hand-over between the socket and the queue.
+"""Calls taken in by gRPC's own serving loop: no thread hand-over between the socket and the queue.
 
-All that touches grpcio's private parts is in this file and in `fast_call`. A public `grpc.server` runs as ever; only
-the function that polls its completion queue is ours. It takes the events of some methods, and leaves every other to
-grpcio. Compared with a handler in the thread pool this spares two thread switches a request and about two thirds of
-its time; and a call that is opened and sends nothing holds no thread.
+All that touches grpcio's private parts is in this file, in `fast_call` and in `fast_stream`. A public `grpc.server`
+runs as ever; only the function that polls its completion queue is ours. It takes the events of some methods, and leaves
+every other to grpcio. Compared with a handler in the thread pool this spares two thread switches a request and about
+two thirds of its time; and a call that is opened and sends nothing holds no thread.
 
 `obstacle()` tells whether this grpcio is the one it was written for. Where it is not, the server registers an
 ordinary handler instead (`pooled_lane`): slower, same answers.
@@ -16,7 +16,6 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -25,8 +24,11 @@ import grpc
 from grpc import _server
 from grpc._cython import cygrpc
 
-from fovea.serving.fronts.grpc.fast_call import Accept, FastCall, FastWatch, refuse_unseen
-from fovea.serving.status import UNFORESEEN
+from fovea.serving.fronts.grpc.fast_call import Accept, FastCall, refuse_unseen
+from fovea.serving.fronts.grpc.fast_stream import FastStream, FastWatch
+from fovea.serving.fronts.grpc.stand_ins import PUT_OFF_EVERY_S, StandIns
+from fovea.serving.fronts.grpc.status import UNFORESEEN
+from fovea.serving.fronts.grpc.streams import Streams
 
 log = logging.getLogger(__name__)
 
@@ -34,10 +36,6 @@ Gate = Callable[[str, Any], tuple[grpc.StatusCode, str] | None]
 """From a call's path and metadata to why it is not let in, or None."""
 
 _POLL_S = 1.0
-_PATIENCE_S = (0.05, 0.02, 0.04, 0.08)
-"""Of those who stand in for the loop."""
-_WORK = 0.1
-"""Share of a processor by which a loop that is held up, on a busy machine too, differs from one that waits."""
 _SERVER_NAMES = (
     *("_serve", "_start", "_process_event_and_continue"),
     *("_request_call", "_request_registered_call", "_begin_shutdown_once", "_stop_serving", "_ServerStage"),
@@ -74,6 +72,8 @@ class Doors:
     """Path of a registered method -> who takes a call that is answered once."""
     watches: Mapping[str, Accept]
     """The same for calls that are told something again and again."""
+    streams: Mapping[str, Streams]
+    """The same for streams of requests."""
     gate: Gate | None
     on_fault: Callable[[], None]
     """Called where an event could not be handled."""
@@ -94,68 +94,52 @@ def start(server: grpc.Server, doors: Doors) -> Lane:
 class Lane:
     """The serving loop of one server. Nothing that happens in it ends it, but the server's end.
 
-    gRPC reads a connection for as long as there is something to read, on the thread that polls: one that floods it
-    with frames that mean nothing keeps this thread to itself. Others stand in for it as soon as it works for some time
-    and makes no turn, each after another patience, since what held up the first may hold up the second. Whatever they
-    poll, one thread at a time handles an event.
+    Others stand in for it while a connection keeps it to itself. Whatever they poll, one thread at a time handles an
+    event.
     """
 
     def __init__(self, doors: Doors) -> None:
         self._doors = doors
-        self._calls = {path: (FastCall, accept) for path, accept in doors.accepts.items()}
-        self._calls |= {path: (FastWatch, accept) for path, accept in doors.watches.items()}
+        self._makers: dict[str, Callable[[Any, float], FastCall]] = {
+            **{path: partial(FastCall, accept=accept) for path, accept in doors.accepts.items()},
+            **{path: partial(FastWatch, accept=accept) for path, accept in doors.watches.items()},
+            **{path: partial(FastStream, streams=streams) for path, streams in doors.streams.items()},
+        }
         self._state: Any = None
         self._handling = threading.Lock()
         self._turns = 0
+        self._stand_ins = StandIns(lambda: self._turns, lambda: self._poll(0.0))
+        self._told_s = 0.0
+        """When the stand-ins were last told that the loop turns."""
         self._over = False
 
     def serve(self, state: Any) -> None:
         """Poll until the server has stopped, as grpcio's own loop does."""
         self._state = state
-        clock = time.pthread_getcpuclockid(threading.get_ident())
-        before = threading.Event()
-        before.set()
-        for patience_s in _PATIENCE_S:
-            polls = threading.Event()
-            words = (patience_s, partial(time.clock_gettime, clock), before, polls)
-            threading.Thread(target=self._stand_in, args=words, daemon=True, name="grpc stand-in").start()
-            before = polls
-        self._poll(_POLL_S)
-
-    def _stand_in(
-        self, patience_s: float, loop_worked_s: Callable[[], float], before: threading.Event, polls: threading.Event
-    ) -> None:
-        """Poll where the loop has worked, by its processor time, and made no turn. One that waits does no work.
-
-        Who wakes for nothing takes the interpreter from the loop: the next one looks only while the one before polls.
-        """
-        turns, worked_s = -1, 0.0
-        while not self._over:
-            if not before.wait(_POLL_S):
-                continue
-            time.sleep(patience_s)
-            with suppress(OSError):  # the loop's thread has ended just now
-                before_s, worked_s = worked_s, loop_worked_s()
-                if self._turns == turns and worked_s - before_s > _WORK * patience_s:
-                    polls.set()
-                    self._poll(0.0)
-                    polls.clear()
-            turns = self._turns
+        self._stand_ins.start()
+        try:
+            self._poll(_POLL_S)
+        finally:
+            self._stand_ins.end()
 
     def _poll(self, wait_s: float) -> None:
         """Handle events until the server has stopped, or, where there is no wait, until there are none."""
-        poll, calls, handling = self._state.completion_queue.poll, self._calls, self._handling
+        poll, makers, handling = self._state.completion_queue.poll, self._makers, self._handling
         while not self._over:
             event = tag = None  # a kept event keeps its call, and a call that is shutting down would spin the poll
             try:
-                event = poll(time.time() + wait_s)
+                now_s = time.time()
+                if now_s - self._told_s > PUT_OFF_EVERY_S and wait_s:
+                    self._told_s = now_s
+                    self._stand_ins.loop_turns()
+                event = poll(now_s + wait_s)
                 with handling:
                     self._turns += 1
                     tag = event.tag
                     if isinstance(getattr(tag, "__self__", None), FastCall):
                         if tag(event) and self._end(tag.__self__):
                             self._over = True
-                    elif tag in calls and event.success:
+                    elif tag in makers and event.success:
                         self._begin(tag, event)
                     elif not self._was_there(event) and not wait_s:
                         return
@@ -186,8 +170,7 @@ class Lane:
 
     def _begin(self, path: str, event: Any) -> None:
         state = self._state
-        kind, accept = self._calls[path]
-        call = kind(event.call, event.call_details.deadline, accept)
+        call = self._makers[path](event.call, event.call_details.deadline)
         with state.lock:
             state.due.remove(path)
             state.rpc_states.add(call)
@@ -229,7 +212,7 @@ class Lane:
             with state.lock:
                 if tag not in state.due and state.stage is _server._ServerStage.STARTED:
                     _ask_for_another(state, tag)
-            if tag not in self._calls and event.success:
+            if tag not in self._makers and event.success:
                 refuse_unseen(event.call)
         return False
 

@@ -9,9 +9,9 @@ from grpc_health.v1 import health_pb2
 
 from fovea import wire
 from fovea.contract.errors import InvalidRequest, NotFound
-from fovea.serving.calls import Call
-from fovea.serving.messages.codec import parse_small
-from fovea.serving.status import status_of
+from fovea.serving.fronts.grpc.call_reply import Call
+from fovea.serving.fronts.grpc.parsing import parse_small
+from fovea.serving.fronts.grpc.status import status_of
 
 SERVICE = "grpc.health.v1.Health"
 SERVER = ("", wire.SERVICE)

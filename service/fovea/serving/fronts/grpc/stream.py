@@ -1,40 +1,40 @@
-"""One stream of ModelStreamInfer: its requests run side by side and are answered in the order in which they came."""
+"""One stream of ModelStreamInfer: when it reads, what it sends, and when it ends, on whatever lane.
+
+Its requests run side by side. It reads on for as long as there is room for more answers, so who does not read is not
+read from either.
+"""
 
 from __future__ import annotations
 
-import logging
-import threading
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from threading import Lock
+from typing import Any, NamedTuple, Protocol
 
-import grpc
-
-from fovea import wire
-from fovea.contract.errors import FoveaError
-from fovea.serving.messages.codec import parse_request
-from fovea.serving.messages.header_size import LEAST_BOUND
-from fovea.wire import message
-
-log = logging.getLogger(__name__)
+from fovea.serving.fronts.grpc.stream_call import StreamCall
+from fovea.serving.fronts.grpc.stream_order import Ready, StreamOrder
 
 Infer = Callable[[Any, bytes], None]
 """Takes a call and a request's bytes; never raises, never blocks."""
 
-_FINAL = bytes(
-    message("ModelInferResponse")(parameters={"triton_final_response": {"bool_param": True}}).SerializeToString()
-)
-"""Every model here answers once: each answer is its request's last. A stream that asks for an empty last answer gets
-the mark all the same, as from Triton, which sends an empty one only where nothing else could carry it."""
-_MOST_HEADER = 8 * LEAST_BOUND
-"""Of a request that is refused: where it has more beside its data, its id is not looked for."""
-_ANSWER_TAG = bytes(message("ModelStreamInferResponse")(infer_response={}).SerializeToString()[:-1])
+
+class StreamTransport(Protocol):
+    """Where a stream's messages come from and go to. Nothing here blocks."""
+
+    def receive(self) -> None:
+        """Ask for a message: `Stream.received` is called with it."""
+
+    def send(self, message: bytes) -> None:
+        """Send one: `Stream.sent` is called once it has been, and not before that is another given."""
+
+    def end(self, *, all_read: bool) -> None:
+        """After the last message: end the call, by the client's wish or since the server ends."""
 
 
 @dataclass(frozen=True)
 class StreamLimits:
-    """What streams may take: threads, and memory for those that read slower than they write."""
+    """What streams may take: memory, above all for those that read slower than they write."""
 
     streams: int = 64
     """Most that may be open."""
@@ -44,125 +44,140 @@ class StreamLimits:
     """The same for their size in all, where there is more than one."""
 
 
+class _Steps(NamedTuple):
+    """What a stream's transport is to do next."""
+
+    message: bytes | None
+    receive: bool
+    end: bool
+
+
+_NOTHING = _Steps(None, receive=False, end=False)
+
+
 class Stream:
-    """One stream. `read` and `answers` run on a thread each; its calls are answered by any."""
+    """For any thread. Whatever happens to it is followed by the steps that are possible then."""
 
-    def __init__(self, infer: Infer, deadline_s: float | None, limits: StreamLimits) -> None:
-        self._infer, self.deadline_s, self._limits = infer, deadline_s, limits
-        self.calls: deque[StreamCall] = deque()
-        """Those whose answer has not been sent, in the order they came."""
-        self.changed = threading.Condition()
-        self.bytes = 0
-        self.gone = self.draining = False
-        self.all_read = False
-        """The client has said that it sends no more, or there is no more to be had."""
+    def __init__(
+        self, infer: Infer, deadline_s: float | None, limits: StreamLimits, transport: StreamTransport
+    ) -> None:
+        self._infer, self.deadline_s, self._limits, self._transport = infer, deadline_s, limits, transport
+        self._lock = Lock()
+        self._calls: dict[StreamCall, None] = {}
+        """Those whose last answer has not been sent."""
+        self._order = StreamOrder()
+        self._ready: deque[Ready] = deque()
+        self._on_its_way: Ready | None = None
+        self._bytes = 0
+        """Of requests that are not answered, and of answers that have not been sent."""
+        self._receives = self._all_read = self._draining = self._ended = False
+        self.gone = False
+        """Its client has left."""
 
-    def read(self, messages: Iterator[bytes]) -> None:
-        """Take requests in for as long as there is room for their answers."""
-        try:
-            while self._has_room() and (data := next(messages, None)) is not None:
-                self._take_in(data)
-        except grpc.RpcError:  # the client has cancelled
-            log.debug("a stream was cancelled")
-        except Exception:
-            log.exception("a stream cannot be read on")
-        finally:
-            with self.changed:
-                self.all_read = True
-                self.changed.notify_all()
+    @property
+    def busy(self) -> bool:
+        """Whether the transport has a message to send, or to wait for."""
+        return self._receives or self._on_its_way is not None
 
-    def _has_room(self) -> bool:
-        """Wait for room; False where the stream has ended."""
-        limits = self._limits
-        with self.changed:
-            self.changed.wait_for(
-                lambda: self.gone or (len(self.calls) < limits.unanswered and self.bytes < limits.bytes)
-            )
-            return not self.gone
+    def calls(self) -> list[StreamCall]:
+        """The requests that have been read and whose last answer has not been sent."""
+        return list(self._calls)
 
-    def _take_in(self, data: bytes) -> None:
+    def is_open(self, call: StreamCall) -> bool:
+        """Whether a request is among them."""
+        return call in self._calls
+
+    def begin(self) -> None:
+        """Ask for the first message."""
+        self._go_on()
+
+    def received(self, data: bytes | None) -> None:
+        """A message has come, or None: there are no more."""
+        with self._lock:
+            self._receives = False
+            self._all_read |= data is None
+            call = None if data is None else self._begun(data)
+        if call is not None and data is not None:
+            self._infer(call, data)
+        self._go_on()
+
+    def _begun(self, data: bytes) -> StreamCall:
         call = StreamCall(self, data)
-        with self.changed:
-            self.calls.append(call)
-            self.bytes += call.bytes
-        self._infer(call, data)
+        self._calls[call] = None
+        self._order.add(call)
+        self._bytes += call.bytes
+        return call
 
-    def answers(self) -> Iterator[bytes]:
-        """What to send, in order, until all is answered or the stream has ended."""
-        while (call := self._next_answered()) is not None:
-            yield call.answer
-            with self.changed:  # gRPC asks on once it has been sent
-                self.calls.popleft()
-                self.bytes -= call.bytes
-                self.changed.notify_all()
+    def answers_many(self, call: StreamCall) -> None:
+        """Let a request wait for none but those of its id, and none but these for it."""
+        with self._lock:
+            self._order.answers_many(call)
+            self._ready += self._order.take_ready()
+        self._go_on()
 
-    def _next_answered(self) -> StreamCall | None:
-        with self.changed:
-            self.changed.wait_for(lambda: self.gone or (self.calls[0].answer if self.calls else self._is_last()))
-            return self.calls[0] if self.calls and not self.gone else None
+    def answer(self, call: StreamCall, message: bytes, *, final: bool) -> None:
+        """Send a message when its turn comes; nothing once the last one has been given."""
+        with self._lock:
+            if call.ended or self.gone:
+                return
+            self._bytes += len(message)
+            call.answers.append(message)
+            if final:
+                self._bytes -= call.bytes
+                call.ended = True
+                call.forget_request()
+            elif call.answers_once:
+                self._order.answers_many(call)
+            self._ready += self._order.take_ready()
+        self._go_on()
 
-    def _is_last(self) -> bool:
-        return self.all_read or self.draining
+    def sent(self) -> None:
+        """The message that was on its way has been sent, or cannot be."""
+        with self._lock:
+            if self._on_its_way is not None:
+                message, ended = self._on_its_way
+                self._on_its_way = None
+                self._bytes -= len(message)
+                if ended is not None:
+                    self._calls.pop(ended, None)
+        self._go_on()
 
     def drain(self) -> None:
-        """End once everything that was read is answered."""
-        with self.changed:
-            self.draining = True
-            self.changed.notify_all()
+        """Read no more, and end once everything that was read is answered."""
+        with self._lock:
+            self._draining = True
+        self._go_on()
 
-    def end(self) -> None:
+    def leave(self) -> None:
         """The call is over: nobody waits for answers any more."""
-        with self.changed:
+        with self._lock:
             self.gone = True
-            self.changed.notify_all()
+            self._ready.clear()
 
+    def lose(self) -> None:
+        """What was on its way will not be heard of."""
+        with self._lock:
+            self._receives, self._on_its_way = False, None
 
-class StreamCall:
-    """One request on a stream; a `Call` of the servicer."""
+    def _go_on(self) -> None:
+        with self._lock:
+            steps = _NOTHING if self.gone or self._ended else self._next_steps()
+        if steps.message is not None:
+            self._transport.send(steps.message)
+        if steps.receive:
+            self._transport.receive()
+        if steps.end:
+            self._transport.end(all_read=self._all_read)
 
-    def __init__(self, stream: Stream, data: bytes) -> None:
-        self._stream, self._data = stream, data
-        self.deadline_s = stream.deadline_s
-        self.bytes = len(data)
-        """Of its request, then of its answer."""
-        self.answer = b""
+    def _next_steps(self) -> _Steps:
+        message = None
+        if self._on_its_way is None and self._ready:
+            self._on_its_way = self._ready.popleft()
+            message = self._on_its_way[0]
+        receive = not self._receives and not self._all_read and not self._draining and self._has_room()
+        self._receives |= receive
+        self._ended = not self._calls and (self._all_read or self._draining)
+        return _Steps(message, receive, self._ended)
 
-    @property
-    def gone(self) -> bool:
-        """True once the stream has ended."""
-        return self._stream.gone
-
-    @property
-    def over(self) -> bool:
-        """True once its answer has been sent, or the stream has ended."""
-        return self.gone or self not in self._stream.calls.copy()
-
-    def watch(self) -> None:
-        """Nothing: `gone` is up to date without it."""
-
-    def finish(self, body: bytes) -> None:
-        """Send the serialized answer when it is its turn."""
-        size = len(body) + len(_FINAL)
-        self._send(b"".join((wire.length_mark(_ANSWER_TAG, size), body, _FINAL)))
-
-    def refuse(self, _code: grpc.StatusCode, text: str) -> None:
-        """Send an error's text, with the request's id, when it is its turn: the stream has no place for its code."""
-        told = message("ModelStreamInferResponse")(error_message=text, infer_response={"id": _id_of(self._data)})
-        self._send(bytes(told.SerializeToString()))
-
-    def _send(self, answer: bytes) -> None:
-        stream = self._stream
-        with stream.changed:
-            if self.answer:
-                return
-            self.answer, self._data = answer, b""
-            stream.bytes += len(answer) - self.bytes
-            self.bytes = len(answer)
-            stream.changed.notify_all()
-
-
-def _id_of(data: bytes) -> str:
-    try:
-        return str(parse_request(data, _MOST_HEADER)[0].id)
-    except FoveaError:
-        return ""
+    def _has_room(self) -> bool:
+        return len(self._calls) < self._limits.unanswered and self._bytes < self._limits.bytes

@@ -1,0 +1,28 @@
+// Compiled once for each instruction set, with -DFOVEA_ISA=portable, avx2 or avx512.
+#include "cpu/maths.h"
+
+#include "cpu/convolution.h"
+#include "cpu/gates.h"
+#include "cpu/pooling.h"
+#include "cpu/sequences.h"
+#include "cpu/simam.h"
+#include "cpu/simd.h"
+
+namespace fovea {
+namespace FOVEA_ISA {
+
+template <class T>
+constexpr FeatureMapMaths<T> Maps() {
+  return {Pool<T>,  ChannelGate<T>, Sigmoids, PoolChannels<T>, PositionGateScratch<T>, GatePositions<T>,
+          Weigh<T>, Simam<T>};
+}
+
+const Maths kMaths = {
+    Maps<float>(),
+    Maps<Half>(),
+    {Multiply, Transpose, DistanceScores, ExponentialsFit, Exponentials, AdditiveScores, AdditiveScoresOfExponentials,
+     SoftmaxRows, NormaliseTwice, Widen, Narrow},
+};
+
+}  // namespace FOVEA_ISA
+}  // namespace fovea

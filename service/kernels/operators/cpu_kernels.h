@@ -1,0 +1,34 @@
+// The kernels of the CPU, as registry.cc lists them. Each is defined in the file that is named above it.
+#ifndef FOVEA_OPERATORS_CPU_KERNELS_H_
+#define FOVEA_OPERATORS_CPU_KERNELS_H_
+
+#include "operators/kernel.h"
+
+namespace fovea {
+namespace cpu {
+
+// feature_maps.cc
+Kernels SqueezeExcitation();
+Kernels SqueezeExcitationAddRelu();
+Kernels SqueezeGate();
+Kernels SqueezeGateAddRelu();
+Kernels SpatialAttention();
+Kernels SpatialAttentionAddRelu();
+Kernels Cbam();
+Kernels CbamAddRelu();
+Kernels Simam();
+Kernels SimamAddRelu();
+
+// scores.cc
+Kernels AdditiveAttention();
+Kernels DistanceAttention();
+Kernels DotAttention();
+Kernels BilinearAttention();
+
+// external.cc
+Kernels ExternalAttention();
+
+}  // namespace cpu
+}  // namespace fovea
+
+#endif  // FOVEA_OPERATORS_CPU_KERNELS_H_

@@ -1,0 +1,142 @@
+"""Function bodies in ONNX Runtime against the torch operators in float64."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+
+from fovea.contract.operators import OPERATORS
+from fovea.export.function_bodies import BODIES, body_of, outputs_of
+from one_node import PLANES, Arrays, in_float64, mlp, model_of, normal, require_close, run
+from torch_operators import OPERATOR_OF
+
+TOKENS = [(1, 1, 1, 1), (2, 7, 5, 3), (3, 13, 16, 8)]
+HEADS = [(1, 1, 1, 1, 1), (2, 3, 7, 7, 4), (1, 2, 5, 9, 8), (2, 1, 9, 4, 3)]
+
+
+def expect(
+    torch_operator: Any, overload: str, inputs: Arrays, attributes: Mapping[str, Any], *, maps_too: bool = True
+) -> None:
+    """The body's outputs are the operator's in float64, to what float32 gives."""
+    operator = OPERATOR_OF[torch_operator.default.name()]
+    tensors = in_float64(inputs)
+    missing = [None] * (len(OPERATORS[operator].inputs) - len(tensors))
+    settings = [bool(value) if name == "causal" else value for name, value in attributes.items()]
+    expected = torch_operator(*tensors, *missing, *settings)
+    actual = run(model_of(operator, overload, inputs, attributes), inputs)
+    assert len(actual) == (len(expected) if maps_too else 1)
+    require_close(actual, expected[: len(actual)])
+
+
+@pytest.mark.parametrize("overload", ["window", "masked", ""])
+def test_a_body_that_computes_its_map_apart_exists_with_and_without_it(overload: str) -> None:
+    with_map = f"{overload}_maps".lstrip("_")
+    assert outputs_of("MultiHeadAttention", overload) == ("Y",)
+    assert outputs_of("MultiHeadAttention", with_map) == ("Y", "P")
+
+
+@pytest.mark.parametrize(("operator", "overload"), BODIES)
+def test_every_node_of_a_body_bears_its_operators_name(operator: str, overload: str) -> None:
+    assert all(node.name.startswith(f"{operator}/") for node in body_of(operator, overload).node)
+
+
+@pytest.mark.parametrize(("operator", "overload"), BODIES)
+def test_no_node_of_a_body_is_without_use(operator: str, overload: str) -> None:
+    body = body_of(operator, overload)
+    used = {name for node in body.node for name in node.input} | set(body.output)
+    assert {name for node in body.node for name in node.output} <= used
+
+
+@pytest.mark.parametrize("shape", PLANES)
+def test_squeeze_and_excitation_body_is_the_operator(shape: tuple[int, ...]) -> None:
+    expect(torch.ops.fovea.squeeze_excitation, "", {"X": normal(*shape), **mlp(shape[1])}, {})
+
+
+@pytest.mark.parametrize("shape", PLANES)
+def test_squeeze_gate_body_is_the_operator(shape: tuple[int, ...]) -> None:
+    expect(torch.ops.fovea.squeeze_gate, "", {"X": normal(*shape)}, {})
+
+
+@pytest.mark.parametrize("shape", PLANES)
+@pytest.mark.parametrize("kernel", [1, 3, 7])
+def test_spatial_attention_body_is_the_operator(shape: tuple[int, ...], kernel: int) -> None:
+    expect(torch.ops.fovea.spatial_attention, "", {"X": normal(*shape), "W": normal(1, 2, kernel, kernel)}, {})
+
+
+@pytest.mark.parametrize("shape", PLANES)
+def test_cbam_body_is_the_operator(shape: tuple[int, ...]) -> None:
+    expect(torch.ops.fovea.cbam, "", {"X": normal(*shape), **mlp(shape[1]), "W": normal(1, 2, 7, 7, seed=9)}, {})
+
+
+@pytest.mark.parametrize("shape", PLANES)
+@pytest.mark.parametrize("lambda_", [1e-4, 0.5])
+def test_simam_body_is_the_operator(shape: tuple[int, ...], lambda_: float) -> None:
+    expect(torch.ops.fovea.simam, "", {"X": normal(*shape)}, {"lambda": lambda_})
+
+
+@pytest.mark.parametrize("shape", TOKENS)
+def test_external_attention_body_is_the_operator(shape: tuple[int, ...]) -> None:
+    rows, tokens, width, slots = shape
+    inputs = {"X": normal(rows, tokens, width), "Mk": normal(slots, width, seed=1), "Mv": normal(slots, width, seed=2)}
+    expect(torch.ops.fovea.external_attention, "", inputs, {"epsilon": 1e-9})
+
+
+def heads(shape: Sequence[int]) -> dict[str, NDArray[Any]]:
+    rows, count, queries, keys, width = shape
+    sizes = {"Q": queries, "K": keys, "V": keys}
+    return {name: normal(rows, count, size, width, seed=i) for i, (name, size) in enumerate(sizes.items())}
+
+
+@pytest.mark.parametrize("shape", HEADS)
+@pytest.mark.parametrize("causal", [0, 1])
+@pytest.mark.parametrize(("window", "overload"), [(0, ""), (1, "window"), (3, "window")])
+@pytest.mark.parametrize("maps", [False, True])
+def test_multi_head_attention_body_is_the_operator(
+    shape: tuple[int, ...], causal: int, window: int, overload: str, maps: bool
+) -> None:
+    chosen = "_".join(part for part in (overload, "maps" if maps else "") if part)
+    settings = {"scale": 0.37, "causal": causal, "window": window}
+    expect(torch.ops.fovea.multi_head_attention, chosen, heads(shape), settings, maps_too=maps)
+
+
+@pytest.mark.parametrize("shape", HEADS)
+@pytest.mark.parametrize("causal", [0, 1])
+@pytest.mark.parametrize("window", [0, 2])
+@pytest.mark.parametrize("per", ["position", "key of a row", "row and head"])
+@pytest.mark.parametrize("maps", [False, True])
+def test_masked_multi_head_attention_body_is_the_operator(
+    shape: tuple[int, ...], causal: int, window: int, per: str, maps: bool
+) -> None:
+    rows, count, queries, keys, _ = shape
+    sizes = {
+        "position": (queries, keys),
+        "key of a row": (rows, 1, 1, keys),
+        "row and head": (rows, count, queries, keys),
+    }
+    mask = np.random.default_rng(5).random(sizes[per]) < 0.5  # some queries may attend nothing
+    settings = {"scale": 0.5, "causal": causal, "window": window}
+    overload = "masked_maps" if maps else "masked"
+    expect(torch.ops.fovea.multi_head_attention, overload, {**heads(shape), "mask": mask}, settings, maps_too=maps)
+
+
+def test_a_query_that_may_attend_nothing_yields_zeros() -> None:
+    inputs = {**heads((1, 2, 3, 4, 5)), "mask": np.zeros((1, 1, 3, 4), dtype=np.bool_)}
+    settings = {"scale": 1.0, "causal": 0, "window": 0}
+    for output in run(model_of("MultiHeadAttention", "masked_maps", inputs, settings), inputs):
+        np.testing.assert_array_equal(output, np.zeros_like(output))
+
+
+@pytest.mark.parametrize("overload", ["maps", "window_maps", "masked_maps"])
+def test_multi_head_attention_body_runs_in_half_precision(overload: str) -> None:
+    inputs = {name: array.astype(np.float16) for name, array in heads((1, 2, 5, 5, 4)).items()}
+    if overload == "masked_maps":
+        inputs["mask"] = np.eye(5, dtype=np.bool_) | (np.arange(5) == 3)
+    settings = {"scale": 0.5, "causal": 1, "window": 2 if overload == "window_maps" else 0}
+    for output in run(model_of("MultiHeadAttention", overload, inputs, settings), inputs):
+        assert output.dtype == np.float16
+        assert np.isfinite(output).all()

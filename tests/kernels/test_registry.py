@@ -1,0 +1,89 @@
+"""The registry of kernels: what it lists, what it registers for which device, and what the server makes of it."""
+
+from __future__ import annotations
+
+from itertools import product
+from pathlib import Path
+
+import onnxruntime
+import pytest
+
+from fovea.contract.attention import AttentionType
+from fovea.contract.datatypes import DATATYPES
+from fovea.contract.model_card import AttentionLayer, ModelCard
+from fovea.contract.operators import DOMAIN, OPERATORS
+from fovea.export.function_bodies import BODIES
+from fovea.runtime.device import CPU, Device
+from fovea.runtime.kernel_choice import offer_for
+from fovea.runtime.kernel_library import Cause, Obstacle
+from fovea.runtime.kernel_registry import Kernel, kernels_in
+from fovea.runtime.ort_session import DEVICE_ENTRY, fused_operators
+from simam_version import write_version
+
+CUDA = Device("cuda")
+
+
+@pytest.fixture(scope="module")
+def kernels(kernel_library: Path) -> frozenset[Kernel]:
+    found = kernels_in(kernel_library)
+    assert found is not None
+    return found
+
+
+def test_every_operator_with_a_kernel_has_one_for_both_floats_of_the_cpu(kernels: frozenset[Kernel]) -> None:
+    operators = {kernel.operator for kernel in kernels if kernel.device == "cpu"}
+    assert {Kernel(*one) for one in product(operators, ["cpu"], ["FP32", "FP16"])} <= kernels
+
+
+def test_it_speaks_of_operators_datatypes_and_devices_that_there_are(kernels: frozenset[Kernel]) -> None:
+    assert {kernel.operator for kernel in kernels} <= OPERATORS.keys()
+    assert {kernel.datatype for kernel in kernels} <= DATATYPES.keys()
+    assert {kernel.device for kernel in kernels} <= {CPU.kind, CUDA.kind}
+
+
+def test_every_body_has_a_kernel_or_is_fused_by_onnx_runtime(kernels: frozenset[Kernel]) -> None:
+    fused = {name for name, operator in OPERATORS.items() if operator.fused_by_onnx_runtime}
+    assert {kernel.operator for kernel in kernels if kernel.device == "cpu"} == {name for name, _ in BODIES} - fused
+
+
+@pytest.mark.parametrize(("device", "fused"), [("cpu", {"SimAM"}), ("cuda", set()), ("npu", set())])
+def test_a_session_gets_the_kernels_of_its_device_only(
+    kernel_library: Path, tmp_path: Path, device: str, fused: set[str]
+) -> None:
+    write_version(tmp_path)
+    options = onnxruntime.SessionOptions()
+    options.add_session_config_entry(DEVICE_ENTRY, device)
+    options.add_session_config_entry("session.record_ep_graph_assignment_info", "1")
+    options.register_custom_ops_library(str(kernel_library))
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx", options, providers=["CPUExecutionProvider"])
+    assert fused_operators(session) == fused
+
+
+def card_of(*operators: str) -> ModelCard:
+    layers = [AttentionLayer(name=name, attention=AttentionType.SIMAM, operator=name) for name in operators]
+    return ModelCard.model_construct(layers=tuple(layers))
+
+
+def test_a_library_is_opened_for_a_model_that_it_has_a_kernel_for(kernel_library: Path) -> None:
+    assert offer_for(card_of("MultiHeadAttention", "SimAM"), kernel_library, CPU) == kernel_library
+
+
+@pytest.mark.parametrize(
+    ("operator", "device", "cause"),
+    [
+        ("MultiHeadAttention", CPU, Cause.NOT_NEEDED),
+        ("MultiHeadAttention", CUDA, Cause.NOT_NEEDED),
+        ("SimAM", CUDA, Cause.NO_KERNEL),
+    ],
+)
+def test_it_is_not_opened_for_one_that_it_has_none_for(
+    kernel_library: Path, operator: str, device: Device, cause: Cause
+) -> None:
+    offer = offer_for(card_of(operator), kernel_library, device)
+    assert isinstance(offer, Obstacle)
+    assert (offer.cause, operator in offer.reason) == (cause, True)
+
+
+def test_what_is_no_library_lists_none(tmp_path: Path) -> None:
+    (tmp_path / "no.so").write_text(DOMAIN)
+    assert kernels_in(tmp_path / "no.so") is None
