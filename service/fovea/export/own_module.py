@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fovea.contract.errors import ExportFailed
 from fovea.export.foreign import load_module
-from fovea.export.input_specs import parse_inputs, sequence_of
+from fovea.export.input_specs import lengths_of, parse_inputs
 from fovea.export.made_up_rows import fitted
 from fovea.export.own_pictures import preprocessing_of
 from fovea.export.publish import require_version_number
@@ -27,17 +27,17 @@ class OwnModule:
     name: str
     """What the model is called when it is served."""
     inputs: Sequence[str]
-    """`image=1x3x224x224` or `tokens=1xT:int64`, in the order of its arguments; T is the length of a sequence."""
+    """`image=1x3x224x224` or `tokens=1xT:int64`, in the order of its arguments; T names a length."""
     weights: Path | None = None
     """Its state dict; without it, the weights that the factory makes."""
     labels: Path | None = None
     """A text file with a label a line, for the classes of the first output."""
     preprocessing: str | None = None
     """How a picture becomes its input: `RGB`, or with mean and std `RGB:0.5:0.25`."""
-    mask: str | None = None
-    """The input that tells how far each sequence goes."""
-    buckets: Sequence[int] = ()
-    """Lengths to group sequences by."""
+    masks: Sequence[str] = ()
+    """The inputs that tell how far each row goes in a length, one a length."""
+    buckets: Sequence[str] = ()
+    """Sizes to group requests by: `16,32`, or `T=16,32` where there are several lengths."""
 
 
 def export_module(own: OwnModule, repository: Path, version: int | None = None) -> Path:
@@ -52,10 +52,10 @@ def _subject(own: OwnModule) -> Subject:
     specs = parse_inputs(own.inputs)
     labels = _read_labels(own.labels) if own.labels is not None else ()
     preprocessing = preprocessing_of(own.preprocessing, specs) if own.preprocessing is not None else None
-    sequence = sequence_of(specs, own.mask, own.buckets)
+    lengths = lengths_of(specs, own.masks, own.buckets)
     module = load_module(own.target, own.weights)
     reference = Reference(module)
-    rows = fitted(specs, sequence, lambda inputs: reference.answer(inputs).outputs)
+    rows = fitted(specs, lengths, lambda inputs: reference.answer(inputs).outputs)
     answer = reference.answer(rows(2))
     _check_labels(labels, answer)
     return Subject(
@@ -65,7 +65,7 @@ def _subject(own: OwnModule) -> Subject:
         output_names=_output_names(answer),
         labels=labels,
         preprocessing=preprocessing,
-        sequence=rows.sequence,
+        lengths=rows.lengths,
     )
 
 

@@ -11,6 +11,7 @@ import onnx
 import torch
 
 from fovea.contract.errors import ExportFailed, FoveaError, ModelBroken
+from fovea.contract.lengths import LengthSpec, input_axes
 from fovea.contract.model_card import (
     GOLDEN_FILE,
     MAPS_FILE,
@@ -51,7 +52,8 @@ def export_version(
     reference = Reference(subject.module)
     require_independent_rows(reference, subject.rows)
     example = {name: torch.tensor(array) for name, array in subject.rows(2).items()}
-    lengths = subject.sequence.lengths if subject.sequence else None
+    names, places = list(subject.lengths), input_axes(subject.lengths)
+    lengths = {name: {axis: names[place] for axis, place in axes.items()} for name, axes in places.items()}
     graph = export_graph(subject.module, example, subject.output_names, lengths)
     return publish(repository, subject.name, version, partial(_write, subject, reference, graph, kernel_library))
 
@@ -89,15 +91,17 @@ def _as_tried(card: ModelCard, tried: Tried) -> ModelCard:
     choice = choose_batching(Wanted("said", "its card"), tried.rows)
     if choice.reason:
         logger.warning("%s: servers will say: %s", card.name, choice.reason)
-    if not (tried.padding_harm and card.sequence):
-        return card
-    logger.warning(
-        "%s: %s, so that only sequences of equal length will share batches. Where the module has a mask, name it with "
-        "--mask, and see that it is used wherever the module looks along the sequence",
-        card.name,
-        tried.padding_harm,
-    )
-    return card.model_copy(update={"sequence": card.sequence.model_copy(update={"padded": False})})
+    for name, harm in tried.padding_harm.items():
+        logger.warning(
+            "%s: %s, so that only requests of the same length %s will share batches. Where the module has a mask, name "
+            "it with --mask, and see that it is used wherever the module looks along that length",
+            card.name,
+            harm,
+            name,
+        )
+    padded = {name: length.padded and name not in tried.padding_harm for name, length in card.lengths.items()}
+    lengths = {name: length.model_copy(update={"padded": padded[name]}) for name, length in card.lengths.items()}
+    return card.model_copy(update={"lengths": lengths})
 
 
 def _batches(subject: Subject) -> list[Arrays]:
@@ -141,7 +145,7 @@ def _describe(subject: Subject, graph: ExportedGraph, seen: Seen) -> ModelCard:
         inputs=graph.inputs,
         outputs=graph.outputs,
         batched=True,
-        sequence=subject.sequence.model_copy(update={"outputs": graph.lengths}) if subject.sequence else None,
+        lengths={name: _with_outputs(name, length, graph) for name, length in subject.lengths.items()},
         labels=subject.labels,
         preprocessing=subject.preprocessing,
         input_steps=dict(subject.input_steps),
@@ -151,3 +155,12 @@ def _describe(subject: Subject, graph: ExportedGraph, seen: Seen) -> ModelCard:
         opset=OPSET,
         operator_version=VERSION if graph.layers else None,
     )
+
+
+def _with_outputs(name: str, length: LengthSpec, graph: ExportedGraph) -> LengthSpec:
+    """With the outputs and maps that have this length."""
+    found = {
+        output: tuple(axis for axis, length_name in axes.items() if length_name == name)
+        for output, axes in graph.lengths.items()
+    }
+    return length.model_copy(update={"outputs": {output: axes for output, axes in found.items() if axes}})

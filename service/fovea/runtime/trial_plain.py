@@ -52,7 +52,7 @@ def try_plain(trial: Trial) -> Tried:
     if served is whole and (problem := _failure(whole, found.inputs)):
         raise ModelBroken(f"{model.name}: made-up rows fail: {problem}")
     run_without(whole, row, facts.optional)
-    cost = measure_cost(served, {None: row}, stopwatch) if trial.measure else BatchCost()
+    cost = measure_cost(served, {(): row}, stopwatch) if trial.measure else BatchCost()
     return Tried(rows, seen=attention_seen(model), cost=cost if cost.curves else None)
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from fovea.runtime.attention_seen import Seen
@@ -53,10 +54,10 @@ class Tried:
 
     rows: RowVerdict
     """What was seen of its rows, where batches are wanted."""
-    padding_harm: str = ""
-    """How padding changes its answers; empty where it does not."""
-    longest: int | None = None
-    """The longest sequence that it takes, where that is the longest bucket."""
+    padding_harm: Mapping[str, str] = field(default_factory=dict)
+    """Length -> how padding it changes answers, for those where it does."""
+    longest: Mapping[str, int] = field(default_factory=dict)
+    """Length -> the longest that it takes, for those where that is the last bucket."""
     seen: Seen = field(default_factory=Seen)
     """Of the attention in its file, where nobody says that it has any."""
     obstacle: Obstacle | None = None
@@ -67,12 +68,17 @@ class Tried:
     @classmethod
     def of_json(cls, facts: dict[str, Any]) -> Tried:
         """From what `to_json` gave."""
-        rows, seen, obstacle, points = RowVerdict(**facts["rows"]), Seen.of_json(facts["seen"]), None, facts["cost"]
-        if (found := facts["obstacle"]) is not None:
-            obstacle = Obstacle(Cause(found["cause"]), found["reason"])
-        cost = None if points is None else BatchCost.of_points(points)
-        return cls(rows, facts["padding_harm"], facts["longest"], seen, obstacle, cost)
+        rows, seen, lost, cost = (
+            RowVerdict(**facts["rows"]),
+            Seen.of_json(facts["seen"]),
+            facts["obstacle"],
+            facts["cost"],
+        )
+        obstacle = None if lost is None else Obstacle(Cause(lost["cause"]), lost["reason"])
+        measured = None if cost is None else BatchCost.of_points(**cost)
+        return cls(rows, facts["padding_harm"], facts["longest"], seen, obstacle, measured)
 
     def to_json(self) -> dict[str, Any]:
         """As JSON can say it."""
-        return asdict(self) | {"cost": None if self.cost is None else list(self.cost.points())}
+        cost = None if self.cost is None else {"points": list(self.cost.points()), "names": self.cost.names}
+        return asdict(replace(self, cost=None)) | {"cost": cost}

@@ -9,6 +9,7 @@ from pathlib import Path
 import onnxruntime
 
 from fovea.contract.errors import ExecutionFailed, FoveaError
+from fovea.contract.lengths import output_axes
 from fovea.contract.model_card import ModelCard
 from fovea.runtime.arrays import Arrays
 from fovea.runtime.batching_choice import Wanted, Wish, choose_batching
@@ -39,7 +40,7 @@ def session_settings(trial: Trial) -> SessionSettings:
 
 def doubts(session: onnxruntime.InferenceSession, wish: Wish, card: ModelCard | None = None) -> RowVerdict | None:
     """What speaks against batches that nobody asked for, before a row is run."""
-    explained = card.sequence.outputs if card and card.sequence else ()
+    explained = output_axes(card.lengths) if card else ()
     doubt = unexplained_axis(session, explained) if wish in ("said", "unsaid") else ""
     if wish == "unsaid":
         doubt = doubt or doubtful_operator(session)

@@ -20,7 +20,7 @@ from fovea.runtime.kernel_choice import offer_for
 from fovea.runtime.kernel_library import Obstacle
 from fovea.runtime.opening import open_model
 from fovea.runtime.ort_session import SessionSettings
-from fovea.runtime.padding_check import longest_sequence, padding_harm
+from fovea.runtime.padding_check import longest_lengths, padding_harm
 from fovea.runtime.race import race
 from fovea.runtime.row_samples import RowSamples
 from fovea.runtime.sample_rows import warm_up_rows
@@ -147,18 +147,18 @@ class VersionTrial:
         if session is None or not self._trial.measure:
             return
         card = self._card if self._together else self._card.model_copy(update={"batched": False})
-        cost = measure_cost(session, warm_up_rows(card, self._golden), self._stopwatch)
+        cost = measure_cost(session, warm_up_rows(card, self._golden), self._stopwatch, tuple(card.lengths))
         self._found = replace(self._found, cost=cost if cost.curves else None)
 
     def _seen(self, session: ModelSession) -> Tried:
         trial, card, golden = self._trial, self._card, self._golden
         whole, known = session.unbatched(), golden if golden and not unfit_input(session, golden) else None
-        samples = with_vocabularies(whole, RowSamples(card.inputs, card.sequence, known))
+        samples = with_vocabularies(whole, RowSamples(card.inputs, card.lengths, known))
         rows = doubts(session.opened, trial.wish, card) or seen_apart(whole, samples, trial)
-        if card.sequence is None or rows.seen == "untried":
+        if not card.lengths or rows.seen == "untried":
             return Tried(rows)
-        harm = padding_harm(session, samples) if shares(trial.wish, rows) else ""
-        return Tried(rows, harm, longest_sequence(whole, samples))
+        harm = padding_harm(session, samples) if shares(trial.wish, rows) else {}
+        return Tried(rows, harm, longest_lengths(whole, samples))
 
     def _race(self, fused: ModelSession) -> Obstacle | None:
         """None also where either is wrong, which the server will find out by itself."""

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 
 from fovea.contract.errors import ExecutionFailed, ModelBroken
+from fovea.contract.lengths import Lengths
 from fovea.runtime.arrays import Arrays
 from fovea.runtime.cost import BatchCost
 from fovea.runtime.session import ModelSession
@@ -14,7 +15,7 @@ from fovea.runtime.stopwatch import Duration, Stopwatch
 LONG_BATCH_S = 0.05
 """Once a batch takes longer than this, larger ones are not tried: nobody should wait behind them."""
 _BUDGET_S = 0.03
-"""For the turns of one length, but each size gets `_FEWEST_TURNS`, whatever they take."""
+"""For the turns of one set of lengths, but each size gets `_FEWEST_TURNS`, whatever they take."""
 _LENGTHS_BUDGET_S = 2.0
 """For all lengths of a model: a server with ten of them should be ready within a rollout's patience."""
 _FEWEST_TURNS, _MOST_TURNS = 2, 10
@@ -29,43 +30,57 @@ def batch_sizes(max_batch_rows: int) -> list[int]:
     return [size for size in powers if size < max_batch_rows] + [max_batch_rows]
 
 
-def measure_cost(session: ModelSession, rows: Mapping[int | None, Arrays], stopwatch: Stopwatch) -> BatchCost:
-    """What batches cost, by length and rows; `rows` has one row of each length, as `warm_up_rows` gives.
+def measure_cost(
+    session: ModelSession, rows: Mapping[Lengths, Arrays], stopwatch: Stopwatch, names: Sequence[str] = ()
+) -> BatchCost:
+    """What batches cost, by lengths and rows. `rows`: one row of each, as `warm_up_rows` gives; `names`: the lengths'.
 
-    Every length is run, so that a device has met it; those whose turn comes after `_LENGTHS_BUDGET_S` are run in the
+    All of them are run, so that a device has met them; those whose turn comes after `_LENGTHS_BUDGET_S` are run in the
     smallest batch only. Where there are several, what time is left goes into a second round, so that a disturbance of
-    one length's turns does not stand. ModelBroken where a length cannot be run although a shorter one can.
+    one's turns does not stand. ModelBroken where a bucket cannot be run although others can.
     """
-    curves: dict[int | None, _Runs] = {}
+    curves: dict[Lengths, _Runs] = {}
+    failed: dict[Lengths, ExecutionFailed] = {}
     left_s = _LENGTHS_BUDGET_S
-    for length, row in rows.items():
-        most = session.max_batch_rows if left_s > 0 else 1
+    for lengths, row in rows.items():
+        runs = _Runs(session, row, stopwatch)
         try:
-            curves[length] = runs = _Runs(session, row, stopwatch)
-            runs.first(most)
+            runs.first(session.max_batch_rows if left_s > 0 else 1)
         except ExecutionFailed as error:
-            del curves[length]
-            if curves:
-                raise ModelBroken(f"sequence: buckets: length {length} cannot be run: {error}") from error
-            break
+            failed[lengths] = error
+            if not curves:
+                break
+            continue
+        curves[lengths] = runs
         runs.more()
         left_s -= runs.elapsed_s
+    _require_every_bucket(curves, failed, names)
     for runs in curves.values() if len(curves) > 1 else ():
         if left_s > 0:
             before_s = runs.elapsed_s
             runs.more()
             left_s -= runs.elapsed_s - before_s
-    return BatchCost({length: runs.curve() for length, runs in curves.items()})
+    return BatchCost({lengths: runs.curve() for lengths, runs in curves.items()}, tuple(names))
 
 
-def run_measured_sizes(session: ModelSession, rows: Mapping[int | None, Arrays], cost: BatchCost) -> None:
+def _require_every_bucket(
+    curves: Collection[Lengths], failed: Mapping[Lengths, ExecutionFailed], names: Sequence[str]
+) -> None:
+    """ModelBroken where a bucket runs with none of the other lengths' buckets; some may not go with each other."""
+    for lengths, error in failed.items() if curves else ():
+        for name, place, size in zip(names, range(len(lengths)), lengths, strict=True):
+            if all(known[place] != size for known in curves):
+                raise ModelBroken(f"buckets: {name} {size} cannot be run: {error}") from error
+
+
+def run_measured_sizes(session: ModelSession, rows: Mapping[Lengths, Arrays], cost: BatchCost) -> None:
     """Run, in another session of a model, every batch that was measured: its first run of a size takes long as well.
 
     A size that cannot be run beside the first session is left out: such a batch is halved when it comes.
     """
-    for length, most, _ in cost.points():
+    for lengths, most, _ in cost.points():
         with suppress(ExecutionFailed):
-            session.gather([rows[length]] * most)
+            session.gather([rows[lengths]] * most)
             session.run()
 
 
@@ -82,7 +97,7 @@ def measure_batch_cost(session: ModelSession, row: Arrays, stopwatch: Stopwatch,
 
 
 class _Runs:
-    """The runs of one length, in batches of every size. Sizes take turns, so that a disturbance hits them all."""
+    """The runs of one set of lengths, in batches of every size. Sizes take turns: a disturbance hits them all."""
 
     def __init__(self, session: ModelSession, row: Arrays, stopwatch: Stopwatch) -> None:
         self._session, self._row, self._stopwatch = session, row, stopwatch

@@ -15,7 +15,7 @@ from fovea.serving.addresses import address_of
 from fovea.serving.changes import Changes
 from fovea.serving.control.rpcs import Control
 from fovea.serving.fronts.grpc.grpc_server import GrpcServer
-from fovea.serving.fronts.grpc.health import SERVER
+from fovea.serving.fronts.grpc.health_service import SERVER
 from fovea.serving.fronts.rest.server import RestServer
 from fovea.serving.inputs.decode_queue import DecodeQueue
 from fovea.serving.kernel_words import kernel_words

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fovea import __version__
+from fovea.contract.lengths import SEQUENCE, NamedLengths
 from fovea.runtime.repository import why_none
 from fovea.serving.inputs.picture_input import picture_input
 from fovea.serving.lifecycle.model_table import ModelEntry, VersionState
@@ -53,11 +54,18 @@ def properties(served: ServedVersion) -> dict[str, str]:
         "output_labels": json.dumps(labels) if labels else "",
         "preprocessing": card.preprocessing.model_dump_json() if card.preprocessing else "",
         "image_input": json.dumps(pictures.facts()) if pictures else "",
-        "sequence": card.sequence.model_dump_json() if card.sequence else "",
+        **_lengths(card.lengths),
         "maps": json.dumps(_maps(served)) if card.maps else "",
         "operator_version": str(card.operator_version or ""),
     }
     return {name: text for name, text in facts.items() if text}
+
+
+def _lengths(lengths: NamedLengths) -> dict[str, str]:
+    """By their names; the only one also as `sequence`, which clients knew before lengths had names."""
+    every = json.dumps({name: length.model_dump(mode="json") for name, length in lengths.items()})
+    only = [length.model_dump_json() for length in lengths.values()]
+    return {"lengths": every if lengths else "", SEQUENCE: only[0] if len(only) == 1 else ""}
 
 
 def _maps(served: ServedVersion) -> list[dict[str, Any]]:

@@ -62,7 +62,7 @@ class ServedVersion:
         self.engine: Engine = start_batching(loaded, choices, defaults.delay_s, limit, self)
         # Last: a scrape may come at once, and a version that could not be made must leave no series.
         self.recorder: Recorder = telemetry.recorder(_labels(loaded), lambda: self.engine.waiting)
-        self.recorder.batch_cost(self.engine.cost.points())
+        self.recorder.batch_cost(self.engine.cost.points_in_words())
 
     @property
     def remark(self) -> str:
