@@ -22,9 +22,9 @@ from fovea.runtime.device import CPU
 from fovea.runtime.files import file_sha256, model_path, require_whole
 from fovea.runtime.kernel_library import Obstacle
 from fovea.runtime.load_settings import LoadSettings
+from fovea.runtime.model_toml import CHOICES_FILE
 from fovea.runtime.ort_session import SessionSettings, open_session
 from fovea.runtime.probe import TrialSubject, probe_version
-from fovea.runtime.serving_choices import CHOICES_FILE
 from fovea.runtime.trial_question import Tried
 
 
