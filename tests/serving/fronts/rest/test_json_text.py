@@ -16,8 +16,6 @@ from fovea.serving.fronts.rest.json_text import parse_object
 TEXTS = st.text(st.characters(exclude_categories=("Cs",)), max_size=8)
 LEAVES = st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False) | TEXTS
 VALUES = st.recursive(LEAVES, lambda of: st.lists(of, max_size=4) | st.dictionaries(TEXTS, of, max_size=4))
-    LEAVES, lambda of: st.lists(of, max_size=4) | st.dictionaries(TEXTS, of, max_size=4), max_leaves=20
-)
 
 
 @given(st.dictionaries(TEXTS, VALUES, max_size=4))

@@ -12,15 +12,14 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from fovea.contract.datatypes import DATATYPES
+from fovea.contract.datatypes import DATATYPES, Kind
 from fovea.contract.errors import InvalidRequest
 from fovea.raw_tensors import NUMPY_DTYPE, bytes_array
 from fovea.serving.fronts.rest.json_text import NOT_FINITE, NotFinite, word
 from fovea.serving.requests.tensor_data import ExpectedInput
 
 BINARY_ONLY = tuple(name for name, facts in DATATYPES.items() if not facts.contents)
-_FLOATS = ("FP32", "FP64")
-_NUMBERS = frozenset({int, float, NotFinite})
+"""Datatypes that have no form in JSON."""
 _BEYOND_64_BITS = 2.0**63
 SHORTEST_VALUE = len("0,")
 _LONGEST_VALUE = {
@@ -34,11 +33,13 @@ _WRITTEN_OUT = 1e15
 _LONGEST_LETTER = len(r"\u0000")
 _CHUNK_VALUES = 128 * 1024
 """Written at once: some 10 ms in which no other thread runs."""
-_KINDS: dict[str, tuple[frozenset[type], str]] = {
-    "BOOL": (frozenset({bool}), "true or false"),
-    "BYTES": (frozenset({str}), "texts; what is no UTF-8 travels as binary data"),
+_ALLOWED: dict[Kind, tuple[frozenset[type], str]] = {
+    Kind.TRUTH: (frozenset({bool}), "true or false"),
+    Kind.WHOLE: (frozenset({int}), "integers"),
+    Kind.FLOAT: (frozenset({int, float, NotFinite}), "numbers"),
+    Kind.TEXT: (frozenset({str}), "texts; what is no UTF-8 travels as binary data"),
 }
-_INTEGERS = (frozenset({int}), "integers")
+"""Python's types that JSON values of a kind may have, and what the refusal of others says."""
 
 
 class JsonValues:
@@ -59,10 +60,10 @@ class JsonValues:
         name, datatype = expected.name, expected.datatype
         if datatype in BINARY_ONLY:
             raise InvalidRequest(f"input '{name}': {datatype} has no form in JSON, send it as binary data")
-        values, kinds = _flat(expected, self._data)
+        values, types = _flat(expected, self._data)
         expected.check_count(len(values))  # first: converting millions of values holds everybody up
         try:
-            return _array(expected, values, kinds).reshape(expected.shape)
+            return _array(expected, values, types).reshape(expected.shape)
         except (ValueError, OverflowError, struct.error) as error:
             raise InvalidRequest(f"input '{name}': a value does not fit {datatype}") from error
 
@@ -73,39 +74,38 @@ def _flat(expected: ExpectedInput, data: Any) -> tuple[list[Any], set[type]]:
     if type(data) is not list:
         raise InvalidRequest(f"input '{name}': data must be a list, received {word(type(data))}")
     sizes = [len(data)]
-    while list in (kinds := set(map(type, data))):
-        lengths = set(map(len, data)) if kinds == {list} else set()
+    while list in (types := set(map(type, data))):
+        lengths = set(map(len, data)) if types == {list} else set()
         if len(lengths) != 1:
             raise InvalidRequest(f"input '{name}': data is ragged, its lists differ in their length")
         sizes.append(lengths.pop())
         data = list(chain.from_iterable(data))
     if len(sizes) > 1 and tuple(sizes) != shape and len(data) == prod(shape):
         raise InvalidRequest(f"input '{name}': expected data nested as {list(shape)} or flat, received {sizes}")
-    return data, kinds
+    return data, types
 
 
-def _array(expected: ExpectedInput, values: list[Any], kinds: set[type]) -> NDArray[Any]:
+def _array(expected: ExpectedInput, values: list[Any], types: set[type]) -> NDArray[Any]:
     """OverflowError for a number that is too large."""
-    datatype = expected.datatype
-    if datatype in _FLOATS:
-        if str in kinds:
-            values = [NOT_FINITE.get(value, value) if type(value) is str else value for value in values]
-            kinds = set(map(type, values))
-        _refuse(expected, kinds - _NUMBERS, "numbers")
-        return _floats(datatype, values)
-    allowed, words = _KINDS.get(datatype, _INTEGERS)
-    if float in kinds and int in allowed and any(_was_long(value) for value in values):
+    kind = DATATYPES[expected.datatype].kind
+    if kind is Kind.FLOAT and str in types:
+        values = [NOT_FINITE.get(value, value) if type(value) is str else value for value in values]
+        types = set(map(type, values))
+    if kind is Kind.WHOLE and float in types and any(map(_was_long, values)):
         raise OverflowError
-    _refuse(expected, kinds - allowed, words)
-    if datatype == "BYTES":
+    _check(expected, types)
+    if kind is Kind.FLOAT:
+        return _floats(expected.datatype, values)
+    if kind is Kind.TEXT:
         return bytes_array([value.encode() for value in values], (len(values),))
-    return np.array(values, NUMPY_DTYPE[datatype])
+    return np.array(values, NUMPY_DTYPE[expected.datatype])
 
 
-def _refuse(expected: ExpectedInput, others: set[type], words: str) -> None:
-    if others:
-        received = word(others.pop())
-        raise InvalidRequest(f"input '{expected.name}': {expected.datatype} data must be {words}, received {received}")
+def _check(expected: ExpectedInput, found: set[type]) -> None:
+    name, datatype = expected.name, expected.datatype
+    allowed, words = _ALLOWED[DATATYPES[datatype].kind]
+    if others := found - allowed:
+        raise InvalidRequest(f"input '{name}': {datatype} data must be {words}, received {word(others.pop())}")
 
 
 def _was_long(value: Any) -> bool:
