@@ -17,7 +17,7 @@ COMPILE = UV_CUSTOM_COMPILE_COMMAND='make lock' $(TOOLS)/uv pip compile --quiet 
 ALIKE = --constraint requirements/cpu.lock
 LOCKED = $(BIN)/pip install --progress-bar off --require-hashes -r requirements
 OWN = $(BIN)/pip install --progress-bar off --no-build-isolation
-KERNELS = $(wildcard service/kernels/*.py service/kernels/*.cc service/kernels/*/*.cc service/kernels/*/*.h)
+KERNELS = $(wildcard service/kernels/*.py service/kernels/*.cc service/kernels/*.h service/kernels/*/*.cc service/kernels/*/*.h)
 
 .PHONY: serve test check models settings kernels kernels-sanitize bench bench-kernels torture up test-containers lock audit wheel clean
 

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from fovea.cli.settings import flag, shown_default, variable
+from fovea.cli.setting_flags import flag, shown_default, variable
 from fovea.serving.settings import Settings
 
 PAGE = Path(__file__).with_name("SETTINGS.md")

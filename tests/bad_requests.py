@@ -156,7 +156,11 @@ BAD_REQUESTS: dict[str, tuple[dict[str, Any], grpc.StatusCode, list[str]]] = {
         INVALID,
         ["2", "1"],
     ),
-    "parameter type": (infer(parameters={"timeout": {"string_param": "soon"}}), INVALID, ["timeout", "string_param"]),
+    "parameter type": (
+        infer(parameters={"timeout": {"string_param": "soon"}}),
+        INVALID,
+        ["timeout", "a text"],
+    ),
     "reserved parameter": (infer(parameters={"triton_x": {"int64_param": 1}}), INVALID, ["triton_x", "reserved"]),
     "sequence": (infer(parameters={"sequence_id": {"int64_param": 5}}), INVALID, ["sequence_id", "state"]),
     "sequence by name": (infer(parameters={"sequence_id": {"string_param": "a"}}), INVALID, ["sequence_id", "state"]),
@@ -165,12 +169,16 @@ BAD_REQUESTS: dict[str, tuple[dict[str, Any], grpc.StatusCode, list[str]]] = {
         INVALID,
         ["sequence_start", "state"],
     ),
-    "priority type": (infer(parameters={"priority": {"bool_param": True}}), INVALID, ["priority", "bool_param"]),
+    "priority type": (
+        infer(parameters={"priority": {"bool_param": True}}),
+        INVALID,
+        ["priority", "true or false"],
+    ),
     "negative timeout": (infer(parameters={"timeout": {"int64_param": -1}}), INVALID, ["timeout", "-1"]),
     "empty last answer": (
         infer(parameters={"triton_enable_empty_final_response": {"int64_param": 1}}),
         INVALID,
-        ["triton_enable_empty_final_response", "bool_param"],
+        ["triton_enable_empty_final_response", "true or false", "an integer"],
     ),
     "classification of 0": (
         infer(outputs=[{"name": "y", "parameters": {"classification": {"int64_param": 0}}}]),
@@ -185,7 +193,7 @@ BAD_REQUESTS: dict[str, tuple[dict[str, Any], grpc.StatusCode, list[str]]] = {
     "classification that is no number": (
         infer(outputs=[{"name": "y", "parameters": {"classification": {"string_param": "3"}}}]),
         INVALID,
-        ["'y'", "classification", "string_param"],
+        ["'y'", "classification", "a text"],
     ),
     "region that is no text": (
         infer(
@@ -200,6 +208,6 @@ BAD_REQUESTS: dict[str, tuple[dict[str, Any], grpc.StatusCode, list[str]]] = {
             raw_input_contents=[],
         ),
         INVALID,
-        ["'x'", "shared_memory_region must be a string_param"],
+        ["'x'", "shared_memory_region must be a text"],
     ),
 }

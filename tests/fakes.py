@@ -21,6 +21,7 @@ class FakeReply:
         self.outputs: dict[str, Any] | None = None
         self.error: FoveaError | None = None
         self.done = threading.Event()
+        self.before_answer: Callable[[], object] = lambda: None
 
     def watch(self) -> None:
         self.watched.set()
@@ -30,13 +31,15 @@ class FakeReply:
         assert self.watched.wait(20)
         self.gone = True
 
-    def answer(self, outputs: Any) -> None:
-        self.outputs = {name: np.array(array) for name, array in outputs.items()}
-        self.done.set()
-
-    def fail(self, error: FoveaError) -> None:
-        self.error = error
-        self.done.set()
+    def send(self, event: Any, final: bool = True) -> None:
+        assert not self.done.is_set()
+        if isinstance(event, FoveaError):
+            self.error = event
+        else:
+            self.before_answer()
+            self.outputs = {name: np.array(array) for name, array in event.items()}
+        if final or self.error:
+            self.done.set()
 
 
 class FakeSession:
@@ -94,22 +97,30 @@ class FakeObserver:
         pass
 
 
-class FakeServicer:
-    """Keeps the calls that it gets, or raises an error; answers what is asked of the server itself."""
+class FakeInference:
+    """Keeps the replies to what it gets, or raises an error."""
 
-    control_rpcs = ("ServerLive",)
+    most_header = 1 << 16
 
     def __init__(self, error: Exception | None = None) -> None:
-        self.calls: list[Any] = []
+        self.replies: list[Any] = []
         self._error = error
 
-    def infer(self, call: Any, data: bytes, **_sending: Any) -> None:
-        assert data
+    def submit(self, _request: Any, reply: Any) -> None:
         if self._error is not None:
             raise self._error
-        call.watch()
-        self.calls.append(call)
+        reply.watch()
+        self.replies.append(reply)
 
-    def control(self, rpc: str, call: Any, data: bytes) -> None:
-        assert (rpc, data) == ("ServerLive", b"")
-        call.finish(message("ServerLiveResponse")(live=True).SerializeToString())
+    def stray(self) -> None:
+        pass
+
+
+class FakeControl:
+    """Answers what is asked of the server itself."""
+
+    rpcs = ("ServerLive",)
+
+    def answer(self, rpc: str, _request: Any) -> Any:
+        assert rpc == "ServerLive"
+        return message("ServerLiveResponse")(live=True)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from fakes import FakeControl, FakeInference
 from fovea.serving.changes import Changes
 from fovea.serving.fronts.grpc.grpc_server import GrpcServer, GrpcSettings
 from fovea.serving.fronts.grpc.reads import ReadLimits
@@ -16,7 +17,7 @@ _MB = 1024 * 1024
 
 @contextmanager
 def grpc_here(
-    servicer: Any,
+    inference: Any = None,
     *,
     fast_lane: bool = True,
     seconds: float = 60.0,
@@ -36,7 +37,8 @@ def grpc_here(
             reads=ReadLimits(256 * _MB, 64 * _MB, seconds=seconds),
             tokens=tokens,
         ),
-        servicer,
+        inference or FakeInference(),
+        FakeControl(),  # type: ignore[arg-type]
         Changes(),
         on_fault,
     )

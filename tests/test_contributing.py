@@ -13,7 +13,7 @@ import pytest
 from pydantic import Field, create_model
 
 from fovea.cli import main
-from fovea.cli import settings as flags
+from fovea.cli import setting_flags as flags
 from fovea.recipes.catalogue import RECIPES
 from fovea.serving.observability.metrics import METRICS, Metric
 from fovea.serving.observability.telemetry import Telemetry

@@ -13,15 +13,16 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import pytest
-import torch
 from numpy.typing import NDArray
 
 from committed_models import COMMITTED, link_committed_models
 from fovea.client import Client
-from fovea.contract.model_card import GOLDEN_FILE, MAPS_FILE, MODEL_FILE, ModelCard, Preprocessing
-from fovea.recipes import fashion_mnist
-from fovea.recipes.augmentation import normalise
+from fovea.contract.input_steps import Preprocessing
+from fovea.contract.model_card import GOLDEN_FILE, MAPS_FILE, MODEL_FILE, ModelCard
+from fovea.inputs.picture_steps import pixel_rows
 from fovea.recipes.catalogue import RECIPES
+from fovea.recipes.images import fashion_mnist
+from fovea.recipes.recipe import untrained
 from fovea.runtime.golden import Golden, read_golden
 from fovea.runtime.kernel_library import find_kernel_library
 from servers import RunningServer, running_server
@@ -45,7 +46,7 @@ class Pictures:
 
     def rows(self, preprocessing: Preprocessing | None) -> NDArray[np.float32]:
         assert preprocessing is not None
-        return normalise(torch.tensor(self.pixels), preprocessing).numpy()
+        return pixel_rows(self.pixels[..., None], preprocessing.steps)
 
 
 @pytest.fixture(scope="module")
@@ -142,4 +143,4 @@ def test_tolerances_are_not_wider_than_the_error_explains(model: str) -> None:
 
 @pytest.mark.parametrize("model", COMMITTED)
 def test_a_card_counts_the_parameters_of_its_network(model: str) -> None:
-    assert card_of(model).parameters == sum(parameter.numel() for parameter in RECIPES[model].build().parameters())
+    assert card_of(model).parameters == sum(parameter.numel() for parameter in untrained(RECIPES[model]).parameters())

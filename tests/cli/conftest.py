@@ -15,7 +15,8 @@ from PIL import Image
 
 from fovea.cli import main
 from fovea.contract.attention import AttentionType
-from fovea.contract.model_card import AttentionLayer, ModelCard, Preprocessing, TensorSpec
+from fovea.contract.input_steps import Preprocessing
+from fovea.contract.model_card import AttentionLayer, ModelCard, TensorSpec
 from fovea.runtime.golden import write_golden
 from servers import RunningServer, running_server
 

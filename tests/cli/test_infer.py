@@ -11,8 +11,8 @@ from PIL import Image
 
 from fovea.cli.infer import MapInfo, best_lines, choose_map
 from fovea.client import Client
-from fovea.contract.model_card import Preprocessing
-from fovea.pictures import to_tensor
+from fovea.contract.input_steps import Preprocessing
+from fovea.inputs.picture_steps import picture_row
 
 Fovea = Callable[..., tuple[int, str, str]]
 
@@ -41,7 +41,7 @@ def test_its_score_is_the_one_that_the_client_tells(fovea: Fovea, server: str, b
     with Client(server) as client:
         model = client.metadata("tiny")
         with Image.open(bright) as picture:
-            rows = to_tensor(picture, Preprocessing.model_validate(model.json("preprocessing")))
+            rows = picture_row(picture, Preprocessing.model_validate(model.json("preprocessing")).steps)
         output = model.outputs[0].name
         classes = client.infer("tiny", {model.inputs[0].name: rows}, [output], top=2).classes[output][0]
     printed = [line.split()[1:] for line in out.splitlines()[:-1]]

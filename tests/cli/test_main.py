@@ -11,7 +11,7 @@ import pytest
 
 from fovea import __version__
 from fovea.cli import ARMS, main
-from fovea.cli.settings import flag, shown_default, variable
+from fovea.cli.setting_flags import flag, shown_default, variable
 from fovea.serving.settings import Settings
 
 Fovea = Callable[..., tuple[int, str, str]]

@@ -244,3 +244,9 @@ def test_a_users_type_checker_sees_the_clients_types(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "mypy", "--follow-imports=silent", script.name]
     told = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False).stdout
     assert "model: str" in told, told
+
+
+def test_every_method_of_both_clients_says_what_it_does() -> None:
+    for kind in (Client, AsyncClient):
+        assert not [name for name in methods_of(kind) if not inspect.getdoc(getattr(kind, name))]
+        assert not [name for name in methods_of(kind) if getattr(kind, name).__name__ != name]

@@ -14,7 +14,7 @@ from fovea.client import methods
 from fovea.client.results import Class, Total, read_answer, read_classes
 from fovea.client.status_errors import ERRORS, error_of
 from fovea.contract.errors import FoveaError, Unsupported
-from fovea.serving.status import STATUS
+from fovea.serving.fronts.grpc.status import STATUS
 
 X = np.zeros((1, 4), np.float32)
 

@@ -13,7 +13,8 @@ from pydantic import ValidationError
 
 from fovea.contract.attention import AttentionType
 from fovea.contract.errors import ModelBroken
-from fovea.contract.model_card import AttentionLayer, ModelCard, Preprocessing, TensorSpec
+from fovea.contract.input_steps import Preprocessing
+from fovea.contract.model_card import AttentionLayer, ModelCard, TensorSpec
 
 X = TensorSpec(name="x", datatype="FP32", shape=(-1, 3))
 MAP = TensorSpec(name="attention.block", datatype="FP32", shape=(-1, 1, 7, 7))
@@ -67,6 +68,43 @@ def test_a_wrong_card_names_the_field(tmp_path: Path, change: dict[str, Any], wh
     path.write_text(json.dumps({**json.loads(card().to_json()), **change}))
     with pytest.raises(ModelBroken, match=where):
         ModelCard.read(path)
+
+
+IMAGE = {"name": "image", "datatype": "FP32", "shape": [-1, 1, 4, 6]}
+TOKENS = {"name": "tokens", "datatype": "INT64", "shape": [-1, -1]}
+GREY = [{"step": "picture"}, {"step": "channels", "mode": "L"}, {"step": "resize", "height": 4, "width": 6}]
+TEXT = [{"step": "text"}, {"step": "split", "into": "words"}, {"step": "vocabulary"}]
+SHORT = {"mode": "L", "height": 4, "width": 6, "mean": [0.5], "std": [0.25]}
+
+
+def test_a_card_says_by_input_which_steps_make_it() -> None:
+    both = card(inputs=[IMAGE, TOKENS], input_steps={"image": [*GREY, {"step": "scale"}], "tokens": TEXT})
+    assert {name: steps.kind for name, steps in both.steps_by_input.items()} == {"image": "picture", "tokens": "text"}
+    assert ModelCard.model_validate_json(both.to_json()) == both
+
+
+def test_the_short_form_is_of_the_one_input_that_its_pictures_fit() -> None:
+    short = Preprocessing.model_validate(SHORT)
+    assert card(inputs=[X, IMAGE], preprocessing=short).steps_by_input == {"image": short.steps}
+    assert card(inputs=[IMAGE, {**IMAGE, "name": "other"}], preprocessing=short).steps_by_input == {}
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem"),
+    [
+        ({"input_steps": {"tokens": TEXT}}, "tokens is none of the inputs"),
+        ({"inputs": [IMAGE], "input_steps": {"image": TEXT}}, r"is FP32 .*make INT64 or INT32 \[-1, -1\]"),
+        ({"inputs": [X], "input_steps": {"x": [*GREY, {"step": "scale"}]}}, r"make FP32 \[-1, 1, 4, 6\]"),
+        (
+            {"inputs": [TOKENS], "input_steps": {"tokens": TEXT}, "sha256": {"model.onnx": "0"}},
+            "tokens needs vocabulary.txt, of which the card has no hash",
+        ),
+        ({"inputs": [IMAGE, TOKENS], "input_steps": {"tokens": TEXT}, "preprocessing": SHORT}, "expected one of them"),
+    ],
+)
+def test_steps_that_do_not_make_an_input_of_the_model_are_refused(changes: dict[str, Any], problem: str) -> None:
+    with pytest.raises(ValidationError, match=problem):
+        card(**changes)
 
 
 @given(st.binary(max_size=200))

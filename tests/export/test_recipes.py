@@ -9,10 +9,11 @@ import pytest
 
 from fovea.contract.errors import ExportFailed
 from fovea.contract.model_card import ModelCard, Training
-from fovea.export.recipes import export_recipes, export_trained
-from fovea.recipes.catalogue import RECIPES
-from fovea.recipes.dataset import ImageDataset
-from fovea.recipes.training import Trained
+from fovea.export.recipes import export_recipes
+from fovea.export.spinner import export_subject
+from fovea.recipes.images.dataset import ImageDataset
+from fovea.recipes.images.fashion_models import FASHION_MODELS
+from fovea.recipes.recipe import Trained, untrained
 
 
 def test_unknown_recipe_is_told_before_anything_is_trained(tmp_path: Path) -> None:
@@ -21,11 +22,12 @@ def test_unknown_recipe_is_told_before_anything_is_trained(tmp_path: Path) -> No
 
 
 def test_trained_recipe_becomes_a_version_that_tells_where_it_comes_from(tmp_path: Path) -> None:
-    recipe = RECIPES["fashion-se"]
+    recipe = next(recipe for recipe in FASHION_MODELS if recipe.name == "fashion-se")
     images = np.random.default_rng(0).integers(0, 256, (40, 28, 28)).astype(np.uint8)
     data = ImageDataset("noise", images, np.zeros(40, np.int64), images, np.zeros(40, np.int64))
     training = Training(data="noise", seed=3, epochs=1, rows=40)
-    folder = export_trained(recipe, Trained(recipe.build().eval(), 0.25, 7, training), data, tmp_path)
+    trained = Trained(untrained(recipe).eval(), {"accuracy": 0.25}, training)
+    folder = export_subject(recipe.subject(trained, data), tmp_path)
     card = ModelCard.read(folder / "card.json")
     assert folder == tmp_path / "fashion-se" / "1"
     assert (card.attention, card.metrics, card.training) == (recipe.attention, {"accuracy": 0.25}, training)

@@ -21,7 +21,9 @@ from fovea.contract.operators import OPERATORS, RESIDUAL_FORMS
 from fovea.export.exporter import export_graph
 from fovea.export.graph import ExportedGraph, attention_nodes
 from fovea.export.reference import Reference
-from fovea.recipes.catalogue import RECIPES
+from fovea.recipes.images.classification import ImageClassification
+from fovea.recipes.images.fashion_models import FASHION_MODELS
+from fovea.recipes.recipe import untrained
 from one_node import session_of
 
 TYPES = [OPERATORS[name].attention for name in RESIDUAL_FORMS]
@@ -197,10 +199,9 @@ def test_attention_without_a_residual_form_keeps_its_sum() -> None:
     assert operators(export(network)) == ["ExternalAttention"] * 2
 
 
-@pytest.mark.parametrize("name", RECIPES)
-def test_every_residual_block_of_the_recipes_ends_in_its_attention(name: str) -> None:
-    recipe = RECIPES[name]
-    graph = export_graph(recipe.build(), {"input": torch.randn(2, 1, 28, 28)}, ["logits"])
+@pytest.mark.parametrize("recipe", FASHION_MODELS, ids=lambda recipe: recipe.name)
+def test_every_residual_block_of_the_recipes_ends_in_its_attention(recipe: ImageClassification) -> None:
+    graph = export_graph(untrained(recipe), {"input": torch.randn(2, 1, 28, 28)}, ["logits"])
     ends = [form.name for form in RESIDUAL_FORMS.values() if form.attention is recipe.attention] * 3
     assert [operator for operator in operators(graph) if operator.endswith("AddRelu")] == ends
     assert len(graph.layers) == (0 if recipe.attention is AttentionType.NONE else 3)

@@ -14,7 +14,8 @@ from torch import nn
 from fovea.attention.simam import SimAM
 from fovea.contract.attention import AttentionType
 from fovea.contract.model_card import ModelCard
-from fovea.export.version import Subject, export_version
+from fovea.export.version import export_version
+from fovea.recipes.subject import Subject
 
 
 class Gated(nn.Module):

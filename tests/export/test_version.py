@@ -19,7 +19,8 @@ from fovea.contract.errors import ExportFailed, ModelBroken
 from fovea.contract.model_card import AttentionLayer, ModelCard
 from fovea.export.parity import measure_bodies
 from fovea.export.reference import Reference
-from fovea.export.version import Subject, export_version, primary_attention
+from fovea.export.version import export_version, primary_attention
+from fovea.recipes.subject import Subject
 from fovea.runtime.arrays import Arrays
 from fovea.runtime.load_settings import LoadSettings
 from fovea.runtime.loading import load_version

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from fovea.recipes.catalogue import RECIPES
-from fovea.recipes.dataset import ImageDataset
-from fovea.recipes.recipe import Recipe
+from fovea.recipes.images.augmentation import Augmentation
+from fovea.recipes.images.classification import ImageClassification
+from fovea.recipes.images.dataset import ImageDataset
+from fovea.recipes.images.fashion_models import FASHION_MODELS
 
 
 @pytest.fixture(scope="session")
@@ -24,9 +25,11 @@ def digits() -> ImageDataset:
 
 
 @pytest.fixture(scope="session")
-def small_recipe() -> Recipe:
-    recipe = RECIPES["fashion-cbam"]
-    return replace(recipe, name="digits-cbam", schedule=replace(recipe.schedule, epochs=4, batch_rows=32, flip=False))
+def small_recipe(digits: ImageDataset) -> ImageClassification:
+    recipe = next(recipe for recipe in FASHION_MODELS if recipe.name == "fashion-cbam")
+    schedule = replace(recipe.schedule, epochs=4, batch_rows=32)
+    small = replace(recipe, name="digits-cbam", schedule=schedule, augmentation=Augmentation())
+    return replace(small, load=lambda: digits)
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ class Runner:
     """
 
     inputs = (TensorSpec(name="x", datatype="FP32", shape=(-1, 2)),)
-    made_input = None
+    made_inputs = ()
     max_batch_rows = 8
     now = Taken(0.0, 0.0)
 

@@ -9,7 +9,7 @@ import pytest
 
 from encoder_model import write_encoder
 from fovea.contract.errors import ExecutionFailed, ModelBroken
-from fovea.contract.sequence import SequenceChanges
+from fovea.contract.lengths import LengthChanges
 from fovea.runtime.cost import BatchCost
 from fovea.runtime.load_settings import LoadSettings
 from fovea.runtime.loading import load_version
@@ -51,8 +51,8 @@ def test_long_batches_are_not_made_longer():
 
 def test_lengths_that_come_late_are_run_in_the_smallest_batch_only():
     session = SlowSession()
-    rows = {length: {"x": np.zeros((1, 2))} for length in range(1, 20)}
-    sizes = [len(curve) for curve in measure_cost(session, rows, session.clock).curves.values()]
+    rows = {(length,): {"x": np.zeros((1, 2))} for length in range(1, 20)}
+    sizes = [len(curve) for curve in measure_cost(session, rows, session.clock, ["t"]).curves.values()]
     assert len(sizes) == 19
     assert (sizes[0], sizes[-1]) == (3, 1)
 
@@ -62,13 +62,13 @@ def test_operator_is_told_of_lengths_that_were_run_in_single_rows_only(
 ):
     model = write_encoder(tmp_path / "encoder" / "1" / "model.onnx")
     lengths = {"outputs": {"hidden": (1,), "probabilities": (2, 3)}, "mask": "mask", "buckets": (8, 16)}
-    settings = LoadSettings(model_sequence=SequenceChanges(inputs={"tokens": 1}, **lengths))
+    settings = LoadSettings(model_lengths={"sequence": LengthChanges(inputs={"tokens": 1}, **lengths)})
     loaded = load_version(model.parent, "encoder", 1, settings)
     caplog.clear()
     caplog.set_level(logging.INFO)
     seconds = count()
     loaded.warm_up(None, lambda: float(next(seconds)))
-    told = "encoder version 1: warm-up had no time for more than one row a batch of lengths [8, 16]"
+    told = "encoder version 1: warm-up had no time for more than one row a batch of lengths 8, 16"
     assert caplog.messages == [told]
 
 
@@ -80,9 +80,9 @@ def test_length_that_a_model_cannot_run_is_told_where_a_shorter_one_runs():
             super().run()
 
     session = ShortSession()
-    rows = {length: {"x": np.zeros((1, length))} for length in (8, 16)}
-    with pytest.raises(ModelBroken, match="length 16 cannot be run: only 8 positions"):
-        measure_cost(session, rows, session.clock)
+    rows = {(length,): {"x": np.zeros((1, length))} for length in (8, 16)}
+    with pytest.raises(ModelBroken, match="buckets: t 16 cannot be run: only 8 positions"):
+        measure_cost(session, rows, session.clock, ["t"])
 
 
 class ColdSession(SlowSession):
@@ -105,7 +105,7 @@ def test_another_session_runs_every_size_that_was_measured_and_does_without_thos
             super().run()
 
     session = SmallSession()
-    run_measured_sizes(session, {None: {"x": np.zeros((1, 2))}}, BatchCost({None: {1: 0.1, 8: 0.2, 16: 0.3}}))
+    run_measured_sizes(session, {(): {"x": np.zeros((1, 2))}}, BatchCost({(): {1: 0.1, 8: 0.2, 16: 0.3}}))
     assert session.seen == {1, 16}
 
 

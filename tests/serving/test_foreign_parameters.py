@@ -61,12 +61,16 @@ def test_over_http_too_whatever_json_it_is(server: RunningServer, value: Any) ->
 @pytest.mark.parametrize(
     ("where", "parameters", "told"),
     [
-        ("parameters", {"timeout": []}, "parameter 'timeout': expected"),
-        ("parameters", {"triton_x": {}}, "parameter 'triton_x': expected"),
+        ("parameters", {"timeout": []}, "parameter 'timeout': expected an integer, received a list"),
+        ("parameters", {"triton_x": {}}, "parameter 'triton_x': names that begin with triton_ are reserved"),
         ("parameters", {"binary_data_output": 1}, "'binary_data_output' must be true or false"),
-        ("inputs", {"shared_memory_region": {}}, "input 'x': parameter 'shared_memory_region': expected"),
+        (
+            "inputs",
+            {"shared_memory_region": {}},
+            "without 'shared_memory_byte_size'",
+        ),
         ("inputs", {"binary_data_size": "16"}, "input 'x': data in JSON and binary data together"),
-        ("outputs", {"classification": None}, "output 'y': parameter 'classification': expected"),
+        ("outputs", {"classification": None}, "output 'y': classification: expected an integer, received nothing"),
         ("outputs", {"classification": "3"}, "output 'y': classification: expected an integer"),
         ("outputs", {"binary_data": "yes"}, "output 'y': parameter 'binary_data' must be true or false"),
     ],

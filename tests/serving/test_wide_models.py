@@ -13,7 +13,8 @@ import tritonclient.grpc as triton
 from onnx import helper
 
 from bad_requests import INVALID, TOO_MUCH_HEADER, infer
-from fovea.serving.messages.header_size import LEAST_BOUND, header_size
+from fovea.serving.fronts.grpc.header_bytes import header_bytes
+from fovea.serving.requests.header_bound import LEAST_BOUND
 from raw_client import RawClient
 from rest_calls import rest
 from servers import RunningServer, plain_models, running_server, save_model, tensor
@@ -84,5 +85,5 @@ def test_an_unknown_model_gets_no_larger_one_than_the_widest(client: RawClient) 
 
 
 def test_empty_fields_count_as_more_than_their_bytes() -> None:
-    assert header_size(b"\x2a\x00" * (LEAST_BOUND // 2 + 1), LEAST_BOUND) > LEAST_BOUND
-    assert header_size(b"\x2a\x00" * (LEAST_BOUND // 2 + 1), 8 * LEAST_BOUND) == 8 * (LEAST_BOUND // 2 + 1)
+    assert header_bytes(b"\x2a\x00" * (LEAST_BOUND // 2 + 1), LEAST_BOUND) > LEAST_BOUND
+    assert header_bytes(b"\x2a\x00" * (LEAST_BOUND // 2 + 1), 8 * LEAST_BOUND) == 8 * (LEAST_BOUND // 2 + 1)

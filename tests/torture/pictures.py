@@ -21,7 +21,7 @@ from tests.torture.report import Report, at_most, none_of
 from tests.torture.watch import unforeseen
 
 from fovea import wire
-from fovea.picture_parts import MAX_SCANS
+from fovea.inputs.picture_parts import MAX_SCANS
 
 _FLOODED, _OTHER = "fashion-cbam", "fashion-se"
 _BOOT = (EXPORTED.parent / "docs" / "ankle-boot.png").read_bytes()

@@ -14,7 +14,7 @@ import onnxruntime
 
 from fovea import __version__
 from fovea.cli.findings import Finding, costs
-from fovea.cli.settings import variables
+from fovea.cli.setting_flags import variables
 from fovea.contract.errors import FoveaError, Misconfigured
 from fovea.runtime.attention_share import attention_share
 from fovea.runtime.cores import usable_cores

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Container
 from pathlib import Path
 
-from fovea.cli.settings import setting, variable
+from fovea.cli.setting_flags import setting, variable
 from fovea.client import Access, Client, Retry
 from fovea.contract.errors import Misconfigured
 

@@ -12,7 +12,7 @@ from fovea.cli.connection_options import PATIENCE_S, add_access, connect
 from fovea.cli.extras import require
 from fovea.cli.findings import Finding, as_json, as_text
 from fovea.cli.own_server import own_access
-from fovea.cli.settings import add_settings, settings_of
+from fovea.cli.setting_flags import add_settings, settings_of
 from fovea.client import ONCE, Client
 from fovea.contract.errors import FoveaError
 from fovea.serving.settings import Settings

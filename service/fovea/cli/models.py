@@ -12,7 +12,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fovea.cli.connection_options import PATIENCE_S, add_access, connect
-from fovea.cli.settings import setting, variable
+from fovea.cli.setting_flags import setting, variable
 from fovea.cli.tables import wide_console
 from fovea.client import ONCE, Client, ModelState
 from fovea.contract.errors import FoveaError, Misconfigured, ModelBroken

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from fovea.cli.settings import setting
+from fovea.cli.setting_flags import setting
 from fovea.client import Access
 from fovea.contract.errors import Misconfigured
 from fovea.serving.addresses import address_of
@@ -19,7 +19,7 @@ _LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 def own_address() -> str:
-    """Where it listens."""
+    """The address at which the server of these settings listens."""
     host = setting("host")
     return address_of(_LOOPBACK.get(host, host), setting("grpc_port"))
 

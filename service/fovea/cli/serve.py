@@ -8,12 +8,12 @@ import sys
 from contextlib import suppress
 
 from fovea.cli.extras import require
-from fovea.cli.settings import add_settings, settings_of, variables
+from fovea.cli.setting_flags import add_settings, settings_of, variables
 from fovea.serving.environment import remarks
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Every setting."""
+    """A flag for every setting."""
     add_settings(parser)
 
 

@@ -6,15 +6,17 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from stat import S_ISREG
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError, model_validator
 
 from fovea.contract.attention import AttentionType
 from fovea.contract.datatypes import DATATYPES
 from fovea.contract.errors import ModelBroken
+from fovea.contract.input_steps import InputSteps, Preprocessing
+from fovea.contract.length_problems import problem_of
+from fovea.contract.lengths import MOST_LENGTHS, SEQUENCE, LengthName, LengthSpec, NamedLengths
 from fovea.contract.reshape import reshape_problem
-from fovea.contract.sequence import SequenceSpec, problem_of
 from fovea.contract.validation import first_problem
 
 MODEL_FILE = "model.onnx"
@@ -75,23 +77,6 @@ def primary_attention(layers: Iterable[AttentionLayer]) -> AttentionType:
     return counted.most_common(1)[0][0] if counted else AttentionType.NONE
 
 
-class Preprocessing(_Facts):
-    """How a picture becomes the input tensor: convert, resize, scale to [0, 1], then (pixel - mean) / std."""
-
-    mode: Literal["L", "RGB"]
-    height: int = Field(gt=0)
-    width: int = Field(gt=0)
-    mean: tuple[float, ...]
-    std: tuple[Annotated[float, Field(gt=0)], ...]
-
-    @model_validator(mode="after")
-    def _one_value_per_channel(self) -> Preprocessing:
-        channels = 1 if self.mode == "L" else 3
-        if len(self.mean) != channels or len(self.std) != channels:
-            raise ValueError(f"mean and std need {channels} value(s) for mode {self.mode}")
-        return self
-
-
 class Training(_Facts):
     """Where the weights come from, so that they can be made again."""
 
@@ -128,13 +113,16 @@ class ModelCard(_Facts):
     """Inputs that requests may leave out."""
     client_shapes: dict[str, tuple[int, ...]] = {}
     """Of inputs and outputs that clients send and get in another shape than the model's, by name; see `Reshape`."""
-    sequence: SequenceSpec | None = None
-    """Which axes are lengths, for a model that takes sequences of any length."""
+    lengths: dict[LengthName, LengthSpec] = Field(default={}, max_length=MOST_LENGTHS)
+    """Which axes are lengths, by the lengths' names. Cards of one length may say it as `sequence` too."""
     labels: _Texts = ()
     """Of the classes of the prediction, which is the first output."""
     output_labels: dict[str, _Texts] = {}
     """The same of any output, by its name; goes before `labels`."""
     preprocessing: Preprocessing | None = None
+    """The short form of `input_steps` for the one input that pictures of this size fit."""
+    input_steps: dict[str, InputSteps] = {}
+    """Input -> the steps that make it of a picture or a text, whose bytes may be sent in its place."""
     parameters: int = Field(ge=0)
     """Trained numbers in the model."""
     metrics: dict[str, float] = {}
@@ -174,19 +162,45 @@ class ModelCard(_Facts):
             raise ValueError(f"output_labels: {strange[0]} is none of the outputs {names}")
         return self
 
+    @model_validator(mode="before")
+    @classmethod
+    def _sequence_is_a_length(cls, facts: Any) -> Any:
+        if not isinstance(facts, dict) or SEQUENCE not in facts:
+            return facts
+        others = {name: fact for name, fact in facts.items() if name != SEQUENCE}
+        if facts[SEQUENCE] is None:
+            return others
+        if others.get("lengths"):
+            raise ValueError(f"{SEQUENCE} and lengths: a card has one of them")
+        return {**others, "lengths": {SEQUENCE: facts[SEQUENCE]}}
+
     @model_validator(mode="after")
-    def _sequence_fits(self) -> ModelCard:
-        if (problem := self.sequence_problem(self.sequence)) is not None:
-            raise ValueError(f"sequence: {problem}")
+    def _steps_make_inputs(self) -> ModelCard:
+        if self.preprocessing is not None and self.input_steps:
+            raise ValueError("preprocessing and input_steps together: expected one of them")
+        specs = {spec.name: spec for spec in self.inputs}
+        for name, steps in self.input_steps.items():
+            if name not in specs:
+                raise ValueError(f"input_steps: {name} is none of the inputs {list(specs)}")
+            if not _takes(specs[name], steps):
+                found, made = f"{specs[name].datatype} {list(specs[name].shape)}", [-1, *steps.row_shape]
+                kinds = " or ".join(_MADE[steps.kind])
+                raise ValueError(f"input_steps: {name} is {found}, and its steps make {kinds} {made}")
+            if missing := [file for file in steps.files if self.sha256 and file not in self.sha256]:
+                raise ValueError(f"input_steps: {name} needs {missing[0]}, of which the card has no hash")
         return self
 
-    def sequence_problem(self, sequence: SequenceSpec | None) -> str | None:
-        """Why the model cannot be served with such sequences; None where it can."""
-        if sequence is None:
-            return None
-        if self.optional_inputs:
+    @model_validator(mode="after")
+    def _lengths_fit(self) -> ModelCard:
+        if (problem := self.lengths_problem(self.lengths)) is not None:
+            raise ValueError(problem)
+        return self
+
+    def lengths_problem(self, lengths: NamedLengths) -> str | None:
+        """Why the model cannot be served with such lengths; None where it can."""
+        if lengths and self.optional_inputs:
             return f"requests may leave out {self.optional_inputs[0]}, which must not be where lengths differ"
-        return problem_of(sequence, self.inputs, self.outputs, self.maps.values())
+        return problem_of(lengths, self.inputs, self.outputs, self.maps.values()) if lengths else None
 
     @property
     def maps(self) -> dict[str, TensorSpec]:
@@ -199,6 +213,15 @@ class ModelCard(_Facts):
         return tuple(
             spec.model_copy(update={"shape": shapes[spec.name]}) if spec.name in shapes else spec for spec in specs
         )
+
+    @property
+    def steps_by_input(self) -> dict[str, InputSteps]:
+        """Input -> the steps that make it. A short form counts where exactly one input takes any number of its rows."""
+        if self.preprocessing is None:
+            return self.input_steps
+        steps = self.preprocessing.steps
+        fitting = [spec.name for spec in self.inputs if _takes(spec, steps)]
+        return {fitting[0]: steps} if len(fitting) == 1 else {}
 
     @property
     def labels_by_output(self) -> dict[str, tuple[str, ...]]:
@@ -228,3 +251,12 @@ class ModelCard(_Facts):
             raise ModelBroken(f"{path.name}: {problem.where or 'file'}: {problem.told}") from error
         except OSError as error:
             raise ModelBroken(f"{path.name} cannot be read: {error.strerror}") from error
+
+
+_MADE = {"picture": ("FP32",), "text": ("INT64", "INT32")}
+"""What people have -> the datatypes that its steps can make."""
+
+
+def _takes(spec: TensorSpec, steps: InputSteps) -> bool:
+    """Whether an input takes any number of rows that come of these steps."""
+    return spec.datatype in _MADE[steps.kind] and spec.shape[:1] == (-1,) and spec.admits((-1, *steps.row_shape))

@@ -18,7 +18,7 @@ from fovea.contract.errors import ExportFailed
 from fovea.contract.model_card import MAP_PREFIX, AttentionLayer, TensorSpec
 from fovea.contract.operators import DOMAIN, OPERATORS
 from fovea.export.function_bodies import body_of, outputs_of, overload_of
-from fovea.export.lengths import length_axes
+from fovea.export.lengths import AxisNames, length_axes
 from fovea.export.residual import fuse_residuals, uses
 
 _SCOPES = "pkg.torch.onnx.name_scopes"
@@ -37,8 +37,8 @@ class ExportedGraph:
     layers: tuple[AttentionLayer, ...]
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
-    lengths: dict[str, tuple[int, ...]]
-    """Output or map -> its axes that are as long as the sequence, for those that have such."""
+    lengths: AxisNames
+    """Of outputs and maps, for those that have axes as long as a length that goes in."""
 
 
 def finish(traced: onnx.ModelProto) -> ExportedGraph:

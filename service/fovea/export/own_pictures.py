@@ -6,10 +6,9 @@ import re
 from collections.abc import Sequence
 
 from fovea.contract.errors import ExportFailed
-from fovea.contract.model_card import Preprocessing
+from fovea.contract.input_steps import CHANNELS, Preprocessing
 from fovea.export.input_specs import InputSpec
 
-_CHANNELS = {"L": 1, "RGB": 3}
 _WORD = re.compile(r"(?P<mode>L|RGB)(:(?P<mean>[^:]+):(?P<std>[^:]+))?")
 _EXPECTED = "expected L or RGB, or with mean and std of a channel RGB:0.485,0.456,0.406:0.229,0.224,0.225"
 
@@ -22,7 +21,7 @@ def preprocessing_of(text: str, specs: Sequence[InputSpec]) -> Preprocessing:
     match = _WORD.fullmatch(text)
     if match is None:
         raise ExportFailed(f"preprocessing: {_EXPECTED}, received {text!r}")
-    mode, channels = match["mode"], _CHANNELS[match["mode"]]
+    mode, channels = match["mode"], CHANNELS[match["mode"]]
     height, width = _picture_size(mode, specs)
     mean, std = _each_channel(match["mean"] or "0", channels), _each_channel(match["std"] or "1", channels)
     try:
@@ -33,12 +32,13 @@ def preprocessing_of(text: str, specs: Sequence[InputSpec]) -> Preprocessing:
 
 
 def _picture_size(mode: str, specs: Sequence[InputSpec]) -> tuple[int, int]:
-    shapes = [spec.row_shape for spec in specs if spec.dtype == "float32" and len(spec.row_shape) == 3]
-    fitting = [shape for shape in shapes if shape[0] == _CHANNELS[mode] and min(shape) > 0]
+    shapes = [tuple(map(int, spec.row_shape)) for spec in specs if spec.dtype == "float32" and not spec.lengths]
+    fitting = [shape for shape in shapes if len(shape) == 3 and shape[0] == CHANNELS[mode] and min(shape) > 0]
     if len(fitting) != 1:
         known = ", ".join(f"{spec.name} {list(spec.row_shape)} {spec.dtype}" for spec in specs)
-        raise ExportFailed(f"preprocessing {mode} needs one float32 input 1x{_CHANNELS[mode]}xHxW; there are {known}")
-    return fitting[0][1:]
+        raise ExportFailed(f"preprocessing {mode} needs one float32 input 1x{CHANNELS[mode]}xHxW; there are {known}")
+    _, height, width = fitting[0]
+    return height, width
 
 
 def _each_channel(text: str, channels: int) -> list[str]:

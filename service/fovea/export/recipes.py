@@ -3,26 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
-
-import torch
-from torch import Tensor
 
 from fovea.contract.errors import ExportFailed
 from fovea.export.spinner import export_subject
-from fovea.export.version import Subject
-from fovea.recipes import fashion_mnist
-from fovea.recipes.augmentation import normalise
 from fovea.recipes.catalogue import RECIPES
 from fovea.recipes.checkpoint import load_trained, save_trained
-from fovea.recipes.dataset import ImageDataset
 from fovea.recipes.progress import progress_bar
-from fovea.recipes.recipe import Recipe
-from fovea.recipes.training import Trained, train
-from fovea.runtime.arrays import Arrays
-
-INPUT, LOGITS = "input", "logits"
+from fovea.recipes.recipe import D, Recipe, Trained
+from fovea.recipes.training import train
 
 
 def export_recipes(names: Sequence[str], repository: Path) -> list[Path]:
@@ -33,27 +22,16 @@ def export_recipes(names: Sequence[str], repository: Path) -> list[Path]:
     unknown = [name for name in names if name not in RECIPES]
     if unknown:
         raise ExportFailed(f"no recipe {', '.join(unknown)}; there are: {', '.join(RECIPES)}")
-    data = fashion_mnist.load()
-    return [export_trained(RECIPES[name], _trained(RECIPES[name], data), data, repository) for name in names]
+    return [export_recipe(RECIPES[name], repository) for name in names]
 
 
-def export_trained(recipe: Recipe, trained: Trained, data: ImageDataset, repository: Path) -> Path:
-    """Export one trained recipe; parity and golden batch are made from real test images."""
-    subject = Subject(
-        name=recipe.name,
-        module=trained.module,
-        rows=partial(_test_rows, recipe, data),
-        output_names=(LOGITS,),
-        attention=recipe.attention,
-        labels=recipe.labels,
-        preprocessing=recipe.preprocessing,
-        metrics={"accuracy": trained.accuracy},
-        training=trained.training,
-    )
-    return export_subject(subject, repository)
+def export_recipe(recipe: Recipe[D], repository: Path) -> Path:
+    """Train a recipe, where its weights are not in the cache yet, export it, publish it: the new version's folder."""
+    data = recipe.data()
+    return export_subject(recipe.subject(_trained(recipe, data), data), repository)
 
 
-def _trained(recipe: Recipe, data: ImageDataset) -> Trained:
+def _trained(recipe: Recipe[D], data: D) -> Trained:
     """From the cache, or trained now and then kept."""
     cached = load_trained(recipe)
     if cached is not None:
@@ -62,9 +40,3 @@ def _trained(recipe: Recipe, data: ImageDataset) -> Trained:
         trained = train(recipe, data, progress)
     save_trained(recipe, trained)
     return trained
-
-
-def _test_rows(recipe: Recipe, data: ImageDataset, rows: int) -> Arrays:
-    """The first test images, as the module takes them."""
-    images: Tensor = normalise(torch.tensor(data.test_images[:rows]), recipe.preprocessing)
-    return {INPUT: images.numpy()}

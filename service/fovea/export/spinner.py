@@ -8,7 +8,8 @@ from pathlib import Path
 from rich.console import Console
 from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 
-from fovea.export.version import Subject, export_version
+from fovea.export.version import export_version
+from fovea.recipes.subject import Subject
 from fovea.runtime.kernel_library import find_kernel_library
 
 

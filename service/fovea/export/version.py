@@ -3,29 +3,24 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
 import onnx
 import torch
-from torch import nn
 
-from fovea.contract.attention import AttentionType
 from fovea.contract.errors import ExportFailed, FoveaError, ModelBroken
+from fovea.contract.lengths import LengthSpec, input_axes
 from fovea.contract.model_card import (
     GOLDEN_FILE,
     MAPS_FILE,
     MODEL_FILE,
     ModelCard,
     Parity,
-    Preprocessing,
-    Training,
     primary_attention,
 )
 from fovea.contract.operators import VERSION
-from fovea.contract.sequence import SequenceSpec
 from fovea.export.exporter import export_graph
 from fovea.export.function_bodies import OPSET
 from fovea.export.graph import ExportedGraph
@@ -34,6 +29,8 @@ from fovea.export.parity import BATCH_ROWS, compare, flat_answer, measure_bodies
 from fovea.export.publish import publish
 from fovea.export.reference import Reference
 from fovea.export.weights import save_models
+from fovea.inputs.makers import maker_of
+from fovea.recipes.subject import Subject
 from fovea.runtime.arrays import Arrays
 from fovea.runtime.attention_seen import Seen, attention_seen
 from fovea.runtime.batching_choice import Wanted, choose_batching
@@ -48,24 +45,6 @@ _PROBE = ProbeLimits(seconds=120)
 logger = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Subject:
-    """A module to export, and what is known about it. `rows(n)` gives n input rows, by input name, always the same."""
-
-    name: str
-    module: nn.Module
-    rows: Callable[[int], Arrays]
-    output_names: Sequence[str]
-    attention: AttentionType | None = None
-    """The primary type; None: the most frequent one of its layers."""
-    labels: tuple[str, ...] = ()
-    preprocessing: Preprocessing | None = None
-    metrics: dict[str, float] = field(default_factory=dict)
-    training: Training | None = None
-    sequence: SequenceSpec | None = None
-    """Inputs with a length, mask, padding and buckets; which outputs have a length is seen in the graph."""
-
-
 def export_version(
     subject: Subject, repository: Path, version: int | None = None, kernel_library: Path | None = None
 ) -> Path:
@@ -73,7 +52,8 @@ def export_version(
     reference = Reference(subject.module)
     require_independent_rows(reference, subject.rows)
     example = {name: torch.tensor(array) for name, array in subject.rows(2).items()}
-    lengths = subject.sequence.lengths if subject.sequence else None
+    names, places = list(subject.lengths), input_axes(subject.lengths)
+    lengths = {name: {axis: names[place] for axis, place in axes.items()} for name, axes in places.items()}
     graph = export_graph(subject.module, example, subject.output_names, lengths)
     return publish(repository, subject.name, version, partial(_write, subject, reference, graph, kernel_library))
 
@@ -82,6 +62,7 @@ def _write(
     subject: Subject, reference: Reference, graph: ExportedGraph, kernel_library: Path | None, folder: Path
 ) -> ModelCard:
     files = save_models(folder, _models(graph))
+    _write_texts(folder, subject)
     card = _describe(subject, graph, attention_seen(files[0]))
     bodies = measure_bodies(files, reference, _batches(subject))
     tolerances = _write_golden(folder / GOLDEN_FILE, files[-1], card, reference, subject.rows(GOLDEN_ROWS))
@@ -90,6 +71,17 @@ def _write(
     card = _as_tried(card, tried)
     kernels = _kernel_parity(subject, files, kernel_library, tried) if kernel_library and graph.layers else None
     return card.model_copy(update={"parity": (bodies, kernels)}) if kernels is not None else card
+
+
+def _write_texts(folder: Path, subject: Subject) -> None:
+    """The files that input steps name. ExportFailed where one is missing, or is not what its step needs."""
+    try:
+        for steps in subject.input_steps.values():
+            maker_of(steps, subject.files.__getitem__)
+    except (KeyError, ModelBroken) as error:
+        raise ExportFailed(f"input_steps: {error}") from error
+    for name, text in subject.files.items():
+        (folder / name).write_text(text, encoding="utf-8", newline="\n")
 
 
 def _tried(folder: Path, card: ModelCard, library: Path | None) -> Tried:
@@ -109,15 +101,17 @@ def _as_tried(card: ModelCard, tried: Tried) -> ModelCard:
     choice = choose_batching(Wanted("said", "its card"), tried.rows)
     if choice.reason:
         logger.warning("%s: servers will say: %s", card.name, choice.reason)
-    if not (tried.padding_harm and card.sequence):
-        return card
-    logger.warning(
-        "%s: %s, so that only sequences of equal length will share batches. Where the module has a mask, name it with "
-        "--mask, and see that it is used wherever the module looks along the sequence",
-        card.name,
-        tried.padding_harm,
-    )
-    return card.model_copy(update={"sequence": card.sequence.model_copy(update={"padded": False})})
+    for name, harm in tried.padding_harm.items():
+        logger.warning(
+            "%s: %s, so that only requests of the same length %s will share batches. Where the module has a mask, name "
+            "it with --mask, and see that it is used wherever the module looks along that length",
+            card.name,
+            harm,
+            name,
+        )
+    padded = {name: length.padded and name not in tried.padding_harm for name, length in card.lengths.items()}
+    lengths = {name: length.model_copy(update={"padded": padded[name]}) for name, length in card.lengths.items()}
+    return card.model_copy(update={"lengths": lengths})
 
 
 def _batches(subject: Subject) -> list[Arrays]:
@@ -161,12 +155,22 @@ def _describe(subject: Subject, graph: ExportedGraph, seen: Seen) -> ModelCard:
         inputs=graph.inputs,
         outputs=graph.outputs,
         batched=True,
-        sequence=subject.sequence.model_copy(update={"outputs": graph.lengths}) if subject.sequence else None,
+        lengths={name: _with_outputs(name, length, graph) for name, length in subject.lengths.items()},
         labels=subject.labels,
         preprocessing=subject.preprocessing,
+        input_steps=dict(subject.input_steps),
         parameters=sum(parameter.numel() for parameter in subject.module.parameters()),
-        metrics=subject.metrics,
+        metrics=dict(subject.metrics),
         training=subject.training,
         opset=OPSET,
         operator_version=VERSION if graph.layers else None,
     )
+
+
+def _with_outputs(name: str, length: LengthSpec, graph: ExportedGraph) -> LengthSpec:
+    """With the outputs and maps that have this length."""
+    found = {
+        output: tuple(axis for axis, length_name in axes.items() if length_name == name)
+        for output, axes in graph.lengths.items()
+    }
+    return length.model_copy(update={"outputs": {output: axes for output, axes in found.items() if axes}})

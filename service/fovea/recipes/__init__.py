@@ -1,1 +1,1 @@
-"""Data sets and seeded training: one recipe per model that Fovea exports."""
+"""Recipes, one a model, and how they are trained: a folder for each task."""

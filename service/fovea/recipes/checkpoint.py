@@ -9,28 +9,27 @@ from __future__ import annotations
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from fovea.contract.model_card import Training
 from fovea.recipes.cache import cache_dir
-from fovea.recipes.recipe import Recipe
-from fovea.recipes.training import Trained
+from fovea.recipes.recipe import Recipe, Trained, fingerprint, untrained
 
 
-def checkpoint_path(recipe: Recipe) -> Path:
+def checkpoint_path(recipe: Recipe[Any]) -> Path:
     """Where this recipe's weights are, or would be."""
-    return cache_dir() / "trained" / f"{recipe.name}-{recipe.fingerprint()}.pt"
+    return cache_dir() / "trained" / f"{recipe.name}-{fingerprint(recipe)}.pt"
 
 
-def save_trained(recipe: Recipe, trained: Trained, path: Path | None = None) -> Path:
+def save_trained(recipe: Recipe[Any], trained: Trained, path: Path | None = None) -> Path:
     """Write the weights and what was measured, in one step: a reader never sees half a file."""
     target = path or checkpoint_path(recipe)
     target.parent.mkdir(parents=True, exist_ok=True)
     content = {
         "state_dict": trained.module.state_dict(),
-        "accuracy": trained.accuracy,
-        "parameters": trained.parameters,
+        "metrics": dict(trained.metrics),
         "training": trained.training.model_dump(),
     }
     handle, scratch = tempfile.mkstemp(dir=target.parent, suffix=".part")
@@ -39,12 +38,12 @@ def save_trained(recipe: Recipe, trained: Trained, path: Path | None = None) -> 
     return Path(scratch).replace(target)
 
 
-def load_trained(recipe: Recipe, path: Path | None = None) -> Trained | None:
+def load_trained(recipe: Recipe[Any], path: Path | None = None) -> Trained | None:
     """What `save_trained` wrote for this very recipe, or None."""
     source = path or checkpoint_path(recipe)
     if not source.is_file():
         return None
     content = torch.load(source, weights_only=True)
-    module = recipe.build()
+    module = untrained(recipe)
     module.load_state_dict(content["state_dict"])
-    return Trained(module.eval(), content["accuracy"], content["parameters"], Training(**content["training"]))
+    return Trained(module.eval(), content["metrics"], Training(**content["training"]))

@@ -1,17 +1,18 @@
-"""What a recipe is: everything that decides a model's weights."""
+"""What a recipe is: data, network, loss, evaluation, and the subject that is exported."""
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from typing import Any, Protocol, TypeVar
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
-from fovea.contract.attention import AttentionType
-from fovea.contract.model_card import Preprocessing
+from fovea.contract.model_card import Training
+from fovea.recipes.subject import Subject
 
 
 @dataclass(frozen=True)
@@ -23,51 +24,84 @@ class Schedule:
     peak_learning_rate: float = 4e-3
     weight_decay: float = 0.02
     label_smoothing: float = 0.05
-    max_shift: int = 0
-    """Pixels a training image is moved, at most, each way."""
-    flip: bool = False
-    """Mirror every second training image, left to right."""
     bfloat16: bool = False
     """Multiply in bfloat16 while training, where the CPU has AVX-512; weights and attention stay float32."""
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """One model: its network, seed, schedule and what its input and outputs mean.
+class Trained:
+    """A trained module in evaluation mode, what was measured on the test data, and where it comes from."""
 
-    The module takes normalised images (N, 1, H, W) float32 and gives logits (N, labels).
-    """
+    module: nn.Module
+    metrics: Mapping[str, float]
+    training: Training
 
-    name: str
-    attention: AttentionType
-    network: Callable[[], nn.Module]
-    schedule: Schedule
-    labels: tuple[str, ...]
-    preprocessing: Preprocessing
-    seed: int = 0
+
+class DataSet(Protocol):
+    """What a recipe learns from; what else is in it only the recipe knows."""
 
     @property
-    def epochs(self) -> int:
-        """Passes over the training images."""
-        return self.schedule.epochs
+    def name(self) -> str:
+        """As the card calls it."""
 
-    def build(self) -> nn.Module:
-        """The untrained network; the same weights every time, whatever was drawn before."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.seed)
-            return self.network()
+    @property
+    def rows(self) -> int:
+        """Training examples, the same ones in every epoch."""
 
-    def fingerprint(self) -> str:
-        """A hash of the recipe's fields and the network's structure: it changes where the weights would."""
-        module = self.build()
-        facts = {
-            "name": self.name,
-            "attention": self.attention,
-            "schedule": asdict(self.schedule),
-            "preprocessing": self.preprocessing.model_dump(),
-            "labels": self.labels,
-            "seed": self.seed,
-            "structure": str(module),
-            "shapes": {key: list(value.shape) for key, value in module.state_dict().items()},
-        }
-        return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]
+
+D = TypeVar("D", bound=DataSet)
+
+
+class Recipe(Protocol[D]):
+    """One model: everything that decides its weights, and what is told of it. `D` is the data that it learns from."""
+
+    @property
+    def name(self) -> str:
+        """The model's."""
+
+    @property
+    def schedule(self) -> Schedule:
+        """How it is trained."""
+
+    @property
+    def seed(self) -> int:
+        """Of its first weights and of the order of its data."""
+
+    def data(self) -> D:
+        """The data, fetched on first use. Misconfigured where it cannot be had."""
+
+    def network(self) -> nn.Module:
+        """The network, as random numbers make it."""
+
+    def loss(self, module: nn.Module, data: D, chosen: Tensor, generator: torch.Generator) -> Tensor:
+        """What the training examples of these indices cost. Random changes of them are drawn from `generator`."""
+
+    def evaluation(self, module: nn.Module, data: D) -> Mapping[str, float]:
+        """What a card says of the module, measured on the test data: {"accuracy": 0.931}."""
+
+    def subject(self, trained: Trained, data: D) -> Subject:
+        """What is exported: the module, real rows of its input, and what people are told of it."""
+
+    def facts(self) -> Mapping[str, Any]:
+        """Whatever else decides the weights, as JSON has it."""
+
+
+def untrained(recipe: Recipe[Any]) -> nn.Module:
+    """The untrained network; the same weights every time, whatever was drawn before."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        return recipe.network()
+
+
+def fingerprint(recipe: Recipe[Any]) -> str:
+    """A hash of all that decides the weights: it changes where they would."""
+    module = untrained(recipe)
+    facts = {
+        "name": recipe.name,
+        "seed": recipe.seed,
+        "schedule": asdict(recipe.schedule),
+        "facts": recipe.facts(),
+        "structure": str(module),
+        "shapes": {key: list(value.shape) for key, value in module.state_dict().items()},
+    }
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]

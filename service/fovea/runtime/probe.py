@@ -12,6 +12,7 @@ import atexit
 import json
 import threading
 import time
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -74,10 +75,10 @@ class Tried:
 
     rows: RowVerdict
     """What was seen of its rows, where batches are wanted."""
-    padding_harm: str = ""
-    """How padding changes its answers; empty where it does not."""
-    longest: int | None = None
-    """The longest sequence that it takes, where that is the longest bucket."""
+    padding_harm: Mapping[str, str] = field(default_factory=dict)
+    """Length -> how padding it changes answers, for those where it does."""
+    longest: Mapping[str, int] = field(default_factory=dict)
+    """Length -> the longest that it takes, for those where that is the last bucket."""
     seen: Seen = field(default_factory=Seen)
     """Of the attention in its file, where nobody says that it has any."""
     kernel_trouble: str | None = None

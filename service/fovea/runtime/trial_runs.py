@@ -13,6 +13,7 @@ import onnxruntime
 from fovea.contract.attention import AttentionType
 from fovea.contract.datatypes import DATATYPES, Kind
 from fovea.contract.errors import ExecutionFailed, FoveaError, ModelBroken
+from fovea.contract.lengths import output_axes
 from fovea.contract.model_card import MAPS_FILE, MODEL_FILE, ModelCard, TensorSpec
 from fovea.runtime.arrays import Arrays
 from fovea.runtime.attention_seen import attention_seen
@@ -27,7 +28,7 @@ from fovea.runtime.kernel_library import Obstacle
 from fovea.runtime.opening import open_model
 from fovea.runtime.ort_errors import is_out_of_memory
 from fovea.runtime.ort_session import SessionSettings, open_session
-from fovea.runtime.padding_check import longest_sequence, padding_harm
+from fovea.runtime.padding_check import longest_lengths, padding_harm
 from fovea.runtime.probe import Trial, Tried
 from fovea.runtime.row_mixing import check_rows
 from fovea.runtime.row_samples import RowSamples
@@ -133,7 +134,7 @@ def _sized(shape: tuple[int, ...], rows: int) -> tuple[int, ...]:
 
 def _doubts(session: onnxruntime.InferenceSession, wish: Wish, card: ModelCard | None = None) -> RowVerdict | None:
     """What speaks against batches that nobody asked for, before a row is run."""
-    explained = card.sequence.outputs if card and card.sequence else ()
+    explained = output_axes(card.lengths) if card else ()
     doubt = unexplained_axis(session, explained) if wish in ("said", "unsaid") else ""
     if wish == "unsaid":
         doubt = doubt or doubtful_operator(session)
@@ -179,12 +180,12 @@ def _run_all(session: ModelSession, card: ModelCard, golden: Golden | None) -> N
 def _see(session: ModelSession, card: ModelCard, golden: Golden | None, trial: Trial) -> Tried:
     """How rows of it may share batches."""
     whole, known = session.unbatched(), golden if golden and not unfit_input(session, golden) else None
-    samples = with_vocabularies(whole, RowSamples(card.inputs, card.sequence, known))
+    samples = with_vocabularies(whole, RowSamples(card.inputs, card.lengths, known))
     rows = _doubts(session.opened, trial.wish, card) or _seen_apart(whole, samples, trial)
-    if card.sequence is None or rows.seen == "untried":
+    if not card.lengths or rows.seen == "untried":
         return Tried(rows)
-    harm = padding_harm(session, samples) if _shares(trial.wish, rows) else ""
-    return Tried(rows, harm, longest_sequence(whole, samples))
+    harm = padding_harm(session, samples) if _shares(trial.wish, rows) else {}
+    return Tried(rows, harm, longest_lengths(whole, samples))
 
 
 def _run_sizes(session: ModelSession, row: Arrays) -> None:

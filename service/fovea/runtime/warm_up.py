@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 
 from fovea.contract.errors import ExecutionFailed, ModelBroken
+from fovea.contract.lengths import Lengths
 from fovea.runtime.arrays import Arrays
 from fovea.runtime.cost import BatchCost
 from fovea.runtime.session import ModelSession
@@ -13,7 +14,7 @@ from fovea.runtime.session import ModelSession
 LONG_BATCH_S = 0.05
 """Once a batch takes longer than this, larger ones are not tried: nobody should wait behind them."""
 _BUDGET_S = 0.05
-"""For the turns of one length; each size gets one, whatever it takes."""
+"""For the turns of one set of lengths; each size gets one, whatever it takes."""
 _LENGTHS_BUDGET_S = 2.0
 """For all lengths of a model: a server with ten of them should be ready within a rollout's patience."""
 _MOST_TURNS = 10
@@ -28,37 +29,51 @@ def batch_sizes(max_batch_rows: int) -> list[int]:
     return [size for size in powers if size < max_batch_rows] + [max_batch_rows]
 
 
-def measure_cost(session: ModelSession, rows: Mapping[int | None, Arrays], clock: Callable[[], float]) -> BatchCost:
-    """What batches cost, by length and rows; `rows` has one row of each length, as `warm_up_rows` gives.
+def measure_cost(
+    session: ModelSession, rows: Mapping[Lengths, Arrays], clock: Callable[[], float], names: Sequence[str] = ()
+) -> BatchCost:
+    """What batches cost, by lengths and rows. `rows`: one row of each, as `warm_up_rows` gives; `names`: the lengths'.
 
-    Every length is run, so that a device has met it; those whose turn comes after `_LENGTHS_BUDGET_S` are run in the
-    smallest batch only. What time is left goes into a second round, so that a disturbance of one length's first turn
-    does not stand. ModelBroken where a length cannot be run although a shorter one can.
+    All of them are run, so that a device has met them; those whose turn comes after `_LENGTHS_BUDGET_S` are run in the
+    smallest batch only. What time is left goes into a second round, so that a disturbance of one's first turn does not
+    stand. ModelBroken where a bucket cannot be run although others can.
     """
-    curves: dict[int | None, dict[int, float]] = {}
+    curves: dict[Lengths, dict[int, float]] = {}
+    failed: dict[Lengths, ExecutionFailed] = {}
     end = clock() + _LENGTHS_BUDGET_S
-    for length, row in rows.items():
+    for lengths, row in rows.items():
         most = session.max_batch_rows if clock() < end else 1
         try:
-            curves[length] = measure_batch_cost(session, row, clock, most)
+            curves[lengths] = measure_batch_cost(session, row, clock, most)
         except ExecutionFailed as error:
-            if curves:
-                raise ModelBroken(f"sequence: buckets: length {length} cannot be run: {error}") from error
-            break
-    for length, curve in curves.items():
+            failed[lengths] = error
+            if not curves:
+                break
+    _require_every_bucket(curves, failed, names)
+    for lengths, curve in curves.items():
         if clock() < end:
-            _measure_again(session, rows[length], clock, curve)
-    return BatchCost(curves)
+            _measure_again(session, rows[lengths], clock, curve)
+    return BatchCost(curves, tuple(names))
 
 
-def run_measured_sizes(session: ModelSession, rows: Mapping[int | None, Arrays], cost: BatchCost) -> None:
+def _require_every_bucket(
+    curves: Collection[Lengths], failed: Mapping[Lengths, ExecutionFailed], names: Sequence[str]
+) -> None:
+    """ModelBroken where a bucket runs with none of the other lengths' buckets; some may not go with each other."""
+    for lengths, error in failed.items() if curves else ():
+        for name, place, size in zip(names, range(len(lengths)), lengths, strict=True):
+            if all(known[place] != size for known in curves):
+                raise ModelBroken(f"buckets: {name} {size} cannot be run: {error}") from error
+
+
+def run_measured_sizes(session: ModelSession, rows: Mapping[Lengths, Arrays], cost: BatchCost) -> None:
     """Run, in another session of a model, every batch that was measured: its first run of a size takes long as well.
 
     A size that cannot be run beside the first session is left out: such a batch is halved when it comes.
     """
-    for length, most, _ in cost.points():
+    for lengths, most, _ in cost.points():
         with suppress(ExecutionFailed):
-            session.gather([rows[length]] * most)
+            session.gather([rows[lengths]] * most)
             session.run()
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 from fovea.contract.errors import QueueFull
-from fovea.serving.calls import Call
-from fovea.serving.status import status_of
+from fovea.serving.engines.reply import Reply
 
-Accept = Callable[[Call, bytes], None]
+Call = Reply[Any]
+Accept = Callable[[Any, Any], None]
+"""Answers a call that asks for something."""
 
 
 def full(what: str, calls: int) -> QueueFull:
@@ -25,31 +27,27 @@ class AnswerPool:
         self._pool = ThreadPoolExecutor(threads, what)
         self._calls: set[Call] = set()
 
-    def __contains__(self, call: object) -> bool:
-        """Whether this call is being answered or waits its turn."""
-        return call in self._calls
-
     @property
     def calls(self) -> list[Call]:
         """Those that are being answered or wait their turn."""
         return list(self._calls)
 
-    def submit(self, accept: Accept, call: Call, data: bytes) -> None:
+    def submit(self, accept: Accept, call: Call, asked: Any) -> None:
         """Have a call answered by `accept` when its turn comes; those that wait hold no thread."""
         if len(self._calls) >= self._most_calls:
-            call.refuse(*status_of(full(self._what, len(self._calls))))
+            call.send(full(self._what, len(self._calls)))
             return
         self._calls.add(call)
         call.watch()
         try:
-            self._pool.submit(self._run, accept, call, data)
+            self._pool.submit(self._run, accept, call, asked)
         except RuntimeError:  # no more threads are to be had
             self._calls.discard(call)
             raise
 
-    def _run(self, accept: Accept, call: Call, data: bytes) -> None:
+    def _run(self, accept: Accept, call: Call, asked: Any) -> None:
         try:
             if not call.gone:
-                accept(call, data)
+                accept(call, asked)
         finally:
             self._calls.discard(call)

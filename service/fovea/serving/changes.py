@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fovea.contract.errors import Draining
-from fovea.serving.answer_pool import Accept, AnswerPool
-from fovea.serving.calls import Call
-from fovea.serving.status import status_of
+from fovea.serving.answer_pool import Accept, AnswerPool, Call
 
 CHANGE_RPCS = ("RepositoryModelLoad", "RepositoryModelUnload")
 MOST_CHANGES = 64
@@ -19,15 +19,15 @@ class Changes(AnswerPool):
         super().__init__("load and unload", 1, MOST_CHANGES)
         self._ended = False
 
-    def submit(self, accept: Accept, call: Call, data: bytes) -> None:
+    def submit(self, accept: Accept, call: Call, asked: Any) -> None:
         """Have a call answered by `accept` when its turn comes."""
         if self._ended:
-            call.refuse(*status_of(Draining()))
+            call.send(Draining())
         else:
-            super().submit(accept, call, data)
+            super().submit(accept, call, asked)
 
     def refuse(self) -> None:
         """Answer those that are going on or wait their turn, and all that come: nobody waits for models any more."""
         self._ended = True
         for call in self.calls:
-            call.refuse(*status_of(Draining()))
+            call.send(Draining())

@@ -21,7 +21,7 @@ from fovea.serving.lifecycle.model_control import ControlSettings
 from fovea.serving.lifecycle.served_version import BatchDefaults
 from fovea.serving.observability.log_settings import LogControl
 from fovea.serving.observability.trace import Tracer
-from fovea.serving.response_cache import ResponseCache
+from fovea.serving.requests.response_cache import ResponseCache
 from fovea.serving.security.tls import Tls
 from fovea.serving.security.token import Tokens
 from fovea.serving.settings import Settings
@@ -80,6 +80,7 @@ def grpc_settings(settings: Settings, tls: Tls | None, tokens: Tokens | None) ->
         settings.max_infer_streams,
         settings.max_queue,
         ReadLimits(settings.max_queue_mb * _MB, settings.max_message_mb * _MB),
+        settings.status_codes,
         tls,
         tokens,
         _unix_socket(settings, GRPC_SOCKET),
@@ -99,7 +100,9 @@ def rest_settings(settings: Settings, port: int, tls: Tls | None) -> RestSetting
         connections=settings.max_http_connections,
     )
     path = _unix_socket(settings, HTTP_SOCKET)
-    return RestSettings(settings.host, port, limits, tls, None if path is None else listening(path))
+    return RestSettings(
+        settings.host, port, limits, settings.status_codes, tls, None if path is None else listening(path)
+    )
 
 
 def extensions(settings: Settings, tracer: Tracer) -> Extensions:

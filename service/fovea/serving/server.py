@@ -10,11 +10,13 @@ from functools import partial
 from typing import TypeVar
 
 from fovea.contract.errors import Misconfigured
+from fovea.inputs.makers import Limits
 from fovea.runtime.device import resolve_device
 from fovea.serving.addresses import address_of
 from fovea.serving.changes import Changes
+from fovea.serving.control.rpcs import Control
 from fovea.serving.fronts.grpc.grpc_server import GrpcServer
-from fovea.serving.fronts.grpc.health import SERVER
+from fovea.serving.fronts.grpc.health_service import SERVER
 from fovea.serving.fronts.rest.server import RestServer
 from fovea.serving.inputs.decode_queue import DecodeQueue
 from fovea.serving.kernel_words import kernel_words
@@ -36,12 +38,11 @@ from fovea.serving.part_settings import (
     response_cache,
     rest_settings,
 )
+from fovea.serving.requests.inference import Inference, Uncounted
 from fovea.serving.security.access import require_open
 from fovea.serving.security.tls import read_tls
 from fovea.serving.security.token import HEADER, read_tokens
-from fovea.serving.servicer import Servicer
 from fovea.serving.settings import Settings
-from fovea.serving.status import status_table
 from fovea.serving.unix_sockets import remove
 
 log = logging.getLogger(__name__)
@@ -73,16 +74,16 @@ class Server:
             self._telemetry.cache_bytes(lambda: cache.bytes)
         defaults = batch_defaults(settings, cache)
         loader = VersionLoader(load_settings(settings, self.device), defaults, self._telemetry, self._sampler)
-        self._control = ModelControl(control_settings(settings), self.models, loader, self._tell, self._readiness)
-        self._decoding = DecodeQueue(defaults.queue, settings.max_pixels)
-        table = status_table(settings.status_codes)
-        parts = (self.models, self._control, self._decoding, self._telemetry, table)
+        self._model_control = ModelControl(control_settings(settings), self.models, loader, self._tell, self._readiness)
+        self._decoding = DecodeQueue(defaults.queue, Limits(settings.max_pixels))
         self._tracer = Tracer(settings.trace_file)
-        self._servicer = Servicer(*parts, extensions(settings, self._tracer))
+        offered = extensions(settings, self._tracer)
+        uncounted = Uncounted(self._telemetry.stray_request, self._count_unready)
+        self._inference = Inference(self.models, self._decoding, offered.regions, self._tracer, uncounted)
+        self._control = Control(self.models, self._model_control, offered)
         self._changes = Changes()
-        self.grpc = GrpcServer(
-            grpc_settings(settings, self._tls, self._tokens), self._servicer, self._changes, self._telemetry.fault
-        )
+        doors = (self._inference, self._control, self._changes)
+        self.grpc = GrpcServer(grpc_settings(settings, self._tls, self._tokens), *doors, self._telemetry.fault)
         self.metrics = _listening("metrics", settings.metrics_port, self._metrics)
         self.rest = _listening("HTTP", settings.http_port, self._rest)
         self.grpc.start()
@@ -92,7 +93,11 @@ class Server:
 
     def _rest(self, port: int) -> RestServer:
         settings = rest_settings(self._settings, port, self._tls)
-        return RestServer(settings, self._servicer, self._changes, self._admit, self._telemetry.stray_request)
+        return RestServer(settings, self._inference, self._control, self._changes, self._admit)
+
+    def _count_unready(self, name: str, version: str) -> None:
+        number, _ = self.models.entry(name, version)
+        self._telemetry.unready_request(name, number, partial(self.models.is_unready, name, number))
 
     def _admit(self, rpc: str, headers: Mapping[str, str]) -> None:
         if self._tokens is not None:
@@ -104,21 +109,21 @@ class Server:
 
         So it is, with `exit_on_load_failure`, where one of them does not serve.
         """
-        self._control.start()
+        self._model_control.start()
         missing = self._readiness.missing
-        if missing and self._settings.exit_on_load_failure and not self._servicer.stopping:
+        if missing and self._settings.exit_on_load_failure and not self._control.stopping:
             raise Misconfigured(f"exit_on_load_failure: not served: {in_words(missing)}")
         self._loaded = True
         self._tell()
 
     def read_again(self) -> None:
         """Look at the models' files again; back at once. Certificates and tokens are looked at all the time."""
-        self._control.read_again()
+        self._model_control.read_again()
 
     @property
     def ready(self) -> bool:
         """Whether callers should come."""
-        return self._servicer.ready
+        return self._control.ready
 
     def _tell(self, *models: str) -> None:
         """Tell the health service of these models, and of the server, as they are now."""
@@ -126,16 +131,16 @@ class Server:
             self._readiness.changed(models)
             for name in models:
                 self.grpc.health.tell(name, self._serves(name))
-            ready = self._loaded and not self._servicer.stopping and self._readiness.is_enough
-            if ready != self._servicer.ready:
-                self._servicer.ready = ready
+            ready = self._loaded and not self._control.stopping and self._readiness.is_enough
+            if ready != self._control.ready:
+                self._control.ready = ready
                 for name in SERVER:
                     self.grpc.health.tell(name, ready)
 
     def _serves(self, name: str) -> bool | None:
         """Whether a model serves and goes on doing so; None of a model that there is not."""
         model = self.models.entries.get(name)
-        return None if model is None else bool(model.ready) and not self._servicer.stopping
+        return None if model is None else bool(model.ready) and not self._control.stopping
 
     def facts(self) -> dict[str, str]:
         """What is up, and where."""
@@ -160,7 +165,7 @@ class Server:
         False where something still runs, and the process must end without it.
         """
         self._say_goodbye()
-        self._servicer.draining = True
+        self._inference.draining = True
         self.grpc.drain_streams()
         self._drain(time.monotonic() + self._settings.drain_timeout)
         self._decoding.close()
@@ -169,18 +174,18 @@ class Server:
         self.metrics.stop()
         if self._settings.unix_sockets is not None:
             remove(self._settings.unix_sockets)
-        quiet = self._control.stop() and self._quiet and has_ended
+        quiet = self._model_control.stop() and self._quiet and has_ended
         if quiet:
             self.models.close()
-        self._control.close()
+        self._model_control.close()
         self._tracer.close()
         return self._sampler.close(_SAMPLE_PATIENCE_S) and quiet
 
     def _say_goodbye(self) -> None:
         """Tell everyone to go elsewhere, begin no change of models, and serve those who have not heard yet."""
-        self._servicer.stopping = True
+        self._control.stopping = True
         self._tell(*self.models.entries)
-        self._control.stop()
+        self._model_control.stop()
         self._changes.refuse()
         time.sleep(self._settings.drain_delay if self._loaded else 0)
 

@@ -20,8 +20,10 @@ from PIL import Image
 from tritonclient.utils import InferenceServerException
 
 from fovea.contract.attention import AttentionType
-from fovea.contract.model_card import ModelCard, Preprocessing, TensorSpec
-from fovea.pictures import open_picture, to_tensor
+from fovea.contract.input_steps import Preprocessing
+from fovea.contract.model_card import ModelCard, TensorSpec
+from fovea.inputs.picture_steps import picture_row
+from fovea.inputs.pictures import open_picture
 from fovea.runtime.golden import write_golden
 from rest_calls import rest
 from servers import RunningServer, running_server, save_model, tensor, wait_until
@@ -100,7 +102,7 @@ def noise(mode: str, size: tuple[int, int] = (31, 17), seed: int = 0) -> Image.I
 
 def test_the_boot_as_bytes_gets_the_logits_of_the_boot_as_a_tensor(front: Any) -> None:
     facts = Preprocessing(mode="L", height=28, width=28, mean=(0.286,), std=(0.353,))
-    own = infer(front, "fashion-cbam", "input", to_tensor(open_picture(io.BytesIO(BOOT)), facts), "FP32")
+    own = infer(front, "fashion-cbam", "input", picture_row(open_picture(io.BytesIO(BOOT)), facts.steps), "FP32")
     assert own.argmax() == 9
     np.testing.assert_array_equal(infer(front, "fashion-cbam", "input", of(BOOT)), own)
     np.testing.assert_array_equal(infer(front, "fashion-cbam", "input", of(BOOT)[:, None]), own)
@@ -119,13 +121,13 @@ def test_every_kind_of_picture_becomes_the_tensor_that_the_client_would_have_mad
     }
     data = special.get(mode, lambda: encoded(noise(mode)))()
     seen = infer(front, "echo", "image", of(data))
-    np.testing.assert_array_equal(seen, to_tensor(open_picture(io.BytesIO(data)), COLOURS))
+    np.testing.assert_array_equal(seen, picture_row(open_picture(io.BytesIO(data)), COLOURS.steps))
 
 
 def test_several_pictures_are_rows_in_their_order(front: Any) -> None:
     pictures = [encoded(noise("RGB", (9 + seed, 7), seed), "PNG" if seed % 2 else "JPEG") for seed in range(5)]
     seen = infer(front, "echo", "image", of(*pictures))
-    rows = [to_tensor(open_picture(io.BytesIO(data)), COLOURS) for data in pictures]
+    rows = [picture_row(open_picture(io.BytesIO(data)), COLOURS.steps) for data in pictures]
     np.testing.assert_array_equal(seen, np.concatenate(rows))
 
 

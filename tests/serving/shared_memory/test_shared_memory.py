@@ -234,7 +234,7 @@ def test_places_that_do_not_fit_are_told(
         ),
         (
             {"shared_memory_region": {"int64_param": 1}, "shared_memory_byte_size": {"int64_param": 48}},
-            "shared_memory_region must be a string_param",
+            "shared_memory_region must be a text",
         ),
         (
             {"shared_memory_region": {"string_param": "r"}, "shared_memory_byte_size": {"int64_param": 47}},

@@ -6,14 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from fovea.serving.engines.batching.requests import Request
+from fovea.serving.engines.batching.queued_request import QueuedRequest
 
 
 class Cost(Protocol):
     """What runs cost on this device, as warm-up measured it."""
 
-    def points(self) -> Iterator[tuple[int | None, int, float]]:
-        """Length (None of a model without sequences), rows and seconds of every run that was measured, in order."""
+    def points_in_words(self) -> Iterator[tuple[str, int, float]]:
+        """Lengths (empty of a model that has none), rows and seconds of every run that was measured, in order."""
 
     def facts(self) -> list[dict[str, Any]]:
         """The same for people and programs, as JSON has it; empty where nothing could be measured."""
@@ -42,7 +42,7 @@ class Engine(Protocol):
     def cost(self) -> Cost:
         """What its runs were measured to cost."""
 
-    def submit(self, request: Request) -> None:
+    def submit(self, request: QueuedRequest) -> None:
         """Admit a request; QueueFull, VersionEnded, DeadlineExceeded or QueueTimeout where it cannot be.
 
         Never blocks for long. Once admitted, a request gets one answer or one error through its reply.

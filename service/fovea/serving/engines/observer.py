@@ -10,7 +10,7 @@ from typing import Protocol
 
 from fovea.contract.errors import FoveaError
 from fovea.runtime.arrays import Arrays
-from fovea.serving.engines.batching.requests import Request
+from fovea.serving.engines.batching.queued_request import QueuedRequest
 from fovea.serving.engines.outcomes import Outcome, outcome_of
 
 log = logging.getLogger(__name__)
@@ -49,9 +49,9 @@ class Observer(Protocol):
         """Requests with these inputs just ran together; for whoever wants to run them again."""
 
 
-def fail(request: Request, error: FoveaError, observer: Observer) -> None:
+def fail(request: QueuedRequest, error: FoveaError, observer: Observer) -> None:
     """Send an error and tell the observer."""
-    request.reply.fail(error)
+    request.reply.send(error)
     if request.trace is not None:
         tell(request.trace.end, time.monotonic())
     tell(observer.requests, outcome_of(error), [time.monotonic() - request.arrived_s], request.rows)

@@ -17,7 +17,7 @@ from fovea.contract.errors import InvalidRequest, NotFound, NotReady, Unsupporte
 from fovea.runtime.memory import return_freed_memory
 from fovea.runtime.repository import ModelFolder, chosen_versions, why_none
 from fovea.serving.lifecycle.served_version import ServedVersion
-from fovea.serving.messages.header_size import LEAST_BOUND
+from fovea.serving.requests.header_bound import LEAST_BOUND
 
 _VERSION = re.compile(r"0*[1-9][0-9]{0,17}", re.ASCII)
 

@@ -14,7 +14,7 @@ from fovea.serving.security.renewed import Renewed
 
 @dataclass(frozen=True)
 class TlsFiles:
-    """PEM files."""
+    """The PEM files that TLS is set up from."""
 
     cert: Path
     key: Path
@@ -22,7 +22,7 @@ class TlsFiles:
     """Callers show a certificate that it has signed."""
 
     def all(self) -> list[Path]:
-        """Those that there are."""
+        """Every file that was named."""
         return [self.cert, self.key, *([self.client_ca] if self.client_ca else [])]
 
     def context(self) -> ssl.SSLContext:

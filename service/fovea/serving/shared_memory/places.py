@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fovea.contract.errors import InvalidRequest
+from fovea.serving.plain_words import word
 
 _REGION, _SIZE, _OFFSET = "shared_memory_region", "shared_memory_byte_size", "shared_memory_offset"
 PLACE_PARAMETERS = frozenset({_REGION, _SIZE, _OFFSET})
@@ -25,13 +26,10 @@ class Place:
         where = f"{self.byte_size} bytes at {self.offset} of shared memory region '{self.region}'"
         return f"tensor '{self.tensor}', {where}"
 
-    def parameters(self, byte_size: int) -> dict[str, dict[str, Any]]:
+    def parameters(self, byte_size: int) -> dict[str, Any]:
         """What an answer says of an output that was put there."""
-        told: dict[str, dict[str, Any]] = {
-            _REGION: {"string_param": self.region},
-            _SIZE: {"int64_param": byte_size},
-        }
-        return told | ({_OFFSET: {"int64_param": self.offset}} if self.offset else {})
+        facts = {_REGION: self.region, _SIZE: byte_size}
+        return facts | ({_OFFSET: self.offset} if self.offset else {})
 
 
 def is_placed(parameters: Mapping[str, Any]) -> bool:
@@ -48,15 +46,14 @@ def place_of(tensor: str, parameters: Mapping[str, Any]) -> Place | None:
     if missing:
         raise InvalidRequest(f"tensor '{tensor}': {sorted(given)} without '{missing.pop()}'")
     region = parameters[_REGION]
-    if region.WhichOneof("parameter_choice") != "string_param":
-        raise InvalidRequest(f"tensor '{tensor}': {_REGION} must be a string_param")
+    if type(region) is not str:
+        raise InvalidRequest(f"tensor '{tensor}': {_REGION} must be a text, received {word(region)}")
     offset = _count(tensor, _OFFSET, parameters[_OFFSET]) if _OFFSET in given else 0
-    return Place(tensor, region.string_param, offset, _count(tensor, _SIZE, parameters[_SIZE]))
+    return Place(tensor, region, offset, _count(tensor, _SIZE, parameters[_SIZE]))
 
 
-def _count(tensor: str, name: str, parameter: Any) -> int:
-    choice = parameter.WhichOneof("parameter_choice")
-    value = getattr(parameter, choice) if choice in ("int64_param", "uint64_param") else -1
-    if value < 0:
-        raise InvalidRequest(f"tensor '{tensor}': {name} must be an integer of 0 or more, received {parameter}")
-    return int(value)
+def _count(tensor: str, name: str, value: Any) -> int:
+    if type(value) is not int or not 0 <= value < 1 << 64:
+        received = value if type(value) is int else word(value)
+        raise InvalidRequest(f"tensor '{tensor}': {name} must be an integer of 0 or more, received {received}")
+    return value

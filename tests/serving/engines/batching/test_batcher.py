@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from fakes import FakeReply
 from fovea.serving.engines.batching.batcher import BatchPolicy, drop_dead, take_batch
-from fovea.serving.engines.batching.requests import BatchKey, Request
+from fovea.serving.engines.batching.queued_request import BatchKey, QueuedRequest
 from fovea.serving.engines.batching.waiting import Waiting
 
 
-def request(rows: int = 1, kind: object = "a", arrived_s: float = 0.0, **more: Any) -> Request:
-    return Request({"x": np.zeros((rows, 1))}, rows, BatchKey(kind), FakeReply(), arrived_s, **more)
+def request(rows: int = 1, kind: object = "a", arrived_s: float = 0.0, **more: Any) -> QueuedRequest:
+    return QueuedRequest({"x": np.zeros((rows, 1))}, rows, BatchKey(kind), FakeReply(), arrived_s, **more)
 
 
 def test_rows_are_counted_not_requests() -> None:
@@ -47,13 +47,13 @@ def test_a_smaller_request_may_fill_the_room_that_a_larger_one_left() -> None:
 def test_another_shape_neither_joins_nor_closes_a_batch() -> None:
     waiting = Waiting([request(kind="a"), request(kind="b"), request(kind="a")])
     taken = take_batch(waiting, 0.0, BatchPolicy(max_rows=8))
-    assert [one.kind.shapes for one in taken.batch] == ["a", "a"]
-    assert [one.kind.shapes for one in waiting] == ["b"]
+    assert [one.batch_key.shapes for one in taken.batch] == ["a", "a"]
+    assert [one.batch_key.shapes for one in waiting] == ["b"]
 
 
 def test_requests_for_maps_are_batched_apart() -> None:
     plain, maps = request(), request()
-    maps.kind = BatchKey("a", maps=True)
+    maps.batch_key = BatchKey("a", maps=True)
     assert take_batch(Waiting([plain, maps]), 0.0, BatchPolicy(8)).batch == [plain]
 
 
@@ -114,12 +114,12 @@ def test_no_request_is_lost_or_taken_twice_and_kinds_never_mix(
     taken = take_batch(waiting, 1.0, BatchPolicy(max_rows, delay_s))
     ends = [*taken.batch, *taken.gone, *taken.late, *waiting]
     assert sorted(map(id, ends)) == sorted(map(id, requests))
-    assert len({one.kind for one in taken.batch}) <= 1
+    assert len({one.batch_key for one in taken.batch}) <= 1
     assert sum(one.rows for one in taken.batch) <= max_rows or len(taken.batch) == 1
     assert waiting.requests == len(list(waiting))
     assert waiting.bytes == sum(one.bytes for one in waiting)
     for line in waiting.lines():
-        assert len({one.kind for one in line}) == 1
+        assert len({one.batch_key for one in line}) == 1
         assert [one.urgency for one in line] == sorted(one.urgency for one in line)
 
 
@@ -144,27 +144,27 @@ def test_a_request_without_a_deadline_is_not_passed_for_ever() -> None:
 
 def test_the_kind_of_the_most_urgent_request_goes_first() -> None:
     waiting = Waiting([request(kind="a"), request(kind="b", priority=-1), request(kind="a")])
-    assert take_batch(waiting, 0.0, BatchPolicy(8)).batch[0].kind.shapes == "b"
+    assert take_batch(waiting, 0.0, BatchPolicy(8)).batch[0].batch_key.shapes == "b"
 
 
 def test_a_kind_that_is_held_back_does_not_hold_back_another_that_is_full() -> None:
     waiting = Waiting([request(kind="a"), request(2, kind="b", arrived_s=0.1), request(2, kind="b", arrived_s=0.1)])
     taken = take_batch(waiting, 0.2, BatchPolicy(max_rows=4, delay_s=1))
-    assert [one.kind.shapes for one in taken.batch] == ["b", "b"]
+    assert [one.batch_key.shapes for one in taken.batch] == ["b", "b"]
     assert taken.wait_s == 0
 
 
 def test_a_batch_of_sequences_keeps_to_its_budget_of_elements() -> None:
     requests = [request() for _ in range(9)]
     for one in requests:
-        one.kind = BatchKey("a", length=64)
+        one.batch_key = BatchKey("a", lengths=(64,))
     assert len(take_batch(Waiting(requests), 0.0, BatchPolicy(32, max_elements=256)).batch) == 4
 
 
 def test_a_single_sequence_above_the_budget_of_elements_runs_alone() -> None:
     requests = [request(), request()]
     for one in requests:
-        one.kind = BatchKey("a", length=512)
+        one.batch_key = BatchKey("a", lengths=(512,))
     assert len(take_batch(Waiting(requests), 0.0, BatchPolicy(32, max_elements=256)).batch) == 1
 
 
@@ -186,10 +186,10 @@ def test_dropping_the_dead_leaves_the_others_in_order() -> None:
 
 
 def test_each_length_has_its_own_largest_batch() -> None:
-    policy = BatchPolicy(max_rows=8, rows_by_length={16: 2, 32: 1})
-    lengths = (16, 32, 16, 16, 32)
+    policy = BatchPolicy(max_rows=8, worthwhile_rows={(16,): 2, (32,): 1}.get)
+    lengths = ((16,), (32,), (16,), (16,), (32,))
     waiting = Waiting(
-        replace(request(arrived_s=at), kind=BatchKey("a", length=length)) for at, length in enumerate(lengths)
+        replace(request(arrived_s=at), batch_key=BatchKey("a", lengths=own)) for at, own in enumerate(lengths)
     )
     batches = [take_batch(waiting, 0.0, policy).batch for _ in range(4)]
-    assert [[one.kind.length for one in batch] for batch in batches] == [[16, 16], [32], [16], [32]]
+    assert [[one.batch_key.lengths for one in batch] for batch in batches] == [[(16,)] * 2, [(32,)], [(16,)], [(32,)]]

@@ -14,7 +14,7 @@ from fakes import FakeObserver, FakeReply, FakeSession
 from fovea.contract.errors import Cancelled, DeadlineExceeded, ExecutionFailed, QueueFull, QueueTimeout, VersionEnded
 from fovea.serving.engines.batching.batcher import BatchPolicy
 from fovea.serving.engines.batching.pipeline import Pipeline
-from fovea.serving.engines.batching.requests import BatchKey, Request
+from fovea.serving.engines.batching.queued_request import BatchKey, QueuedRequest
 from fovea.serving.engines.batching.worker import SessionSource, Worker
 from fovea.serving.engines.queue_limit import QueueLimit
 
@@ -43,7 +43,7 @@ class Bench:
         reply = FakeReply()
         x = np.array(values, np.float64).reshape(-1, 1)
         self.pipeline.submit(
-            Request({"x": x}, len(x), BatchKey(kind, maps), reply, time.monotonic(), bytes=x.nbytes, **times)
+            QueuedRequest({"x": x}, len(x), BatchKey(kind, maps), reply, time.monotonic(), bytes=x.nbytes, **times)
         )
         return reply
 
@@ -162,7 +162,7 @@ def test_closing_answers_what_waits_and_refuses_what_comes(bench: Bench) -> None
 def test_an_answer_that_cannot_be_sent_leaves_the_others_untouched(bench: Bench) -> None:
     bench.hold_worker()
     broken, well = bench.send(1.0), bench.send(2.0)
-    broken.answer = lambda _outputs: 1 / 0  # type: ignore[method-assign,assignment,return-value]
+    broken.before_answer = lambda: 1 / 0
     bench.open.set()
     assert answered(well) == [4.0]
     assert isinstance(failed(broken), ExecutionFailed)
@@ -233,7 +233,7 @@ def test_what_waits_ahead_is_shared_by_the_workers() -> None:
     def send(kind: str, left_s: float | None = None, **more: Any) -> FakeReply:
         reply, now_s = FakeReply(), time.monotonic()
         deadline_s = None if left_s is None else now_s + left_s
-        pipeline.submit(Request({"x": np.ones((1, 1))}, 1, BatchKey(kind), reply, now_s, deadline_s, **more))
+        pipeline.submit(QueuedRequest({"x": np.ones((1, 1))}, 1, BatchKey(kind), reply, now_s, deadline_s, **more))
         return reply
 
     for _ in range(2):
@@ -262,7 +262,7 @@ def test_a_request_waits_for_the_first_worker_that_gets_free_not_for_the_last() 
     replies = [FakeReply() for _ in range(3)]
     for reply, kind in zip(replies, ("short", "long", "short"), strict=True):
         deadline_s = time.monotonic() + LONG_S if kind == "short" else None
-        pipeline.submit(Request({"x": np.ones((1, 1))}, 1, BatchKey(kind), reply, time.monotonic(), deadline_s))
+        pipeline.submit(QueuedRequest({"x": np.ones((1, 1))}, 1, BatchKey(kind), reply, time.monotonic(), deadline_s))
         if reply is not replies[-1]:
             assert running.acquire(timeout=LONG_S)
     free.set()
@@ -291,7 +291,7 @@ def test_a_caller_is_watched_also_where_its_session_took_long_to_open() -> None:
 
     pipeline = Pipeline(SessionSource(open_session, open_session), BatchPolicy(1), FakeObserver())
     reply = FakeReply()
-    pipeline.submit(Request({"x": np.ones((1, 1))}, 1, BatchKey("x"), reply, time.monotonic()))
+    pipeline.submit(QueuedRequest({"x": np.ones((1, 1))}, 1, BatchKey("x"), reply, time.monotonic()))
     assert reply.watched.wait(LONG_S)
     opened.set()
     reply.leave()
@@ -303,7 +303,7 @@ def test_who_has_left_is_not_run_again_with_the_halves_of_a_failed_batch() -> No
     bad, leaving, well = FakeReply(), FakeReply(), FakeReply()
     session = FakeSession(lambda: setattr(leaving, "gone", True))
     batch = [
-        Request({"x": np.full((1, 1), value)}, 1, BatchKey("x"), reply, time.monotonic())
+        QueuedRequest({"x": np.full((1, 1), value)}, 1, BatchKey("x"), reply, time.monotonic())
         for value, reply in ((-1.0, bad), (2.0, leaving), (3.0, well))
     ]
     Worker(SessionSource(lambda: session, FakeSession), FakeObserver()).execute(batch)
@@ -349,7 +349,7 @@ def test_many_senders_and_two_workers_lose_nothing() -> None:
         for value in range(start, start + 500):
             replies[value] = FakeReply()
             x = np.full((1, 1), float(value))
-            pipeline.submit(Request({"x": x}, 1, BatchKey("x"), replies[value], time.monotonic()))
+            pipeline.submit(QueuedRequest({"x": x}, 1, BatchKey("x"), replies[value], time.monotonic()))
 
     threads = [threading.Thread(target=send, args=(1000 * index,)) for index in range(4)]
     for thread in threads:
@@ -364,7 +364,7 @@ def test_many_senders_and_two_workers_lose_nothing() -> None:
 def test_an_answer_that_comes_after_the_deadline_is_sent_and_counts_as_late() -> None:
     reply, observer, x = FakeReply(), FakeObserver(), np.ones((1, 1))
     passed_s = time.monotonic()
-    late = Request({"x": x}, 1, BatchKey("x"), reply, passed_s, deadline_s=passed_s)
+    late = QueuedRequest({"x": x}, 1, BatchKey("x"), reply, passed_s, deadline_s=passed_s)
     Worker(SessionSource(FakeSession, FakeSession), observer).execute([late])
     assert reply.outputs is not None
     assert observer.outcomes == ["deadline"]

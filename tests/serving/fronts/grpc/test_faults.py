@@ -10,13 +10,15 @@ import pytest
 from grpc import _server
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
-from fakes import FakeServicer
+from fakes import FakeInference
 from fovea import wire
+from fovea.contract.errors import NotFound
 from fovea.serving.fronts.grpc.fast_call import FastCall
 from fovea.serving.fronts.grpc.fast_stream import FastStream
 from fovea.serving.fronts.grpc.grpc_server import GrpcServer
 from grpc_servers import grpc_here
 
+ASK = wire.message("ModelInferRequest")(model_name="m").SerializeToString()
 LIVE = wire.path("ServerLive")
 UNFORESEEN = (grpc.StatusCode.INTERNAL, "internal error; the server's log has the details")
 
@@ -52,7 +54,7 @@ def faults(monkeypatch: pytest.MonkeyPatch) -> Faults:
 @pytest.fixture
 def channel(faults: Faults) -> Iterator[grpc.Channel]:
     """To a server that stops as it should after the test."""
-    with grpc_here(FakeServicer(), on_fault=faults.tell) as server, to(server) as channel:
+    with grpc_here(on_fault=faults.tell) as server, to(server) as channel:
         yield channel
 
 
@@ -75,7 +77,7 @@ class Guard:
 
 def test_a_gate_that_fails_costs_one_call(faults: Faults) -> None:
     faults.in_first(Guard, "check")
-    with grpc_here(FakeServicer(), tokens=Guard(), on_fault=faults.tell) as server, to(server) as channel:
+    with grpc_here(tokens=Guard(), on_fault=faults.tell) as server, to(server) as channel:
         ask = channel.unary_unary(LIVE)
         assert code_of(lambda: ask(b"", timeout=20)) == UNFORESEEN
         assert all(ask(b"", timeout=20) for _ in range(3))
@@ -107,29 +109,29 @@ def test_a_failure_after_the_answer_costs_nobody_anything(channel: grpc.Channel,
 @pytest.mark.parametrize("event", ["_on_message", "_on_message_sent", "_on_close"])
 def test_a_failure_on_a_stream_costs_that_stream(faults: Faults, event: str) -> None:
     faults.in_first(FastStream, event)
-    with grpc_here(AnsweringServicer(), on_fault=faults.tell) as server, to(server) as channel:
+    with grpc_here(AnsweringInference(), on_fault=faults.tell) as server, to(server) as channel:
         talk = channel.stream_stream(wire.path("ModelStreamInfer"))
         if event == "_on_close":
-            assert list(talk(iter([b"a"]), timeout=20))
+            assert list(talk(iter([ASK]), timeout=20))
         else:
-            assert code_of(lambda: list(talk(iter([b"a"]), timeout=20))) == UNFORESEEN
+            assert code_of(lambda: list(talk(iter([ASK]), timeout=20))) == UNFORESEEN
         for _ in range(5):  # more than may be open: what failed holds no place
-            assert list(talk(iter([b"a"] * 3), timeout=20))
+            assert list(talk(iter([ASK] * 3), timeout=20))
         assert channel.unary_unary(LIVE)(b"", timeout=20)
     assert faults.told == 1
 
 
-class AnsweringServicer(FakeServicer):
-    """Answers at once."""
+class AnsweringInference(FakeInference):
+    """Answers at once, that there is no such model."""
 
-    def infer(self, call: Any, data: bytes, **_sending: Any) -> None:
-        call.finish(data)
+    def submit(self, _request: Any, reply: Any) -> None:
+        reply.send(NotFound("no such model"))
 
 
 def test_a_call_that_grpc_has_no_thread_for_costs_nobody_else_anything(faults: Faults) -> None:
     faults.in_first(_server, "_handle_call")
     question = reflection_pb2.ServerReflectionRequest(list_services="")
-    with grpc_here(FakeServicer(), on_fault=faults.tell) as server, to(server) as channel:
+    with grpc_here(on_fault=faults.tell) as server, to(server) as channel:
         ask = reflection_pb2_grpc.ServerReflectionStub(channel).ServerReflectionInfo
         assert code_of(lambda: list(ask(iter([question]), timeout=20))) == UNFORESEEN
         assert next(ask(iter([question]), timeout=20)).list_services_response.service
@@ -143,7 +145,7 @@ def test_a_server_whose_loop_has_ended_says_so_when_it_stops(monkeypatch: pytest
     monkeypatch.setattr(_server, "_handle_call", lambda *_: exit())
     with (
         pytest.raises(AssertionError, match="the loop has"),
-        grpc_here(FakeServicer()) as server,
+        grpc_here() as server,
         to(server) as channel,
     ):
         code_of(lambda: channel.unary_unary("/no/such")(b"", timeout=0.5))

@@ -15,7 +15,6 @@ import pytest
 from tests.torture.half_calls import HalfCalls
 from tests.torture.watch import census, peak_memory
 
-from fakes import FakeServicer
 from fovea import wire
 from fovea.serving.fronts.grpc.context_reads import ContextReads
 from fovea.serving.fronts.grpc.reads import Memory, ReadLimits, ReadWatch
@@ -179,7 +178,7 @@ def test_probes_are_answered_whatever_calls_are_opened_and_say_nothing(repositor
 @pytest.mark.parametrize("sent", [b"", b"\0\0\0\0\x09half"], ids=["nothing", "half"])
 def test_a_call_whose_message_does_not_come_is_ended(fast_lane: bool, sent: bytes) -> None:
     with (
-        grpc_here(FakeServicer(), fast_lane=fast_lane, seconds=0.3) as server,
+        grpc_here(fast_lane=fast_lane, seconds=0.3) as server,
         HalfCalls(f"127.0.0.1:{server.port}") as calls,
     ):
         for path in (LIVE, INFER, CHECK, "/grpc.health.v1.Health/Watch"):

@@ -21,12 +21,14 @@ import tritonclient.http as http_client
 from onnx import helper
 
 from certificates import authority
-from fakes import FakeServicer
+from fakes import FakeControl, FakeInference
 from fovea import wire
-from fovea.contract.errors import InvalidRequest
+from fovea.contract.errors import InvalidRequest, NotFound
+from fovea.contract.model_card import TensorSpec
 from fovea.serving.changes import Changes
 from fovea.serving.fronts.rest.limits import Patience, RestLimits
 from fovea.serving.fronts.rest.server import RestServer, RestSettings
+from fovea.serving.requests.answer import Answer, AnswerForm, AnswerMaker, WantedOutput
 from fovea.serving.security.tls import read_tls
 from rest_calls import rest
 from servers import (
@@ -41,7 +43,6 @@ from servers import (
 )
 
 LONG_S = 60.0
-ANSWER = wire.message("ModelInferResponse")(model_name="m").SerializeToString()
 ASK = b'{"inputs": []}'
 POST = b"POST /v2/models/m/infer HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n"
 POST_ONCE = POST.replace(b"Host", b"Connection: close\r\nHost")
@@ -56,7 +57,7 @@ def everyone(_rpc: str, _headers: Mapping[str, str]) -> None:
 
 @contextmanager
 def rest_server(
-    servicer: Any,
+    inference: Any = None,
     *,
     connections: int = 512,
     body: int = 1 << 26,
@@ -65,9 +66,10 @@ def rest_server(
     admit: Callable[..., None] = everyone,
     **more: Any,
 ) -> Iterator[RestServer]:
-    """A server of its own in this process, before a servicer that is told what to answer."""
+    """A server of its own in this process, before an inference that is told what to answer."""
     limits = RestLimits(body, all_bodies, 1 << 20, connections, patience or Patience())
-    server = RestServer(RestSettings("127.0.0.1", 0, limits, **more), servicer, Changes(), admit, lambda: None)
+    settings = RestSettings("127.0.0.1", 0, limits, **more)
+    server = RestServer(settings, inference or FakeInference(), FakeControl(), Changes(), admit)  # type: ignore[arg-type]
     try:
         yield server
     finally:
@@ -110,7 +112,7 @@ def live(server: RestServer) -> bool:
 
 @pytest.mark.parametrize("data", [b"", b"GET", b"GET /v2 HTTP/1.1\r\n", b"GET /v2 HTTP/1.1\r\nHost: "])
 def test_a_caller_that_does_not_say_what_it_wants_is_cut_off(data: bytes) -> None:
-    with rest_server(FakeServicer(), patience=Patience(head_s=0.1)) as server:
+    with rest_server(patience=Patience(head_s=0.1)) as server:
         assert all_of(connect(server, data)) == b""
         assert live(server)
 
@@ -118,24 +120,24 @@ def test_a_caller_that_does_not_say_what_it_wants_is_cut_off(data: bytes) -> Non
 def test_a_caller_that_does_not_shake_hands_is_cut_off(tmp_path: Path) -> None:
     own = authority(tmp_path)
     patience, tls = Patience(handshake_s=0.1), read_tls(own.cert, own.key, None)
-    with rest_server(FakeServicer(), patience=patience, tls=tls) as server:
+    with rest_server(patience=patience, tls=tls) as server:
         assert all_of(connect(server)) == b""
 
 
 def test_a_caller_that_drips_its_headers_is_cut_off() -> None:
-    with rest_server(FakeServicer(), patience=Patience(head_s=0.3)) as server, connect(server, b"GET /") as connection:
+    with rest_server(patience=Patience(head_s=0.3)) as server, connect(server, b"GET /") as connection:
         assert is_cut_off(connection, b"x")
 
 
 def test_a_caller_that_does_not_send_its_body_is_told() -> None:
-    with rest_server(FakeServicer(), patience=Patience(body_s=0.1)) as server:
+    with rest_server(patience=Patience(body_s=0.1)) as server:
         answer = all_of(connect(server, POST % 100 + b"{"))
         assert answer.startswith(b"HTTP/1.1 408 ")
         assert b"the body took longer than 0.1 s" in answer
 
 
 def test_a_connection_that_is_not_used_again_is_closed() -> None:
-    with rest_server(FakeServicer(), patience=Patience(idle_s=0.1)) as server:
+    with rest_server(patience=Patience(idle_s=0.1)) as server:
         answer = all_of(connect(server, b"GET /v2/health/live HTTP/1.1\r\nHost: h\r\n\r\n"))
         assert answer.endswith(b'{"live":true}')
 
@@ -145,7 +147,7 @@ LIVE = b"GET /v2/health/live HTTP/1.1\r\nHost: h\r\n\r\n"
 
 @pytest.mark.parametrize("data", [b"\r\n", b"\r", b"G", LIVE[:-2]])
 def test_a_caller_that_begins_another_request_and_does_not_end_it_is_cut_off(data: bytes) -> None:
-    with rest_server(FakeServicer(), patience=Patience(head_s=0.2)) as server, connect(server, LIVE) as connection:
+    with rest_server(patience=Patience(head_s=0.2)) as server, connect(server, LIVE) as connection:
         assert connection.recv(65536).startswith(b"HTTP/1.1 200 ")
         connection.sendall(data)
         assert all_of(connection) in (b"", b'{"live":true}')
@@ -154,39 +156,39 @@ def test_a_caller_that_begins_another_request_and_does_not_end_it_is_cut_off(dat
 def test_a_caller_that_drips_a_body_that_nobody_wants_is_cut_off() -> None:
     patience = Patience(body_s=0.2, linger_s=0.1)
     data = POST.replace(b"/infer", b"/nothing") % 1_000_000
-    with rest_server(FakeServicer(), patience=patience) as server, connect(server, data) as connection:
+    with rest_server(patience=patience) as server, connect(server, data) as connection:
         assert connection.recv(65536).startswith(b"HTTP/1.1 404 ")
         assert is_cut_off(connection, b"x")
 
 
 def test_after_a_body_that_nobody_wanted_a_silent_connection_is_closed_like_any_other() -> None:
     data = POST.replace(b"/infer", b"/nothing") % 3
-    with rest_server(FakeServicer(), patience=Patience(idle_s=0.2)) as server, connect(server, data) as connection:
+    with rest_server(patience=Patience(idle_s=0.2)) as server, connect(server, data) as connection:
         assert connection.recv(65536).startswith(b"HTTP/1.1 404 ")
         connection.sendall(b"{ }")
         assert all_of(connection) in (b"", b'{"error":"no such path: /v2/models/m/nothing"}')
 
 
 def test_a_request_that_was_right_is_answered_before_a_wrong_one_behind_it_is_refused() -> None:
-    servicer = FakeServicer()
-    with rest_server(servicer) as server, connect(server, POST % 2 + b"{}" + LIVE + b"NONE\r\n\r\n") as connection:
-        wait_until(lambda: bool(servicer.calls))
+    inference = FakeInference()
+    with rest_server(inference) as server, connect(server, POST % 2 + b"{}" + LIVE + b"NONE\r\n\r\n") as connection:
+        wait_until(lambda: bool(inference.replies))
         assert live(server)
-        servicer.calls[0].refuse(grpc.StatusCode.NOT_FOUND, "no such model")
+        inference.replies[0].send(NotFound("no such model"))
         answers = all_of(connection)
     assert [part[:4] for part in answers.split(b"HTTP/1.1 ")[1:]] == [b"404 ", b"200 ", b"400 "]
 
 
 def test_only_a_caller_that_knows_interim_answers_gets_one() -> None:
     asked = POST.replace(b"Host", b"Expect: 100-continue\r\nConnection: close\r\nHost") % 1 + b"{"
-    with rest_server(FakeServicer()) as server:
+    with rest_server() as server:
         assert all_of(connect(server, asked)).startswith(b"HTTP/1.1 100 ")
         assert all_of(connect(server, asked.replace(b"HTTP/1.1", b"HTTP/1.0"))).startswith(b"HTTP/1.1 400 ")
 
 
 def test_a_caller_that_reads_none_of_many_small_answers_does_not_keep_its_place() -> None:
     patience = Patience(unread_s=0.3, idle_s=0.1)
-    with rest_server(FakeServicer(), patience=patience, connections=1) as server, socket.socket() as connection:
+    with rest_server(patience=patience, connections=1) as server, socket.socket() as connection:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024)
         connection.settimeout(0.5)
         connection.connect(("127.0.0.1", server.port))
@@ -198,36 +200,36 @@ def test_a_caller_that_reads_none_of_many_small_answers_does_not_keep_its_place(
         )
 
 
-def large_answer() -> bytes:
-    response = wire.message("ModelInferResponse")(model_name="m", raw_output_contents=[bytes(1 << 25)])
-    response.outputs.add(name="y", datatype="UINT8", shape=[1 << 25])
-    return bytes(response.SerializeToString())
+def answer_of(size: int) -> Answer:
+    spec = TensorSpec(name="y", datatype="UINT8", shape=(-1,))
+    form = AnswerForm(AnswerMaker("m", "1", {}, batched=True), (WantedOutput(spec),))
+    return Answer(form, "", [np.zeros(size, np.uint8)])
 
 
 def test_a_caller_that_does_not_read_its_answer_is_cut_off() -> None:
-    servicer = FakeServicer()
+    inference = FakeInference()
     asked = b'{"parameters": {"binary_data_output": true}}'
     with (
-        rest_server(servicer, patience=Patience(unread_s=0.2)) as server,
+        rest_server(inference, patience=Patience(unread_s=0.2)) as server,
         connect(server, POST % len(asked) + asked) as connection,
     ):
-        wait_until(lambda: len(servicer.calls) == 1)
-        (call,) = server.unanswered()
-        call.finish(large_answer())
-        wait_until(lambda: call.over)
+        wait_until(lambda: len(inference.replies) == 1)
+        (reply,) = server.unanswered()
+        reply.send(answer_of(1 << 25))
+        wait_until(lambda: reply.over)
         assert len(all_of(connection)) < 1 << 25
 
 
 def test_json_that_would_hold_up_the_others_is_refused() -> None:
     request = POST_ONCE % (1 << 21) + bytes(1 << 21)
-    with rest_server(FakeServicer()) as server:
+    with rest_server() as server:
         answer = all_of(connect(server, request))
         assert answer.startswith(b"HTTP/1.1 413 ")
         assert b"the JSON is larger than 1048576 bytes (--max-json-mb); send tensors as binary data" in answer
 
 
 def test_an_unforeseen_error_keeps_its_text_to_itself_and_the_server_goes_on(caplog: pytest.LogCaptureFixture) -> None:
-    with rest_server(FakeServicer(ValueError("password=1234"))) as server:
+    with rest_server(FakeInference(ValueError("password=1234"))) as server:
         answer = all_of(connect(server, POST_ONCE % len(ASK) + ASK))
         assert answer.startswith(b"HTTP/1.1 500 ")
         assert answer.endswith(b'{"error":"internal error; the server\'s log has the details"}')
@@ -237,26 +239,26 @@ def test_an_unforeseen_error_keeps_its_text_to_itself_and_the_server_goes_on(cap
 
 
 def test_a_caller_that_leaves_before_its_body_is_there_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
-    with rest_server(FakeServicer()) as server:
+    with rest_server() as server:
         connect(server, POST % 100 + b"{").close()
         assert live(server)
     assert not caplog.records
 
 
-def test_a_caller_that_leaves_is_told_to_the_servicer() -> None:
-    servicer = FakeServicer()
-    with rest_server(servicer) as server:
+def test_a_caller_that_leaves_is_gone_for_whoever_answers() -> None:
+    inference = FakeInference()
+    with rest_server(inference) as server:
         with connect(server, POST % len(ASK) + ASK):
-            wait_until(lambda: len(servicer.calls) == 1)
-            assert not servicer.calls[0].gone
-        wait_until(lambda: servicer.calls[0].gone)
-        servicer.calls[0].finish(ANSWER)  # too late for anybody
+            wait_until(lambda: len(inference.replies) == 1)
+            assert not inference.replies[0].gone
+        wait_until(lambda: inference.replies[0].gone)
+        inference.replies[0].send(answer_of(4))  # too late for anybody
         wait_until(lambda: not server.unanswered())
         assert live(server)
 
 
 def test_connections_above_the_limit_are_told_so() -> None:
-    with rest_server(FakeServicer(), connections=3) as server:
+    with rest_server(connections=3) as server:
         held = [connect(server) for _ in range(3)]
         answer = all_of(connect(server))
         assert answer.startswith(b"HTTP/1.1 503 ")
@@ -272,7 +274,7 @@ def test_connections_above_the_limit_are_told_so() -> None:
 
 def test_bodies_that_are_held_are_bounded_in_all() -> None:
     request = POST_ONCE % 200 + bytes(200)
-    with rest_server(FakeServicer(), all_bodies=1000) as server:
+    with rest_server(all_bodies=1000) as server:
 
         def is_refused() -> bool:
             answer = all_of(connect(server, request))
@@ -288,7 +290,7 @@ def test_who_may_not_call_is_told_before_its_body_is_read() -> None:
         if headers.get("authorization") != "Bearer me":
             raise InvalidRequest(f"no {rpc} for you")
 
-    with rest_server(FakeServicer(), admit=admit) as server:
+    with rest_server(admit=admit) as server:
         answer = all_of(connect(server, POST_ONCE % 1_000_000))
         assert answer.startswith(b"HTTP/1.1 400 ")
         assert answer.endswith(b'{"error":"no ModelInfer for you"}')
@@ -297,7 +299,7 @@ def test_who_may_not_call_is_told_before_its_body_is_read() -> None:
 
 
 def test_what_the_server_does_not_have_is_told() -> None:
-    with rest_server(FakeServicer()) as server:
+    with rest_server() as server:
         answer = all_of(connect(server, b"GET /v2 HTTP/1.0\r\n\r\n"))
         assert answer.startswith(b"HTTP/1.1 501 ")
         assert b"this server has no ServerMetadata" in answer
@@ -316,7 +318,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 def test_with_a_certificate_it_speaks_tls(certificate: tuple[Path, Path]) -> None:
     cert, key = certificate
     context = ssl.create_default_context(cafile=str(cert))
-    with rest_server(FakeServicer(), tls=read_tls(cert, key, None)) as server:
+    with rest_server(tls=read_tls(cert, key, None)) as server:
         url = f"https://localhost:{server.port}/v2/health/live"
         with urlopen(url, timeout=LONG_S, context=context) as answer:
             assert json.load(answer) == {"live": True}

@@ -83,9 +83,8 @@ def test_a_body_becomes_the_request_of_its_rpc(
     method: str, path: str, names: dict[str, str], body: Any, fields: dict[str, Any]
 ) -> None:
     one = route(method, path)
-    request = wire.message(f"{one.rpc}Request")
-    data = one.request(names, b"" if body is None else json.dumps(body).encode())
-    assert request.FromString(data) == request(**fields)
+    asked = one.request(names, b"" if body is None else json.dumps(body).encode())
+    assert asked == wire.message(f"{one.rpc}Request")(**fields)
 
 
 @pytest.mark.parametrize(
@@ -138,8 +137,7 @@ def test_a_body_that_does_not_fit_is_refused(path: str, body: Any, words: str) -
 )
 def test_an_answer_is_told_as_tritons_clients_read_it(path: str, answer: dict[str, Any], told: Any) -> None:
     one = route("GET", path)
-    data = wire.message(f"{one.rpc}Response")(**answer).SerializeToString()
-    assert one.answer(data, {}) == told
+    assert one.answer(wire.message(f"{one.rpc}Response")(**answer), {}) == told
 
 
 def test_only_the_route_that_takes_files_takes_much_json_and_that_only_in_long_texts() -> None:
@@ -147,9 +145,7 @@ def test_only_the_route_that_takes_files_takes_much_json_and_that_only_in_long_t
     assert large == {"/v2/repository/models/{name}/load"}
     load, (path,) = {"name": "m"}, large
     file = b64encode(bytes(2 << 20)).decode()
-    parsed = wire.message("RepositoryModelLoadRequest").FromString(
-        route("POST", path).request(load, json.dumps({"parameters": {"file:1/model.onnx": file}}).encode())
-    )
+    parsed = route("POST", path).request(load, json.dumps({"parameters": {"file:1/model.onnx": file}}).encode())
     assert len(parsed.parameters["file:1/model.onnx"].bytes_param) == 2 << 20
     with pytest.raises(InvalidRequest, match="more than 65536 of the characters"):
         route("POST", path).request(load, json.dumps({"parameters": {"a": [1] * 100_000}}).encode())

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from math import inf
 
-from fovea.serving.engines.batching.requests import BatchKey, Request, is_late
+from fovea.contract.lengths import Lengths
+from fovea.serving.engines.batching.queued_request import BatchKey, QueuedRequest, is_late
 from fovea.serving.engines.batching.waiting import Line, Waiting, put_back
 
 _SOON_S = 0.001
@@ -16,9 +17,15 @@ it takes: what wakes the worker, and measures the batch, is no more exact than t
 
 Cost = Callable[[BatchKey, int], float | None]
 """Seconds that a batch of a kind takes, by its rows; None where that was not measured."""
+WorthwhileRows = Callable[[Lengths], int | None]
+"""The largest batch worth making, by the lengths that it is padded to; None where that was not measured."""
 
 
-def _unknown(_kind: BatchKey, _rows: int) -> float | None:
+def _unknown(_key: BatchKey, _rows: int) -> float | None:
+    return None
+
+
+def _unmeasured(_lengths: Lengths) -> int | None:
     return None
 
 
@@ -30,45 +37,45 @@ class BatchPolicy:
     """Most in a batch."""
     delay_s: float = 0.0
     """How long the oldest request may wait for company."""
-    rows_by_length: Mapping[int | None, int] = field(default_factory=dict)
-    """Most in a batch of sequences that are padded to a length, where that differs."""
+    worthwhile_rows: WorthwhileRows = _unmeasured
+    """Most in a batch that is padded to some lengths, where it pays to make fewer."""
     preferred_rows: tuple[int, ...] = ()
     """Sizes to make where enough waits; a batch of such a size waits for no company."""
     max_elements: int | None = None
-    """Most rows times padded length in a batch of sequences."""
+    """Most rows times padded length in a batch, where there are lengths; several are added up."""
     cost: Cost = _unknown
     """What a batch takes."""
 
-    @property
-    def sizes(self) -> tuple[int, ...]:
-        """Those preferred, ascending; where none are, the largest batches worth making, over all lengths."""
-        return tuple(sorted(self.preferred_rows or {self.max_rows, *self.rows_by_length.values()}))
+    def sizes(self, measured: Iterable[Lengths]) -> tuple[int, ...]:
+        """Those preferred, ascending; where none are, the largest batches worth making, over the lengths measured."""
+        worthwhile = {min(self.max_rows, rows) for rows in map(self.worthwhile_rows, measured) if rows}
+        return tuple(sorted(self.preferred_rows or worthwhile or {self.max_rows}))
 
-    def rows_of(self, kind: BatchKey) -> int:
+    def rows_of(self, key: BatchKey) -> int:
         """Most rows in a batch of this kind."""
-        most = self.rows_by_length.get(kind.length, self.max_rows)
-        if self.max_elements is not None and kind.length:
-            most = min(most, self.max_elements // kind.length)
+        most = min(self.max_rows, self.worthwhile_rows(key.lengths) or self.max_rows)
+        if self.max_elements is not None and key.lengths:
+            most = min(most, self.max_elements // sum(key.lengths))
         return max(1, most)
 
-    def row_s(self, kind: BatchKey) -> float:
+    def row_s(self, key: BatchKey) -> float:
         """What a row costs at best, in a full batch; 0 where that is not known."""
-        rows = self.rows_of(kind)
-        return (self.cost(kind, rows) or 0.0) / rows
+        rows = self.rows_of(key)
+        return (self.cost(key, rows) or 0.0) / rows
 
 
 @dataclass(slots=True)
 class Selection:
     """What was taken off the queue: a batch to run, and requests that will not run."""
 
-    batch: list[Request] = field(default_factory=list)
-    gone: list[Request] = field(default_factory=list)
-    late: list[Request] = field(default_factory=list)
+    batch: list[QueuedRequest] = field(default_factory=list)
+    gone: list[QueuedRequest] = field(default_factory=list)
+    late: list[QueuedRequest] = field(default_factory=list)
     wait_s: float = 0.0
     """More than 0: nothing is due yet, come back after this time."""
 
     @property
-    def requests(self) -> list[Request]:
+    def requests(self) -> list[QueuedRequest]:
         """Everything that was taken off."""
         return [*self.batch, *self.gone, *self.late]
 
@@ -102,7 +109,7 @@ def drop_dead(waiting: Waiting, now_s: float) -> Selection:
 
 def _take_from(line: Line, now_s: float, policy: BatchPolicy, selection: Selection) -> None:
     """Take a batch off one line; or leave it as it is and tell how long to hold it back."""
-    most = policy.rows_of(line[0].kind)
+    most = policy.rows_of(line[0].batch_key)
     batch, kept = _fitting(line, most, now_s, selection)
     preferred = _preferred(batch, policy.preferred_rows)
     full = preferred or kept or sum([request.rows for request in batch]) >= most
@@ -117,10 +124,12 @@ def _take_from(line: Line, now_s: float, policy: BatchPolicy, selection: Selecti
     selection.batch = batch[:count]
 
 
-def _fitting(line: Line, most_rows: int, now_s: float, selection: Selection) -> tuple[list[Request], list[Request]]:
+def _fitting(
+    line: Line, most_rows: int, now_s: float, selection: Selection
+) -> tuple[list[QueuedRequest], list[QueuedRequest]]:
     """The first requests of a line that fit together, and those passed over, which are too large for the room left."""
-    batch: list[Request] = []
-    kept: list[Request] = []
+    batch: list[QueuedRequest] = []
+    kept: list[QueuedRequest] = []
     rows = 0
     while line and rows < most_rows:
         request = line.popleft()
@@ -134,7 +143,7 @@ def _fitting(line: Line, most_rows: int, now_s: float, selection: Selection) -> 
     return batch, kept
 
 
-def _is_dead(request: Request, now_s: float, selection: Selection) -> bool:
+def _is_dead(request: QueuedRequest, now_s: float, selection: Selection) -> bool:
     # Time first: gRPC cancels a call at its deadline, and such a caller is both late and gone.
     if is_late(request, now_s):
         selection.late.append(request)
@@ -145,7 +154,7 @@ def _is_dead(request: Request, now_s: float, selection: Selection) -> bool:
     return True
 
 
-def _preferred(batch: Sequence[Request], preferred_rows: tuple[int, ...]) -> int:
+def _preferred(batch: Sequence[QueuedRequest], preferred_rows: tuple[int, ...]) -> int:
     """How many of the requests make the largest preferred size that can be made of them in order; 0 where none can."""
     if not preferred_rows:
         return 0
@@ -153,7 +162,7 @@ def _preferred(batch: Sequence[Request], preferred_rows: tuple[int, ...]) -> int
     return max((count for count, rows in enumerate(sums, 1) if rows in preferred_rows), default=0)
 
 
-def _hold_s(batch: Sequence[Request], now_s: float, policy: BatchPolicy) -> float:
+def _hold_s(batch: Sequence[QueuedRequest], now_s: float, policy: BatchPolicy) -> float:
     """A batch with room may wait for company, until its oldest request has waited `delay_s` or one must begin now."""
     if not policy.delay_s:
         return 0.0
@@ -161,5 +170,5 @@ def _hold_s(batch: Sequence[Request], now_s: float, policy: BatchPolicy) -> floa
     due_s = min(request.due_s for request in batch)
     if due_s < inf:
         rows = sum(request.rows for request in batch)
-        until_s = min(until_s, due_s - 2 * (policy.cost(batch[0].kind, rows) or 0.0) - _SOON_S)
+        until_s = min(until_s, due_s - 2 * (policy.cost(batch[0].batch_key, rows) or 0.0) - _SOON_S)
     return max(0.0, until_s - now_s)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from fovea.contract.errors import DeadlineExceeded, QueueTimeout
-from fovea.serving.engines.batching.requests import Request
+from fovea.serving.engines.batching.queued_request import QueuedRequest
 
 SURE = 0.75
 """Only who would be late even if everything took this share of its measured time is refused: what was measured on a
 busy machine may be too long, and a wrong refusal is worse than a late answer."""
 
 
-def refusal(request: Request, work_s: float, now_s: float) -> QueueTimeout | DeadlineExceeded | None:
+def refusal(request: QueuedRequest, work_s: float, now_s: float) -> QueueTimeout | DeadlineExceeded | None:
     """The error for a request that has `work_s` seconds of work before its answer, itself included; None where it may
     be in time.
 

@@ -15,7 +15,7 @@ from fovea.serving.engines.batching.batcher import BatchPolicy, Selection, drop_
 from fovea.serving.engines.batching.caller_watch import CallerWatch
 from fovea.serving.engines.batching.forecast import refusal
 from fovea.serving.engines.batching.measured_cost import UNMEASURED, MeasuredCost
-from fovea.serving.engines.batching.requests import BatchKey, Request, why_gone
+from fovea.serving.engines.batching.queued_request import BatchKey, QueuedRequest, why_gone
 from fovea.serving.engines.batching.waiting import Waiting
 from fovea.serving.engines.batching.worker import SessionSource, Worker
 from fovea.serving.engines.engine import Queueing
@@ -32,7 +32,7 @@ _KINDS_KEPT = 1024
 class _InHand:
     """A batch that a worker has taken, and when it should be done with it."""
 
-    batch: list[Request]
+    batch: list[QueuedRequest]
     until_s: float
 
 
@@ -50,7 +50,7 @@ class Pipeline:
     ) -> None:
         self._source, self._policy, self._observer, self._limit = source, policy, observer, limit
         self.cost: BatchCost = measured.cost
-        self.queueing = Queueing(limit.requests, policy.delay_s, policy.sizes)
+        self.queueing = Queueing(limit.requests, policy.delay_s, policy.sizes(self.cost.curves))
         self._waiting = Waiting()
         self._row_s: dict[BatchKey, float] = {}
         """What a row of a kind costs at best."""
@@ -87,10 +87,10 @@ class Pipeline:
         with self._lock:
             return not self._waiting.requests and not self._in_hand
 
-    def submit(self, request: Request) -> None:
+    def submit(self, request: QueuedRequest) -> None:
         """Admit a request; QueueFull, VersionEnded, DeadlineExceeded or QueueTimeout where it cannot be."""
-        row_s = self._row_s.get(request.kind)
-        request.work_s = request.rows * (self._look_up(request.kind) if row_s is None else row_s)
+        row_s = self._row_s.get(request.batch_key)
+        request.work_s = request.rows * (self._look_up(request.batch_key) if row_s is None else row_s)
         with self._lock:
             simple = request.due_s == inf and not self._closed and self._limit.admits(self._waiting, request.bytes)
             if simple:
@@ -102,13 +102,13 @@ class Pipeline:
         if self._lookout.asleep:
             self._lookout.wake()
 
-    def _look_up(self, kind: BatchKey) -> float:
+    def _look_up(self, key: BatchKey) -> float:
         if len(self._row_s) >= _KINDS_KEPT:
             self._row_s.clear()
-        row_s = self._row_s[kind] = self._policy.row_s(kind)
+        row_s = self._row_s[key] = self._policy.row_s(key)
         return row_s
 
-    def _submit_if_possible(self, request: Request) -> None:
+    def _submit_if_possible(self, request: QueuedRequest) -> None:
         with self._lock:
             refused = self._refusal(request)
             if refused is None:
@@ -116,23 +116,23 @@ class Pipeline:
         if refused is not None:
             raise refused
 
-    def _refusal(self, request: Request) -> FoveaError | None:
+    def _refusal(self, request: QueuedRequest) -> FoveaError | None:
         if self._closed:
             return VersionEnded("this version has been let go")
         if not self._limit.admits(self._waiting, request.bytes):
             return self._limit.full("queue", self._waiting)
         return None if request.due_s == inf else self._hopeless(request)
 
-    def _hopeless(self, request: Request) -> FoveaError | None:
+    def _hopeless(self, request: QueuedRequest) -> FoveaError | None:
         """Why a request cannot be answered in time; None where it may be, or nothing is known of what it costs."""
-        alone_s = self._policy.cost(request.kind, request.rows)
+        alone_s = self._policy.cost(request.batch_key, request.rows)
         if alone_s is None:
             return None
         now_s, workers = time.monotonic(), len(self._workers)
         own_s = self._first_free_s(now_s) + (alone_s if request.due_s == request.deadline_s else 0.0)
         if refusal(request, own_s + self._waiting.work_s / workers, now_s) is None:
             return None
-        most = self._policy.rows_of(request.kind)
+        most = self._policy.rows_of(request.batch_key)
         ahead_s = self._waiting.ahead_s(request, most)  # the exact one takes a look at every request that waits
         return refusal(request, own_s + ahead_s / workers, now_s)
 
@@ -224,7 +224,7 @@ class Pipeline:
             fail(request, _late(request, now_s, self._waiting.requests), self._observer)
 
 
-def _late(request: Request, now_s: float, waiting: int) -> FoveaError:
+def _late(request: QueuedRequest, now_s: float, waiting: int) -> FoveaError:
     waited_s = now_s - request.arrived_s
     told = f"after {waited_s * 1e3:.1f} ms in the queue, where {waiting} more requests wait"
     if request.deadline_s is not None and request.deadline_s <= now_s:

@@ -7,16 +7,16 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from operator import attrgetter
 
-from fovea.serving.engines.batching.requests import BatchKey, Request
+from fovea.serving.engines.batching.queued_request import BatchKey, QueuedRequest
 
-Line = deque[Request]
+Line = deque[QueuedRequest]
 _URGENCY = attrgetter("urgency")
 
 
 class Waiting:
     """Kinds never stand in each other's way: who looks for a batch sees lines of one kind, the most urgent first."""
 
-    def __init__(self, requests: Iterable[Request] = ()) -> None:
+    def __init__(self, requests: Iterable[QueuedRequest] = ()) -> None:
         self._lines: dict[BatchKey, Line] = {}
         self.requests = 0
         """How many."""
@@ -27,14 +27,14 @@ class Waiting:
         for request in requests:
             self.add(request)
 
-    def __iter__(self) -> Iterator[Request]:
+    def __iter__(self) -> Iterator[QueuedRequest]:
         return (request for line in self._lines.values() for request in line)
 
-    def add(self, request: Request) -> None:
+    def add(self, request: QueuedRequest) -> None:
         """Let it stand behind all that are as urgent."""
-        line = self._lines.get(request.kind)
+        line = self._lines.get(request.batch_key)
         if line is None:
-            line = self._lines[request.kind] = deque()
+            line = self._lines[request.batch_key] = deque()
         if not line or line[-1].urgency <= request.urgency:
             line.append(request)
         else:
@@ -49,32 +49,34 @@ class Waiting:
             return list(self._lines.values())
         return sorted(self._lines.values(), key=lambda line: line[0].urgency)
 
-    def ahead_s(self, newcomer: Request, most_rows: int) -> float:
+    def ahead_s(self, newcomer: QueuedRequest, most_rows: int) -> float:
         """What the requests cost at best that go before, or with, a newcomer whose kind's batches have `most_rows`."""
-        line = self._lines.get(newcomer.kind, ())
+        line = self._lines.get(newcomer.batch_key, ())
         company = [request for request in line if request.urgency <= newcomer.urgency]
         first = _first_of_its_batch([*company, newcomer], most_rows)
-        others = (request for request in self if request.kind != newcomer.kind and request.urgency <= first.urgency)
+        others = (
+            request for request in self if request.batch_key != newcomer.batch_key and request.urgency <= first.urgency
+        )
         return sum(request.work_s for request in (*company, *others))
 
-    def account_for(self, requests: Iterable[Request]) -> None:
+    def account_for(self, requests: Iterable[QueuedRequest]) -> None:
         """Forget requests that were taken off their lines."""
         for request in requests:
             self.requests -= 1
             self.bytes -= request.bytes
             self.work_s -= request.work_s
-        for kind in [kind for kind, line in self._lines.items() if not line]:
-            del self._lines[kind]
+        for key in [key for key, line in self._lines.items() if not line]:
+            del self._lines[key]
         if not self.requests:
             self.work_s = 0.0  # sums of floats drift
 
 
-def put_back(line: Line, requests: Iterable[Request]) -> None:
+def put_back(line: Line, requests: Iterable[QueuedRequest]) -> None:
     """Return requests to the front of the line that they were taken off."""
     line.extendleft(sorted(requests, key=_URGENCY, reverse=True))
 
 
-def _first_of_its_batch(line: list[Request], most_rows: int) -> Request:
+def _first_of_its_batch(line: list[QueuedRequest], most_rows: int) -> QueuedRequest:
     """Of the batch that the last of a line runs in, the first request: the whole batch goes when its turn comes."""
     first, rows = line[0], 0
     for request in line:

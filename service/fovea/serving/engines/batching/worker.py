@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from fovea.contract.errors import ExecutionFailed, FoveaError, NotReady
 from fovea.runtime.arrays import Arrays
 from fovea.serving.engines.batching.measured_cost import UNMEASURED, MeasuredCost
-from fovea.serving.engines.batching.requests import Request, why_gone
+from fovea.serving.engines.batching.queued_request import QueuedRequest, why_gone
 from fovea.serving.engines.observer import BatchRecord, Observer, fail, tell
 from fovea.serving.engines.outcomes import Outcome, outcome_of
 
@@ -62,7 +62,7 @@ class SessionSource:
 class _Run:
     """A batch on a session."""
 
-    batch: list[Request]
+    batch: list[QueuedRequest]
     session: Session
     terminated: bool = False
 
@@ -78,9 +78,9 @@ class Worker:
         self._in_progress: _Run | None = None
         self._lock = threading.Lock()
 
-    def execute(self, batch: list[Request]) -> None:
+    def execute(self, batch: list[QueuedRequest]) -> None:
         """Answer every request of a batch, then tell the observer."""
-        session = self._session(batch[0].kind.maps)
+        session = self._session(batch[0].batch_key.maps)
         if isinstance(session, FoveaError):
             for request in batch:
                 self._fail(request, session)
@@ -140,46 +140,46 @@ class Worker:
         outcomes = [self._answer(request, own) for request, own in zip(batch, outputs, strict=True)]
         end_s = time.monotonic()
         stages_s = (gathered_s - start_s, ran_s - gathered_s, end_s - ran_s)
-        warmed = self._measured.warmed(batch[0].kind, sum(rows))
+        warmed = self._measured.warmed(batch[0].batch_key, sum(rows))
         record = BatchRecord(len(batch), sum(rows), *stages_s, session.attention_s, session.padding_ratio, warmed)
         tell(self._observer.batch, record, [start_s - request.arrived_s for request in batch])
         self._tell_ends(batch, outcomes, end_s)
         for request in batch:
             if request.trace is not None:
                 tell(request.trace.ran, start_s, gathered_s, ran_s, end_s)
-        if not batch[0].kind.maps:
+        if not batch[0].batch_key.maps:
             tell(self._observer.sample, [request.inputs for request in batch])
 
-    def _left_behind(self, batch: list[Request]) -> None:
+    def _left_behind(self, batch: list[QueuedRequest]) -> None:
         """The run was ended since every caller had left."""
         now_s = time.monotonic()
         for request in batch:
             self._fail(request, why_gone(request, now_s))
 
-    def _answer(self, request: Request, outputs: Arrays) -> Outcome:
+    def _answer(self, request: QueuedRequest, outputs: Arrays) -> Outcome:
         if request.reply.gone:
             error = why_gone(request, time.monotonic())
-            request.reply.fail(error)
+            request.reply.send(error)
             return outcome_of(error)
         try:
-            request.reply.answer(outputs)
+            request.reply.send(outputs)
         except FoveaError as error:
-            request.reply.fail(error)
+            request.reply.send(error)
             return outcome_of(error)
         except Exception:
             log.exception("an answer could not be sent")
-            request.reply.fail(ExecutionFailed("the answer could not be made"))
+            request.reply.send(ExecutionFailed("the answer could not be made"))
             return "failed"
         too_late = request.deadline_s is not None and request.deadline_s <= time.monotonic()
         return "deadline" if too_late else "ok"
 
-    def _tell_ends(self, batch: list[Request], outcomes: list[Outcome], end_s: float) -> None:
+    def _tell_ends(self, batch: list[QueuedRequest], outcomes: list[Outcome], end_s: float) -> None:
         for outcome, group in groupby(zip(outcomes, batch, strict=True), key=lambda pair: pair[0]):
             requests = [request for _, request in group]
             durations_s = [end_s - request.arrived_s for request in requests]
             tell(self._observer.requests, outcome, durations_s, sum(request.rows for request in requests))
 
-    def _retry(self, batch: list[Request], error: Exception) -> None:
+    def _retry(self, batch: list[QueuedRequest], error: Exception) -> None:
         if len(batch) > 1:
             middle = len(batch) // 2
             for half in (batch[:middle], batch[middle:]):
@@ -191,7 +191,7 @@ class Worker:
             error = ExecutionFailed("the model failed on this request")
         self._fail(batch[0], error)
 
-    def _still_wanted(self, batch: list[Request]) -> list[Request]:
+    def _still_wanted(self, batch: list[QueuedRequest]) -> list[QueuedRequest]:
         """Those whose callers wait on; the others are told, or gone."""
         now_s = time.monotonic()
         left = [request for request in batch if request.reply.gone or (request.deadline_s or inf) <= now_s]
@@ -199,5 +199,5 @@ class Worker:
             self._fail(request, why_gone(request, now_s))
         return [request for request in batch if request not in left]
 
-    def _fail(self, request: Request, error: FoveaError) -> None:
+    def _fail(self, request: QueuedRequest, error: FoveaError) -> None:
         fail(request, error, self._observer)

@@ -15,7 +15,7 @@ from grpc import _common
 from grpc._cython import cygrpc
 
 from fovea.serving.deadlines import NEVER_S, deadline_after
-from fovea.serving.status import UNFORESEEN
+from fovea.serving.fronts.grpc.status import UNFORESEEN
 
 log = logging.getLogger(__name__)
 

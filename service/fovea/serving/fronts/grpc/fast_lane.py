@@ -27,8 +27,8 @@ from grpc._cython import cygrpc
 from fovea.serving.fronts.grpc.fast_call import Accept, FastCall, refuse_unseen
 from fovea.serving.fronts.grpc.fast_stream import FastStream, FastWatch
 from fovea.serving.fronts.grpc.stand_ins import StandIns
+from fovea.serving.fronts.grpc.status import UNFORESEEN
 from fovea.serving.fronts.grpc.streams import Streams
-from fovea.serving.status import UNFORESEEN
 
 log = logging.getLogger(__name__)
 

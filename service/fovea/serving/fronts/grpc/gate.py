@@ -10,8 +10,8 @@ import grpc
 
 from fovea import wire
 from fovea.contract.errors import Unauthenticated
+from fovea.serving.fronts.grpc.status import status_of
 from fovea.serving.security.token import HEADER, Tokens
-from fovea.serving.status import status_of
 
 Refusal = tuple[grpc.StatusCode, str]
 _HEALTH = "/grpc.health.v1.Health/"

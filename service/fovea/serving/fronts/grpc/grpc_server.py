@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import grpc
 
@@ -17,25 +17,31 @@ from fovea.runtime.memory import resident_bytes, return_freed_memory
 from fovea.serving.addresses import address_of
 from fovea.serving.answer_pool import AnswerPool
 from fovea.serving.changes import CHANGE_RPCS, Changes
+from fovea.serving.control.rpcs import MOST_CONTROL_CALLS, QUICK_RPCS, Control
 from fovea.serving.fronts.grpc import fast_lane, pooled_lane
+from fovea.serving.fronts.grpc.call_reply import CallReply
+from fovea.serving.fronts.grpc.control_call import answer_control
 from fovea.serving.fronts.grpc.fast_call import Accept
 from fovea.serving.fronts.grpc.gate import Gate
 from fovea.serving.fronts.grpc.handler_pool import HEALTH_CHECK, HEALTH_WATCH, INFER, Bounds, handler_pools, path_of
-from fovea.serving.fronts.grpc.health import SERVICE as HEALTH
-from fovea.serving.fronts.grpc.health import Health
+from fovea.serving.fronts.grpc.health_service import SERVICE as HEALTH
+from fovea.serving.fronts.grpc.health_service import Health
+from fovea.serving.fronts.grpc.model_infer import ModelInfer
 from fovea.serving.fronts.grpc.pooled_stream import stream_handler
 from fovea.serving.fronts.grpc.reads import Memory, Read, ReadLimits, ReadWatch
 from fovea.serving.fronts.grpc.reflection import add_reflection
+from fovea.serving.fronts.grpc.status import STATUS, status_table
 from fovea.serving.fronts.grpc.stream import StreamLimits
 from fovea.serving.fronts.grpc.streams import Streams
 from fovea.serving.fronts.grpc.transport import Transport
-from fovea.serving.messages.sending import Sending
+from fovea.serving.requests.inference import Inference
 from fovea.serving.security.tls import Tls, TlsMaterial
 from fovea.serving.security.token import Tokens
-from fovea.serving.servicer import MOST_CONTROL_CALLS, QUICK_RPCS, Servicer
 from fovea.serving.unix_sockets import let_in
 
 _STREAM = "ModelStreamInfer"
+Answer = Callable[[Any, bytes], None]
+"""From a reply and a request's bytes."""
 _MEMORY = Memory(resident_bytes, return_freed_memory)
 _LAST_WORD_S = 5.0
 
@@ -53,6 +59,7 @@ class GrpcSettings:
     max_queue: int
     """Of ModelInfer calls that wait for a thread, where they need one."""
     reads: ReadLimits
+    status_codes: str = "triton"
     tls: Tls | None = None
     tokens: Tokens | None = None
     unix_socket: Path | None = None
@@ -71,15 +78,21 @@ class GrpcServer:
     """Listens from `start` on; `port` is the one it got. Misconfigured where the port cannot be had."""
 
     def __init__(
-        self, settings: GrpcSettings, servicer: Servicer, changes: Changes, on_fault: Callable[[], None]
+        self,
+        settings: GrpcSettings,
+        inference: Inference,
+        control: Control,
+        changes: Changes,
+        on_fault: Callable[[], None],
     ) -> None:
-        self._servicer, self._changes, self._on_fault = servicer, changes, on_fault
-        self._infer = partial(servicer.infer, sending=Sending(settings.transport.max_message_bytes))
+        self._control, self._changes, self._on_fault = control, changes, on_fault
+        table = status_table(settings.status_codes)
+        self._infer = ModelInfer(inference, settings.transport.max_message_bytes, table)
         self.slow_reason = fast_lane.obstacle() if settings.fast_lane else "it is switched off"
         """Why calls go through ordinary handlers; None on the fast lane."""
         self._control_pool = AnswerPool("control", settings.handler_threads, MOST_CONTROL_CALLS)
         self._gate = None if settings.tokens is None else Gate(settings.tokens)
-        self._pools = handler_pools(servicer.control_rpcs, settings.handler_threads, settings.max_queue)
+        self._pools = handler_pools(control.rpcs, settings.handler_threads, settings.max_queue)
         gates = [*([self._gate] if self._gate else []), Bounds(self._pools)]
         others = ThreadPoolExecutor(settings.handler_threads, "grpc-handler")
         self._server = grpc.server(others, interceptors=gates, options=settings.transport.options())
@@ -93,7 +106,7 @@ class GrpcServer:
 
     def _register(self, lane: pooled_lane.PooledLane) -> list[Callable[[], Iterable[Read]]]:
         """Register every service with ordinary handlers; where the messages are that these wait for."""
-        ours, pools = self._accepts(), self._pools
+        ours, pools = self._accepts(on_loop=False), self._pools
         unary = {rpc: lane.handler(accept, pools[rpc]) for rpc, accept in ours.items()}
         health = {
             HEALTH_CHECK: lane.handler(self.health.check, pools[HEALTH_CHECK]),
@@ -104,11 +117,19 @@ class GrpcServer:
         reflection = add_reflection((wire.SERVICE, HEALTH), self._server)
         return [lambda: self._lane.unread(), reflection.open, *(pool.reads.open for pool in {*pools.values()})]
 
-    def _accepts(self) -> dict[str, Accept]:
-        """Who takes the calls of each of our RPCs that are answered once."""
-        control: dict[str, Accept] = {rpc: partial(self._servicer.control, rpc) for rpc in self._servicer.control_rpcs}
-        changes = {rpc: partial(self._changes.submit, control[rpc]) for rpc in CHANGE_RPCS if rpc in control}
-        return {**control, **changes, INFER: self._infer}
+    def _accepts(self, *, on_loop: bool) -> dict[str, Accept]:
+        """Who takes the calls of each of our RPCs that are answered once; on gRPC's loop nothing that takes time is."""
+        control = {rpc: self._control_accept(rpc, on_loop) for rpc in self._control.rpcs}
+        return {**control, INFER: self._infer}
+
+    def _control_accept(self, rpc: str, on_loop: bool) -> Accept:
+        """Changes have a thread of their own."""
+        answer: Answer = partial(answer_control, self._control, rpc)
+        if rpc in CHANGE_RPCS:
+            answer = partial(self._changes.submit, answer)
+        elif on_loop and rpc not in QUICK_RPCS:
+            answer = partial(self._control_pool.submit, answer)
+        return lambda call, data: answer(CallReply(call, _serialized, STATUS), data)
 
     def _listen(self, settings: GrpcSettings) -> int:
         why = f"the port is taken, or {settings.host} is no address of this machine"
@@ -129,7 +150,7 @@ class GrpcServer:
     def start(self) -> None:
         """Answer calls."""
         if self.slow_reason is None:
-            accepts = {rpc: self._off_the_loop(rpc, accept) for rpc, accept in self._accepts().items()}
+            accepts = self._accepts(on_loop=True)
             doors = fast_lane.Doors(
                 accepts={path_of(rpc): accept for rpc, accept in {**accepts, HEALTH_CHECK: self.health.check}.items()},
                 watches={path_of(HEALTH_WATCH): self.health.watch},
@@ -142,15 +163,10 @@ class GrpcServer:
             self._server.start()
         self._reads.start()
 
-    def _off_the_loop(self, rpc: str, accept: Accept) -> Accept:
-        """The same, elsewhere where it takes time; changes have a thread of their own."""
-        if rpc in (*QUICK_RPCS, *CHANGE_RPCS, INFER):
-            return accept
-        return partial(self._control_pool.submit, accept)
-
     def unanswered(self) -> Sequence[OpenCall]:
         """The calls whose request has been taken in and whose answer has not been sent, but loads and unloads."""
-        unary = [call for call in self._lane.unanswered() if call not in self._changes]
+        changing: list[object] = [reply.call for reply in self._changes.calls if isinstance(reply, CallReply)]
+        unary = [call for call in self._lane.unanswered() if call not in changing]
         return [*unary, *self._streams.unanswered()]
 
     def drain_streams(self) -> None:
@@ -161,6 +177,10 @@ class GrpcServer:
         """Refuse new calls, give those in flight `grace_s`, and return when all have ended; False where some do not."""
         self._reads.stop()
         return bool(self._server.stop(grace_s).wait(grace_s + _LAST_WORD_S))
+
+
+def _serialized(answer: Any) -> bytes:
+    return bytes(answer.SerializeToString())
 
 
 def _credentials(tls: Tls) -> grpc.ServerCredentials:

@@ -13,11 +13,11 @@ from fovea import wire
 from fovea.contract.errors import QueueFull
 from fovea.serving.answer_pool import full
 from fovea.serving.changes import CHANGE_RPCS, MOST_CHANGES
+from fovea.serving.control.rpcs import MOST_CONTROL_CALLS, QUICK_RPCS
 from fovea.serving.fronts.grpc.context_reads import ContextReads
 from fovea.serving.fronts.grpc.gate import refusing
-from fovea.serving.fronts.grpc.health import SERVICE as HEALTH
-from fovea.serving.servicer import MOST_CONTROL_CALLS, QUICK_RPCS
-from fovea.serving.status import status_of
+from fovea.serving.fronts.grpc.health_service import SERVICE as HEALTH
+from fovea.serving.fronts.grpc.status import status_of
 
 INFER = "ModelInfer"
 HEALTH_CHECK, HEALTH_WATCH = "Check", "Watch"

@@ -18,7 +18,7 @@ from typing import Protocol
 import grpc
 
 from fovea.contract.errors import DeadlineExceeded, QueueFull
-from fovea.serving.status import status_of
+from fovea.serving.fronts.grpc.status import status_of
 
 log = logging.getLogger(__name__)
 

@@ -14,8 +14,8 @@ from grpc_reflection.v1alpha import reflection, reflection_pb2
 from fovea import wire
 from fovea.contract.errors import InvalidRequest
 from fovea.serving.fronts.grpc.context_reads import ContextReads
-from fovea.serving.messages.codec import parse_small
-from fovea.serving.status import status_of
+from fovea.serving.fronts.grpc.parsing import parse_small
+from fovea.serving.fronts.grpc.status import status_of
 
 _STREAMS = 4
 _RPC = "ServerReflectionInfo"

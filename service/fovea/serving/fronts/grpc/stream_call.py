@@ -7,13 +7,9 @@ from typing import Protocol
 import grpc
 
 from fovea import wire
-from fovea.contract.errors import FoveaError
-from fovea.serving.messages.codec import parse_request
-from fovea.serving.messages.header_size import LEAST_BOUND
+from fovea.serving.fronts.grpc.infer_requests import id_of
 from fovea.wire import message
 
-_MOST_HEADER = 8 * LEAST_BOUND
-"""Of a request whose id is looked for: one that has more beside its data counts as having none."""
 _ANSWER_TAG = bytes(message("ModelStreamInferResponse")(infer_response={}).SerializeToString()[:-1])
 
 
@@ -66,7 +62,7 @@ class StreamCall:
     def id(self) -> str:
         """What the request calls itself; "" where it has no id."""
         if self._id is None:
-            self._id = _id_of(self._data)
+            self._id = id_of(self._data)
         return self._id
 
     @property
@@ -106,10 +102,3 @@ class StreamCall:
     def forget_request(self) -> None:
         """Let go of its bytes."""
         self._data, self.bytes = b"", 0
-
-
-def _id_of(data: bytes) -> str:
-    try:
-        return str(parse_request(data, _MOST_HEADER)[0].id)
-    except FoveaError:
-        return ""

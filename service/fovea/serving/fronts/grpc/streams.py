@@ -7,9 +7,9 @@ import threading
 import grpc
 
 from fovea.contract.errors import Draining
+from fovea.serving.fronts.grpc.status import status_of
 from fovea.serving.fronts.grpc.stream import Infer, Stream, StreamLimits, StreamTransport
 from fovea.serving.fronts.grpc.stream_call import StreamCall
-from fovea.serving.status import status_of
 
 DRAINING = status_of(Draining())
 

@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
-
-from numpy.typing import NDArray
 
 from fovea.contract.errors import InvalidRequest
+from fovea.serving.fronts.rest.json_values import BINARY_ONLY, SHORTEST_VALUE, most_json_bytes
 from fovea.serving.fronts.rest.limits import RestLimits
-from fovea.serving.fronts.rest.values import BINARY_ONLY, SHORTEST_VALUE, most_json_bytes
-from fovea.serving.messages.answers import WantedOutput
-from fovea.serving.messages.sending import answer_too_large
-from fovea.serving.messages.tensors import to_raw
+from fovea.serving.requests.answer import Answer, AnswerForm, WantedOutput, answer_too_large
+from fovea.serving.requests.tensor_data import to_raw
 
 
 @dataclass(frozen=True, slots=True)
 class AnswerStyle:
-    """As a request asks for it: a front's style, see `fovea.serving.messages.sending`."""
+    """As a request asks for it."""
 
     limits: RestLimits
     binary: Mapping[str, bool]
@@ -28,10 +24,10 @@ class AnswerStyle:
         """Whether this output travels as binary data."""
         return self.binary.get(name, self.by_default)
 
-    def admit(self, wanted: Sequence[WantedOutput], rows: int) -> None:
+    def admit(self, form: AnswerForm, rows: int) -> None:
         """InvalidRequest where an output has no form in JSON, or the answer is too large whatever is in it."""
         size = 0
-        for output in wanted:
+        for output in form.wanted:
             if output.place is not None:
                 continue
             if self.is_binary(output.spec.name):
@@ -44,10 +40,10 @@ class AnswerStyle:
         if size > self.limits.body_bytes:
             raise answer_too_large(size, self.limits.body_bytes)
 
-    def check(self, wanted: Sequence[WantedOutput], arrays: Sequence[NDArray[Any]]) -> None:
+    def check(self, answer: Answer) -> None:
         """InvalidRequest where it may be too large: what has been counted as a success is not refused later."""
         size, most = 0, min(self.limits.json_bytes, self.limits.body_bytes)
-        for output, array in zip(wanted, arrays, strict=True):
+        for output, array in zip(answer.form.wanted, answer.arrays, strict=True):
             if output.place is not None:
                 continue
             if self.is_binary(output.spec.name):
@@ -56,10 +52,6 @@ class AnswerStyle:
                 size += self._json_bytes(output, most_json_bytes(array, most))
         if size > self.limits.body_bytes:
             raise answer_too_large(size, self.limits.body_bytes)
-
-    def kind(self, wanted: Sequence[WantedOutput]) -> str:
-        """Which outputs are in JSON."""
-        return str([output.spec.name for output in wanted if not self.is_binary(output.spec.name)])
 
     def _json_bytes(self, output: WantedOutput, size: int) -> int:
         most = self.limits.json_bytes

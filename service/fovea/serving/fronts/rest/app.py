@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
+from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -13,14 +14,17 @@ from starlette.routing import Route
 
 from fovea.serving.answer_pool import AnswerPool
 from fovea.serving.changes import CHANGE_RPCS, Changes
+from fovea.serving.control.rpcs import MOST_CONTROL_CALLS, QUICK_RPCS, Control
 from fovea.serving.fronts.rest.bodies import BodyReader
 from fovea.serving.fronts.rest.bulk import Bulk
-from fovea.serving.fronts.rest.calls import RestCall
 from fovea.serving.fronts.rest.control_routes import CONTROL_ROUTES, MODEL_PATHS, ControlRoute
-from fovea.serving.fronts.rest.inference import Inference
+from fovea.serving.fronts.rest.http_status import status_table
+from fovea.serving.fronts.rest.infer_endpoint import InferEndpoint
 from fovea.serving.fronts.rest.limits import RestLimits
-from fovea.serving.fronts.rest.responses import HANDLERS, json_response
-from fovea.serving.servicer import MOST_CONTROL_CALLS, QUICK_RPCS, Servicer
+from fovea.serving.fronts.rest.responses import handlers, json_response
+from fovea.serving.fronts.rest.rest_reply import RestReply
+from fovea.serving.requests.error_text import as_fovea_error
+from fovea.serving.requests.inference import Inference
 
 Admit = Callable[[str, Mapping[str, str]], None]
 """From an RPC's name and a request's headers: raises a FoveaError where the caller may not."""
@@ -30,22 +34,29 @@ _CONTROL_THREADS = 8
 
 
 class RestApp:
-    """The ASGI application, `asgi`. `stray` is told of requests that are refused before they reach a model."""
+    """The ASGI application, `asgi`."""
 
     def __init__(
-        self, servicer: Servicer, changes: Changes, limits: RestLimits, admit: Admit, stray: Callable[[], None]
+        self,
+        inference: Inference,
+        control: Control,
+        changes: Changes,
+        admit: Admit,
+        *,
+        limits: RestLimits,
+        status_codes: str,
     ) -> None:
-        self._servicer, self._changes, self._admit, self._limits = servicer, changes, admit, limits
+        self._control, self._changes, self._admit, self._limits = control, changes, admit, limits
         self._bodies = BodyReader(limits)
         self._bulk = Bulk()
         self._control_pool = AnswerPool("control", _CONTROL_THREADS, MOST_CONTROL_CALLS)
-        self.inference = Inference(servicer, self._bodies, self._bulk, limits, stray)
-        self.asgi = Starlette(routes=self._routes(), exception_handlers=HANDLERS)
+        self.inference = InferEndpoint(inference, self._bodies, self._bulk, limits)
+        self.asgi = Starlette(routes=self._routes(), exception_handlers=handlers(status_table(status_codes)))
         self.asgi.router.redirect_slashes = False  # to an address out of the caller's own Host header
 
     def _routes(self) -> list[Route]:
         infer = [self._route("POST", path + "/infer", "ModelInfer", self.inference.answer) for path in MODEL_PATHS]
-        return [*infer, *map(self._control, CONTROL_ROUTES)]
+        return [*infer, *map(self._control_route, CONTROL_ROUTES)]
 
     def _route(self, method: str, path: str, rpc: str, handler: Handler) -> Route:
         async def admitted(request: Request) -> Response:
@@ -54,10 +65,10 @@ class RestApp:
 
         return Route(path, admitted, methods=[method])
 
-    def _control(self, route: ControlRoute) -> Route:
+    def _control_route(self, route: ControlRoute) -> Route:
         async def answer(request: Request) -> Response:
             """503 where the answer says that something is not ready."""
-            if route.rpc not in self._servicer.control_rpcs:
+            if route.rpc not in self._control.rpcs:
                 raise HTTPException(501, f"this server has no {route.rpc}")
             asked = await self._asked(route, request)
             facts = route.answer(await self._controlled(request, route.rpc, asked), request.path_params)
@@ -65,21 +76,27 @@ class RestApp:
 
         return self._route(route.method, route.path, route.rpc, answer)
 
-    async def _asked(self, route: ControlRoute, request: Request) -> bytes:
+    async def _asked(self, route: ControlRoute, request: Request) -> Any:
         if route.method == "GET":
             return route.request(request.path_params, b"")
         async with self._bodies.body(request, route.bound(self._limits)) as body:
             return await self._bulk.do(len(body), route.request, request.path_params, body)
 
-    async def _controlled(self, request: Request, rpc: str, data: bytes) -> bytes:
-        call, accept = RestCall(request), partial(self._servicer.control, rpc)
+    async def _controlled(self, request: Request, rpc: str, asked: Any) -> Any:
+        reply, accept = RestReply(request), partial(self._answer, rpc)
         if rpc in QUICK_RPCS:
-            accept(call, data)
+            accept(reply, asked)
         elif rpc in CHANGE_RPCS:
-            self._changes.submit(accept, call, data)
+            self._changes.submit(accept, reply, asked)
         else:
-            self._control_pool.submit(accept, call, data)
+            self._control_pool.submit(accept, reply, asked)
         try:
-            return await call.answer
+            return await reply.answer
         finally:
-            call.end()
+            reply.end()
+
+    def _answer(self, rpc: str, reply: RestReply, asked: Any) -> None:
+        try:
+            reply.send(self._control.answer(rpc, asked))
+        except Exception as error:
+            reply.send(as_fovea_error(error))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fovea.contract.errors import InvalidRequest
-from fovea.serving.fronts.rest.answers import plain, plain_map
+from fovea.serving.fronts.rest.control_json import plain, plain_map
 from fovea.serving.fronts.rest.json_text import parse_files, parse_object, take, word
 from fovea.serving.fronts.rest.limits import Bound, RestLimits
 from fovea.serving.fronts.rest.parameters import SETTING_FIELDS, require_few, set_parameters
@@ -127,15 +127,15 @@ class ControlRoute:
         """Of its body."""
         return limits.body if self.of_files else limits.json
 
-    def request(self, names: Names, body: bytes) -> bytes:
-        """The serialized request; InvalidRequest where the body does not fit."""
+    def request(self, names: Names, body: bytes) -> Any:
+        """The request's message; InvalidRequest where the body does not fit."""
         request = message(f"{self.rpc}Request")()
         self.ask(request, names, parse_files(body) if self.of_files else parse_object(body))
-        return bytes(request.SerializeToString())
+        return request
 
-    def answer(self, data: bytes, names: Names) -> Any:
-        """What is said in JSON of the serialized answer."""
-        return self.tell(message(f"{self.rpc}Response").FromString(data), names)
+    def answer(self, answer: Any, names: Names) -> Any:
+        """What is said in JSON of the answer's message."""
+        return self.tell(answer, names)
 
 
 MODEL_PATHS = ("/v2/models/{name}", "/v2/models/{name}/versions/{version}")

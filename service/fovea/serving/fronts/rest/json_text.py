@@ -8,6 +8,7 @@ from collections import Counter
 from typing import Any, TypeVar
 
 from fovea.contract.errors import InvalidRequest
+from fovea.serving.plain_words import WORDS
 
 T = TypeVar("T")
 
@@ -27,16 +28,7 @@ _MARKS = (b",", b"[", b"{", b"\\")
 _MOST_MARKS = 64 * 1024
 """With so many, parsing takes 10 ms."""
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
-_WORDS: dict[type, str] = {
-    dict: "an object",
-    list: "a list",
-    str: "a text",
-    bool: "true or false",
-    int: "an integer",
-    float: "a number with a fraction",
-    type(None): "null",
-    NotFinite: "NaN or Infinity",
-}
+_WORDS: dict[type, str] = {**WORDS, type(None): "null", NotFinite: "NaN or Infinity"}
 
 
 def word(kind: type) -> str:

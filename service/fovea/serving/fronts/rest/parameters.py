@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from fovea.contract.errors import InvalidRequest
@@ -43,13 +43,3 @@ def set_parameters(
             setattr(target[name], field, value)
         except ValueError as error:
             raise InvalidRequest(f"{where}parameter '{name}': {value} is out of range") from error
-
-
-def sendable(parameters: dict[str, Any], is_known: Callable[[str], bool]) -> dict[str, Any]:
-    """Parameters of a request, less those that nobody asks about and no message can hold: they change nothing."""
-    require_few(parameters)  # before all are looked at
-    return {name: value for name, value in parameters.items() if is_known(name) or _fits(value)}
-
-
-def _fits(value: Any) -> bool:
-    return type(value) in _PARAMETER_FIELDS and not (type(value) is int and not -(2**63) <= value < 2**64)

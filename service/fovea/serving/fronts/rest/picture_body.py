@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import replace
+from functools import partial
 
 from fovea.contract.errors import InvalidRequest
 from fovea.contract.model_card import ModelCard
-from fovea.serving.inputs.picture_input import picture_input
-from fovea.wire import message
+from fovea.serving.inputs.raw_input import only_picture
+from fovea.serving.requests.infer_request import InferRequest, InputTensor, RequestedOutput, RequestHeader
 
 _TYPES = ("image/png", "image/jpeg")
 _TOP = "classification"
@@ -19,17 +20,19 @@ def is_picture(content_type: str) -> bool:
     return content_type.partition(";")[0].strip().lower() in _TYPES
 
 
-def picture_request(card: ModelCard, version: str, body: bytes, query: Mapping[str, str]) -> Any:
-    """A ModelInferRequest of one row; with `?classification=k`, for the k best classes of the first output."""
-    pictures = picture_input(card)
-    if pictures is None:
+def picture_request(model: str, version: str, body: bytes, query: Mapping[str, str]) -> InferRequest:
+    """A request of one row; with `?classification=k`, for the k best classes of the first output."""
+    top = _count(query[_TOP]) if _TOP in query else None
+    header = RequestHeader(model, version, (), for_card=partial(_with_names, top))
+    return InferRequest(header, [len(body).to_bytes(4, "little") + body], bytes=len(body))
+
+
+def _with_names(top: int | None, header: RequestHeader, card: ModelCard) -> RequestHeader:
+    name = only_picture(card)
+    if name is None:
         raise InvalidRequest(f"model '{card.name}' takes no pictures: its card does not say how one becomes an input")
-    element = len(body).to_bytes(4, "little") + body
-    request = message("ModelInferRequest")(model_name=card.name, model_version=version, raw_input_contents=[element])
-    request.inputs.add(name=pictures.name, datatype="BYTES", shape=[1])
-    if _TOP in query:
-        request.outputs.add(name=card.outputs[0].name).parameters[_TOP].int64_param = _count(query[_TOP])
-    return request
+    outputs = [] if top is None else [RequestedOutput(card.outputs[0].name, {_TOP: top})]
+    return replace(header, inputs=[InputTensor(name, "BYTES", (1,))], outputs=outputs, for_card=None)
 
 
 def _count(text: str) -> int:

@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-import grpc
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from fovea.contract.errors import FoveaError
-from fovea.serving.fronts.rest.calls import Refused
-from fovea.serving.fronts.rest.values import json_data
-from fovea.serving.status import HTTP_STATUS, status_of
+from fovea.contract.errors import Cancelled, FoveaError, Unauthenticated
+from fovea.serving.fronts.rest.http_status import STATUS, StatusTable, status_of
+from fovea.serving.fronts.rest.json_values import json_data
 
 
 class WatchedResponse(Response):
@@ -39,32 +37,22 @@ def json_response(value: Any, status: int, headers: Mapping[str, str] | None = N
     return Response(json_data(value), status, headers, "application/json")
 
 
-def _refused(_: Request, error: Exception) -> Response:
-    assert isinstance(error, Refused)
-    return json_response({"error": error.text}, HTTP_STATUS[error.code])
+def handlers(table: StatusTable) -> dict[Any, Any]:
+    """Exception -> what makes a response of it."""
 
+    def failed(_: Request, error: Exception) -> Response:
+        status, text = status_of(error, table)
+        wanted = {"WWW-Authenticate": "Bearer"} if isinstance(error, Unauthenticated) else None
+        return json_response({"error": text}, status, wanted)
 
-def _failed(_: Request, error: Exception) -> Response:
-    code, text = status_of(error)
-    wanted = {"WWW-Authenticate": "Bearer"} if code is grpc.StatusCode.UNAUTHENTICATED else None
-    return json_response({"error": text}, HTTP_STATUS[code], wanted)
+    return {ClientDisconnect: _gone, HTTPException: _not_http, FoveaError: failed, Exception: failed}
 
 
 def _gone(_request: Request, _error: Exception) -> Response:
-    return json_response({"error": "the caller is gone"}, HTTP_STATUS[grpc.StatusCode.CANCELLED])
+    return json_response({"error": "the caller is gone"}, STATUS[Cancelled])
 
 
 def _not_http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     text = f"no such path: {request.url.path}" if error.status_code == 404 else error.detail
     return json_response({"error": text}, error.status_code, error.headers)
-
-
-HANDLERS: dict[Any, Any] = {
-    Refused: _refused,
-    ClientDisconnect: _gone,
-    HTTPException: _not_http,
-    FoveaError: _failed,
-    Exception: _failed,
-}
-"""Exception -> what makes a response of it."""

@@ -6,7 +6,6 @@ import asyncio
 import logging
 import socket
 import threading
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,15 +14,15 @@ import uvicorn
 from fovea.contract.errors import Draining
 from fovea.serving.addresses import listeners
 from fovea.serving.changes import Changes
+from fovea.serving.control.rpcs import Control
 from fovea.serving.fronts.rest.app import Admit, RestApp
 from fovea.serving.fronts.rest.connection import bounded_connection
 from fovea.serving.fronts.rest.limits import RestLimits
+from fovea.serving.requests.inference import Inference
 from fovea.serving.security.tls import Tls
-from fovea.serving.servicer import Servicer
-from fovea.serving.status import status_of
 
 if TYPE_CHECKING:
-    from fovea.serving.fronts.rest.calls import RestCall
+    from fovea.serving.fronts.rest.rest_reply import InferReply
 
 _LAST_WORD_S = 5.0
 
@@ -35,6 +34,7 @@ class RestSettings:
     host: str
     port: int
     limits: RestLimits
+    status_codes: str = "triton"
     tls: Tls | None = None
     unix_socket: socket.socket | None = None
     """One that listens already, beside the port."""
@@ -44,10 +44,12 @@ class RestServer:
     """Answers as soon as it is made. OSError where the port is taken."""
 
     def __init__(
-        self, settings: RestSettings, servicer: Servicer, changes: Changes, admit: Admit, stray: Callable[[], None]
+        self, settings: RestSettings, inference: Inference, control: Control, changes: Changes, admit: Admit
     ) -> None:
         logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # what callers do wrong is told to them
-        self._app = RestApp(servicer, changes, settings.limits, admit, stray)
+        self._app = RestApp(
+            inference, control, changes, admit, limits=settings.limits, status_codes=settings.status_codes
+        )
         self._sockets = listeners(settings.host, settings.port)
         for one in self._sockets:
             one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else an answer's body may wait 40 ms
@@ -63,14 +65,14 @@ class RestServer:
         with asyncio.Runner(loop_factory=lambda: _Loop(self._handshake_s)) as runner:
             runner.run(self._server.serve(self._sockets))
 
-    def unanswered(self) -> list[RestCall]:
+    def unanswered(self) -> list[InferReply]:
         """The requests that have been taken in and whose answers have not been read."""
-        return list(self._app.inference.open_calls)
+        return list(self._app.inference.open_replies)
 
     def stop(self, grace_s: float) -> None:
         """Refuse new connections and what has no answer yet, give answers `grace_s`, and return when all have ended."""
-        for call in self.unanswered():
-            call.refuse(*status_of(Draining()))
+        for reply in self.unanswered():
+            reply.send(Draining())
         self._server.config.timeout_graceful_shutdown = grace_s  # type: ignore[assignment]  # it may have fractions
         self._server.should_exit = True
         self._thread.join(grace_s + _LAST_WORD_S)

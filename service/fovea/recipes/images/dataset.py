@@ -1,0 +1,27 @@
+"""A labelled set of grey images, as it comes: no scaling, no augmentation."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Images = NDArray[np.uint8]
+Labels = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class ImageDataset:
+    """Images (N, H, W) uint8 and labels (N,) int64, split into training and test."""
+
+    name: str
+    train_images: Images
+    train_labels: Labels
+    test_images: Images
+    test_labels: Labels
+
+    @property
+    def rows(self) -> int:
+        """Training images."""
+        return len(self.train_images)

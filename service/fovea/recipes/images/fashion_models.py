@@ -1,0 +1,60 @@
+"""The recipes of the models that come with Fovea: one network with each type of attention, and a transformer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+
+from torch import nn
+
+from fovea.contract.attention import AttentionType
+from fovea.networks.residual_network import ResidualNetwork
+from fovea.networks.vision_transformer import VisionTransformer
+from fovea.recipes.images import fashion_mnist
+from fovea.recipes.images.augmentation import NOTHING, Augmentation
+from fovea.recipes.images.classification import ImageClassification
+from fovea.recipes.recipe import Schedule
+
+_RESIDUAL = Schedule(epochs=5, bfloat16=True)
+# Mirroring helps in so few epochs; moving images by a pixel does not (91.8 % after six epochs, 92.4 % without).
+_MIRRORED = Augmentation(flip=True)
+# The transformer underfits in so few epochs, so that nothing is made harder for it: no augmentation, no smoothing.
+_TRANSFORMER = Schedule(epochs=5, peak_learning_rate=2e-3, label_smoothing=0.0, bfloat16=True)
+
+_RESIDUAL_MODELS = {
+    "fashion-none": AttentionType.NONE,
+    "fashion-se": AttentionType.SQUEEZE_EXCITATION,
+    "fashion-spatial": AttentionType.SPATIAL,
+    "fashion-cbam": AttentionType.CBAM,
+    "fashion-simam": AttentionType.SIMAM,
+    "fashion-external": AttentionType.EXTERNAL,
+}
+
+
+def _fashion(
+    name: str,
+    attention: AttentionType,
+    make: Callable[[], nn.Module],
+    schedule: Schedule,
+    augmentation: Augmentation = NOTHING,
+) -> ImageClassification:
+    return ImageClassification(
+        name=name,
+        attention=attention,
+        make=make,
+        schedule=schedule,
+        labels=fashion_mnist.LABELS,
+        preprocessing=fashion_mnist.PREPROCESSING,
+        load=fashion_mnist.load,
+        augmentation=augmentation,
+    )
+
+
+FASHION_MODELS = (
+    *(
+        _fashion(name, attention, partial(ResidualNetwork, attention), _RESIDUAL, _MIRRORED)
+        for name, attention in _RESIDUAL_MODELS.items()
+    ),
+    _fashion("fashion-vit", AttentionType.MULTI_HEAD, VisionTransformer, _TRANSFORMER),
+)
+"""The residual networks differ in nothing but their attention."""

@@ -1,0 +1,105 @@
+"""The RPCs that are no inference, each answered from a request's message by an answer's, whatever front brought it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fovea.contract.errors import InvalidRequest, NotFound, Unsupported
+from fovea.serving.control import metadata
+from fovea.serving.control.extensions import Answer, Extensions
+from fovea.serving.control.model_config import model_config
+from fovea.serving.control.statistics_answer import model_statistics
+from fovea.serving.lifecycle.load_request import load_requested, name_to_unload
+from fovea.serving.lifecycle.model_control import ModelControl
+from fovea.serving.lifecycle.model_table import Models
+from fovea.serving.lifecycle.served_version import ServedVersion
+from fovea.serving.security.access import require_open
+from fovea.wire import message
+
+QUICK_RPCS = ("ServerLive", "ServerReady", "ServerMetadata", "ModelReady")
+"""They take a few microseconds and are answered where they come in: probes wait behind nothing."""
+MOST_CONTROL_CALLS = 256
+"""Of the others, and of each front, so many are answered or wait, besides loads and unloads."""
+
+
+class Control:
+    """Every RPC but the inferences, over one table of models."""
+
+    def __init__(self, models: Models, model_control: ModelControl, extensions: Extensions) -> None:
+        self._models, self._model_control, self._extensions = models, model_control, extensions
+        self._answers = self._every_answer()
+        self.ready = False
+        """Set by the server: the models that have to serve do, and no shutdown has begun."""
+        self.stopping = False
+        """A shutdown has begun: no model is said to be ready, all still answer."""
+
+    @property
+    def rpcs(self) -> tuple[str, ...]:
+        """Those that are answered."""
+        return tuple(self._answers)
+
+    def answer(self, rpc: str, request: Any) -> Any:
+        """The answer to a request; raises why there is none."""
+        require_open(rpc, self._extensions.open_rpcs)
+        return self._answers[rpc](request)
+
+    def _every_answer(self) -> dict[str, Answer]:
+        return {
+            "ServerLive": lambda _: message("ServerLiveResponse")(live=True),
+            "ServerReady": lambda _: message("ServerReadyResponse")(ready=self.ready),
+            "ServerMetadata": lambda _: metadata.server_metadata(self._extensions.names()),
+            "ModelReady": self._model_ready,
+            "ModelMetadata": self._model_metadata,
+            "ModelConfig": lambda request: model_config(self._served(request)),
+            "ModelStatistics": self._model_statistics,
+            "RepositoryIndex": self._repository_index,
+            "RepositoryModelLoad": self._load_model,
+            "RepositoryModelUnload": self._unload_model,
+            **self._extensions.answers(),
+            "TraceSetting": self._trace_setting,
+        }
+
+    def _trace_setting(self, request: Any) -> Any:
+        if request.model_name:
+            self._models.entry(request.model_name, "")
+        return self._extensions.tracer.change(request)
+
+    def _served(self, request: Any) -> ServedVersion:
+        return self._models.ready(request.name, request.version)
+
+    def _model_ready(self, request: Any) -> Any:
+        """Not to be ready is an answer and no error, also where there is no such model or version."""
+        try:
+            _, entry = self._models.entry(request.name, request.version)
+            ready = entry.served is not None and not self.stopping
+        except NotFound:
+            ready = False
+        return message("ModelReadyResponse")(ready=ready)
+
+    def _model_metadata(self, request: Any) -> Any:
+        return metadata.model_metadata(self._served(request), self._models.ready_versions(request.name))
+
+    def _model_statistics(self, request: Any) -> Any:
+        if request.version and not request.name:
+            raise InvalidRequest("a version without a model name")
+        if request.version:
+            return model_statistics([self._served(request)])
+        if request.name:
+            self._models.entry(request.name, "")
+        every = self._models.served()
+        return model_statistics(one for one in every if request.name in ("", one.card.name))
+
+    def _repository_index(self, request: Any) -> Any:
+        if request.repository_name:
+            raise Unsupported(f"there is one repository and it has no name, received '{request.repository_name}'")
+        return metadata.repository_index(self._model_control.entries(), only_ready=request.ready)
+
+    def _load_model(self, request: Any) -> Any:
+        wanted = load_requested(request)
+        self._model_control.load(wanted)
+        return message("RepositoryModelLoadResponse")(model_name=wanted.name, isLoaded=True)
+
+    def _unload_model(self, request: Any) -> Any:
+        name = name_to_unload(request)
+        self._model_control.unload(name)
+        return message("RepositoryModelUnloadResponse")(model_name=name, isUnloaded=True)

@@ -1,1 +1,0 @@
-"""Between the protocol's messages and arrays: requests checked and decoded, answers made."""

@@ -1,0 +1,109 @@
+"""The steps that make token ids of texts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, get_args
+
+import numpy as np
+import pytest
+
+from fovea.contract.errors import InvalidRequest, ModelBroken
+from fovea.contract.input_steps import InputSteps, Step
+from fovea.inputs.makers import TextMaker, data_mask
+from fovea.inputs.text_steps import MAX_TEXT_BYTES, ON_TEXTS, tokens_of
+
+WORDS = "[PAD]\n[UNK]\n[CLS]\n[SEP]\nthe\ncafe\n,\nis\nopen\n"
+SPECIAL = {"unknown": "[UNK]", "start": "[CLS]", "end": "[SEP]", "pad": "[PAD]"}
+
+
+def steps(*more: Mapping[str, Any], into: str = "words", **vocabulary: Any) -> InputSteps:
+    listed = [{"step": "text"}, *more, {"step": "split", "into": into}, {"step": "vocabulary", **vocabulary}]
+    return InputSteps.model_validate(listed)
+
+
+def maker(*more: Mapping[str, Any], content: str = WORDS, **vocabulary: Any) -> TextMaker:
+    return TextMaker(steps(*more, **vocabulary), {vocabulary.get("file", "vocabulary.txt"): content}.__getitem__)
+
+
+@pytest.mark.parametrize(
+    ("change", "text", "becomes"),
+    [
+        ({"step": "lowercase"}, "The CAFÉ", ["the", "café"]),
+        ({"step": "strip_accents"}, "Café naïve", ["Cafe", "naive"]),
+        ({"step": "unicode", "form": "NFKC"}, "\ufb01ne \uff21\uff22", ["fine", "AB"]),
+        ({"step": "unicode", "form": "NFC"}, "cafe\u0301", ["caf\u00e9"]),
+    ],
+)
+def test_a_text_is_normalised_as_its_card_says(change: dict[str, str], text: str, becomes: list[str]) -> None:
+    assert tokens_of(text, steps(change)) == becomes
+
+
+@pytest.mark.parametrize(
+    ("into", "tokens"),
+    [("words", ["It", "'", "s", "12", "°", "C", "."]), ("characters", list("It's 12\u00a0°C."))],
+)
+def test_a_text_is_split_into_words_and_marks_or_into_characters(into: str, tokens: list[str]) -> None:
+    assert tokens_of("It's 12\u00a0°C.", steps(into=into)) == tokens
+
+
+def test_tokens_become_their_places_in_the_vocabulary_between_start_and_end() -> None:
+    row = maker({"step": "lowercase"}, **SPECIAL).row(b"The cafe, shut")
+    assert (row.dtype, row.tolist()) == (np.int64, [2, 4, 5, 6, 1, 3])
+
+
+def test_a_vocabulary_in_json_may_have_any_character() -> None:
+    lines = maker(content='["a", "\\n"]', file="tokens.json", into="characters")
+    assert lines.row(b"a\na").tolist() == [0, 1, 0]
+
+
+def test_short_texts_are_filled_up_with_the_pad_token_and_the_mask_tells_where() -> None:
+    words = maker(unknown="[UNK]", pad="[PAD]")
+    rows = [words.row(text) for text in (b"the cafe is open", b"open", b"is open")]
+    np.testing.assert_array_equal(words.joined(rows), [[4, 5, 7, 8], [8, 0, 0, 0], [7, 8, 0, 0]])
+    np.testing.assert_array_equal(data_mask(rows), [[1, 1, 1, 1], [1, 0, 0, 0], [1, 1, 0, 0]])
+
+
+def test_without_a_pad_token_texts_of_one_length_only_are_joined() -> None:
+    words = maker()
+    assert words.joined([words.row(b"the cafe"), words.row(b"is open")]).tolist() == [[4, 5], [7, 8]]
+    with pytest.raises(InvalidRequest, match="texts of different lengths"):
+        words.joined([words.row(b"the cafe"), words.row(b"open")])
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"caf\xe9 is open", "expected UTF-8, and byte 3 is none"),
+        (b"", "an empty text"),
+        (b" \n\t ", "a text without any token"),
+        (b"the cafe is open , is open", "a text of 7 tokens is above the limit of 6"),
+        (b"the cafe is shut", "the model does not know the token 'shut'"),
+        (b"x" * 100, "the token '" + "x" * 40 + "'"),
+        (b"a" * (MAX_TEXT_BYTES + 1), f"a text of 65537 bytes is above the limit of {MAX_TEXT_BYTES}"),
+    ],
+)
+def test_a_text_that_cannot_be_had_is_refused_with_the_reason(data: bytes, reason: str) -> None:
+    with pytest.raises(InvalidRequest, match=reason):
+        maker(most_tokens=6).row(data)
+
+
+@pytest.mark.parametrize(
+    ("content", "more", "problem"),
+    [
+        ("a\nb\na\n", {}, "a token is in it twice"),
+        ("a\nb\n", {"unknown": "[UNK]"}, "lacks the token '\\[UNK\\]', which the card names"),
+        ("a\nb\n", {"pad": "<pad>"}, "lacks the token '<pad>'"),
+        ("no list", {"file": "tokens.json"}, "no JSON"),
+        ("[1, 2]", {"file": "tokens.json"}, "expected a list of texts"),
+        ("[" * 100_000, {"file": "tokens.json"}, "no JSON"),
+    ],
+)
+def test_a_vocabulary_that_does_not_do_is_the_models_fault(content: str, more: dict[str, str], problem: str) -> None:
+    with pytest.raises(ModelBroken, match=problem):
+        maker(content=content, **more)
+
+
+def test_every_step_between_a_text_and_a_text_has_its_function() -> None:
+    known = {kind for kind in get_args(get_args(Step)[0]) if (kind.takes, kind.gives) == ("text", "text")}
+    assert set(ON_TEXTS) == known
