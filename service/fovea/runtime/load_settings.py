@@ -42,6 +42,12 @@ class LoadSettings:
     kernels_required: bool = False
     """Kernels do not race, and a version whose bodies would run is not served."""
 
+    @property
+    def on_processor(self) -> bool:
+        """Whether a trial, which has no GPU, runs a version as it will be served: races and costs are measured there,
+        where the version is alone in its process."""
+        return self.session.device.kind == "cpu"
+
     def for_model(self, folder: ModelFolder) -> LoadSettings:
         """With what the model's folder says."""
         choices = folder.choices
