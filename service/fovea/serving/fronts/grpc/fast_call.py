@@ -65,7 +65,7 @@ class FastCall:
         return self._received
 
     def listen(self) -> None:
-        """Ask for the message."""
+        """Ask gRPC for the call's message."""
         self._core.start_server_batch((cygrpc.ReceiveMessageOperation(NO_FLAGS),), self._on_message)
 
     def turn_away(self, code: grpc.StatusCode, text: str) -> None:

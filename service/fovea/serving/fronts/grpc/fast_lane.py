@@ -68,7 +68,7 @@ def obstacle() -> str | None:
 
 @dataclass(frozen=True)
 class Doors:
-    """Where calls go."""
+    """Where the lane hands calls to."""
 
     accepts: Mapping[str, Accept]
     """Path of a registered method -> who takes a call that is answered once."""

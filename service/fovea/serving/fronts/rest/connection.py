@@ -62,7 +62,6 @@ class Connection(asyncio.BufferedProtocol):
         self._is_deaf = self._is_taking = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """A caller is here."""
         shared, self._transport = self._shared, transport
         self._sender = Sender(shared.loop, transport, shared.limits)
         self._timer = Timer(shared.loop, self._lose_patience)
@@ -75,7 +74,6 @@ class Connection(asyncio.BufferedProtocol):
             transport.close()
 
     def connection_lost(self, _error: Exception | None) -> None:
-        """It has gone."""
         self._is_deaf = True
         self._shared.connections.discard(self)
         self._timer.close()
@@ -108,7 +106,7 @@ class Connection(asyncio.BufferedProtocol):
         self._sender.pause()
 
     def resume_writing(self) -> None:
-        """It has."""
+        """The caller has read enough for more to be written."""
         self._sender.resume()
         self._go_on()
 
