@@ -16,6 +16,8 @@ from fovea.contract.model_card import CARD_FILE, ModelCard
 OWN = ("name", "weights", "input", "labels", "preprocessing", "mask", "buckets", "version")
 """Flags of a module of one's own; of a recipe all of that is known."""
 _PREPROCESSING_HELP = "what pictures become: L or RGB in [0, 1], then (x - MEAN) / STD; one number, or one a channel"
+_ASKED = {"picture": "PICTURE", "text": "'some text'"}
+"""What a model takes -> what is put to it."""
 _INPUT_HELP = "may be repeated; a word such as T is a length of any size: tokens=1xT:int64"
 
 _MASK_HELP = "may be repeated; the input that is 1 or true where a length has data, one a length"
@@ -53,11 +55,12 @@ def next_steps(folder: Path) -> str:
     """How a version is served and asked, for whoever has just exported it."""
     repository, name = folder.parents[1], folder.parent.name
     card = ModelCard.read(folder / CARD_FILE)
+    kinds = {steps.kind for steps in card.steps_by_input.values()}
     inputs = f"curl http://127.0.0.1:{setting('http_port')}/v2/models/{name}   (tells its inputs)"
     return (
         f"serve it: fovea serve --repository {quote(str(repository))}   "
         "(one that runs with --control-mode poll, as `make serve` starts it, has it within seconds)\n"
-        f"ask it:   {f'fovea infer {name} PICTURE' if card.preprocessing else inputs}"
+        f"ask it:   {f'fovea infer {name} {_ASKED[kinds.pop()]}' if len(kinds) == 1 else inputs}"
     )
 
 

@@ -14,6 +14,7 @@ from fovea.export.own_pictures import preprocessing_of
 from fovea.export.publish import require_version_number
 from fovea.export.reference import Answer, Reference
 from fovea.export.spinner import export_subject
+from fovea.inputs.labels import labels_in
 from fovea.recipes.subject import Subject
 from fovea.runtime.names import TEMPORARY_ENDINGS, is_model_name
 
@@ -86,7 +87,7 @@ def _check_labels(labels: Sequence[str], answer: Answer) -> None:
 
 def _read_labels(path: Path) -> tuple[str, ...]:
     try:
-        return tuple(line.strip() for line in path.read_text("utf-8-sig").splitlines() if line.strip())
+        return labels_in(path.read_text("utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:
         raise ExportFailed(f"{path} cannot be read as labels: {error}") from error
 

@@ -29,6 +29,7 @@ from fovea.export.parity import BATCH_ROWS, compare, flat_answer, measure_bodies
 from fovea.export.publish import publish
 from fovea.export.reference import Reference
 from fovea.export.weights import save_models
+from fovea.inputs.makers import maker_of
 from fovea.recipes.subject import Subject
 from fovea.runtime.arrays import Arrays
 from fovea.runtime.attention_seen import Seen, attention_seen
@@ -61,8 +62,7 @@ def _write(
     subject: Subject, reference: Reference, graph: ExportedGraph, kernel_library: Path | None, folder: Path
 ) -> ModelCard:
     files = save_models(folder, _models(graph))
-    for name, text in subject.files.items():
-        (folder / name).write_text(text, encoding="utf-8", newline="\n")
+    _write_texts(folder, subject)
     card = _describe(subject, graph, attention_seen(files[0]))
     bodies = measure_bodies(files, reference, _batches(subject))
     tolerances = _write_golden(folder / GOLDEN_FILE, files[-1], card, reference, subject.rows(GOLDEN_ROWS))
@@ -71,6 +71,17 @@ def _write(
     card = _as_tried(card, tried)
     kernels = _kernel_parity(subject, files, kernel_library, tried) if kernel_library and graph.layers else None
     return card.model_copy(update={"parity": (bodies, kernels)}) if kernels is not None else card
+
+
+def _write_texts(folder: Path, subject: Subject) -> None:
+    """The files that input steps name. ExportFailed where one is missing, or is not what its step needs."""
+    try:
+        for steps in subject.input_steps.values():
+            maker_of(steps, subject.files.__getitem__)
+    except (KeyError, ModelBroken) as error:
+        raise ExportFailed(f"input_steps: {error}") from error
+    for name, text in subject.files.items():
+        (folder / name).write_text(text, encoding="utf-8", newline="\n")
 
 
 def _tried(folder: Path, card: ModelCard, library: Path | None) -> Tried:

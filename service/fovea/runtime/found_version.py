@@ -20,9 +20,9 @@ from fovea.runtime.description import describe
 from fovea.runtime.device import CPU
 from fovea.runtime.files import file_sha256, model_path, require_whole
 from fovea.runtime.load_settings import LoadSettings
+from fovea.runtime.model_toml import CHOICES_FILE
 from fovea.runtime.ort_session import SessionSettings, open_session
 from fovea.runtime.probe import TrialSubject, Tried, probe_version
-from fovea.runtime.serving_choices import CHOICES_FILE
 
 
 @dataclass(frozen=True)

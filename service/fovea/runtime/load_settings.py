@@ -11,10 +11,10 @@ from fovea.contract.model_card import MODEL_FILE, ModelCard
 from fovea.runtime.batching_choice import Wanted
 from fovea.runtime.declared import Stated
 from fovea.runtime.kernel_library import NOT_FOUND, Obstacle
+from fovea.runtime.model_toml import CHOICES_FILE
 from fovea.runtime.ort_session import SessionSettings
 from fovea.runtime.probe import ProbeLimits
 from fovea.runtime.repository import ModelFolder
-from fovea.runtime.serving_choices import CHOICES_FILE
 from fovea.runtime.session_choices import SessionChoices
 
 

@@ -5,16 +5,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from fovea.runtime.arrays import Arrays
+from fovea.runtime.files import read_text
 from fovea.runtime.loaded_version import LoadedVersion
+from fovea.runtime.model_toml import ServingChoices
 from fovea.runtime.repository import ModelFolder
-from fovea.runtime.serving_choices import ServingChoices
 from fovea.serving.engines.batching.start import start_batching
 from fovea.serving.engines.engine import Engine
 from fovea.serving.engines.observer import BatchRecord
 from fovea.serving.engines.outcomes import Outcome
 from fovea.serving.engines.queue_limit import QueueLimit
+from fovea.serving.inputs.raw_input import raw_inputs
 from fovea.serving.observability.attention_sampler import AttentionSampler
 from fovea.serving.observability.recorder import ModelLabels, Recorder
 from fovea.serving.observability.statistics import Statistics
@@ -51,7 +54,8 @@ class ServedVersion:
         self.card = loaded.card
         self.version = str(loaded.version)
         self.max_batch_rows = loaded.session.max_batch_rows
-        self.door = Door(loaded.card, loaded.version, self.max_batch_rows, _request_defaults(folder.choices))
+        raw = raw_inputs(loaded.card, partial(read_text, loaded.path))
+        self.door = Door(loaded.card, loaded.version, self.max_batch_rows, _request_defaults(folder.choices), raw)
         self.statistics = Statistics()
         self._telemetry, self._sampler = telemetry, sampler
         choices = folder.choices

@@ -5,10 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from starlette.exceptions import HTTPException
-
-CLOSE = {"Connection": "close"}
-"""What is left of a body that is not read would be taken for the next request."""
+from fovea.serving.fronts.rest.refusal import Refusal
 
 
 @dataclass(frozen=True)
@@ -38,9 +35,10 @@ class Bound:
     flag: str
     hint: str = ""
 
-    def exceeded(self) -> HTTPException:
-        """413."""
-        return HTTPException(413, f"{self.what} is larger than {self.bytes} bytes ({self.flag}){self.hint}", CLOSE)
+    def exceeded(self) -> Refusal:
+        """For a body that is larger."""
+        text = f"{self.what} is larger than {self.bytes} bytes ({self.flag}){self.hint}"
+        return Refusal(413, text, closes=True)  # what is left of it would be taken for the next request
 
 
 @dataclass(frozen=True)

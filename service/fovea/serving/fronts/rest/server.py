@@ -1,30 +1,29 @@
-"""The HTTP server: uvicorn on a thread of its own, beside gRPC."""
+"""The HTTP server: an event loop on a thread of its own, beside gRPC."""
 
 from __future__ import annotations
 
 import asyncio
-import logging
 import socket
 import threading
+from collections.abc import Callable
+from concurrent.futures import Future
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import partial
 
-import uvicorn
+import uvloop
 
-from fovea.contract.errors import Draining
 from fovea.serving.addresses import listeners
-from fovea.serving.changes import Changes
-from fovea.serving.control.rpcs import Control
-from fovea.serving.fronts.rest.app import Admit, RestApp
-from fovea.serving.fronts.rest.connection import bounded_connection
+from fovea.serving.fronts.rest.acceptor import Acceptor
+from fovea.serving.fronts.rest.bodies import Bodies
+from fovea.serving.fronts.rest.connection import Connection, Shared
+from fovea.serving.fronts.rest.exchange import Exchange
+from fovea.serving.fronts.rest.handover import Handover
+from fovea.serving.fronts.rest.http_status import status_table
 from fovea.serving.fronts.rest.limits import RestLimits
-from fovea.serving.requests.inference import Inference
 from fovea.serving.security.tls import Tls
 
-if TYPE_CHECKING:
-    from fovea.serving.fronts.rest.rest_reply import InferReply
-
 _LAST_WORD_S = 5.0
+_LOOK_EVERY_S = 0.01
 
 
 @dataclass(frozen=True)
@@ -43,67 +42,59 @@ class RestSettings:
 class RestServer:
     """Answers as soon as it is made. OSError where the port is taken."""
 
-    def __init__(
-        self, settings: RestSettings, inference: Inference, control: Control, changes: Changes, admit: Admit
-    ) -> None:
-        logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)  # what callers do wrong is told to them
-        self._app = RestApp(
-            inference, control, changes, admit, limits=settings.limits, status_codes=settings.status_codes
-        )
+    def __init__(self, settings: RestSettings, begin: Callable[[Exchange], None]) -> None:
+        """`begin` is given each request once its head is here, to accept or to refuse it."""
+        self._settings, self._begin = settings, begin
         self._sockets = listeners(settings.host, settings.port)
-        for one in self._sockets:
-            one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else an answer's body may wait 40 ms
         self.port = int(self._sockets[0].getsockname()[1])
         if settings.unix_socket is not None:
             self._sockets.append(settings.unix_socket)
-        self._handshake_s = settings.limits.patience.handshake_s
-        self._server = uvicorn.Server(_config(self._app, settings))
-        self._thread = threading.Thread(target=self._serve, daemon=True, name="rest")
+        self._connections: set[Connection] = set()
+        self._grace_s, self._ending = 0.0, asyncio.Event()
+        self._started: Future[asyncio.AbstractEventLoop] = Future()
+        self._thread = threading.Thread(target=self._run, daemon=True, name="rest")
         self._thread.start()
+        self._loop = self._started.result()
 
-    def _serve(self) -> None:
-        with asyncio.Runner(loop_factory=lambda: _Loop(self._handshake_s)) as runner:
-            runner.run(self._server.serve(self._sockets))
-
-    def unanswered(self) -> list[InferReply]:
+    def unanswered(self) -> list[Exchange]:
         """The requests that have been taken in and whose answers have not been read."""
-        return list(self._app.inference.open_replies)
+        opened = [exchange for connection in list(self._connections) for exchange in connection.open()]
+        return [exchange for exchange in opened if exchange.is_complete]
 
     def stop(self, grace_s: float) -> None:
         """Refuse new connections and what has no answer yet, give answers `grace_s`, and return when all have ended."""
-        for reply in self.unanswered():
-            reply.send(Draining())
-        self._server.config.timeout_graceful_shutdown = grace_s  # type: ignore[assignment]  # it may have fractions
-        self._server.should_exit = True
+        self._grace_s = grace_s
+        self._loop.call_soon_threadsafe(self._ending.set)
         self._thread.join(grace_s + _LAST_WORD_S)
 
+    def _run(self) -> None:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            try:
+                runner.run(self._serve())
+            except Exception as error:
+                self._started.set_exception(error)
 
-class _Loop(asyncio.SelectorEventLoop):
-    """asyncio gives a TLS handshake a minute, and uvicorn has no setting that would say otherwise."""
+    async def _serve(self) -> None:
+        loop, limits = asyncio.get_running_loop(), self._settings.limits
+        bodies = Bodies(limits.all_bodies_bytes)
+        statuses = status_table(self._settings.status_codes)
+        shared = Shared(loop, limits, self._begin, statuses, Handover(loop), bodies, self._connections)
+        tls, connection = self._settings.tls, partial(Connection, shared)
+        acceptors = [Acceptor(one, connection, tls, limits.patience) for one in self._sockets]
+        self._started.set_result(loop)
+        await self._ending.wait()
+        for acceptor in acceptors:
+            acceptor.close()
+        await self._end(shared)
 
-    def __init__(self, handshake_s: float) -> None:
-        super().__init__()
-        self._handshake_s = handshake_s
-
-    async def create_server(self, *where: Any, **options: Any) -> Any:
-        """A listener, as asyncio's."""
-        if options.get("ssl"):
-            options["ssl_handshake_timeout"] = self._handshake_s
-        return await super().create_server(*where, **options)
-
-
-def _config(app: RestApp, settings: RestSettings) -> uvicorn.Config:
-    limits, tls = settings.limits, settings.tls
-    return uvicorn.Config(
-        app.asgi,
-        http=bounded_connection(limits.connections, limits.patience),
-        ws="none",
-        loop="asyncio",
-        lifespan="off",
-        log_config=None,
-        access_log=False,
-        server_header=False,
-        proxy_headers=False,
-        timeout_keep_alive=limits.patience.idle_s,  # type: ignore[arg-type]  # it may have fractions
-        ssl_context_factory=(lambda *_: tls.context()) if tls else None,
-    )
+    async def _end(self, shared: Shared) -> None:
+        """Of every connection: at once where nothing is owed, else after the grace."""
+        until_s = shared.loop.time() + self._grace_s
+        shared.is_ending = True
+        for connection in list(self._connections):
+            connection.end()
+        while self._connections and shared.loop.time() < until_s:
+            await asyncio.sleep(_LOOK_EVERY_S)
+        for connection in list(self._connections):
+            connection.abort()
+        await asyncio.sleep(0)
