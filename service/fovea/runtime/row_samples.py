@@ -40,7 +40,7 @@ may be."""
 
 @dataclass(frozen=True)
 class Style:
-    """A kind of row."""
+    """How the values of a row are drawn."""
 
     floats: Floats
     few: bool = False
@@ -48,9 +48,9 @@ class Style:
     ends: bool = False
     """Each row is zero, or padding, from a place of its own on."""
     large: bool = False
-    """Rounding may show by more."""
+    """Values are large, so that rounding may differ by more."""
     golden: bool = False
-    """Made of the golden batch."""
+    """Values come from the golden batch."""
     many: bool = False
     """Worth a larger batch besides."""
 

@@ -10,8 +10,8 @@ from functools import partial
 from fovea.runtime.arrays import Arrays
 from fovea.runtime.files import read_text
 from fovea.runtime.loaded_version import LoadedVersion
+from fovea.runtime.model_toml import ServingChoices
 from fovea.runtime.repository import ModelFolder
-from fovea.runtime.serving_choices import ServingChoices
 from fovea.serving.engines.batching.start import start_batching
 from fovea.serving.engines.engine import Engine
 from fovea.serving.engines.observer import BatchRecord
@@ -76,18 +76,18 @@ class ServedVersion:
         return "; ".join(filter(None, (without_effect, self.loaded.batching)))
 
     def batch(self, record: BatchRecord, queue_s: Sequence[float]) -> None:
-        """A batch ran."""
+        """Count a batch that ran."""
         self.statistics.batch(record, queue_s)
         self.recorder.batch(record, queue_s)
         if not record.warmed:
             self.recorder.unwarmed_batch()
 
     def batch_failed(self) -> None:
-        """A batch failed."""
+        """Count a batch that failed."""
         self.recorder.batch_failed()
 
     def requests(self, outcome: Outcome, duration_s: Sequence[float], rows: int) -> None:
-        """Requests ended."""
+        """Count requests that ended, by outcome."""
         self.statistics.requests(outcome, duration_s)
         self.recorder.requests(outcome, duration_s, rows)
 

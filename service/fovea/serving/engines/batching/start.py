@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from fovea.runtime.loaded_version import LoadedVersion
-from fovea.runtime.serving_choices import ServingChoices
+from fovea.runtime.model_toml import ServingChoices
 from fovea.serving.engines.batching.batcher import BatchPolicy
 from fovea.serving.engines.batching.measured_cost import MeasuredCost
 from fovea.serving.engines.batching.pipeline import Pipeline
