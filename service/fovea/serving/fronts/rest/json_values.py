@@ -49,7 +49,7 @@ class JsonValues:
 
     @property
     def bytes(self) -> int:
-        """Of texts."""
+        """Bytes of the texts among the values; 0 of numbers."""
         return sum(len(value) for value in self._data if type(value) is str) if type(self._data) is list else 0
 
     def array(self, expected: ExpectedInput) -> NDArray[Any]:
