@@ -21,7 +21,7 @@ from fovea.runtime.names import TEMPORARY_ENDINGS, is_model_name
 
 @dataclass(frozen=True)
 class OwnModule:
-    """What is said of a module."""
+    """A module of the user's own, as the flags of `fovea export` describe it."""
 
     target: str
     """Who makes it: `package.module:factory`."""

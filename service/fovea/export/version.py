@@ -36,7 +36,8 @@ from fovea.runtime.attention_seen import Seen, attention_seen
 from fovea.runtime.batching_choice import Wanted, choose_batching
 from fovea.runtime.golden import write_golden
 from fovea.runtime.ort_session import SessionSettings, open_session
-from fovea.runtime.probe import ProbeLimits, TrialSubject, Tried, probe_version
+from fovea.runtime.probe import ProbeLimits, TrialSubject, probe_version
+from fovea.runtime.trial_question import Tried
 
 GOLDEN_ROWS = 4
 _PROBE = ProbeLimits(seconds=120)
@@ -121,8 +122,8 @@ def _batches(subject: Subject) -> list[Arrays]:
 def _kernel_parity(subject: Subject, files: Sequence[Path], library: Path, tried: Tried) -> Parity | None:
     """The kernels' record. Of kernels that crash, fail or disagree there is none but a warning: the bodies decide."""
     try:
-        if tried.kernel_trouble is not None:
-            raise ModelBroken(tried.kernel_trouble)
+        if tried.obstacle is not None:
+            raise ModelBroken(tried.obstacle.reason)
         return measure_kernels(files, Reference(subject.module), _batches(subject), library)
     except FoveaError as error:
         logger.warning("%s: no parity of kernels, since %s", subject.name, error)

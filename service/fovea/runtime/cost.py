@@ -6,7 +6,7 @@ Pure functions of a few measured points: nothing runs here.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from math import prod
@@ -31,7 +31,7 @@ class BatchCost:
 
     curves: Mapping[Lengths, Curve] = field(default_factory=dict)
     names: tuple[str, ...] = ()
-    """Of the lengths."""
+    """The lengths' names, in the order of `curves`' keys."""
 
     def seconds(self, lengths: Lengths, rows: int) -> float | None:
         """What a batch of `rows`, padded to these lengths, takes at most; None beyond what was measured.
@@ -50,6 +50,13 @@ class BatchCost:
     def points(self) -> Iterator[tuple[Lengths, int, float]]:
         """Lengths, rows and seconds of every batch that was measured, in order."""
         return ((lengths, rows, seconds) for lengths, curve in self.curves.items() for rows, seconds in curve.items())
+
+    @classmethod
+    def of_points(cls, points: Iterable[tuple[Iterable[int], int, float]], names: Iterable[str]) -> BatchCost:
+        curves: dict[Lengths, dict[int, float]] = {}
+        for lengths, rows, seconds in points:
+            curves.setdefault(tuple(lengths), {})[rows] = seconds
+        return cls(curves, tuple(names))
 
     def points_in_words(self) -> Iterator[tuple[str, int, float]]:
         """The same with lengths in words."""

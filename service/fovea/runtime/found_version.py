@@ -15,14 +15,17 @@ from fovea.contract.model_card import CARD_FILE, MODEL_FILE, ModelCard
 from fovea.contract.operators import VERSION
 from fovea.runtime.attention_seen import Seen
 from fovea.runtime.batching_choice import Wanted, Wish, choose_batching, choose_padding, fixed_first_axis, left_out
+from fovea.runtime.cost import BatchCost
 from fovea.runtime.declared import with_stated
 from fovea.runtime.description import describe
 from fovea.runtime.device import CPU
 from fovea.runtime.files import file_sha256, model_path, require_whole
+from fovea.runtime.kernel_library import Obstacle
 from fovea.runtime.load_settings import LoadSettings
 from fovea.runtime.model_toml import CHOICES_FILE
 from fovea.runtime.ort_session import SessionSettings, open_session
-from fovea.runtime.probe import TrialSubject, Tried, probe_version
+from fovea.runtime.probe import TrialSubject, probe_version
+from fovea.runtime.trial_question import Tried
 
 
 @dataclass(frozen=True)
@@ -32,8 +35,10 @@ class FoundVersion:
     card: ModelCard
     batching: str = ""
     """Why its requests do not share batches as its file would let them, or do against what was seen."""
-    kernel_trouble: str | None = None
-    """Why kernels must not be opened for it."""
+    obstacle: Obstacle | None = None
+    """Why kernels are not to be opened for it, as its trial has shown."""
+    cost: BatchCost | None = None
+    """What batches cost, where its trial has measured that."""
     seen: Seen = field(default_factory=Seen)
     """The attention in its file, where nobody says that it has any."""
     unexpected: bool = False
@@ -51,7 +56,8 @@ def find_version(folder: Path, name: str, settings: LoadSettings) -> FoundVersio
     session = replace(settings.session, kernel_library=None, device=CPU)
     more = settings.wanted or settings.stated or settings.model_lengths
     wish: Wish = "none" if more else "unsaid"
-    subject = TrialSubject(folder, settings.rows_of(None), None, wish, settings.file, settings.named_inputs)
+    files = (settings.file, settings.named_inputs)
+    subject = TrialSubject(folder, settings.rows_of(None), None, wish, *files, measure=settings.on_processor)
     tried = probe_version(subject, session, settings.probe)
     card = _plain_card(model_path(folder, settings.file), name, session, settings.named_inputs, tried.seen)
     if not more:
@@ -107,12 +113,19 @@ def _with_lengths(card: ModelCard, settings: LoadSettings) -> ModelCard:
 
 
 def _tried(folder: Path, card: ModelCard, wanted: Wanted, settings: LoadSettings) -> FoundVersion:
-    subject = TrialSubject(folder, settings.rows_of(card), card, wanted.wish, settings.file)
+    subject = TrialSubject(
+        folder,
+        settings.rows_of(card),
+        card,
+        wanted.wish,
+        settings.file,
+        race=settings.on_processor and not settings.kernels_required,
+        measure=settings.on_processor,
+    )
     return _found(card, wanted, probe_version(subject, settings.session, settings.probe), settings)
 
 
 def _found(card: ModelCard, wanted: Wanted, tried: Tried, settings: LoadSettings) -> FoundVersion:
-    """With what came of trying it."""
     choice = choose_batching(wanted, tried.rows)
     said = {own_name(name, card.lengths): changes for name, changes in settings.model_lengths.items()}
     chosen = {name: _as_tried(name, length, tried, said.get(name)) for name, length in card.lengths.items()}
@@ -120,7 +133,7 @@ def _found(card: ModelCard, wanted: Wanted, tried: Tried, settings: LoadSettings
     lengths = {name: length for name, (length, _) in chosen.items()}
     card = card.model_copy(update={"batched": choice.batched, "lengths": lengths})
     told = "; ".join(filter(None, dict.fromkeys(reasons)))
-    return FoundVersion(card, told, tried.kernel_trouble, tried.seen, unexpected=wanted.wish != "none")
+    return FoundVersion(card, told, tried.obstacle, tried.cost, tried.seen, unexpected=wanted.wish != "none")
 
 
 def _as_tried(name: str, length: LengthSpec, tried: Tried, said: LengthChanges | None) -> tuple[LengthSpec, str]:

@@ -20,7 +20,7 @@ from fovea.runtime.session_choices import SessionChoices
 
 @dataclass(frozen=True)
 class LoadSettings:
-    """How versions are loaded."""
+    """What decides how a version is loaded, whatever version it is."""
 
     session: SessionSettings = field(default_factory=SessionSettings)
     max_batch_rows: int = 32
@@ -41,6 +41,12 @@ class LoadSettings:
     """Why `session` has no kernel library, where it has none."""
     kernels_required: bool = False
     """Kernels do not race, and a version whose bodies would run is not served."""
+
+    @property
+    def on_processor(self) -> bool:
+        """Whether a trial, which has no GPU, runs a version as it will be served: races and costs are measured there,
+        where the version is alone in its process."""
+        return self.session.device.kind == "cpu"
 
     def for_model(self, folder: ModelFolder) -> LoadSettings:
         """With what the model's folder says."""
@@ -95,5 +101,5 @@ class LoadSettings:
         return f"not batched: by {own if self.model_max_batch_rows else others} a batch has one row"
 
     def rows_of(self, card: ModelCard | None) -> int:
-        """Most in a batch."""
+        """Most rows in a batch of this model."""
         return self.model_max_batch_rows or (card.max_batch_rows if card else None) or self.max_batch_rows

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from fovea.runtime.printable import printable
 from fovea.runtime.sample_rows import warm_up_rows
 from fovea.runtime.session import ModelSession
 from fovea.runtime.signature import Signature
+from fovea.runtime.stopwatch import Stopwatch, by_the_clock
 from fovea.runtime.warm_up import measure_cost, run_measured_sizes
 
 logger = logging.getLogger(__name__)
@@ -85,10 +86,14 @@ class LoadedVersion:
         """Its ONNX file."""
         return model_path(self.path, self.file)
 
-    def warm_up(self, golden: Golden | None, clock: Callable[[], float]) -> None:
-        """Run all lengths that warm-up runs in batches of a few sizes, and keep what that costs."""
+    def warm_up(self, golden: Golden | None, known: BatchCost | None, stopwatch: Stopwatch = by_the_clock) -> None:
+        """Run all lengths that warm-up runs in batches of a few sizes. What that costs is known, or measured here."""
         rows = warm_up_rows(self.card, golden)
-        self.cost = measure_cost(self.session, rows, clock, tuple(self.card.lengths))
+        if known is None:
+            self.cost = measure_cost(self.session, rows, stopwatch, tuple(self.card.lengths))
+        else:
+            self.cost = known
+            run_measured_sizes(self.session, rows, known)
         if not self.cost.curves:
             logger.warning(
                 "%s version %d: it fails on made-up rows; its first request shows if it runs", self.name, self.version

@@ -31,7 +31,7 @@ class Batch:
 
     @property
     def rows(self) -> int:
-        """In all."""
+        """Rows of the whole batch."""
         return sum(self.rows_each)
 
 

@@ -76,18 +76,18 @@ class ServedVersion:
         return "; ".join(filter(None, (without_effect, self.loaded.batching)))
 
     def batch(self, record: BatchRecord, queue_s: Sequence[float]) -> None:
-        """A batch ran."""
+        """Count a batch that ran."""
         self.statistics.batch(record, queue_s)
         self.recorder.batch(record, queue_s)
         if not record.warmed:
             self.recorder.unwarmed_batch()
 
     def batch_failed(self) -> None:
-        """A batch failed."""
+        """Count a batch that failed."""
         self.recorder.batch_failed()
 
     def requests(self, outcome: Outcome, duration_s: Sequence[float], rows: int) -> None:
-        """Requests ended."""
+        """Count requests that ended, by outcome."""
         self.statistics.requests(outcome, duration_s)
         self.recorder.requests(outcome, duration_s, rows)
 

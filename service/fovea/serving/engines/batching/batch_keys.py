@@ -30,9 +30,8 @@ class BatchKeys:
             return BatchKey(tuple([self._beyond_rows(shapes.get(name)) for name, _ in self._axes]), maps)
         buckets, shared = [], []
         for name, length, axes in self._lengths:
-            size = _size(
-                name, length, {tensor: shapes[tensor][axis] for tensor, axis in axes.items() if tensor in shapes}
-            )
+            sent = {tensor: shapes[tensor][axis] for tensor, axis in axes.items() if tensor in shapes}
+            size = _size(name, length, sent)
             buckets.append(length.bucket(size))
             shared.append(buckets[-1] if length.padded else size)
         own = tuple([_padded(shapes[name], axes, shared) for name, axes in self._axes])

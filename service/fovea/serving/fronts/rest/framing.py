@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fovea.serving.fronts.rest.refusal import Refusal, unreadable
 
 CHUNKED = -1
-"""In place of a body's size."""
+"""Stands for the size of a body that comes in chunks."""
 _TARGET = re.compile(r"(?:https?://[^/?#@\\]+)?/[^#]*|\*", re.IGNORECASE)
 _HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z._~%!$&'()*+,;=-]*)(?::[0-9]{0,5})?")
 _LENGTH = re.compile(r"[0-9]{1,18}")
