@@ -60,3 +60,9 @@ def test_masks_and_buckets_that_fit_no_length_are_told(masks: list[str], buckets
 def test_a_name_that_cannot_be_told_from_sizes_is_refused(shape: str) -> None:
     with pytest.raises(ExportFailed, match="a length's name begins with a capital letter and has no x"):
         parse_input(f"tokens={shape}")
+
+
+@pytest.mark.parametrize("buckets", ["8,-2", "8,,16", "T=", "=8"])
+def test_buckets_that_are_no_numbers_are_refused_with_their_form(buckets: str) -> None:
+    with pytest.raises(ExportFailed, match=f"buckets are given as 16,32 or, .* not '{buckets}'"):
+        lengths_of([parse_input("x=1xT:int64")], [], [buckets])
