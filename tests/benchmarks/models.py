@@ -13,7 +13,7 @@ from tests.benchmarks.load import request_body
 from tests.benchmarks.processes import FOVEA
 from tests.encoder_model import write_encoder
 
-from fovea.contract.sequence import DEFAULT_BUCKETS
+from fovea.contract.lengths import DEFAULT_BUCKETS
 
 IDENTITY_FLOATS = 16
 PICTURE_SHAPE = (1, 28, 28)

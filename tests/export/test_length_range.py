@@ -2,7 +2,7 @@
 
 import pytest
 
-from fovea.contract.sequence import DEFAULT_BUCKETS
+from fovea.contract.lengths import DEFAULT_BUCKETS
 from fovea.export.length_range import ANY_LENGTH, LengthRange, length_range
 
 

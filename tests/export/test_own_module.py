@@ -244,12 +244,11 @@ def their_encoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def test_encoder_is_exported_with_its_sequence_and_served_in_buckets(their_encoder: str, tmp_path: Path) -> None:
-    own = OwnModule(f"{their_encoder}:make", "encoder", SEQUENCES, mask="mask", buckets=(8, 16))
+    own = OwnModule(f"{their_encoder}:make", "encoder", SEQUENCES, masks=["mask"], buckets=["8,16"])
     folder = export_module(own, tmp_path / "models")
-    sequence = ModelCard.read(folder / "card.json").sequence
-    assert sequence is not None
-    assert (sequence.inputs, sequence.mask, sequence.buckets) == ({"tokens": 1}, "mask", (8, 16))
-    assert sequence.outputs == {"output_1": (1,), "attention.attention": (2, 3)}
+    length = ModelCard.read(folder / "card.json").lengths["T"]
+    assert (length.inputs, length.mask, length.buckets) == ({"tokens": 1}, "mask", (8, 16))
+    assert length.outputs == {"output_1": (1,), "attention.attention": (2, 3)}
     loaded = load_version(folder, "encoder", 1, LoadSettings())
     maps = loaded.open_maps()
     for session in (loaded.session, maps):
@@ -266,13 +265,12 @@ def test_encoder_is_exported_with_its_sequence_and_served_in_buckets(their_encod
 def test_encoder_whose_answers_padding_changes_is_told_so_and_is_never_padded(
     their_encoder: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    own = OwnModule(f"{their_encoder}:forgetful", "encoder", SEQUENCES, mask="mask")
+    own = OwnModule(f"{their_encoder}:forgetful", "encoder", SEQUENCES, masks=["mask"])
     folder = export_module(own, tmp_path / "models")
     (warning,) = [record.getMessage() for record in caplog.records if record.name.startswith("fovea")]
-    assert warning.startswith("encoder: padding a sequence of 8 to 12 changes output_0, output_1")
-    sequence = ModelCard.read(folder / "card.json").sequence
-    assert sequence is not None
-    assert not sequence.padded
+    assert warning.startswith("encoder: padding from 8 to 12 changes output_0, output_1")
+    length = ModelCard.read(folder / "card.json").lengths["T"]
+    assert not length.padded
     assert load_version(folder, "encoder", 1, LoadSettings()).session.max_batch_rows > 1
 
 
@@ -281,15 +279,17 @@ def test_encoder_whose_answers_padding_changes_is_told_so_and_is_never_padded(
     [
         ("make", SEQUENCES, "masks", "mask masks is no input with a length"),
         ("make", ["tokens=1x9:int64", "mask=1x9:bool"], "mask", "mask mask is no input with a length"),
-        ("make", ["tokens=1xTxT:int64", "mask=1xT:bool"], None, "along one axis, not 2"),
-        ("halves", SEQUENCES, "mask", "neither fixed nor the sequence's length"),
+        ("make", ["tokens=1xTxT:int64", "mask=1xT:bool"], None, "length T runs along one axis, not 2"),
+        ("halves", SEQUENCES, "mask", "neither fixed nor as long as T"),
     ],
 )
 def test_sequence_that_cannot_be_is_told_in_one_line(
     target: str, inputs: list[str], mask: str | None, message: str, their_encoder: str, tmp_path: Path
 ) -> None:
     with pytest.raises(ExportFailed, match=message) as refusal:
-        export_module(OwnModule(f"{their_encoder}:{target}", "encoder", inputs, mask=mask), tmp_path / "models")
+        export_module(
+            OwnModule(f"{their_encoder}:{target}", "encoder", inputs, masks=[mask] if mask else []), tmp_path / "models"
+        )
     assert "\n" not in str(refusal.value)
 
 
@@ -334,21 +334,20 @@ def limited(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 
 def test_longest_sequence_is_found_and_the_buckets_end_there(limited: str, tmp_path: Path) -> None:
     folder = export_module(OwnModule(f"{limited}:Positions", "positions", ["tokens=1xT:int64"]), tmp_path / "models")
-    sequence = ModelCard.read(folder / "card.json").sequence
-    assert sequence is not None
-    assert (sequence.longest, sequence.buckets) == (40, (8, 12, 16, 24, 32, 40))
+    length = ModelCard.read(folder / "card.json").lengths["T"]
+    assert (length.longest, length.buckets) == (40, (8, 12, 16, 24, 32, 40))
     with np.load(folder / "golden.npz") as golden:
         assert golden["inputs/tokens"].max() > 20  # 10 would tell little of a vocabulary of 300
 
 
 def test_bucket_that_the_module_cannot_run_is_told_with_its_limit(limited: str, tmp_path: Path) -> None:
-    own = OwnModule(f"{limited}:Positions", "positions", ["tokens=1xT:int64"], buckets=(32, 64))
-    with pytest.raises(ExportFailed, match="bucket 64: the module takes sequences of at most 40"):
+    own = OwnModule(f"{limited}:Positions", "positions", ["tokens=1xT:int64"], buckets=["32,64"])
+    with pytest.raises(ExportFailed, match="bucket 64: the module takes a length T of at most 40"):
         export_module(own, tmp_path / "models")
 
 
 def test_module_that_needs_long_sequences_is_tried_with_such(limited: str, tmp_path: Path) -> None:
-    own = OwnModule(f"{limited}:Sound", "sound", ["samples=1xT"], buckets=(400, 800))
+    own = OwnModule(f"{limited}:Sound", "sound", ["samples=1xT"], buckets=["400,800"])
     folder = export_module(own, tmp_path / "models")
     with np.load(folder / "golden.npz") as golden:
         assert golden["inputs/samples"].shape[1] >= 100

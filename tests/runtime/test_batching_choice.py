@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fovea.contract.sequence import SequenceSpec
+from fovea.contract.lengths import LengthSpec
 from fovea.runtime.batching_choice import Wanted, Wish, choose_batching, choose_padding
 from fovea.runtime.row_verdicts import RowVerdict
 
@@ -47,17 +47,16 @@ def test_lengths_that_model_toml_names_are_no_word_on_batches() -> None:
     ("said", "harm", "asked", "padded", "told"),
     [
         (True, "", False, True, ""),
-        (True, "it changes y", False, False, "equal length share batches: it changes y"),
+        (True, "it changes y", False, False, "only requests of the same length 'source' share batches: it changes y"),
         (True, "it changes y", True, True, "padded since model.toml says padded = true, although it changes y"),
         (False, "", False, False, "its card says padded = false"),
         (False, "", True, False, "model.toml says padded = false"),
     ],
 )
-def test_sequences_are_padded_where_that_changes_no_answer_or_is_asked_for(
+def test_lengths_are_padded_where_that_changes_no_answer_or_is_asked_for(
     said: bool, harm: str, asked: bool, padded: bool, told: str
 ) -> None:
-    sequence = SequenceSpec(inputs={"x": 1}, padded=said)
-    found, reason = choose_padding(sequence, harm, asked=asked)
+    found, reason = choose_padding("source", LengthSpec(inputs={"x": 1}, padded=said), harm, asked=asked)
     assert found == padded
     assert told in reason
     assert bool(reason) == bool(told)

@@ -27,28 +27,28 @@ def test_a_quick_model_is_batched_although_its_rows_gain_nothing():
 
 def test_padding_must_be_earned():
     """Rows of bucket 16 take 10 alone and 16 in it: together they would have to save more than a third."""
-    linear = BatchCost({8: {1: 8.0, 4: 32.0}, 16: {1: 16.0, 4: 60.0}})
-    assert linear.worthwhile_rows(16) == 1
-    saving = BatchCost({8: {1: 8.0, 4: 32.0}, 16: {1: 16.0, 4: 40.0}})
-    assert saving.worthwhile_rows(16) == 4
+    linear = BatchCost({(8,): {1: 8.0, 4: 32.0}, (16,): {1: 16.0, 4: 60.0}})
+    assert linear.worthwhile_rows((16,)) == 1
+    saving = BatchCost({(8,): {1: 8.0, 4: 32.0}, (16,): {1: 16.0, 4: 40.0}})
+    assert saving.worthwhile_rows((16,)) == 4
 
 
 def test_seconds_lie_on_lines_between_what_was_measured():
-    cost = BatchCost({None: {1: 1.0, 4: 2.5, 8: 6.0}})
-    assert [cost.seconds(None, rows) for rows in (1, 2, 4, 6, 16)] == pytest.approx([1.0, 1.5, 2.5, 4.25, 12.0])
+    cost = BatchCost({(): {1: 1.0, 4: 2.5, 8: 6.0}})
+    assert [cost.seconds((), rows) for rows in (1, 2, 4, 6, 16)] == pytest.approx([1.0, 1.5, 2.5, 4.25, 12.0])
 
 
 def test_of_what_was_not_measured_nothing_is_known():
-    assert BatchCost({8: {1: 1.0}}).seconds(16, 1) is None
-    assert BatchCost().seconds(None, 1) is None
+    assert BatchCost({(8,): {1: 1.0}}).seconds((16,), 1) is None
+    assert BatchCost().seconds((), 1) is None
 
 
 def test_waiting_pays_as_long_as_two_together_save():
-    assert BatchCost({None: {1: 1.0, 2: 1.4}}).worthwhile_delay_s() == pytest.approx(0.6)
-    assert BatchCost({None: {1: 1.0, 2: 2.4}}).worthwhile_delay_s() == 0.0
+    assert BatchCost({(): {1: 1.0, 2: 1.4}}).worthwhile_delay_s() == pytest.approx(0.6)
+    assert BatchCost({(): {1: 1.0, 2: 2.4}}).worthwhile_delay_s() == 0.0
     assert BatchCost().worthwhile_delay_s() == 0.0
 
 
 def test_batches_as_large_as_those_that_ran_are_warm():
-    cost = BatchCost({8: {1: 1.0, 4: 2.0}, 16: {1: 1.0}})
-    assert [cost.warmed(length, 3) for length in (8, 16, 32)] == [True, False, False]
+    cost = BatchCost({(8,): {1: 1.0, 4: 2.0}, (16,): {1: 1.0}})
+    assert [cost.warmed((length,), 3) for length in (8, 16, 32)] == [True, False, False]

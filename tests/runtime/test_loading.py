@@ -26,8 +26,8 @@ def test_whole_version_is_loaded_with_its_facts(version_folder):
     assert (version.kernels, version.kernels_reason) == ("body", "no kernel library was found")
     assert version.provider == "CPUExecutionProvider"
     assert version.sha256 == version.card.sha256["model.onnx"]
-    assert list(version.cost.curves[None]) == [1, 2, 4, 8]
-    assert version.rows_by_length[None] in version.cost.curves[None]
+    assert list(version.cost.curves[()]) == [1, 2, 4, 8]
+    assert version.cost.worthwhile_rows(()) in version.cost.curves[()]
 
 
 @pytest.mark.parametrize(("from_toml", "expected"), [(None, 8), (3, 3)])

@@ -15,16 +15,18 @@ from onnx import TensorProto, helper
 
 from encoder_model import VOCABULARY, write_encoder
 from fovea.contract.errors import ExecutionFailed, ModelBroken
-from fovea.contract.sequence import SequenceChanges, SequenceSpec
+from fovea.contract.lengths import LengthChanges, LengthSpec
+from fovea.contract.model_card import TensorSpec
 from fovea.runtime.description import specs
 from fovea.runtime.device import CPU
 from fovea.runtime.load_settings import LoadSettings
 from fovea.runtime.loading import load_version
 from fovea.runtime.ort_session import SessionSettings, open_session
-from fovea.runtime.padding import PaddedRunner, Padding
+from fovea.runtime.padded_runners import PaddedRunner
+from fovea.runtime.padding import Padding
 from fovea.runtime.signature import Signature
 
-ENCODER = SequenceSpec(
+ENCODER = LengthSpec(
     inputs={"tokens": 1},
     mask="mask",
     padding={"tokens": 3},
@@ -49,10 +51,10 @@ def runner(request, encoder_file) -> PaddedRunner:
     return padded_runner(encoder_file, ENCODER, to_buckets=request.param)
 
 
-def padded_runner(file: Path, sequence: SequenceSpec, *, to_buckets: bool) -> PaddedRunner:
-    session = open_session(file, SessionSettings())
-    signature = Signature(*specs(session), batched=True, max_batch_rows=16, sequence=sequence)
-    return PaddedRunner(session, signature, CPU, Padding(sequence, signature.inputs, to_buckets=to_buckets))
+def padded_runner(file: Path, length: LengthSpec, *, to_buckets: bool) -> PaddedRunner:
+    lengths, session = {"t": length}, open_session(file, SessionSettings())
+    signature = Signature(*specs(session), batched=True, max_batch_rows=16, lengths=lengths)
+    return PaddedRunner(session, signature, CPU, Padding(lengths, signature.inputs, to_buckets=to_buckets))
 
 
 def answers(runner: PaddedRunner, requests: list[dict[str, np.ndarray]]) -> list[dict[str, np.ndarray]]:
@@ -99,7 +101,7 @@ def test_filling_leaves_an_input_without_a_length_alone(save_model, tensor, tmp_
     nodes = [helper.make_node("Mul", ["x", "scale"], ["y"])]
     x, scale, y = tensor("x", ["n", "t"]), tensor("scale", ["n", 1]), tensor("y", ["n", "t"])
     model = save_model(tmp_path / "model.onnx", nodes, [x, scale], [y])
-    runner = padded_runner(model, SequenceSpec(inputs={"x": 1}, outputs={"y": (1,)}), to_buckets=False)
+    runner = padded_runner(model, LengthSpec(inputs={"x": 1}, outputs={"y": (1,)}), to_buckets=False)
     runner.gather([_scaled([1, 2, 3], 2), _scaled([4], 10)])
     runner.run()
     first, second = runner.split([1, 1])
@@ -116,7 +118,7 @@ def test_half_floats_are_filled_up_and_any_kind_of_mask_is_made(save_model, tens
     x, mask = tensor("x", ["n", "t"], TensorProto.FLOAT16), tensor("mask", ["n", "t"], mask_type)
     outputs = [tensor("seen", ["n", "t"], TensorProto.FLOAT16), tensor("most", ["n", 1], TensorProto.FLOAT16)]
     model = save_model(tmp_path / "model.onnx", nodes, [x, mask], outputs)
-    sequence = SequenceSpec(inputs={"x": 1}, mask="mask", padding={"x": 9}, outputs={"seen": (1,)}, buckets=(4, 8))
+    sequence = LengthSpec(inputs={"x": 1}, mask="mask", padding={"x": 9}, outputs={"seen": (1,)}, buckets=(4, 8))
     runner = padded_runner(model, sequence, to_buckets=False)
     runner.gather([{"x": np.array([[1, 2, 3, 4]], np.float16)}, {"x": np.array([[5, 6], [7, 8]], np.float16)}])
     runner.run()
@@ -133,7 +135,7 @@ def _scaled(row: list[float], scale: float) -> dict[str, np.ndarray]:
 def test_output_that_is_not_as_long_as_its_sequence_is_an_error(save_model, tensor, tmp_path, length):
     nodes = [helper.make_node("Concat", ["x", "x"], ["y"], axis=1)]
     model = save_model(tmp_path / "model.onnx", nodes, [tensor("x", ["n", "t"])], [tensor("y", ["n", "u"])])
-    sequence = SequenceSpec(inputs={"x": 1}, outputs={"y": (1,)}, buckets=(2,))
+    sequence = LengthSpec(inputs={"x": 1}, outputs={"y": (1,)}, buckets=(2,))
     runner = padded_runner(model, sequence, to_buckets=False)
     with pytest.raises(ExecutionFailed, match="y"):
         _run(runner, {"x": np.zeros((1, length), np.float32)})
@@ -164,12 +166,12 @@ def test_sequences_whose_answer_padding_changes_share_batches_with_equal_lengths
     x, y = tensor("x", ["n", "t"]), tensor("y", ["n"])
     save_model(tmp_path / "1" / "model.onnx", nodes, [x], [y], weights=[axes])
     load = partial(load_version, tmp_path / "1", "largest", 1)
-    harmed = load(LoadSettings(model_sequence=SequenceChanges(inputs={"x": 1}, padding={"x": 2})))
+    harmed = load(LoadSettings(model_lengths={"t": LengthChanges(inputs={"x": 1}, padding={"x": 2})}))
     assert harmed.card.batched
-    assert not harmed.card.sequence.padded
-    assert "only sequences of equal length share batches: padding a sequence of 8 to 12 changes y" in harmed.batching
-    unharmed = load(LoadSettings(model_sequence=SequenceChanges(inputs={"x": 1}, padding={"x": -1})))
-    assert (unharmed.card.sequence.padded, unharmed.batching) == (True, "")
+    assert not harmed.card.lengths["t"].padded
+    assert "only requests of the same length 't' share batches: padding from 8 to 12 changes y" in harmed.batching
+    unharmed = load(LoadSettings(model_lengths={"t": LengthChanges(inputs={"x": 1}, padding={"x": -1})}))
+    assert (unharmed.card.lengths["t"].padded, unharmed.batching) == (True, "")
 
 
 def test_buckets_beyond_what_a_model_takes_are_told(save_model, tensor, tmp_path):
@@ -182,9 +184,9 @@ def test_buckets_beyond_what_a_model_takes_are_told(save_model, tensor, tmp_path
     zero, axis = (onnx.numpy_helper.from_array(np.array([n]), name) for n, name in ((0, "zero"), (1, "axis")))
     x, y = tensor("x", ["n", "t"]), tensor("y", ["n", "t"])
     save_model(tmp_path / "1" / "model.onnx", nodes, [x], [y], weights=[positions, zero, axis])
-    sequence = SequenceChanges(inputs={"x": 1}, outputs={"y": (1,)})
-    with pytest.raises(ModelBroken, match="buckets: length 24 cannot be run"):
-        load_version(tmp_path / "1", "positions", 1, LoadSettings(model_sequence=sequence))
+    changes = LengthChanges(inputs={"x": 1}, outputs={"y": (1,)})
+    with pytest.raises(ModelBroken, match="buckets: t 24 cannot be run"):
+        load_version(tmp_path / "1", "positions", 1, LoadSettings(model_lengths={"t": changes}))
 
 
 def test_bucket_that_needs_more_memory_than_a_trial_may_use_is_refused(save_model, tensor, tmp_path):
@@ -196,6 +198,64 @@ def test_bucket_that_needs_more_memory_than_a_trial_may_use_is_refused(save_mode
     one, two = (onnx.numpy_helper.from_array(np.array([axis]), name) for axis, name in ((1, "one"), (2, "two")))
     x, y = tensor("x", ["n", "t"]), tensor("y", ["n", "t", "t"])
     save_model(tmp_path / "1" / "model.onnx", nodes, [x], [y], weights=[one, two])
-    sequence = SequenceChanges(inputs={"x": 1}, outputs={"y": (1, 2)}, buckets=(8, 200_000))
+    changes = LengthChanges(inputs={"x": 1}, outputs={"y": (1, 2)}, buckets=(8, 200_000))
     with pytest.raises(ModelBroken, match="memory"):
-        load_version(tmp_path / "1", "square", 1, LoadSettings(model_sequence=sequence))
+        load_version(tmp_path / "1", "square", 1, LoadSettings(model_lengths={"t": changes}))
+
+
+PAIR = {
+    "source": LengthSpec(inputs={"src": 1, "bias": 2}, mask="src_mask", outputs={"map": (2,)}, buckets=(4, 8)),
+    "target": LengthSpec(
+        inputs={"tgt": 1, "bias": 1}, padding={"tgt": 7}, outputs={"y": (1,), "map": (1,)}, buckets=(3, 9)
+    ),
+}
+PAIR_INPUTS = [
+    TensorSpec(name="src", datatype="FP32", shape=(-1, -1)),
+    TensorSpec(name="src_mask", datatype="BOOL", shape=(-1, -1)),
+    TensorSpec(name="tgt", datatype="INT32", shape=(-1, -1, 2)),
+    TensorSpec(name="bias", datatype="FP32", shape=(-1, -1, -1)),
+]
+pair_mixes = st.lists(st.tuples(st.integers(1, 3), st.integers(1, 10), st.integers(1, 11)), min_size=1, max_size=4)
+"""Rows, source and target of each request of a batch."""
+
+
+def pair_request(rows: int, source: int, target: int) -> dict[str, np.ndarray]:
+    random = np.random.default_rng((rows, source, target))
+    return {
+        "src": random.random((rows, source), np.float32),
+        "tgt": random.integers(0, 7, (rows, target, 2), np.int32),
+        "bias": random.random((rows, target, source), np.float32),
+    }
+
+
+@given(mix=pair_mixes, to_buckets=st.booleans())
+@settings(max_examples=100, deadline=None)
+def test_what_is_filled_up_along_two_lengths_comes_back_as_it_was(mix, to_buckets):
+    """Of a model that gives back what it gets."""
+    padding = Padding(PAIR, PAIR_INPUTS, to_buckets=to_buckets)
+    requests = [pair_request(*one) for one in mix]
+    inputs = padding.joined(requests)
+    batch = padding.batch(requests)
+    parts = padding.cut({"y": inputs["tgt"], "map": inputs["bias"]}, batch.rows_each, batch.lengths_each)
+    for part, request in zip(parts, requests, strict=True):
+        np.testing.assert_array_equal(part["y"], request["tgt"])
+        np.testing.assert_array_equal(part["map"], request["bias"])
+
+
+@given(mix=pair_mixes, to_buckets=st.booleans())
+@settings(max_examples=50, deadline=None)
+def test_filling_and_masks_are_where_no_request_has_data(mix, to_buckets):
+    padding = Padding(PAIR, PAIR_INPUTS, to_buckets=to_buckets)
+    requests = [pair_request(*one) for one in mix]
+    inputs, start, data = padding.joined(requests), 0, 0
+    for rows, source, target in mix:
+        own = {name: array[start : start + rows] for name, array in inputs.items()}
+        start += rows
+        assert own["src_mask"][:, :source].all()
+        assert not own["src_mask"][:, source:].any()
+        assert (own["tgt"][:, target:] == 7).all()
+        assert not own["bias"][:, target:].any()
+        assert not own["bias"][:, :, source:].any()
+        data += rows * (2 * source + 2 * target + source * target)
+    elements = sum(array.size for array in inputs.values())
+    assert padding.padding_ratio(padding.batch(requests)) == pytest.approx(1 - data / elements)

@@ -9,7 +9,7 @@ from fovea.contract.model_card import TensorSpec
 from fovea.runtime.golden import Golden
 from fovea.runtime.kernel_library import Cause, Obstacle
 from fovea.runtime.race import race
-from fovea.runtime.stopwatch import Taken
+from fovea.runtime.stopwatch import Duration
 
 BATCH = {"x": np.zeros((1, 2), np.float32)}
 GOLDEN = Golden(BATCH, {"y": np.zeros((1, 2))}, {})
@@ -24,9 +24,9 @@ class Runner:
     """
 
     inputs = (TensorSpec(name="x", datatype="FP32", shape=(-1, 2)),)
-    made_input = None
+    made_inputs = ()
     max_batch_rows = 8
-    now = Taken(0.0, 0.0)
+    now = Duration(0.0, 0.0)
 
     def __init__(self, cost_s: dict[int, float], *, fails_at=0, disturbed=False, batched=True, waits_s=0.0) -> None:
         self.cost_s, self.fails_at, self.disturbed, self.batched = cost_s, fails_at, disturbed, batched
@@ -36,16 +36,16 @@ class Runner:
     def infer(self, request: dict) -> dict:
         self.runs += 1
         taken_s = self.cost_s[len(request["x"])] * (10 if self.disturbed and self.runs % 3 else 1)
-        Runner.now = Taken(Runner.now.processor_s + taken_s, Runner.now.elapsed_s + taken_s + self.waits_s)
+        Runner.now = Duration(Runner.now.processor_s + taken_s, Runner.now.elapsed_s + taken_s + self.waits_s)
         if self.runs == self.fails_at:
             raise ExecutionFailed("the kernel gave up")
         return {"y": request["x"]}
 
 
-def stopwatch(run: Callable[[], object]) -> Taken:
+def stopwatch(run: Callable[[], object]) -> Duration:
     begun = Runner.now
     run()
-    return Taken(Runner.now.processor_s - begun.processor_s, Runner.now.elapsed_s - begun.elapsed_s)
+    return Duration(Runner.now.processor_s - begun.processor_s, Runner.now.elapsed_s - begun.elapsed_s)
 
 
 def hold(kernels: Runner, bodies: Runner, golden: Golden = FOUR) -> Obstacle | None:
@@ -94,3 +94,11 @@ def test_a_slow_model_runs_once_each():
     kernels = Runner({1: 1.0, 4: 4.0})
     assert hold(kernels, Runner({1: 1.0, 4: 4.0})) is None
     assert kernels.runs == 2
+
+
+def test_a_clear_race_is_over_once_its_least_costs_are_confirmed():
+    clear, disturbed = Runner({1: 0.0001, 4: 0.0004}), Runner({1: 0.0001, 4: 0.0004}, disturbed=True)
+    for kernels in (clear, disturbed):
+        assert hold(kernels, Runner({1: 0.0002, 4: 0.0008})) is None
+    assert clear.runs == 2 * 5
+    assert disturbed.runs > 2 * 5

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fovea.contract.sequence import SequenceSpec
+from fovea.contract.lengths import LengthSpec, NamedLengths
 from fovea.runtime.description import specs
 from fovea.runtime.device import CPU
 from fovea.runtime.golden import Golden
@@ -129,12 +129,12 @@ KINDS = [
 
 
 def verdict(
-    path: Path, sequence: SequenceSpec | None = None, golden: Golden | None = None, longest_row_s: float = 9.0
+    path: Path, lengths: NamedLengths | None = None, golden: Golden | None = None, longest_row_s: float = 9.0
 ) -> RowVerdict:
     session = open_session(path, SessionSettings())
     inputs, outputs = specs(session)
     whole = ModelSession(session, Signature(inputs, outputs), CPU)
-    return check_rows(whole, RowSamples(inputs, sequence, golden), most_rows=32, longest_row_s=longest_row_s)
+    return check_rows(whole, RowSamples(inputs, lengths or {}, golden), most_rows=32, longest_row_s=longest_row_s)
 
 
 @pytest.mark.parametrize(("text", "seen"), [(text, seen) for _, text, seen in KINDS], ids=[name for name, *_ in KINDS])
@@ -162,8 +162,8 @@ def test_a_golden_batch_shows_what_made_up_rows_cannot(tmp_path: Path) -> None:
 def test_rows_of_a_sequence_are_run_with_a_mask_and_at_lengths_of_its_buckets(tmp_path: Path) -> None:
     text = """(float[n,t,2] x, bool[n,t] mask) => (float[n,t,2] y) { a = Constant<value_ints = [2]>()
         m = Cast<to = 1>(mask) u = Unsqueeze(m, a) y = Mul(x, u) }"""
-    sequence = SequenceSpec(inputs={"x": 1}, mask="mask", outputs={"y": (1,)}, buckets=(4, 8))
-    assert verdict(write_graph(tmp_path / "model.onnx", text), sequence).apart
+    lengths = {"t": LengthSpec(inputs={"x": 1}, mask="mask", outputs={"y": (1,)}, buckets=(4, 8))}
+    assert verdict(write_graph(tmp_path / "model.onnx", text), lengths).apart
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from functools import partial
 from io import BytesIO
@@ -91,10 +92,10 @@ REASONS = {
     "recurrent": "not batched: rows influence each other: y of a row differs by ",
     "scores": "not batched: no input says how long axis 1 of y is",
     "rounded": "not batched: its graph has DynamicQuantizeLinear, which rounds by the largest value of the whole batch",
-    "maximum": "only sequences of equal length share batches: padding a sequence of 8 to 12 changes y",
-    "largest": "only sequences of equal length share batches: padding a sequence of 8 to 12 changes y",
-    "eighties": "only sequences of equal length share batches: sequences of 8 and 160 could not be run to see what",
-    "insisting": "sequences are padded since model.toml says padded = true, although padding a sequence of 8 to 12",
+    "maximum": "only requests of the same length 'sequence' share batches: padding from 8 to 12 changes y",
+    "largest": "only requests of the same length 'sequence' share batches: padding from 8 to 12 changes y",
+    "eighties": "only requests of the same length 'sequence' share batches: what padding from 8 to 160 changes",
+    "insisting": "length 'sequence' is padded since model.toml says padded = true, although padding from 8 to 12",
     "masked": "not batched: rows influence each other: y of a row differs by ",
     "pictures": "not batched: rows influence each other: y of a row differs by ",
     "asked": "batched since model.toml: batched = true asks for it, although rows influence each other: y of a row",
@@ -287,13 +288,13 @@ def test_every_row_of_a_model_that_is_not_batched_has_its_own_classes(client: An
 @pytest.mark.parametrize(
     ("model", "length", "limit"),
     [
-        ("positions", 21, "expected a sequence of at most 20, received {'x': 21}"),
-        ("positions_by_half", 21, "cannot run a sequence of 21: up to 8 it was tried"),
+        ("positions", 21, "length 'sequence': expected at most 20, received {'x': 21}"),
+        ("positions_by_half", 21, "cannot run these lengths: sequence 21 (tried up to 8)"),
     ],
 )
 def test_a_sequence_that_is_too_long_is_refused_with_the_limit(
     client: Any, model: str, length: int, limit: str
 ) -> None:
-    with pytest.raises(triton.InferenceServerException, match=limit.replace("{", r"\{")) as refusal:
+    with pytest.raises(triton.InferenceServerException, match=re.escape(limit)) as refusal:
         client.infer(model, inputs({"x": normal(1, length)}))
     assert refusal.value.status() == "StatusCode.INVALID_ARGUMENT"

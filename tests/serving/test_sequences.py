@@ -112,8 +112,8 @@ def test_a_mask_that_a_client_sends_counts(client, encoders):
 @pytest.mark.parametrize(
     ("arrays", "told"),
     [
-        ({"tokens": tokens(6), "mask": np.ones((1, 5), bool)}, "differ in the length of their sequence: .*6.*5"),
-        ({"tokens": np.zeros((1, 0), np.int64)}, "expected a sequence of at least 1"),
+        ({"tokens": tokens(6), "mask": np.ones((1, 5), bool)}, "length 'sequence': inputs differ in it: .*6.*5"),
+        ({"tokens": np.zeros((1, 0), np.int64)}, "length 'sequence': expected at least 1"),
         ({"mask": np.ones((1, 5), bool)}, r"missing input\(s\) \['tokens'\]"),
     ],
 )

@@ -25,7 +25,7 @@ ARMS: dict[str, Arm] = {
     "serve": Arm("serve a model repository over gRPC and HTTP", "fovea.cli.serve"),
     "export": Arm("turn trained attention models into ONNX", "fovea.cli.export"),
     "models": Arm("list models on disk or on a server", "fovea.cli.models"),
-    "infer": Arm("classify a picture and draw an attention map over it", "fovea.cli.infer"),
+    "infer": Arm("classify a picture or a text, and draw an attention map over a picture", "fovea.cli.infer"),
     "doctor": Arm("find out what a server runs on here, and what is wrong", "fovea.cli.doctor"),
     "health": Arm("ask a server whether it is serving; exit status 0 or 1", "fovea.cli.health"),
 }

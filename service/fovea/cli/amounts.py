@@ -13,11 +13,6 @@ def count(text: str) -> int:
     return int(text)
 
 
-def counts(text: str) -> tuple[int, ...]:
-    """Whole numbers from 1 on, with commas between."""
-    return tuple(count(part) for part in text.split(","))
-
-
 def seconds(text: str) -> float:
     """A time above zero."""
     try:

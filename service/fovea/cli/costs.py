@@ -11,6 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from fovea.cli.connection_options import PATIENCE_S, connect
+from fovea.cli.findings import lengths_of
 from fovea.cli.models import require_models
 from fovea.cli.setting_flags import settings_of
 from fovea.cli.tables import wide_console
@@ -87,7 +88,7 @@ def _table(known: dict[tuple[str, str], Costs]) -> Table:
     for (model, version), costs in known.items():
         for cost in costs:
             milliseconds = (_milliseconds(cost["seconds"].get(str(rows))) for rows in sizes)
-            table.add_row(model, version, str(cost.get("length", "")), *milliseconds, str(cost["worthwhile_rows"]))
+            table.add_row(model, version, lengths_of(cost), *milliseconds, str(cost["worthwhile_rows"]))
     return table
 
 

@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 from shlex import quote
 
-from fovea.cli.amounts import count, counts
+from fovea.cli.amounts import count
 from fovea.cli.extras import require
 from fovea.cli.setting_flags import flag, setting, variable
 from fovea.contract.errors import InvalidRequest
@@ -17,7 +17,12 @@ from fovea.contract.model_card import CARD_FILE, ModelCard
 OWN = ("name", "weights", "input", "labels", "preprocessing", "mask", "buckets", "version")
 """Flags of a module of one's own; of a recipe all of that is known."""
 _PREPROCESSING_HELP = "what pictures become: L or RGB in [0, 1], then (x - MEAN) / STD; one number, or one a channel"
-_INPUT_HELP = "may be repeated; T is the length of a sequence: tokens=1xT:int64"
+_ASKED = {"picture": "PICTURE", "text": "'some text'"}
+"""What a model takes -> what is put to it."""
+_INPUT_HELP = "may be repeated; a word such as T is a length of any size: tokens=1xT:int64"
+
+_MASK_HELP = "may be repeated; the input that is 1 or true where a length has data, one a length"
+_BUCKETS_HELP = "may be repeated; sizes to group requests by, of the length that is named or the only one"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,8 +37,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     own.add_argument("--input", action="append", default=[], metavar="NAME=1x3x224x224[:DTYPE]", help=_INPUT_HELP)
     own.add_argument("--labels", type=Path, metavar="FILE", help="one label a line, for the first output's classes")
     own.add_argument("--preprocessing", metavar="RGB:MEAN:STD", help=_PREPROCESSING_HELP)
-    own.add_argument("--mask", metavar="INPUT", help="the input that is 1 or true where a sequence has data")
-    own.add_argument("--buckets", type=counts, default=(), metavar="16,32,64", help="lengths to group sequences by")
+    own.add_argument("--mask", action="append", default=[], metavar="INPUT", help=_MASK_HELP)
+    own.add_argument("--buckets", action="append", default=[], metavar="[T=]16,32,64", help=_BUCKETS_HELP)
     own.add_argument("--version", type=count, help="version number; default: the next free one")
 
 
@@ -51,11 +56,12 @@ def next_steps(folder: Path) -> str:
     """How a version is served and asked, for whoever has just exported it."""
     repository, name = folder.parents[1], folder.parent.name
     card = ModelCard.read(folder / CARD_FILE)
+    kinds = {steps.kind for steps in card.steps_by_input.values()}
     inputs = f"curl http://127.0.0.1:{setting('http_port')}/v2/models/{name}   (tells its inputs)"
     return (
         f"{_found(card)}serve it: fovea serve --repository {quote(str(repository))}   "
         "(one that runs with --control-mode poll, as `make serve` starts it, has it within seconds)\n"
-        f"ask it:   {f'fovea infer {name} PICTURE' if card.preprocessing else inputs}"
+        f"ask it:   {f'fovea infer {name} {_ASKED[kinds.pop()]}' if len(kinds) == 1 else inputs}"
     )
 
 
@@ -99,7 +105,7 @@ def _export_module(arguments: argparse.Namespace) -> Path:
         weights=arguments.weights,
         labels=arguments.labels,
         preprocessing=arguments.preprocessing,
-        mask=arguments.mask,
+        masks=arguments.mask,
         buckets=arguments.buckets,
     )
     return export_module(own, arguments.repository, arguments.version)

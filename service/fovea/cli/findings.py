@@ -56,9 +56,16 @@ def shown(value: Value) -> str:
 def costs(topic: str, facts: Iterable[Mapping[str, Any]]) -> Iterator[Finding]:
     """What batches cost, and the largest worth making; see `fovea.runtime.cost.BatchCost.facts`."""
     for cost in facts:
-        of = f" of length {cost['length']}" if "length" in cost else ""
+        lengths = lengths_of(cost)
+        of = f" of length {lengths}" if lengths else ""
         yield Finding(topic, f"batch_ms{of}", {rows: seconds * 1e3 for rows, seconds in cost["seconds"].items()})
         yield Finding(topic, f"worthwhile_rows{of}", cost["worthwhile_rows"])
+
+
+def lengths_of(cost: Mapping[str, Any]) -> str:
+    """The lengths that a cost is of, in words; nothing for a model that has none."""
+    several = ", ".join(f"{name} {size}" for name, size in cost.get("lengths", {}).items())
+    return several or str(cost.get("length", ""))
 
 
 def _by_topic(findings: Iterable[Finding]) -> list[tuple[str, list[Finding]]]:

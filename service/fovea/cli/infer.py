@@ -1,4 +1,4 @@
-"""`fovea infer`: a picture to a server, the best labels back, and a picture of where the model looked."""
+"""`fovea infer`: a picture or a text to a server, the best labels back, and a picture of where the model looked."""
 
 from __future__ import annotations
 
@@ -11,16 +11,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
-from pydantic import ValidationError
 
 from fovea.cli.amounts import count, seconds
 from fovea.cli.connection_options import add_access, connect
 from fovea.cli.heat_maps import overlay
-from fovea.cli.picture_files import read_picture, require_writable, save_picture
+from fovea.cli.infer_input import infer_input
+from fovea.cli.picture_files import require_writable, save_picture
 from fovea.client import DEFAULT_ADDRESS, Client, ModelInfo, Retry
 from fovea.contract.errors import InvalidRequest, NotFound, Unsupported
-from fovea.contract.input_steps import Preprocessing
-from fovea.inputs.picture_steps import picture_row
+from fovea.inputs.labels import label_of
 
 _SUM_ERROR = 1e-3
 """How far from 1 probabilities in half precision may add up to."""
@@ -37,9 +36,9 @@ class MapInfo:
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Which model, which picture, and what to show."""
+    """Which model, which picture or text, and what to show."""
     parser.add_argument("model")
-    parser.add_argument("file", type=Path, help="any picture: PNG, JPEG, WebP, …")
+    parser.add_argument("what", metavar="PICTURE | TEXT", help="a picture's file (PNG, JPEG, WebP, …), or a text")
     parser.add_argument("--server", default=DEFAULT_ADDRESS, metavar="ADDRESS", help="default: %(default)s")
     parser.add_argument("--attention", type=Path, metavar="FILE", help="write the attention map over the picture here")
     parser.add_argument("--layer", help="layer or output name of the map; default: the last one that has positions")
@@ -50,20 +49,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Ask once, with the map where it is wanted, and print the best labels."""
-    picture = read_picture(arguments.file)
     _check_map(arguments.attention, arguments.layer)
     with connect(arguments.server, arguments, arguments.timeout, Retry()) as client:
         model = _described(client, arguments.model)
         chosen = choose_map(_maps(model), arguments.layer) if arguments.attention else None
-        rows = picture_row(picture, _preprocessing(model).steps)
+        asked = infer_input(model, arguments.what)
+        if chosen and asked.picture is None:
+            raise InvalidRequest(f"--attention draws a map over a picture, and model {model.name} takes texts")
         outputs = [model.outputs[0].name, *([chosen.name] if chosen else [])]
-        answer = client.infer(model.name, {_only_input(model): rows}, outputs)
+        answer = client.infer(model.name, {asked.name: asked.array}, outputs)
     scores = answer[outputs[0]][0]
     for line in best_lines(scores, model.json("labels") or [], arguments.top):
         print(line)
-    print(_what_it_means(len(scores)))
-    if chosen:
-        _write_map(arguments.attention, picture, chosen, answer[chosen.name][0])
+    print(_what_it_means(len(scores), "text says" if asked.picture is None else "picture shows"))
+    if chosen and asked.picture is not None:
+        _write_map(arguments.attention, asked.picture, chosen, answer[chosen.name][0])
     return 0
 
 
@@ -113,32 +113,16 @@ def best_lines(scores: NDArray[Any], labels: Sequence[str], top: int) -> list[st
         raise Unsupported(f"the first output has shape {scores.shape} a row, which is no list of classes")
     probabilities = probabilities_of(scores)
     best = np.argsort(-scores, kind="stable")[:top]
-    names = [labels[index] if index < len(labels) else f"class {index}" for index in best]
+    names = [label_of(labels, index) or f"class {index}" for index in best]
     return [
         f"{probabilities[index]:7.2%}  {scores[index]:8.2f}  {name}" for index, name in zip(best, names, strict=True)
     ]
 
 
-def _what_it_means(classes: int) -> str:
+def _what_it_means(classes: int, whatever: str) -> str:
     """Noise gets 93 % as well, and nothing in the scores tells it from a picture of what the model was trained on."""
-    among = f"The model divides 100 % among its {classes} classes, whatever the picture shows"
+    among = f"The model divides 100 % among its {classes} classes, whatever the {whatever}"
     return f"{among}; a share is no chance of being right."
-
-
-def _preprocessing(model: ModelInfo) -> Preprocessing:
-    facts = model.json("preprocessing")
-    if not facts:
-        raise Unsupported(f"model {model.name} does not say how a picture becomes its input")
-    try:
-        return Preprocessing.model_validate(facts)
-    except ValidationError as error:
-        raise Unsupported(f"the preprocessing of model {model.name} cannot be read: {facts}") from error
-
-
-def _only_input(model: ModelInfo) -> str:
-    if len(model.inputs) != 1:
-        raise InvalidRequest(f"model {model.name} has {len(model.inputs)} inputs; a picture fills only one")
-    return model.inputs[0].name
 
 
 def _maps(model: ModelInfo) -> list[MapInfo]:

@@ -19,7 +19,7 @@ _LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 
 
 def own_address() -> str:
-    """Where it listens."""
+    """The address at which the server of these settings listens."""
     host = setting("host")
     return address_of(_LOOPBACK.get(host, host), setting("grpc_port"))
 

@@ -13,7 +13,7 @@ from fovea.serving.environment import remarks
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Every setting."""
+    """A flag for every setting."""
     add_settings(parser)
 
 

@@ -21,6 +21,7 @@ def method_of(make: Callable[..., Call[Any]], method: M) -> M:
     update_wrapper(method, make)
     own, (answer,) = Parameter("self", Parameter.POSITIONAL_OR_KEYWORD), get_args(get_type_hints(make)["return"])
     parameters = [own, *signature(make).parameters.values()]
+    answer = None if answer is type(None) else answer
     method.__signature__ = Signature(parameters, return_annotation=answer)  # type: ignore[attr-defined]
     return method
 

@@ -24,7 +24,7 @@ class Datatype:
     """What one datatype is called, and what it can hold."""
 
     name: str
-    """The protocol's."""
+    """The protocol's name."""
     kind: Kind
     numpy: str
     """numpy's dtype, little-endian, as on the wire. Texts are Python `bytes` objects."""

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from stat import S_ISREG
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError, model_validator
 
@@ -14,8 +14,9 @@ from fovea.contract.attention import AttentionType
 from fovea.contract.datatypes import DATATYPES
 from fovea.contract.errors import ModelBroken
 from fovea.contract.input_steps import InputSteps, Preprocessing
+from fovea.contract.length_problems import problem_of
+from fovea.contract.lengths import MOST_LENGTHS, SEQUENCE, LengthName, LengthSpec, NamedLengths
 from fovea.contract.reshape import reshape_problem
-from fovea.contract.sequence import SequenceSpec, problem_of
 from fovea.contract.validation import first_problem
 
 MODEL_FILE = "model.onnx"
@@ -116,8 +117,8 @@ class ModelCard(_Facts):
     """Inputs that requests may leave out."""
     client_shapes: dict[str, tuple[int, ...]] = {}
     """Of inputs and outputs that clients send and get in another shape than the model's, by name; see `Reshape`."""
-    sequence: SequenceSpec | None = None
-    """Which axes are lengths, for a model that takes sequences of any length."""
+    lengths: dict[LengthName, LengthSpec] = Field(default={}, max_length=MOST_LENGTHS)
+    """Which axes are lengths, by the lengths' names. Cards of one length may say it as `sequence` too."""
     labels: _Texts = ()
     """Of the classes of the prediction, which is the first output."""
     output_labels: dict[str, _Texts] = {}
@@ -165,6 +166,18 @@ class ModelCard(_Facts):
             raise ValueError(f"output_labels: {strange[0]} is none of the outputs {names}")
         return self
 
+    @model_validator(mode="before")
+    @classmethod
+    def _sequence_is_a_length(cls, facts: Any) -> Any:
+        if not isinstance(facts, dict) or SEQUENCE not in facts:
+            return facts
+        others = {name: fact for name, fact in facts.items() if name != SEQUENCE}
+        if facts[SEQUENCE] is None:
+            return others
+        if others.get("lengths"):
+            raise ValueError(f"{SEQUENCE} and lengths: a card has one of them")
+        return {**others, "lengths": {SEQUENCE: facts[SEQUENCE]}}
+
     @model_validator(mode="after")
     def _steps_make_inputs(self) -> ModelCard:
         if self.preprocessing is not None and self.input_steps:
@@ -182,18 +195,16 @@ class ModelCard(_Facts):
         return self
 
     @model_validator(mode="after")
-    def _sequence_fits(self) -> ModelCard:
-        if (problem := self.sequence_problem(self.sequence)) is not None:
-            raise ValueError(f"sequence: {problem}")
+    def _lengths_fit(self) -> ModelCard:
+        if (problem := self.lengths_problem(self.lengths)) is not None:
+            raise ValueError(problem)
         return self
 
-    def sequence_problem(self, sequence: SequenceSpec | None) -> str | None:
-        """Why the model cannot be served with such sequences; None where it can."""
-        if sequence is None:
-            return None
-        if self.optional_inputs:
+    def lengths_problem(self, lengths: NamedLengths) -> str | None:
+        """Why the model cannot be served with such lengths; None where it can."""
+        if lengths and self.optional_inputs:
             return f"requests may leave out {self.optional_inputs[0]}, which must not be where lengths differ"
-        return problem_of(sequence, self.inputs, self.outputs, self.maps.values())
+        return problem_of(lengths, self.inputs, self.outputs, self.maps.values()) if lengths else None
 
     @property
     def maps(self) -> dict[str, TensorSpec]:

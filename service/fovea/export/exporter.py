@@ -1,6 +1,6 @@
 """Torch module -> ONNX graph with one `ai.fovea` node per attention block, its body in the file.
 
-The batch axis is dynamic, and so is the length of sequences.
+The batch axis is dynamic, and so are the lengths.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from fovea.contract.errors import ExportFailed
 from fovea.export.function_bodies import OPSET
 from fovea.export.graph import ExportedGraph, finish
-from fovea.export.lengths import LENGTH
+from fovea.export.lengths import AxisNames
 from fovea.export.reference import first_line
 from fovea.export.translation import translation_table
 
@@ -30,12 +30,12 @@ def export_graph(
     module: nn.Module,
     example: Mapping[str, Tensor],
     output_names: Sequence[str],
-    length_axes: Mapping[str, int] | None = None,
+    length_axes: AxisNames | None = None,
 ) -> ExportedGraph:
     """Trace `module` in evaluation mode on `example` (input name -> tensor, axis 0 is the batch, at least 2 rows).
 
-    `length_axes`: input -> its axis that runs along a sequence; they are equally long, at least 3. Raises ExportFailed
-    where the module cannot be traced, does not batch, or its graph is not valid ONNX.
+    `length_axes`: of the inputs; axes of one length are equally long, at least 3. Raises ExportFailed where the module
+    cannot be traced, does not batch, or its graph is not valid ONNX.
     """
     if any(tensor.ndim == 0 or len(tensor) < 2 for tensor in example.values()):
         raise ExportFailed("every input needs a batch axis with at least 2 rows in the example")
@@ -46,11 +46,12 @@ def export_graph(
 
 
 def trace(
-    module: nn.Module, example: Mapping[str, Tensor], output_names: Sequence[str], length_axes: Mapping[str, int]
+    module: nn.Module, example: Mapping[str, Tensor], output_names: Sequence[str], length_axes: AxisNames
 ) -> onnx.ModelProto:
     """The graph as torch writes it."""
-    batch, length = torch.export.Dim(BATCH), torch.export.Dim(LENGTH)
-    lengths = {name: {axis: length} for name, axis in length_axes.items()}
+    batch = torch.export.Dim(BATCH)
+    dims = {name: torch.export.Dim(name) for axes in length_axes.values() for name in axes.values()}
+    lengths = {name: {axis: dims[length] for axis, length in axes.items()} for name, axes in length_axes.items()}
     try:
         with _silence():
             program = torch.onnx.export(
@@ -65,7 +66,7 @@ def trace(
                 verbose=False,
             )
     except Exception as error:  # torch raises anything from a TypeError to its own compiler's errors
-        raise ExportFailed(_reason(error, "batch axis or its length" if length_axes else "batch axis")) from error
+        raise ExportFailed(_reason(error, "batch axis or a length" if length_axes else "batch axis")) from error
     assert program is not None
     model: onnx.ModelProto = program.model_proto
     return model

@@ -19,7 +19,7 @@ from fovea.contract.model_card import MAP_PREFIX, AttentionLayer, TensorSpec
 from fovea.contract.operators import OPERATORS
 from fovea.export.bound_bodies import attention_nodes, bind_bodies
 from fovea.export.layer_names import module_path, unique_names
-from fovea.export.lengths import length_axes
+from fovea.export.lengths import AxisNames, length_axes
 from fovea.export.rules.applied import Applied, apply_rules
 from fovea.runtime.arrays import Arrays
 
@@ -37,8 +37,8 @@ class ExportedGraph:
     layers: tuple[AttentionLayer, ...]
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
-    lengths: dict[str, tuple[int, ...]]
-    """Output or map -> its axes that are as long as the sequence, for those that have such."""
+    lengths: AxisNames
+    """Of outputs and maps, for those that have axes as long as a length that goes in."""
     undone: tuple[str, ...] = ()
     """What rules found that did not hold, and why."""
 

@@ -3,45 +3,56 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from pydantic import ValidationError
 
 from fovea.contract.datatypes import DATATYPES, Kind
 from fovea.contract.errors import ExportFailed
-from fovea.contract.sequence import SequenceSpec
+from fovea.contract.lengths import LengthSpec
 from fovea.contract.validation import first_problem
 from fovea.raw_tensors import NUMPY_DTYPE
 
+_LENGTH = r"[A-Z][A-Za-wyz0-9_]*"
+"""A name without the x that separates sizes."""
+_INPUT = re.compile(rf"(?P<name>[A-Za-z_][\w.-]*)=(?P<shape>\d+(?:x(?:\d+|{_LENGTH}))*)(?::(?P<dtype>\w+))?")
+_BUCKETS = re.compile(rf"(?:(?P<length>{_LENGTH})=)?(?P<sizes>[1-9]\d*(?:,[1-9]\d*)*)")
 _MADE_UP = (Kind.TRUTH, Kind.WHOLE)
-_INPUT = re.compile(r"(?P<name>[A-Za-z_][\w.-]*)=(?P<shape>\d+(?:x(?:\d+|T))*)(?::(?P<dtype>\w+))?")
 _DTYPES = ("float32", *(NUMPY_DTYPE[name].name for name, facts in DATATYPES.items() if facts.kind in _MADE_UP))
-LENGTH = -1
-"""In the shape of a row: the axis that runs along a sequence."""
 
 
 @dataclass(frozen=True)
 class InputSpec:
-    """One input: name, shape of one row (the batch axis is not part of it; -1 is a sequence's length), numpy dtype."""
+    """One input: name, shape of one row (the batch axis is not part of it; a word is a length's name), numpy dtype."""
 
     name: str
-    row_shape: tuple[int, ...]
+    row_shape: tuple[int | str, ...]
     dtype: str = "float32"
+
+    @property
+    def lengths(self) -> list[str]:
+        """The names in its shape, in order."""
+        return [size for size in self.row_shape if isinstance(size, str)]
 
 
 def parse_input(text: str) -> InputSpec:
-    """`image=1x3x224x224` or `tokens=1xT:int64`: the first number is the batch axis, T a sequence's length."""
+    """`image=1x3x224x224` or `tokens=1xT:int64`: the first number is the batch axis, a word such as T a length."""
     match = _INPUT.fullmatch(text)
     if match is None:
-        raise ExportFailed(f"an input is given as name=1x3x224x224, or name=1xT:int64, not {text!r}")
+        raise ExportFailed(
+            "an input is given as name=1x3x224x224, or name=1xT:int64, where a length's name begins with a capital "
+            f"letter and has no x, not {text!r}"
+        )
     dtype = match["dtype"] or "float32"
     if dtype not in _DTYPES:
         raise ExportFailed(f"input {match['name']}: dtype {dtype} is none of {', '.join(_DTYPES)}")
-    _, *row = (LENGTH if size == "T" else int(size) for size in match["shape"].split("x"))
-    if row.count(LENGTH) > 1:
-        raise ExportFailed(f"input {match['name']}: a sequence runs along one axis, not {row.count(LENGTH)}")
-    return InputSpec(match["name"], tuple(row), dtype)
+    _, *row = (int(size) if size.isdecimal() else size for size in match["shape"].split("x"))
+    spec = InputSpec(match["name"], tuple(row), dtype)
+    for length in spec.lengths:
+        if (count := spec.lengths.count(length)) > 1:
+            raise ExportFailed(f"input {spec.name}: length {length} runs along one axis, not {count}")
+    return spec
 
 
 def parse_inputs(texts: Sequence[str]) -> tuple[InputSpec, ...]:
@@ -54,17 +65,54 @@ def parse_inputs(texts: Sequence[str]) -> tuple[InputSpec, ...]:
     return specs
 
 
-def sequence_of(specs: Sequence[InputSpec], mask: str | None, buckets: Sequence[int]) -> SequenceSpec | None:
-    """What the inputs with a T make of the module: None where there is none. ExportFailed where it cannot be."""
-    axes = {spec.name: 1 + spec.row_shape.index(LENGTH) for spec in specs if LENGTH in spec.row_shape}
-    if mask is not None and axes.pop(mask, None) is None:
-        raise ExportFailed(f"mask {mask} is no input with a length: --input {mask}=1xT:bool")
-    if not axes:
-        if mask is not None or buckets:
-            raise ExportFailed("a mask or buckets need an input with a length, for example --input tokens=1xT:int64")
-        return None
+def lengths_of(specs: Sequence[InputSpec], masks: Sequence[str], buckets: Sequence[str]) -> dict[str, LengthSpec]:
+    """The lengths that the inputs name, as far as they are known before the module is tried.
+
+    `buckets`: `16,32` where there is one length, `T=16,32` for any of them. ExportFailed where they cannot be.
+    """
+    names = list(dict.fromkeys(name for spec in specs for name in spec.lengths))
+    mask_of, wanted = _masks(specs, masks), _buckets(names, buckets)
+    return {name: _length(name, specs, mask_of, wanted.get(name)) for name in names}
+
+
+def _length(
+    name: str, specs: Sequence[InputSpec], masks: Mapping[str, str], buckets: tuple[int, ...] | None
+) -> LengthSpec:
+    mask = masks.get(name)
+    axes = {spec.name: 1 + spec.row_shape.index(name) for spec in specs if name in spec.row_shape and spec.name != mask}
+    facts = {"inputs": axes, "mask": mask} | ({"buckets": buckets} if buckets else {})
     try:
-        facts = {"inputs": axes, "mask": mask} | ({"buckets": tuple(buckets)} if buckets else {})
-        return SequenceSpec.model_validate(facts)
+        return LengthSpec.model_validate(facts)
     except ValidationError as error:
-        raise ExportFailed(f"sequence: {first_problem(error).what}") from error
+        raise ExportFailed(f"length {name}: {first_problem(error).what}") from error
+
+
+def _masks(specs: Sequence[InputSpec], masks: Sequence[str]) -> dict[str, str]:
+    """Length -> its mask."""
+    shapes, found = {spec.name: spec.row_shape for spec in specs}, dict[str, str]()
+    for mask in masks:
+        match shapes.get(mask):
+            case (str(length),) if length not in found:
+                found[length] = mask
+            case (str(length),):
+                raise ExportFailed(f"masks {found[length]} and {mask} are both of length {length}, which has one")
+            case _:
+                raise ExportFailed(f"mask {mask} is no input with a length: --input {mask}=1xT:bool")
+    return found
+
+
+def _buckets(names: Sequence[str], texts: Sequence[str]) -> dict[str, tuple[int, ...]]:
+    """Length -> its buckets."""
+    found: dict[str, tuple[int, ...]] = {}
+    for text in texts:
+        match = _BUCKETS.fullmatch(text)
+        if match is None:
+            raise ExportFailed(
+                f"buckets are given as 16,32 or, where there are several lengths, as T=16,32, not {text!r}"
+            )
+        name = match["length"] or (names[0] if len(names) == 1 else "")
+        if name not in names:
+            known = f"one of the lengths {', '.join(names)}" if names else "an input with a length, as tokens=1xT:int64"
+            raise ExportFailed(f"buckets {text} need {known}")
+        found[name] = tuple(map(int, match["sizes"].split(",")))
+    return found

@@ -1,4 +1,4 @@
-"""Which lengths of a sequence a module can run, found by trying."""
+"""Which sizes of a length a module can run, found by trying."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from fovea.contract.sequence import buckets_up_to
+from fovea.contract.lengths import buckets_up_to
 
 _SHORTEST = 3
 """Torch's tracer takes sizes of 0 and 1 for constants, and 2 for the number of rows of its example."""

@@ -1,36 +1,34 @@
-"""Which axes of a traced graph are as long as the sequence that goes in."""
+"""Which axes of a traced graph are as long as one of the lengths that go in."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 import onnx
 
 from fovea.contract.errors import ExportFailed
 
-LENGTH = "length"
-"""Name of the axes that are as long as a sequence."""
+AxisNames = Mapping[str, Mapping[int, str]]
+"""Tensor -> its axes that are lengths -> the name of each one's length."""
 
 
-def length_axes(
-    inputs: Iterable[onnx.ValueInfoProto], answers: Mapping[str, onnx.ValueInfoProto]
-) -> dict[str, tuple[int, ...]]:
-    """Output or map -> its axes of that length, for those that have such; none where no input has a length.
+def length_axes(inputs: Iterable[onnx.ValueInfoProto], answers: Mapping[str, onnx.ValueInfoProto]) -> AxisNames:
+    """Of outputs and maps, for those that have such axes; none where no input has a length.
 
-    ExportFailed where an answer's size is neither fixed nor the batch nor the length: padding could not be cut off it.
+    ExportFailed where an answer's size is neither fixed nor the batch nor a length: padding could not be cut off it.
     """
-    if not any(LENGTH in _sizes(value) for value in inputs):
-        return {}
-    found = {name: _axes(name, value) for name, value in answers.items()}
+    names = {size: None for value in inputs for size in _sizes(value)[1:] if size}
+    found = {name: _axes(name, value, names) for name, value in answers.items()} if names else {}
     return {name: axes for name, axes in found.items() if axes}
 
 
-def _axes(name: str, value: onnx.ValueInfoProto) -> tuple[int, ...]:
-    sizes = _sizes(value)
-    for axis, size in enumerate(sizes):
-        if axis and size not in ("", LENGTH):
-            raise ExportFailed(f"axis {axis} of {name} is {size} long: neither fixed nor the sequence's length")
-    return tuple(axis for axis, size in enumerate(sizes) if size == LENGTH)
+def _axes(name: str, value: onnx.ValueInfoProto, lengths: Collection[str]) -> dict[int, str]:
+    axes = {axis: size for axis, size in enumerate(_sizes(value)) if axis and size}
+    for axis, size in axes.items():
+        if size not in lengths:
+            known = " or ".join(lengths)
+            raise ExportFailed(f"axis {axis} of {name} is {size} long: neither fixed nor as long as {known}")
+    return axes
 
 
 def _sizes(value: onnx.ValueInfoProto) -> list[str]:

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fovea.contract.errors import ExportFailed
-from fovea.contract.sequence import SequenceSpec
-from fovea.export.input_specs import LENGTH, InputSpec
+from fovea.contract.lengths import LengthSpec, NamedLengths, masks_of
+from fovea.export.input_specs import InputSpec
 from fovea.export.length_range import ANY_LENGTH, LengthRange, length_range
 from fovea.runtime.arrays import Arrays
 
@@ -29,32 +29,34 @@ _LEAST_VOCABULARY = 2
 class MadeUpRows:
     """Seeded rows: floats are normal; whole numbers come from below `vocabulary`, small ones as often as large ones.
 
-    Each number of rows has its own length, and a mask that closes each row a little earlier than the one before.
+    Each number of rows has its own lengths, and masks that close each row a little earlier than the one before.
     """
 
     specs: Sequence[InputSpec]
-    sequence: SequenceSpec | None = None
-    lengths: LengthRange = ANY_LENGTH
+    lengths: NamedLengths = field(default_factory=dict)
+    ranges: Mapping[str, LengthRange] = field(default_factory=dict)
     vocabulary: Mapping[str, int] = field(default_factory=dict)
 
     def __call__(self, rows: int) -> Arrays:
         """`rows` rows, always the same ones."""
-        shortest = self.lengths.shortest
-        longest = max(shortest, min(self.lengths.longest or _LONGEST, _LONGEST))
-        return self.of_length(rows, shortest + 7 * rows % (longest - shortest + 1))
+        ranges = [self.ranges.get(name, ANY_LENGTH) for name in self.lengths]
+        sizes = [_within(found, 7 * rows + 5 * place) for place, found in enumerate(ranges)]
+        return self.of_lengths(rows, dict(zip(self.lengths, sizes, strict=True)))
 
-    def of_length(self, rows: int, length: int) -> Arrays:
-        """`rows` rows, whose sequences are `length` long."""
+    def of_lengths(self, rows: int, sizes: Mapping[str, int]) -> Arrays:
+        """`rows` rows, whose lengths have these sizes."""
         generator = np.random.default_rng(rows)
-        made = {spec.name: self._input(spec, rows, length, generator) for spec in self.specs}
-        mask = self.sequence.mask if self.sequence is not None else None
-        if mask is not None:
-            open_until = length - np.arange(rows) % length
-            made[mask] = (np.arange(length) < open_until[:, None]).astype(made[mask].dtype)
+        made = {spec.name: self._input(spec, rows, sizes, generator) for spec in self.specs}
+        for name, length in self.lengths.items():
+            if length.mask is not None:
+                open_until = sizes[name] - np.arange(rows) % sizes[name]
+                made[length.mask] = (np.arange(sizes[name]) < open_until[:, None]).astype(made[length.mask].dtype)
         return made
 
-    def _input(self, spec: InputSpec, rows: int, length: int, generator: np.random.Generator) -> NDArray[Any]:
-        shape = (rows, *(length if size == LENGTH else size for size in spec.row_shape))
+    def _input(
+        self, spec: InputSpec, rows: int, sizes: Mapping[str, int], generator: np.random.Generator
+    ) -> NDArray[Any]:
+        shape = (rows, *(sizes[size] if isinstance(size, str) else size for size in spec.row_shape))
         if spec.dtype == "float32":
             return generator.standard_normal(shape, dtype=np.float32)
         size = self.vocabulary.get(spec.name, _LEAST_VOCABULARY)
@@ -62,28 +64,55 @@ class MadeUpRows:
         return whole.astype(spec.dtype)
 
 
-def fitted(specs: Sequence[InputSpec], sequence: SequenceSpec | None, answer: Answer) -> MadeUpRows:
+def _within(found: LengthRange, turn: int) -> int:
+    """Another one for each turn, as long as there are others."""
+    longest = max(found.shortest, min(found.longest or _LONGEST, _LONGEST))
+    return found.shortest + turn % (longest - found.shortest + 1)
+
+
+def fitted(specs: Sequence[InputSpec], lengths: NamedLengths, answer: Answer) -> MadeUpRows:
     """Rows of the lengths and whole numbers that the module takes. ExportFailed where it takes none at all.
 
-    The sequence of the result has the buckets that the module can run, and the longest length where there is one.
+    The lengths of the result have the buckets that the module can run, and the longest size where there is one.
     """
-    made = MadeUpRows(specs, sequence)
-    if sequence is not None:
-        found = length_range(lambda length: _takes(answer, made.of_length(2, length)), sequence.buckets)
-        made = replace(made, sequence=within(sequence, found), lengths=found)
+    made = _with_ranges(MadeUpRows(specs, lengths), answer) if lengths else MadeUpRows(specs)
     answer(made(2))  # whatever is wrong is told in the module's own words
     for spec in specs:
-        if spec.dtype not in ("float32", "bool") and spec.name != (sequence and sequence.mask):
+        if spec.dtype not in ("float32", "bool") and spec.name not in masks_of(lengths):
             made = _with_vocabulary(made, spec, answer)
     return made
 
 
-def within(sequence: SequenceSpec, lengths: LengthRange) -> SequenceSpec:
-    """The sequence with the limits that were found; ExportFailed where its owner's buckets are beyond them."""
-    kept = lengths.buckets(sequence.buckets)
-    if "buckets" in sequence.model_fields_set and (beyond := sorted(set(sequence.buckets) - set(kept))):
-        raise ExportFailed(f"bucket {beyond[0]}: the module takes sequences of {lengths}")
-    return sequence.model_copy(update={"buckets": kept, "longest": lengths.longest})
+def _with_ranges(made: MadeUpRows, answer: Answer) -> MadeUpRows:
+    """With the sizes of each length that the module takes, while the others have some that it takes."""
+
+    def takes(sizes: Mapping[str, int]) -> bool:
+        return _takes(answer, made.of_lengths(2, sizes))
+
+    known = _taken_together(made.lengths, takes)
+    ranges = {
+        name: length_range(lambda size, name=name: takes({**known, name: size}), length.buckets)  # type: ignore[misc]
+        for name, length in made.lengths.items()
+    }
+    lengths = {name: _limited(name, length, ranges[name]) for name, length in made.lengths.items()}
+    return replace(made, lengths=lengths, ranges=ranges)
+
+
+def _taken_together(lengths: NamedLengths, takes: Callable[[Mapping[str, int]], bool]) -> Mapping[str, int]:
+    """A bucket of each length that the module takes: the first of each, else the second of each, and so on."""
+    turns = range(max(len(length.buckets) for length in lengths.values()))
+    tried = [
+        {name: length.buckets[min(turn, len(length.buckets) - 1)] for name, length in lengths.items()} for turn in turns
+    ]
+    return next(filter(takes, tried), tried[0])
+
+
+def _limited(name: str, length: LengthSpec, found: LengthRange) -> LengthSpec:
+    """The length with the limits that were found; ExportFailed where its owner's buckets are beyond them."""
+    kept = found.buckets(length.buckets)
+    if "buckets" in length.model_fields_set and (beyond := sorted(set(length.buckets) - set(kept))):
+        raise ExportFailed(f"bucket {beyond[0]}: the module takes a length {name} of {found}")
+    return length.model_copy(update={"buckets": kept, "longest": found.longest})
 
 
 def _with_vocabulary(made: MadeUpRows, spec: InputSpec, answer: Answer) -> MadeUpRows:

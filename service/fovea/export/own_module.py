@@ -8,36 +8,37 @@ from pathlib import Path
 
 from fovea.contract.errors import ExportFailed
 from fovea.export.foreign import load_module
-from fovea.export.input_specs import parse_inputs, sequence_of
+from fovea.export.input_specs import lengths_of, parse_inputs
 from fovea.export.made_up_rows import fitted
 from fovea.export.own_pictures import preprocessing_of
 from fovea.export.publish import require_version_number
 from fovea.export.reference import Answer, Reference
 from fovea.export.spinner import export_subject
+from fovea.inputs.labels import labels_in
 from fovea.recipes.subject import Subject
 from fovea.runtime.names import TEMPORARY_ENDINGS, is_model_name
 
 
 @dataclass(frozen=True)
 class OwnModule:
-    """What is said of a module."""
+    """A module of the user's own, as the flags of `fovea export` describe it."""
 
     target: str
     """Who makes it: `package.module:factory`."""
     name: str
     """What the model is called when it is served."""
     inputs: Sequence[str]
-    """`image=1x3x224x224` or `tokens=1xT:int64`, in the order of its arguments; T is the length of a sequence."""
+    """`image=1x3x224x224` or `tokens=1xT:int64`, in the order of its arguments; T names a length."""
     weights: Path | None = None
     """Its state dict; without it, the weights that the factory makes."""
     labels: Path | None = None
     """A text file with a label a line, for the classes of the first output."""
     preprocessing: str | None = None
     """How a picture becomes its input: `RGB`, or with mean and std `RGB:0.5:0.25`."""
-    mask: str | None = None
-    """The input that tells how far each sequence goes."""
-    buckets: Sequence[int] = ()
-    """Lengths to group sequences by."""
+    masks: Sequence[str] = ()
+    """The inputs that tell how far each row goes in a length, one a length."""
+    buckets: Sequence[str] = ()
+    """Sizes to group requests by: `16,32`, or `T=16,32` where there are several lengths."""
 
 
 def export_module(own: OwnModule, repository: Path, version: int | None = None) -> Path:
@@ -52,10 +53,10 @@ def _subject(own: OwnModule) -> Subject:
     specs = parse_inputs(own.inputs)
     labels = _read_labels(own.labels) if own.labels is not None else ()
     preprocessing = preprocessing_of(own.preprocessing, specs) if own.preprocessing is not None else None
-    sequence = sequence_of(specs, own.mask, own.buckets)
+    lengths = lengths_of(specs, own.masks, own.buckets)
     module = load_module(own.target, own.weights)
     reference = Reference(module)
-    rows = fitted(specs, sequence, lambda inputs: reference.answer(inputs).outputs)
+    rows = fitted(specs, lengths, lambda inputs: reference.answer(inputs).outputs)
     answer = reference.answer(rows(2))
     _check_labels(labels, answer)
     return Subject(
@@ -65,7 +66,7 @@ def _subject(own: OwnModule) -> Subject:
         output_names=_output_names(answer),
         labels=labels,
         preprocessing=preprocessing,
-        sequence=rows.sequence,
+        lengths=rows.lengths,
     )
 
 
@@ -86,7 +87,7 @@ def _check_labels(labels: Sequence[str], answer: Answer) -> None:
 
 def _read_labels(path: Path) -> tuple[str, ...]:
     try:
-        return tuple(line.strip() for line in path.read_text("utf-8-sig").splitlines() if line.strip())
+        return labels_in(path.read_text("utf-8-sig"))
     except (OSError, UnicodeDecodeError) as error:
         raise ExportFailed(f"{path} cannot be read as labels: {error}") from error
 

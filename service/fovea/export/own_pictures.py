@@ -32,12 +32,13 @@ def preprocessing_of(text: str, specs: Sequence[InputSpec]) -> Preprocessing:
 
 
 def _picture_size(mode: str, specs: Sequence[InputSpec]) -> tuple[int, int]:
-    shapes = [spec.row_shape for spec in specs if spec.dtype == "float32" and len(spec.row_shape) == 3]
-    fitting = [shape for shape in shapes if shape[0] == CHANNELS[mode] and min(shape) > 0]
+    shapes = [tuple(map(int, spec.row_shape)) for spec in specs if spec.dtype == "float32" and not spec.lengths]
+    fitting = [shape for shape in shapes if len(shape) == 3 and shape[0] == CHANNELS[mode] and min(shape) > 0]
     if len(fitting) != 1:
         known = ", ".join(f"{spec.name} {list(spec.row_shape)} {spec.dtype}" for spec in specs)
         raise ExportFailed(f"preprocessing {mode} needs one float32 input 1x{CHANNELS[mode]}xHxW; there are {known}")
-    return fitting[0][1:]
+    _, height, width = fitting[0]
+    return height, width
 
 
 def _each_channel(text: str, channels: int) -> list[str]:

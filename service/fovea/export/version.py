@@ -11,6 +11,7 @@ import onnx
 import torch
 
 from fovea.contract.errors import ExportFailed, FoveaError, ModelBroken
+from fovea.contract.lengths import LengthSpec, input_axes
 from fovea.contract.model_card import (
     GOLDEN_FILE,
     MAPS_FILE,
@@ -29,13 +30,15 @@ from fovea.export.parity import BATCH_ROWS, compare, flat_answer, measure_bodies
 from fovea.export.publish import publish
 from fovea.export.reference import Reference
 from fovea.export.weights import save_models
+from fovea.inputs.makers import maker_of
 from fovea.recipes.subject import Subject
 from fovea.runtime.arrays import Arrays
 from fovea.runtime.attention_seen import Seen, attention_seen
 from fovea.runtime.batching_choice import Wanted, choose_batching
 from fovea.runtime.golden import write_golden
 from fovea.runtime.ort_session import SessionSettings, open_session
-from fovea.runtime.probe import ProbeLimits, TrialSubject, Tried, probe_version
+from fovea.runtime.probe import ProbeLimits, TrialSubject, probe_version
+from fovea.runtime.trial_question import Tried
 
 GOLDEN_ROWS = 4
 _PROBE = ProbeLimits(seconds=120)
@@ -51,7 +54,8 @@ def export_version(
     reference = Reference(subject.module)
     require_independent_rows(reference, subject.rows)
     example = {name: torch.tensor(array) for name, array in subject.rows(2).items()}
-    lengths = subject.sequence.lengths if subject.sequence else None
+    names, places = list(subject.lengths), input_axes(subject.lengths)
+    lengths = {name: {axis: names[place] for axis, place in axes.items()} for name, axes in places.items()}
     graph = export_graph(subject.module, example, subject.output_names, lengths)
     if graph.maps is not None and any(layer.found for layer in graph.layers):
         reference = reference.seeing(FoundMaps(graph.maps, graph.layers))
@@ -62,8 +66,7 @@ def _write(
     subject: Subject, reference: Reference, graph: ExportedGraph, kernel_library: Path | None, folder: Path
 ) -> ModelCard:
     files = save_models(folder, _models(graph))
-    for name, text in subject.files.items():
-        (folder / name).write_text(text, encoding="utf-8", newline="\n")
+    _write_texts(folder, subject)
     card = _describe(subject, graph, attention_seen(files[0]))
     bodies = measure_bodies(files, reference, _batches(subject))
     tolerances = _write_golden(folder / GOLDEN_FILE, files[-1], card, reference, subject.rows(GOLDEN_ROWS))
@@ -74,6 +77,17 @@ def _write(
         _kernel_parity(subject, reference, files, kernel_library, tried) if kernel_library and graph.layers else None
     )
     return card.model_copy(update={"parity": (bodies, kernels)}) if kernels is not None else card
+
+
+def _write_texts(folder: Path, subject: Subject) -> None:
+    """The files that input steps name. ExportFailed where one is missing, or is not what its step needs."""
+    try:
+        for steps in subject.input_steps.values():
+            maker_of(steps, subject.files.__getitem__)
+    except (KeyError, ModelBroken) as error:
+        raise ExportFailed(f"input_steps: {error}") from error
+    for name, text in subject.files.items():
+        (folder / name).write_text(text, encoding="utf-8", newline="\n")
 
 
 def _tried(folder: Path, card: ModelCard, library: Path | None) -> Tried:
@@ -93,15 +107,17 @@ def _as_tried(card: ModelCard, tried: Tried) -> ModelCard:
     choice = choose_batching(Wanted("said", "its card"), tried.rows)
     if choice.reason:
         logger.warning("%s: servers will say: %s", card.name, choice.reason)
-    if not (tried.padding_harm and card.sequence):
-        return card
-    logger.warning(
-        "%s: %s, so that only sequences of equal length will share batches. Where the module has a mask, name it with "
-        "--mask, and see that it is used wherever the module looks along the sequence",
-        card.name,
-        tried.padding_harm,
-    )
-    return card.model_copy(update={"sequence": card.sequence.model_copy(update={"padded": False})})
+    for name, harm in tried.padding_harm.items():
+        logger.warning(
+            "%s: %s, so that only requests of the same length %s will share batches. Where the module has a mask, name "
+            "it with --mask, and see that it is used wherever the module looks along that length",
+            card.name,
+            harm,
+            name,
+        )
+    padded = {name: length.padded and name not in tried.padding_harm for name, length in card.lengths.items()}
+    lengths = {name: length.model_copy(update={"padded": padded[name]}) for name, length in card.lengths.items()}
+    return card.model_copy(update={"lengths": lengths})
 
 
 def _batches(subject: Subject) -> list[Arrays]:
@@ -113,8 +129,8 @@ def _kernel_parity(
 ) -> Parity | None:
     """The kernels' record. Of kernels that crash, fail or disagree there is none but a warning: the bodies decide."""
     try:
-        if tried.kernel_trouble is not None:
-            raise ModelBroken(tried.kernel_trouble)
+        if tried.obstacle is not None:
+            raise ModelBroken(tried.obstacle.reason)
         return measure_kernels(files, reference, _batches(subject), library)
     except FoveaError as error:
         logger.warning("%s: no parity of kernels, since %s", subject.name, error)
@@ -150,7 +166,7 @@ def _describe(subject: Subject, graph: ExportedGraph, seen: Seen) -> ModelCard:
         inputs=graph.inputs,
         outputs=graph.outputs,
         batched=True,
-        sequence=subject.sequence.model_copy(update={"outputs": graph.lengths}) if subject.sequence else None,
+        lengths={name: _with_outputs(name, length, graph) for name, length in subject.lengths.items()},
         labels=subject.labels,
         preprocessing=subject.preprocessing,
         input_steps=dict(subject.input_steps),
@@ -160,3 +176,12 @@ def _describe(subject: Subject, graph: ExportedGraph, seen: Seen) -> ModelCard:
         opset=OPSET,
         operator_version=VERSION if graph.layers else None,
     )
+
+
+def _with_outputs(name: str, length: LengthSpec, graph: ExportedGraph) -> LengthSpec:
+    """With the outputs and maps that have this length."""
+    found = {
+        output: tuple(axis for axis, length_name in axes.items() if length_name == name)
+        for output, axes in graph.lengths.items()
+    }
+    return length.model_copy(update={"outputs": {output: axes for output, axes in found.items() if axes}})

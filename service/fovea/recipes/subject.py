@@ -11,8 +11,8 @@ from torch import nn
 
 from fovea.contract.attention import AttentionType
 from fovea.contract.input_steps import InputSteps, Preprocessing
+from fovea.contract.lengths import NamedLengths
 from fovea.contract.model_card import Training
-from fovea.contract.sequence import SequenceSpec
 
 
 @dataclass(frozen=True)
@@ -32,5 +32,5 @@ class Subject:
     """Text files that the steps name, by name."""
     metrics: Mapping[str, float] = field(default_factory=dict)
     training: Training | None = None
-    sequence: SequenceSpec | None = None
-    """Inputs with a length, mask, padding and buckets; which outputs have a length is seen in the graph."""
+    lengths: NamedLengths = field(default_factory=dict)
+    """Inputs, mask, padding and buckets of each; which outputs have a length is seen in the graph."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from fovea.contract.lengths import LengthSpec
 from fovea.contract.model_card import ModelCard, TensorSpec
-from fovea.contract.sequence import SequenceSpec
 from fovea.runtime.row_verdicts import RowVerdict
 
 Wish = Literal["none", "asked", "said", "unsaid"]
@@ -46,19 +46,19 @@ def choose_batching(wanted: Wanted, seen: RowVerdict) -> Batching:
     return Batching(True, f"batched since {wanted.source} asks for it, although {seen.reason}")
 
 
-def choose_padding(sequence: SequenceSpec, harm: str, *, asked: bool) -> tuple[bool, str]:
-    """Whether sequences are filled up to share batches, and the reason where there is one.
+def choose_padding(name: str, length: LengthSpec, harm: str, *, asked: bool) -> tuple[bool, str]:
+    """Whether requests are filled up along a length to share batches, and the reason where there is one.
 
     `harm`: how padding was seen to change answers. `asked`: the model's owner says whether it may be done.
     """
-    if not sequence.padded:
-        said = "model.toml" if asked else "its card"
-        return False, f"only sequences of equal length share batches: {said} says padded = false"
+    apart = f"only requests of the same length '{name}' share batches"
+    if not length.padded:
+        return False, f"{apart}: {'model.toml' if asked else 'its card'} says padded = false"
     if not harm:
         return True, ""
     if asked:
-        return True, f"sequences are padded since model.toml says padded = true, although {harm}"
-    return False, f"only sequences of equal length share batches: {harm}"
+        return True, f"length '{name}' is padded since model.toml says padded = true, although {harm}"
+    return False, f"{apart}: {harm}"
 
 
 def fixed_first_axis(card: ModelCard) -> str:

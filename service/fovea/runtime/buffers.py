@@ -12,6 +12,7 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from fovea.contract.errors import InvalidRequest
+from fovea.contract.lengths import Lengths
 from fovea.contract.model_card import TensorSpec
 from fovea.raw_tensors import NUMPY_DTYPE
 from fovea.runtime.device import Device, batch_buffer
@@ -23,16 +24,16 @@ _BINDINGS_KEPT = 256
 _BOUND_BYTES = 1 << 30
 """Larger buffers than this are not set aside per session: such batches are allocated as they come."""
 
-RowShape = Callable[[TensorSpec, int], tuple[int, ...]]
-"""A tensor's shape beyond the batch axis, in a batch of this length; -1 where a size is not known."""
+RowShape = Callable[[TensorSpec, Lengths], tuple[int, ...]]
+"""A tensor's shape beyond the batch axis, in a batch of these lengths; -1 where a size is not known."""
 
 
-def row_shape(spec: TensorSpec, _length: int) -> tuple[int, ...]:
-    """Of a tensor that has no length."""
+def row_shape(spec: TensorSpec, _lengths: Lengths) -> tuple[int, ...]:
+    """Of a tensor that has no lengths."""
     return spec.shape[1:]
 
 
-def can_be_bound(session: Any, signature: Signature, shape_of: RowShape = row_shape, longest: int = 0) -> bool:
+def can_be_bound(session: Any, signature: Signature, shape_of: RowShape = row_shape, longest: Lengths = ()) -> bool:
     """Whether all are tensors that no request may leave out and that have a known size per row, and the whole batch
     fits in the buffers set aside.
     """
@@ -56,7 +57,7 @@ class Bound:
 
 
 class BoundBuffers:
-    """Batches of up to `max_batch_rows` rows and, where `shape_of` heeds it, of up to `longest` in length."""
+    """Batches of up to `max_batch_rows` rows and, where `shape_of` heeds them, of lengths up to `longest`."""
 
     def __init__(
         self,
@@ -64,7 +65,7 @@ class BoundBuffers:
         signature: Signature,
         device: Device,
         shape_of: RowShape = row_shape,
-        longest: int = 0,
+        longest: Lengths = (),
     ) -> None:
         self._session, self._signature, self._shape_of = session, signature, shape_of
         rows = signature.max_batch_rows
@@ -72,17 +73,17 @@ class BoundBuffers:
             spec.name: batch_buffer((rows * prod(shape_of(spec, longest)),), NUMPY_DTYPE[spec.datatype], device)
             for spec in signature.tensors
         }
-        self._bindings: OrderedDict[tuple[int, int], Bound] = OrderedDict()
+        self._bindings: OrderedDict[tuple[int, Lengths], Bound] = OrderedDict()
 
-    def of(self, rows: int, length: int = 0) -> Bound:
+    def of(self, rows: int, lengths: Lengths = ()) -> Bound:
         """For a batch of this size; InvalidRequest where it has more than `max_batch_rows`."""
-        bound = self._bindings.get((rows, length))
+        bound = self._bindings.get((rows, lengths))
         if bound is None:
-            bound = self._bindings[rows, length] = self._bind(rows, length)
+            bound = self._bindings[rows, lengths] = self._bind(rows, lengths)
             if len(self._bindings) > _BINDINGS_KEPT:
                 self._bindings.popitem(last=False)
         else:
-            self._bindings.move_to_end((rows, length))
+            self._bindings.move_to_end((rows, lengths))
         return bound
 
     def run(self, bound: Bound, options: Any) -> None:
@@ -92,19 +93,19 @@ class BoundBuffers:
         except Exception as error:
             raise failure(error) from error
 
-    def _bind(self, rows: int, length: int) -> Bound:
+    def _bind(self, rows: int, lengths: Lengths) -> Bound:
         most = self._signature.max_batch_rows
         if not 0 < rows <= most:
             raise InvalidRequest(f"a batch has 1 to {most} rows, not {rows}")
         binding = self._session.io_binding()
-        inputs = {spec.name: self._view(spec, rows, length) for spec in self._signature.inputs}
-        outputs = {spec.name: self._view(spec, rows, length) for spec in self._signature.outputs}
+        inputs = {spec.name: self._view(spec, rows, lengths) for spec in self._signature.inputs}
+        outputs = {spec.name: self._view(spec, rows, lengths) for spec in self._signature.outputs}
         for name, view in inputs.items():
             binding.bind_ortvalue_input(name, onnxruntime.OrtValue.ortvalue_from_numpy(view))
         for name, view in outputs.items():
             binding.bind_ortvalue_output(name, onnxruntime.OrtValue.ortvalue_from_numpy(view))
         return Bound(binding, inputs, outputs)
 
-    def _view(self, spec: TensorSpec, rows: int, length: int) -> NDArray[Any]:
-        shape = (rows, *self._shape_of(spec, length))
+    def _view(self, spec: TensorSpec, rows: int, lengths: Lengths) -> NDArray[Any]:
+        shape = (rows, *self._shape_of(spec, lengths))
         return self._memory[spec.name][: prod(shape)].reshape(shape)

@@ -5,10 +5,15 @@ Pure functions of a few measured points: nothing runs here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
+from math import prod
+from operator import ge
 from typing import Any
+
+from fovea.contract.lengths import Lengths
 
 Curve = Mapping[int, float]
 """Rows -> seconds of one batch; never empty."""
@@ -20,57 +25,105 @@ takes a tenth of a millisecond, and nowhere else."""
 
 @dataclass(frozen=True)
 class BatchCost:
-    """Seconds by length and rows. A model that takes no sequences has one curve, of length None."""
+    """Seconds by lengths and rows. Of several lengths, those that were measured make a grid; a model that has none has
+    one curve, of no lengths.
+    """
 
-    curves: Mapping[int | None, Curve] = field(default_factory=dict)
+    curves: Mapping[Lengths, Curve] = field(default_factory=dict)
+    names: tuple[str, ...] = ()
+    """Of the lengths."""
 
-    def seconds(self, length: int | None, rows: int) -> float | None:
-        """What a batch of `rows`, padded to `length`, takes; None where nothing of that length was measured.
+    def seconds(self, lengths: Lengths, rows: int) -> float | None:
+        """What a batch of `rows`, padded to these lengths, takes at most; None beyond what was measured.
 
-        Between measured sizes it is interpolated; beyond the largest, each row costs what it cost there.
+        Between measured lengths it takes what the next larger ones do. Between measured rows it is interpolated;
+        beyond the most, each row costs what it cost there.
         """
-        curve = self.curves.get(length)
+        nearest = self._nearest(lengths)
+        curve = self.curves.get(nearest) if all(map(ge, nearest, lengths)) else None
         return _interpolated(curve, rows) if curve else None
 
-    def warmed(self, length: int | None, rows: int) -> bool:
-        """Whether batches of this length, and at least so large, were run."""
-        return rows <= max(self.curves.get(length, ()), default=0)
+    def warmed(self, lengths: Lengths, rows: int) -> bool:
+        """Whether batches of these lengths, and at least so large, were run."""
+        return rows <= max(self.curves.get(lengths, ()), default=0)
 
-    def points(self) -> Iterator[tuple[int | None, int, float]]:
-        """Length, rows and seconds of every batch that was measured, in order."""
-        return ((length, rows, seconds) for length, curve in self.curves.items() for rows, seconds in curve.items())
+    def points(self) -> Iterator[tuple[Lengths, int, float]]:
+        """Lengths, rows and seconds of every batch that was measured, in order."""
+        return ((lengths, rows, seconds) for lengths, curve in self.curves.items() for rows, seconds in curve.items())
+
+    @classmethod
+    def of_points(cls, points: Iterable[tuple[Iterable[int], int, float]], names: Iterable[str]) -> BatchCost:
+        """From what `points` gave."""
+        curves: dict[Lengths, dict[int, float]] = {}
+        for lengths, rows, seconds in points:
+            curves.setdefault(tuple(lengths), {})[rows] = seconds
+        return cls(curves, tuple(names))
+
+    def points_in_words(self) -> Iterator[tuple[str, int, float]]:
+        """The same with lengths in words."""
+        return ((self.words(lengths), rows, seconds) for lengths, rows, seconds in self.points())
+
+    def words(self, lengths: Lengths) -> str:
+        """Lengths for people: the number of the only one, several with their names."""
+        if len(lengths) < 2:
+            return "".join(map(str, lengths))
+        return ",".join(f"{name}={size}" for name, size in zip(self.names, lengths, strict=True))
 
     def facts(self) -> list[dict[str, Any]]:
-        """The same for people and programs: per length, seconds by rows, and the largest batch worth making."""
+        """The same for people and programs: per lengths, seconds by rows, and the largest batch worth making."""
         return [
-            ({} if length is None else {"length": length})
-            | {"worthwhile_rows": self.worthwhile_rows(length)}
+            self._named(lengths)
+            | {"worthwhile_rows": self.worthwhile_rows(lengths)}
             | {"seconds": {str(rows): float(f"{seconds:.3g}") for rows, seconds in curve.items()}}
-            for length, curve in self.curves.items()
+            for lengths, curve in self.curves.items()
         ]
 
-    def worthwhile_rows(self, length: int | None) -> int:
-        """The largest batch worth making of a length that was measured."""
-        return worthwhile_batch_rows(self.curves[length], self._single_s(length))
+    def _named(self, lengths: Lengths) -> dict[str, Any]:
+        if len(lengths) > 1:
+            return {"lengths": dict(zip(self.names, lengths, strict=True))}
+        return {"length": lengths[0]} if lengths else {}
+
+    def worthwhile_rows(self, lengths: Lengths) -> int | None:
+        """The largest batch worth making of these lengths, as of the next larger ones that were measured, or of the
+        largest; None where none was.
+        """
+        nearest = self._nearest(lengths)
+        curve = self.curves.get(nearest)
+        return worthwhile_batch_rows(curve, self._single_s(nearest)) if curve else None
 
     def worthwhile_delay_s(self) -> float:
         """How long it can pay to let a row wait for a second one: what two together take less than one by one.
 
-        Of the length that gains most; 0 where none does.
+        Of the lengths that gain most; 0 where none does.
         """
         return max(map(self._saved_by_two_s, self.curves), default=0.0)
 
-    def _saved_by_two_s(self, length: int | None) -> float:
-        saved_s = 2 * self._single_s(length) - _interpolated(self.curves[length], 2)
-        return max(0.0, saved_s) if self.worthwhile_rows(length) > 1 else 0.0
+    def _saved_by_two_s(self, lengths: Lengths) -> float:
+        saved_s = 2 * self._single_s(lengths) - _interpolated(self.curves[lengths], 2)
+        return max(0.0, saved_s) if (self.worthwhile_rows(lengths) or 1) > 1 else 0.0
 
-    def _single_s(self, length: int | None) -> float:
-        """What one row takes alone: of a bucket's sequences, which need no padding then, one of middling length."""
-        if length is None:
-            return _smallest(self.curves[None])
-        singles = sorted((known, _smallest(curve)) for known, curve in self.curves.items() if known is not None)
-        shorter = max((known for known, _ in singles if known < length), default=0)
-        return _middling(singles, (shorter + length) / 2)
+    def _nearest(self, lengths: Lengths) -> Lengths:
+        """Each measured, the next larger one or the largest; they may not have been measured together."""
+        axes = [sorted(set(sizes)) for sizes in zip(*self.curves, strict=True)]
+        return tuple(
+            axis[min(bisect_left(axis, size), len(axis) - 1)] for axis, size in zip(axes, lengths, strict=False)
+        )
+
+    def _single_s(self, lengths: Lengths) -> float:
+        """What one row takes alone: of its bucket in each length, where it needs no padding, one of middling size."""
+        full_s = _smallest(self.curves[lengths])
+        shares = (self._middling_s(lengths, place) / full_s for place in range(len(lengths)))
+        return full_s * prod(shares) if full_s else 0.0
+
+    def _middling_s(self, lengths: Lengths, place: int) -> float:
+        """What one row takes alone where one of its lengths is of middling size."""
+        singles = sorted(
+            (known[place], _smallest(curve))
+            for known, curve in self.curves.items()
+            if known[:place] == lengths[:place] and known[place + 1 :] == lengths[place + 1 :]
+        )
+        shorter = max((known for known, _ in singles if known < lengths[place]), default=0)
+        return _middling(singles, (shorter + lengths[place]) / 2)
 
 
 def worthwhile_batch_rows(curve: Curve, single_s: float, tolerance: float = 0.03) -> int:

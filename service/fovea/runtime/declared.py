@@ -30,9 +30,9 @@ class Stated:
     inputs: tuple[TensorSpec, ...] = ()
     """All of them, or none where nothing is said of inputs."""
     outputs: tuple[TensorSpec, ...] = ()
-    """Some of them."""
+    """Those that are said, which need not be all."""
     labels: Mapping[str, Labels] = field(default_factory=dict)
-    """By output."""
+    """Output -> the labels of its classes."""
     client_shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     """Of inputs and outputs that clients send and get in another shape than the model's, by name."""
     optional: frozenset[str] = frozenset()

@@ -9,6 +9,9 @@ from fovea.contract.errors import ModelBroken
 from fovea.contract.model_card import MODEL_FILE, MOST_TEXT_BYTES, ModelCard
 from fovea.runtime.names import shown_name
 
+MOST_VOCABULARY_BYTES = 16 << 20
+"""The largest have 250,000 tokens and 5 MB."""
+
 
 def model_path(folder: Path, file: str = MODEL_FILE) -> Path:
     """The ONNX file of a version: the one of this name, or model.onnx in a folder of this name, as Triton has it."""
@@ -68,6 +71,17 @@ def require_small(folder: Path, name: str, most_bytes: int = MOST_TEXT_BYTES) ->
         raise ModelBroken(f"{name} is no regular file")
     if path.stat().st_size > most_bytes:
         raise ModelBroken(f"{name} is larger than {most_bytes >> 10} KiB")
+
+
+def read_text(folder: Path, name: str, most_bytes: int = MOST_VOCABULARY_BYTES) -> str:
+    """A text file of a version, in UTF-8; ModelBroken where it cannot be had, or is larger than `most_bytes`."""
+    require_small(folder, name, most_bytes)
+    try:
+        return (folder / name).read_text("utf-8")
+    except OSError as error:
+        raise ModelBroken(f"{name} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise ModelBroken(f"{name} is no UTF-8") from error
 
 
 def file_sha256(path: Path) -> str:

@@ -9,22 +9,23 @@ from collections.abc import Collection
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from pydantic import ValidationError
-
 from fovea.contract.errors import ModelBroken
+from fovea.contract.lengths import LengthChanges, LengthSpec, changed, own_name
 from fovea.contract.model_card import CARD_FILE, MODEL_FILE, ModelCard
 from fovea.contract.operators import VERSION
-from fovea.contract.validation import first_problem
 from fovea.runtime.attention_seen import Seen
 from fovea.runtime.batching_choice import Wanted, Wish, choose_batching, choose_padding, fixed_first_axis, left_out
+from fovea.runtime.cost import BatchCost
 from fovea.runtime.declared import with_stated
 from fovea.runtime.description import describe
 from fovea.runtime.device import CPU
 from fovea.runtime.files import file_sha256, model_path, require_whole
+from fovea.runtime.kernel_library import Obstacle
 from fovea.runtime.load_settings import LoadSettings
+from fovea.runtime.model_toml import CHOICES_FILE
 from fovea.runtime.ort_session import SessionSettings, open_session
-from fovea.runtime.probe import TrialSubject, Tried, probe_version
-from fovea.runtime.serving_choices import CHOICES_FILE
+from fovea.runtime.probe import TrialSubject, probe_version
+from fovea.runtime.trial_question import Tried
 
 
 @dataclass(frozen=True)
@@ -34,8 +35,10 @@ class FoundVersion:
     card: ModelCard
     batching: str = ""
     """Why its requests do not share batches as its file would let them, or do against what was seen."""
-    kernel_trouble: str | None = None
-    """Why kernels must not be opened for it."""
+    obstacle: Obstacle | None = None
+    """Why kernels are not to be opened for it, as its trial has shown."""
+    cost: BatchCost | None = None
+    """What batches cost, where its trial has measured that."""
     seen: Seen = field(default_factory=Seen)
     """The attention in its file, where nobody says that it has any."""
     unexpected: bool = False
@@ -51,15 +54,16 @@ def find_version(folder: Path, name: str, settings: LoadSettings) -> FoundVersio
         require_whole(folder, card)
         return _tried(folder, *_as_wanted(card, settings, Wanted("said", "its card")), settings)
     session = replace(settings.session, kernel_library=None, device=CPU)
-    more = settings.wanted or settings.stated or settings.model_sequence
+    more = settings.wanted or settings.stated or settings.model_lengths
     wish: Wish = "none" if more else "unsaid"
-    subject = TrialSubject(folder, settings.rows_of(None), None, wish, settings.file, settings.named_inputs)
+    files = (settings.file, settings.named_inputs)
+    subject = TrialSubject(folder, settings.rows_of(None), None, wish, *files, measure=settings.on_processor)
     tried = probe_version(subject, session, settings.probe)
     card = _plain_card(model_path(folder, settings.file), name, session, settings.named_inputs, tried.seen)
     if not more:
         fixed = fixed_first_axis(card) or left_out(card)
         return _found(card, Wanted("none", fixed) if fixed else Wanted("unsaid"), tried, settings)
-    nobody = Wanted("said" if settings.model_sequence else "unsaid")
+    nobody = Wanted("said" if settings.model_lengths else "unsaid")
     card, wanted = _as_wanted(card, settings, nobody)  # a second trial, which knows sizes and lengths
     return _tried(folder, card, wanted, replace(settings, session=session))
 
@@ -92,37 +96,48 @@ def _as_wanted(card: ModelCard, settings: LoadSettings, nobody: Wanted) -> tuple
     elif wanted is nobody and (not card.batched or left_out(card)):
         wanted = Wanted("none", fixed or left_out(card) or f"{wanted.source} says so")
     card = with_stated(card.model_copy(update={"batched": wanted.wish != "none"}), settings.stated)
-    return _with_sequence(card, settings), wanted
+    return _with_lengths(card, settings), wanted
 
 
-def _with_sequence(card: ModelCard, settings: LoadSettings) -> ModelCard:
-    """What model.toml says of sequences goes before the card; ModelBroken where it does not fit the model."""
-    if settings.model_sequence is None:
+def _with_lengths(card: ModelCard, settings: LoadSettings) -> ModelCard:
+    """What model.toml says of lengths goes before the card; ModelBroken where it does not fit the model."""
+    if not settings.model_lengths:
         return card
     try:
-        sequence = settings.model_sequence.of(card.sequence)
-    except ValidationError as error:
-        problem = first_problem(error)
-        where = f"{problem.where}: " if problem.where else ""
-        raise ModelBroken(f"{CHOICES_FILE}: sequence: {where}{problem.told}") from error
-    if (unfit := card.sequence_problem(sequence)) is not None:
-        raise ModelBroken(f"{CHOICES_FILE}: sequence: {unfit}")
-    return card.model_copy(update={"sequence": sequence})
+        lengths = changed(card.lengths, settings.model_lengths)
+    except ValueError as error:
+        raise ModelBroken(f"{CHOICES_FILE}: {error}") from error
+    if (unfit := card.lengths_problem(lengths)) is not None:
+        raise ModelBroken(f"{CHOICES_FILE}: {unfit}")
+    return card.model_copy(update={"lengths": lengths})
 
 
 def _tried(folder: Path, card: ModelCard, wanted: Wanted, settings: LoadSettings) -> FoundVersion:
-    subject = TrialSubject(folder, settings.rows_of(card), card, wanted.wish, settings.file)
+    subject = TrialSubject(
+        folder,
+        settings.rows_of(card),
+        card,
+        wanted.wish,
+        settings.file,
+        race=settings.on_processor and not settings.kernels_required,
+        measure=settings.on_processor,
+    )
     return _found(card, wanted, probe_version(subject, settings.session, settings.probe), settings)
 
 
 def _found(card: ModelCard, wanted: Wanted, tried: Tried, settings: LoadSettings) -> FoundVersion:
-    """With what came of trying it."""
     choice = choose_batching(wanted, tried.rows)
-    sequence, told = card.sequence, choice.reason
-    if sequence is not None:
-        asked = settings.model_sequence is not None and "padded" in settings.model_sequence.model_fields_set
-        padded, reason = choose_padding(sequence, tried.padding_harm, asked=asked)
-        sequence = sequence.model_copy(update={"padded": padded, "longest": sequence.longest or tried.longest})
-        told = told if not choice.batched else "; ".join(filter(None, [told, reason]))
-    card = card.model_copy(update={"batched": choice.batched, "sequence": sequence})
-    return FoundVersion(card, told, tried.kernel_trouble, tried.seen, unexpected=wanted.wish != "none")
+    said = {own_name(name, card.lengths): changes for name, changes in settings.model_lengths.items()}
+    chosen = {name: _as_tried(name, length, tried, said.get(name)) for name, length in card.lengths.items()}
+    reasons = [choice.reason, *(reason for _, reason in chosen.values())] if choice.batched else [choice.reason]
+    lengths = {name: length for name, (length, _) in chosen.items()}
+    card = card.model_copy(update={"batched": choice.batched, "lengths": lengths})
+    told = "; ".join(filter(None, dict.fromkeys(reasons)))
+    return FoundVersion(card, told, tried.obstacle, tried.cost, tried.seen, unexpected=wanted.wish != "none")
+
+
+def _as_tried(name: str, length: LengthSpec, tried: Tried, said: LengthChanges | None) -> tuple[LengthSpec, str]:
+    """A length as it will be served, and the reason where it is not padded, or is although that changes answers."""
+    asked = said is not None and "padded" in said.model_fields_set
+    padded, reason = choose_padding(name, length, tried.padding_harm.get(name, ""), asked=asked)
+    return length.model_copy(update={"padded": padded, "longest": length.longest or tried.longest.get(name)}), reason

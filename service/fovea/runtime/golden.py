@@ -112,7 +112,7 @@ def run_golden(session: ModelSession, golden: Golden) -> dict[str, NDArray[Any]]
 def unfit_input(session: ModelSession, golden: Golden) -> str:
     """Why a golden batch cannot go into the model; nothing where it can."""
     for spec in session.inputs:
-        if spec.name == session.made_input and spec.name not in golden.inputs:
+        if spec.name in session.made_inputs and spec.name not in golden.inputs:
             continue
         if (problem := _unfit(golden.inputs.get(spec.name), spec)) is not None:
             return f"its input {spec.name} {problem}"

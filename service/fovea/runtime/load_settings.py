@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from fovea.contract.lengths import LengthChanges
 from fovea.contract.model_card import MODEL_FILE, ModelCard
-from fovea.contract.sequence import SequenceChanges
 from fovea.runtime.batching_choice import Wanted
 from fovea.runtime.declared import Stated
 from fovea.runtime.kernel_library import NOT_FOUND, Obstacle
+from fovea.runtime.model_toml import CHOICES_FILE
 from fovea.runtime.ort_session import SessionSettings
 from fovea.runtime.probe import ProbeLimits
 from fovea.runtime.repository import ModelFolder
-from fovea.runtime.serving_choices import CHOICES_FILE
 from fovea.runtime.session_choices import SessionChoices
 
 
@@ -28,7 +29,7 @@ class LoadSettings:
     """From model.toml: goes before the card, and before what is seen of the model."""
     model_max_batch_rows: int | None = None
     """From model.toml: goes before the card."""
-    model_sequence: SequenceChanges | None = None
+    model_lengths: Mapping[str, LengthChanges] = field(default_factory=dict)
     """From model.toml: goes before the card."""
     stated: Stated | None = None
     """From another server's configuration of the model."""
@@ -41,6 +42,12 @@ class LoadSettings:
     kernels_required: bool = False
     """Kernels do not race, and a version whose bodies would run is not served."""
 
+    @property
+    def on_processor(self) -> bool:
+        """Whether a trial, which has no GPU, runs a version as it will be served: races and costs are measured there,
+        where the version is alone in its process."""
+        return self.session.device.kind == "cpu"
+
     def for_model(self, folder: ModelFolder) -> LoadSettings:
         """With what the model's folder says."""
         choices = folder.choices
@@ -49,7 +56,7 @@ class LoadSettings:
             session=self._session(choices.session),
             model_batched=choices.batched,
             model_max_batch_rows=choices.max_batch_rows,
-            model_sequence=choices.sequence,
+            model_lengths=choices.named_lengths,
             stated=folder.stated,
         )
 
@@ -94,5 +101,5 @@ class LoadSettings:
         return f"not batched: by {own if self.model_max_batch_rows else others} a batch has one row"
 
     def rows_of(self, card: ModelCard | None) -> int:
-        """Most in a batch."""
+        """Most rows in a batch of this model."""
         return self.model_max_batch_rows or (card.max_batch_rows if card else None) or self.max_batch_rows

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ from fovea.runtime.printable import printable
 from fovea.runtime.sample_rows import warm_up_rows
 from fovea.runtime.session import ModelSession
 from fovea.runtime.signature import Signature
+from fovea.runtime.stopwatch import Stopwatch, by_the_clock
 from fovea.runtime.warm_up import measure_cost, run_measured_sizes
 
 logger = logging.getLogger(__name__)
@@ -79,28 +80,31 @@ class LoadedVersion:
         """Empty before warm-up, and where the model could not run a made-up row."""
         self.warm_shapes: tuple[tuple[int, ...], ...] = ()
         """Of the row that warm-up ran, by input, without the batch axis."""
-        self.rows_by_length: dict[int | None, int] = {}
-        """The largest batch worth making: by length in ascending order, or (None) of a model without sequences."""
 
     @property
     def model(self) -> Path:
         """Its ONNX file."""
         return model_path(self.path, self.file)
 
-    def warm_up(self, golden: Golden | None, clock: Callable[[], float]) -> None:
-        """Run every length in batches of a few sizes, and keep what that costs."""
+    def warm_up(self, golden: Golden | None, known: BatchCost | None, stopwatch: Stopwatch = by_the_clock) -> None:
+        """Run all lengths that warm-up runs in batches of a few sizes. What that costs is known, or measured here."""
         rows = warm_up_rows(self.card, golden)
-        self.cost = measure_cost(self.session, rows, clock)
+        if known is None:
+            self.cost = measure_cost(self.session, rows, stopwatch, tuple(self.card.lengths))
+        else:
+            self.cost = known
+            run_measured_sizes(self.session, rows, known)
         if not self.cost.curves:
             logger.warning(
                 "%s version %d: it fails on made-up rows; its first request shows if it runs", self.name, self.version
             )
-        self.rows_by_length = {length: self.cost.worthwhile_rows(length) for length in self.cost.curves}
         row, first = next(iter(rows.values())), 1 if self.card.batched else 0
         self.warm_shapes = tuple(row[spec.name].shape[first:] for spec in self.card.inputs if spec.name in row)
-        lone = [length for length in self.cost.curves if length is not None and not self.cost.warmed(length, 2)]
+        lone = [
+            self.cost.words(lengths) for lengths in self.cost.curves if lengths and not self.cost.warmed(lengths, 2)
+        ]
         if lone and self.max_batch_rows > 1:
-            told = (self.name, self.version, lone)
+            told = (self.name, self.version, ", ".join(lone))
             logger.info("%s version %d: warm-up had no time for more than one row a batch of lengths %s", *told)
 
     def joined(self, requests: Sequence[Arrays]) -> dict[str, NDArray[Any]]:

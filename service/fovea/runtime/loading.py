@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +12,6 @@ from fovea.runtime.files import model_path, require_inside
 from fovea.runtime.found_version import FoundVersion, find_version
 from fovea.runtime.golden import Golden, golden_of
 from fovea.runtime.kernel_choice import Choice, Open, choose_kernels, offer_for, require_fused
-from fovea.runtime.kernel_library import Cause, Obstacle
 from fovea.runtime.load_settings import LoadSettings
 from fovea.runtime.loaded_version import LoadedVersion
 from fovea.runtime.opening import open_model
@@ -22,7 +20,7 @@ from fovea.runtime.repository import ModelFolder
 from fovea.runtime.sample_rows import warm_up_rows
 from fovea.runtime.session import ModelSession
 from fovea.runtime.signature import Signature
-from fovea.runtime.stopwatch import ProcessorTime, by_the_clock
+from fovea.runtime.stopwatch import by_the_clock
 
 logger = logging.getLogger(__name__)
 
@@ -72,7 +70,7 @@ def _load(folder: Path, name: str, version: int, settings: LoadSettings) -> Load
         logger.log(level, "%s version %d: %s", name, version, batching)
     _require_optional(choice.session, card, golden)
     loaded = LoadedVersion(folder, card, version, choice, session_settings, batching=batching, file=settings.file)
-    loaded.warm_up(golden, time.perf_counter)
+    loaded.warm_up(golden, found.cost)
     return loaded
 
 
@@ -96,13 +94,12 @@ def _require_optional(session: ModelSession, card: ModelCard, golden: Golden | N
 
 def _choose(open_with: Open, settings: LoadSettings, found: FoundVersion, golden: Golden | None) -> Choice:
     offer = settings.session.kernel_library or settings.no_library
-    if found.kernel_trouble is not None:  # what ended the child would end this process: it is not even opened here
-        offer = Obstacle(Cause.CRASHED, f"with kernels: {found.kernel_trouble}")
+    if found.obstacle is not None:  # what ended the child would end this process: it is not even opened here
+        offer = found.obstacle
     elif isinstance(offer, Path) and golden is not None:  # else nothing has tried the library
         offer = offer_for(found.card, offer, settings.session.device)
-    required = settings.kernels_required
-    stopwatch = ProcessorTime() if settings.session.device.kind == "cpu" else by_the_clock
-    choice = choose_kernels(open_with, offer, golden, found.card, stopwatch=None if required else stopwatch)
-    if required:
+    races_here = not (settings.kernels_required or settings.on_processor)
+    choice = choose_kernels(open_with, offer, golden, found.card, stopwatch=by_the_clock if races_here else None)
+    if settings.kernels_required:
         require_fused(choice)
     return choice

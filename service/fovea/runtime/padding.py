@@ -1,126 +1,158 @@
-"""Sequences of different lengths in one batch: filled up to a common length, told apart by a mask, cut again."""
+"""Requests of different lengths in one batch: filled up to common lengths, told apart by masks, cut again."""
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fovea.contract.errors import ExecutionFailed, InvalidRequest, OutOfMemory
+from fovea.contract.lengths import Lengths, NamedLengths, filling_of, input_axes, output_axes
 from fovea.contract.model_card import TensorSpec
-from fovea.contract.sequence import SequenceSpec
 from fovea.raw_tensors import NUMPY_DTYPE
 from fovea.runtime.arrays import Arrays
-from fovea.runtime.buffers import Bound, BoundBuffers, can_be_bound
-from fovea.runtime.device import Device
-from fovea.runtime.runners import FreeRunner
-from fovea.runtime.signature import Signature
 
 Place = tuple[slice, ...]
 _ALL = slice(None)
+_NO_AXES: dict[int, int] = {}
 
 
 @dataclass(frozen=True)
 class Batch:
-    """How requests lie in a batch: rows and length of each, and the length that all are filled up to."""
+    """How requests lie in a batch: rows and lengths of each, and the lengths that all are filled up to."""
 
     rows_each: tuple[int, ...]
-    lengths: tuple[int, ...]
-    length: int
+    lengths_each: tuple[Lengths, ...]
+    lengths: Lengths
 
     @property
     def rows(self) -> int:
-        """In all."""
+        """Rows of the whole batch."""
         return sum(self.rows_each)
-
-    @property
-    def padding_ratio(self) -> float:
-        """The share of it that is padding."""
-        data = sum(rows * length for rows, length in zip(self.rows_each, self.lengths, strict=True))
-        return 1.0 - data / (self.rows * self.length)
 
 
 class Padding:
-    """How a model's sequences are laid side by side; knows shapes, and runs nothing.
+    """How requests to a model with lengths are laid side by side; knows shapes, and runs nothing.
 
-    `to_buckets`: every batch is as long as its bucket, so that a device meets few sizes, all of them warm. Otherwise a
-    batch is as long as its longest sequence: a CPU takes every size alike, and the rest would be work for nothing. A
-    model that is never padded meets every size anyway.
+    `to_buckets`: every batch is as long as its buckets, so that a device meets few sizes, all of them warm. Otherwise a
+    batch is as long as its longest request: a CPU takes every size alike, and the rest would be work for nothing. A
+    length that is never padded meets every size anyway.
     """
 
-    def __init__(self, sequence: SequenceSpec, inputs: Sequence[TensorSpec], *, to_buckets: bool) -> None:
-        self._sequence, self._to_buckets = sequence, to_buckets and sequence.padded
-        self.longest_bucket = sequence.buckets[-1]
-        self._inputs = tuple(inputs)
-        self._lengths = sequence.lengths
-        self._first, self._first_axis = next(iter(sequence.inputs.items()))
-        self._cuts = {name: axes for name, axes in sequence.outputs.items() if axes}
+    def __init__(self, lengths: NamedLengths, inputs: Sequence[TensorSpec], *, to_buckets: bool) -> None:
+        self._lengths, self._inputs = tuple(lengths.values()), tuple(inputs)
+        self._names = tuple(lengths)
+        self._to_buckets = tuple(to_buckets and length.padded for length in self._lengths)
+        self.longest = tuple(length.buckets[-1] for length in self._lengths)
+        """The last bucket of each length."""
+        self._measured = tuple(next(iter(length.inputs.items())) for length in self._lengths)
+        """For each length, an input that is always sent, and its axis."""
+        self._axes, self._cuts = input_axes(lengths), output_axes(lengths)
+        self._filling = filling_of(lengths)
+        self._masks = {length.mask: place for place, length in enumerate(self._lengths) if length.mask is not None}
+        self._weights = self._elements_by_axes()
 
     def batch(self, requests: Sequence[Arrays]) -> Batch:
-        """The layout of a batch of these requests, which all fall into one bucket."""
-        shapes = [request[self._first].shape for request in requests]
-        lengths = tuple([shape[self._first_axis] for shape in shapes])
-        longest = max(lengths)
-        length = self._sequence.bucket(longest) if self._to_buckets else longest
-        return Batch(tuple([shape[0] for shape in shapes]), lengths, length)
+        """The layout of a batch of these requests, which all fall into the same buckets."""
+        lengths_each = tuple([self._lengths_of(request) for request in requests])
+        longest = zip(*lengths_each, strict=True)
+        lengths = tuple([self._common(place, max(sizes)) for place, sizes in enumerate(longest)])
+        first, _ = self._measured[0]
+        return Batch(tuple([len(request[first]) for request in requests]), lengths_each, lengths)
 
-    def row_shape(self, spec: TensorSpec, length: int) -> tuple[int, ...]:
-        """Of an input, output or map, beyond the batch axis, in a batch of this length."""
-        axes = self._cuts.get(spec.name, (self._lengths.get(spec.name),))
-        return tuple(length if axis in axes else size for axis, size in enumerate(spec.shape) if axis)
+    def _lengths_of(self, request: Arrays) -> Lengths:
+        return tuple([request[name].shape[axis] for name, axis in self._measured])
+
+    def _common(self, place: int, longest: int) -> int:
+        return self._lengths[place].bucket(longest) if self._to_buckets[place] else longest
+
+    def beyond(self, lengths: Lengths) -> str:
+        """The lengths that are beyond their last bucket, in words; nothing where none is."""
+        sizes = zip(self._names, lengths, self.longest, strict=True)
+        return ", ".join(f"{name} {size} (tried up to {most})" for name, size, most in sizes if size > most)
+
+    def padding_ratio(self, batch: Batch) -> float:
+        """The share of the inputs' elements that is padding, over the inputs that have a length."""
+        data = sum(rows * self._elements(own) for rows, own in zip(batch.rows_each, batch.lengths_each, strict=True))
+        return 1.0 - data / (batch.rows * self._elements(batch.lengths))
+
+    def _elements(self, lengths: Lengths) -> int:
+        """In a row of these lengths; with one length it is that, since it is only ever compared."""
+        if len(lengths) == 1:
+            return lengths[0]
+        return sum([count * prod([lengths[place] for place in places]) for places, count in self._weights])
+
+    def _elements_by_axes(self) -> list[tuple[Lengths, int]]:
+        """Places of lengths -> how many elements a row has for each of their product; an open size counts as 1."""
+        found: Counter[tuple[int, ...]] = Counter()
+        for spec in self._inputs:
+            axes = self._axes.get(spec.name, _NO_AXES)
+            if axes:
+                sizes = [max(size, 1) for axis, size in enumerate(spec.shape) if axis and axis not in axes]
+                found[tuple(axes.values())] += prod(sizes)
+        return list(found.items())
+
+    def row_shape(self, spec: TensorSpec, lengths: Lengths) -> tuple[int, ...]:
+        """Of an input, output or map, beyond the batch axis, in a batch of these lengths."""
+        axes = self._cuts.get(spec.name) or self._axes.get(spec.name, _NO_AXES)
+        return tuple([lengths[axes[axis]] if axis in axes else size for axis, size in enumerate(spec.shape) if axis])
 
     def fill(self, batch: Batch, requests: Sequence[Arrays], inputs: Arrays) -> None:
         """Copy the requests into the inputs of a batch, side by side, and fill up what is left."""
         start = 0
-        for rows, length, request in zip(batch.rows_each, batch.lengths, requests, strict=True):
+        for rows, lengths, request in zip(batch.rows_each, batch.lengths_each, requests, strict=True):
             span = slice(start, start + rows)
             for name, target in inputs.items():
-                self._fill(name, target[span], request, length)
+                self._fill(name, target[span], request, lengths)
             start += rows
 
-    def _fill(self, name: str, target: NDArray[Any], request: Arrays, length: int) -> None:
-        axis = self._lengths.get(name)
-        if axis is None or length == target.shape[axis]:
-            target[...] = request.get(name, 1)
-            return
-        before = (_ALL,) * axis
-        target[*before, :length] = request.get(name, 1)  # a mask that was not sent is 1 where there is data
-        target[*before, length:] = self._sequence.padding.get(name, 0)
+    def _fill(self, name: str, target: NDArray[Any], request: Arrays, lengths: Lengths) -> None:
+        place = [_ALL] * target.ndim
+        for axis, which in self._axes.get(name, _NO_AXES).items():
+            if lengths[which] < target.shape[axis]:
+                place[axis] = slice(lengths[which])
+                target[*(_ALL,) * axis, lengths[which] :] = self._filling.get(name, 0)
+        target[*place] = request.get(name, 1)  # a mask that was not sent is 1 where there is data
 
     def whole(self, request: Arrays) -> Arrays:
-        """A request as it is, with the mask."""
-        mask = self._sequence.mask
-        if mask is None or mask in request:
+        """A request as it is, with every mask."""
+        missing = {name: place for name, place in self._masks.items() if name not in request}
+        if not missing:
             return request
-        dtype = next(NUMPY_DTYPE[spec.datatype] for spec in self._inputs if spec.name == mask)
-        first = request[self._first]
-        return {**request, mask: np.ones((len(first), first.shape[self._first_axis]), dtype)}
+        rows, lengths = len(request[self._measured[0][0]]), self._lengths_of(request)
+        dtypes = {spec.name: NUMPY_DTYPE[spec.datatype] for spec in self._inputs}
+        made = {name: np.ones((rows, lengths[place]), dtypes[name]) for name, place in missing.items()}
+        return {**request, **made}
 
-    def cut(self, outputs: Arrays, rows_each: Sequence[int], lengths: Sequence[int]) -> list[dict[str, NDArray[Any]]]:
-        """Each request's rows of every output, as long as its sequence: views."""
+    def cut(
+        self, outputs: Arrays, rows_each: Sequence[int], lengths_each: Sequence[Lengths]
+    ) -> list[dict[str, NDArray[Any]]]:
+        """Each request's rows of every output, as long as the request's own lengths: views."""
         parts = []
         start = 0
-        for rows, length in zip(rows_each, lengths, strict=True):
+        for rows, lengths in zip(rows_each, lengths_each, strict=True):
             span = slice(start, start + rows)
-            parts.append({name: array[self._place(name, array, span, length)] for name, array in outputs.items()})
+            parts.append({name: array[self._place(name, array, span, lengths)] for name, array in outputs.items()})
             start += rows
         return parts
 
-    def _place(self, name: str, array: NDArray[Any], span: slice, length: int) -> Place:
-        axes = self._cuts.get(name, ())
-        return (span, *(slice(length) if axis in axes else _ALL for axis in range(1, array.ndim)))
+    def _place(self, name: str, array: NDArray[Any], span: slice, lengths: Lengths) -> Place:
+        axes = self._cuts.get(name, _NO_AXES)
+        own = (slice(lengths[axes[axis]]) if axis in axes else _ALL for axis in range(1, array.ndim))
+        return (span, *own)
 
     def output_shape(self, name: str, found: tuple[int, ...], batch: Batch) -> tuple[int, ...]:
         """What an output of this batch must look like: its rows and lengths follow, the rest is as it was found."""
-        axes = self._cuts.get(name, ())
-        sizes = (batch.length if axis in axes else size for axis, size in enumerate(found))
+        axes = self._cuts.get(name, _NO_AXES)
+        sizes = (batch.lengths[axes[axis]] if axis in axes else size for axis, size in enumerate(found))
         return (batch.rows, *list(sizes)[1:])
 
     def joined(self, requests: Sequence[Arrays]) -> dict[str, NDArray[Any]]:
-        """Requests as one that has the mask and is filled up, in memory of its own."""
+        """Requests as one that has the masks and is filled up, in memory of its own."""
         batch = self.batch(requests)
         inputs = {name: np.empty(shape, dtype) for name, shape, dtype in self._sizes(batch, requests)}
         self.fill(batch, requests, inputs)
@@ -130,77 +162,13 @@ class Padding:
         """Of every input; a size that the model leaves open is the first request's."""
         found = []
         for spec in self._inputs:
-            shape = self.row_shape(spec, batch.length)
+            shape = self.row_shape(spec, batch.lengths)
             if -1 in shape:
-                shape = requests[0][spec.name].shape[1:]
+                shape = self._with_open_sizes(spec, shape, requests[0])
             found.append((spec.name, (batch.rows, *shape), NUMPY_DTYPE[spec.datatype]))
         return found
 
-
-class WholeRunner(FreeRunner):
-    """Runs sequences of a model that does not batch, each request by itself, with the mask."""
-
-    def __init__(self, session: Any, signature: Signature, padding: Padding) -> None:
-        super().__init__(session, signature)
-        self._padding = padding
-
-    def gather(self, requests: Sequence[Arrays]) -> None:
-        super().gather([self._padding.whole(request) for request in requests])
-
-
-class PaddedRunner:
-    """Runs padded batches: in buffers bound per size where the sizes of all tensors follow from rows and length."""
-
-    def __init__(self, session: Any, signature: Signature, device: Device, padding: Padding) -> None:
-        self._padding = padding
-        self._free = FreeRunner(session, signature)
-        self._longest_bound = longest = padding.longest_bucket
-        self._buffers: BoundBuffers | None = None
-        if can_be_bound(session, signature, padding.row_shape, longest):
-            self._buffers = BoundBuffers(session, signature, device, padding.row_shape, longest)
-        self._batch = Batch((), (), 0)
-        self._bound: Bound | None = None
-
-    @property
-    def padding_ratio(self) -> float:
-        """Of the batch in hand."""
-        return self._batch.padding_ratio
-
-    def gather(self, requests: Sequence[Arrays]) -> None:
-        self._batch = batch = self._padding.batch(requests)
-        self._bound = None
-        if self._buffers is None or batch.length > self._longest_bound:
-            self._free.gather([self._padding.joined(requests)])
-        else:
-            self._bound = self._buffers.of(batch.rows, batch.length)
-            self._padding.fill(batch, requests, self._bound.inputs)
-
-    def run(self, options: Any = None) -> None:
-        try:
-            self._run(options)
-        except OutOfMemory:
-            raise
-        except ExecutionFailed as error:
-            length, most = self._batch.length, self._padding.longest_bucket
-            if length <= most:
-                raise
-            raise InvalidRequest(f"the model cannot run a sequence of {length}: up to {most} it was tried") from error
-
-    def _run(self, options: Any) -> None:
-        if self._buffers is None or self._bound is None:
-            self._free.run(options)
-        else:
-            self._buffers.run(self._bound, options)
-
-    def split(self, rows_per_request: Sequence[int]) -> list[dict[str, NDArray[Any]]]:
-        outputs = self._bound.outputs if self._bound is not None else self._free_outputs()
-        return self._padding.cut(outputs, rows_per_request, self._batch.lengths)
-
-    def _free_outputs(self) -> Arrays:
-        """Bound outputs have the sizes that were bound; others are looked at before they are cut."""
-        [outputs] = self._free.split([self._batch.rows])
-        for name, array in outputs.items():
-            expected = self._padding.output_shape(name, array.shape, self._batch)
-            if array.shape != expected:
-                raise ExecutionFailed(f"output {name} has shape {list(array.shape)}, expected {list(expected)}")
-        return outputs
+    @staticmethod
+    def _with_open_sizes(spec: TensorSpec, shape: tuple[int, ...], request: Arrays) -> tuple[int, ...]:
+        own = request[spec.name].shape[1:]
+        return tuple(size if known == -1 else known for known, size in zip(shape, own, strict=True))

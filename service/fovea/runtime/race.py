@@ -6,6 +6,7 @@ which gets the help of a second thread (quickest runs strayed by a third, proces
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from statistics import fmean
 
@@ -13,43 +14,57 @@ from fovea.contract.errors import ExecutionFailed
 from fovea.runtime.golden import Golden, run_golden
 from fovea.runtime.kernel_library import Cause, Obstacle
 from fovea.runtime.session import ModelSession
-from fovea.runtime.stopwatch import Stopwatch, Taken
+from fovea.runtime.stopwatch import Duration, Stopwatch
 
 _FEWEST_TURNS = 5
 _LONGEST_RACE_S = 2.0
 """By the clock. After this, one turn must do: nobody waits half a minute for a slow model's race."""
 _RACE_S = 0.1
-"""Processor time. Quick models run more often than `_FEWEST_TURNS`, this long in all."""
+"""Processor time. Quick models run more often than `_FEWEST_TURNS`, this long in all, unless it is clear before."""
 _CLOSE_RACE_S = 0.5
-"""The same, where it is close."""
+"""Processor time of a race that is close: it runs this long, so that noise does not decide."""
 _RACE_MARGIN = 1.05
 """Kernels must be this much costlier before they lose: less is noise, and a tie is theirs."""
 _CLOSE = 0.05
+_CLEAR = 0.1
+"""So far from the margin, it is clear as soon as the least costs are confirmed."""
+_CONFIRMED_BY, _CONFIRMED = 3, 1.05
+"""The least cost is no luck once so many runs came so near to it. What disturbs runs makes them dearer by chance: on a
+busy machine it takes some twenty turns, on a quiet one five."""
 _LONGEST_WAIT = 3.0
 """Kernels that take so many times as long by the clock lose too: waiting costs no processor time."""
 
 
 class _Lane:
-    """One session's least cost of each batch so far."""
+    """One session's costs of each batch so far."""
 
     def __init__(self, session: ModelSession, batches: dict[int, Golden]) -> None:
         self._session, self._batches = session, batches
-        self._least: dict[int, Taken] = {}
+        self._runs: dict[int, list[Duration]] = {rows: [] for rows in batches}
 
-    def run(self, stopwatch: Stopwatch) -> Taken:
+    def run(self, stopwatch: Stopwatch) -> Duration:
         """One more run of every batch; what they took in all."""
-        runs = {rows: partial(run_golden, self._session, batch) for rows, batch in self._batches.items()}
-        taken = {rows: stopwatch(run) for rows, run in runs.items()}
-        self._least = {rows: one.at_most(self._least.get(rows, one)) for rows, one in taken.items()}
-        return Taken(sum(one.processor_s for one in taken.values()), sum(one.elapsed_s for one in taken.values()))
+        for rows, batch in self._batches.items():
+            self._runs[rows].append(stopwatch(partial(run_golden, self._session, batch)))
+        last = [runs[-1] for runs in self._runs.values()]
+        return Duration(sum(one.processor_s for one in last), sum(one.elapsed_s for one in last))
 
     @property
-    def row(self) -> Taken:
-        """Of a row, the mean over the batches."""
-        least = self._least.items()
-        return Taken(
-            fmean(one.processor_s / rows for rows, one in least), fmean(one.elapsed_s / rows for rows, one in least)
+    def row(self) -> Duration:
+        """The least that a row has cost, the mean over the batches."""
+        return Duration(
+            fmean(min(run.processor_s for run in runs) / rows for rows, runs in self._runs.items()),
+            fmean(min(run.elapsed_s for run in runs) / rows for rows, runs in self._runs.items()),
         )
+
+    @property
+    def confirmed(self) -> bool:
+        """Whether several runs of every batch came near to its least cost."""
+        return all(_is_confirmed(sorted(run.processor_s for run in runs)) for runs in self._runs.values())
+
+
+def _is_confirmed(costs_s: Sequence[float]) -> bool:
+    return len(costs_s) >= _CONFIRMED_BY and costs_s[_CONFIRMED_BY - 1] <= costs_s[0] * _CONFIRMED
 
 
 def race(fused: ModelSession, bodies: ModelSession, golden: Golden, stopwatch: Stopwatch) -> Obstacle | None:
@@ -61,30 +76,33 @@ def race(fused: ModelSession, bodies: ModelSession, golden: Golden, stopwatch: S
     batches = {1: golden.first_row(), golden.rows: golden} if bodies.batched else {1: golden}
     ours, theirs = _Lane(fused, batches), _Lane(bodies, batches)
     turn, processor_s, elapsed_s = 0, 0.0, 0.0
-    while turn == 0 or _goes_on(turn, processor_s, elapsed_s, _is_close(ours.row, theirs.row)):
+    while turn == 0 or _goes_on(turn, processor_s, elapsed_s, _least_race_s(ours, theirs)):
         for lane in (ours, theirs) if turn % 2 else (theirs, ours):
             try:
-                taken = lane.run(stopwatch)
+                duration = lane.run(stopwatch)
             except ExecutionFailed as error:
                 if lane is theirs:
                     raise
                 return Obstacle(Cause.FAILED, f"with kernels: {error}")
-            processor_s, elapsed_s = processor_s + taken.processor_s, elapsed_s + taken.elapsed_s
+            processor_s, elapsed_s = processor_s + duration.processor_s, elapsed_s + duration.elapsed_s
         turn += 1
     return _verdict(ours.row, theirs.row)
 
 
-def _goes_on(turns: int, processor_s: float, elapsed_s: float, close: bool) -> bool:
-    if elapsed_s >= _LONGEST_RACE_S:
-        return False
-    return turns < _FEWEST_TURNS or processor_s < (_CLOSE_RACE_S if close else _RACE_S)
+def _goes_on(turns: int, processor_s: float, elapsed_s: float, least_s: float) -> bool:
+    return elapsed_s < _LONGEST_RACE_S and (turns < _FEWEST_TURNS or processor_s < least_s)
 
 
-def _is_close(kernels: Taken, bodies: Taken) -> bool:
-    return abs(kernels.processor_s - bodies.processor_s * _RACE_MARGIN) < bodies.processor_s * _CLOSE
+def _least_race_s(ours: _Lane, theirs: _Lane) -> float:
+    """Processor time that the race is worth, as it stands."""
+    limit_s = theirs.row.processor_s * _RACE_MARGIN
+    distance_s = abs(ours.row.processor_s - limit_s)
+    if distance_s < _CLOSE * limit_s:
+        return _CLOSE_RACE_S
+    return 0.0 if distance_s > _CLEAR * limit_s and ours.confirmed and theirs.confirmed else _RACE_S
 
 
-def _verdict(kernels: Taken, bodies: Taken) -> Obstacle | None:
+def _verdict(kernels: Duration, bodies: Duration) -> Obstacle | None:
     for ours_s, theirs_s, most, of in (
         (kernels.processor_s, bodies.processor_s, _RACE_MARGIN, " of processor time"),
         (kernels.elapsed_s, bodies.elapsed_s, _LONGEST_WAIT, ""),

@@ -13,6 +13,7 @@ from pathlib import Path
 from fovea.contract.errors import Misconfigured, ModelBroken, Unsupported
 from fovea.contract.model_card import MODEL_FILE
 from fovea.runtime.declared import Stated
+from fovea.runtime.model_toml import Latest, ServingChoices, read_choices
 from fovea.runtime.names import is_silent, is_version_name, shown_name
 from fovea.runtime.passed_over import (
     ABSENT_VERSION,
@@ -23,7 +24,6 @@ from fovea.runtime.passed_over import (
     why_no_version,
 )
 from fovea.runtime.printable import printable
-from fovea.runtime.serving_choices import Latest, ServingChoices, read_choices
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ class ModelFolder:
     unsupported: bool = False
     """The problem is that the model wants what this server does not offer: no wait will help."""
     missing: str | None = None
-    """Why it has no version."""
+    """Why the folder has no version; None where it has one."""
     is_meant: bool = True
     """Whether it looks as if somebody wanted it served; of a folder without versions that may be otherwise."""
     odd_versions: tuple[str, ...] = ()

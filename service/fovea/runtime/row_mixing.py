@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fovea.contract.errors import ExecutionFailed, OutOfMemory
+from fovea.contract.lengths import Lengths
 from fovea.runtime.arrays import Arrays
 from fovea.runtime.row_agreement import is_telling
 from fovea.runtime.row_samples import RowSamples, Style
@@ -32,7 +33,7 @@ _LONG_ROW_S = 0.2
 _TELLING_LENGTHS, _MORE_S = 3, 0.2
 """Of open axes, at least. A quick model is tried at others for so long, while its rows are of moderate size."""
 _MODERATE = 50_000
-"""Numbers in a row."""
+"""Most numbers in a row that counts as of moderate size."""
 _FEW, _MANY = 3, 7
 """Rows in a batch. Neither is a multiple of the other: what turns rows by as many as there are leaves them in place."""
 _LARGEST_S = 0.3
@@ -56,7 +57,7 @@ class _Telling:
     """A kind of row that gets answers by which an influence would have shown, and what one alone costs."""
 
     style: Style
-    length: int
+    lengths: Lengths
     row_s: float
     row_numbers: int
 
@@ -67,51 +68,51 @@ class _RowCheck:
         self._most_rows, self._longest_row_s = most_rows, longest_row_s
         self._until_s = time.thread_time() + _PATIENCE_S
         self._telling: _Telling | None = None
-        """The first one."""
+        """The first kind of row by which an influence would show."""
         self._failure = ""
         """Of the first kind of row that could not be run."""
 
     def verdict(self) -> RowVerdict:
-        lengths, begin_s = 0, time.thread_time()
-        for length in self._samples.lengths:
-            if lengths >= _TELLING_LENGTHS and not self._has_time(length, time.thread_time() - begin_s):
+        telling, begin_s = 0, time.thread_time()
+        for lengths in self._samples.tries:
+            if telling >= _TELLING_LENGTHS and not self._has_time(lengths, time.thread_time() - begin_s):
                 break
-            found = self._at_length(length)
+            found = self._at_lengths(lengths)
             if found is not None and not found.apart:
                 return found
-            lengths += found is not None
+            telling += found is not None
         if self._telling is not None:
             return self._in_the_largest_batch(self._telling) or _APART
         why = self._failure or "made-up rows all get the same answer"
         return RowVerdict("unknown", f"whether rows are independent could not be told: {why}")
 
-    def _has_time(self, length: int, elapsed_s: float) -> bool:
-        """For a length more than are needed."""
-        return elapsed_s < _MORE_S and self._samples.numbers(length) <= _MODERATE
+    def _has_time(self, lengths: Lengths, elapsed_s: float) -> bool:
+        """For lengths more than are needed."""
+        return elapsed_s < _MORE_S and self._samples.numbers(lengths) <= _MODERATE
 
-    def _at_length(self, length: int) -> RowVerdict | None:
-        """None where nothing that was run at this length tells anything."""
+    def _at_lengths(self, lengths: Lengths) -> RowVerdict | None:
+        """None where nothing that was run at these lengths tells anything."""
         found: RowVerdict | None = None
         for style in self._samples.styles:
-            found = self._tried(style, length) or found
+            found = self._tried(style, lengths) or found
             if found is not None and not found.apart:
                 break
         return found
 
-    def _tried(self, style: Style, length: int) -> RowVerdict | None:
+    def _tried(self, style: Style, lengths: Lengths) -> RowVerdict | None:
         """None where these rows tell nothing, or there is no time for them."""
         if time.thread_time() > self._until_s + (0.0 if self._telling else _LAST_S):
             return None
         try:
-            found = self._of_style(style, length)
+            found = self._of_style(style, lengths)
         except ExecutionFailed as error:
             self._failure = self._failure or str(error)
             return None
         return found
 
-    def _of_style(self, style: Style, length: int) -> RowVerdict | None:
+    def _of_style(self, style: Style, lengths: Lengths) -> RowVerdict | None:
         """None where the rows get answers that tell nothing. ExecutionFailed where a row alone cannot be run."""
-        rows = self._samples.rows(style, length, _MANY)
+        rows = self._samples.rows(style, lengths, _MANY)
         start_s = time.thread_time()
         first = self._run(rows[:1])
         row_s = time.thread_time() - start_s
@@ -123,7 +124,7 @@ class _RowCheck:
         alone = [first, *(self._run([row]) for row in rows[1:count])]
         found = unfit_alone(alone) or self._tried_together(rows, alone, style)
         if found is None and is_telling(alone):
-            self._telling, found = self._telling or _Telling(style, length, row_s, row_numbers), _APART
+            self._telling, found = self._telling or _Telling(style, lengths, row_s, row_numbers), _APART
         return found
 
     def _tried_together(self, rows: Sequence[Arrays], alone: Sequence[Arrays], style: Style) -> RowVerdict | None:
@@ -155,7 +156,7 @@ class _RowCheck:
         count = min(self._most_rows, int(fitting))
         if count <= _MANY:
             return None
-        rows = self._samples.rows(telling.style, telling.length, _MANY)
+        rows = self._samples.rows(telling.style, telling.lengths, _MANY)
         alone = [self._run([row]) for row in rows]
         places = [place % _MANY for place in range(count)]
         try:

@@ -7,17 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from math import prod
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fovea.contract.lengths import Lengths, LengthSpec, NamedLengths, filling_of, input_axes, masks_of
 from fovea.contract.model_card import TensorSpec
-from fovea.contract.sequence import SequenceSpec
 from fovea.raw_tensors import NUMPY_DTYPE
 from fovea.runtime.golden import Golden
-from fovea.runtime.sample_rows import of_length
+from fovea.runtime.sample_rows import of_lengths
 
 Row = dict[str, NDArray[Any]]
 Floats = Callable[[np.random.Generator, tuple[int, ...]], NDArray[Any]]
@@ -25,7 +26,7 @@ Floats = Callable[[np.random.Generator, tuple[int, ...]], NDArray[Any]]
 LENGTHS = (5, 17, 64, 3, 1, 8, 32, 128, 256, 416, 512, 2048, 16_000)
 """For axes of unknown size: odd ones, multiples of 8, 32 and 64, and those that a receptive field of 400 needs."""
 _LONG = 64
-"""Sequences without a limit are tried as far as that at least."""
+"""Lengths without a limit are tried as far as that at least."""
 _FEW = 2
 """0 and 1 are in every vocabulary."""
 _STEP = 3
@@ -39,7 +40,7 @@ may be."""
 
 @dataclass(frozen=True)
 class Style:
-    """A kind of row."""
+    """How the values of a row are drawn."""
 
     floats: Floats
     few: bool = False
@@ -47,9 +48,9 @@ class Style:
     ends: bool = False
     """Each row is zero, or padding, from a place of its own on."""
     large: bool = False
-    """Rounding may show by more."""
+    """Values are large, so that rounding may differ by more."""
     golden: bool = False
-    """Made of the golden batch."""
+    """Values come from the golden batch."""
     many: bool = False
     """Worth a larger batch besides."""
 
@@ -90,7 +91,7 @@ class RowSamples:
     """Makes rows for these inputs, the same ones every time."""
 
     inputs: tuple[TensorSpec, ...]
-    sequence: SequenceSpec | None = None
+    lengths: NamedLengths = field(default_factory=dict)
     golden: Golden | None = None
     below: Mapping[str, int] = field(default_factory=dict)
     """Input of whole numbers -> what its values stay below."""
@@ -98,62 +99,79 @@ class RowSamples:
     """Those inputs of whole numbers whose values may be as far below 0."""
 
     @property
-    def lengths(self) -> tuple[int, ...]:
-        """Sizes worth trying for axes that are open; one where none is."""
-        if self.sequence is not None:
-            buckets, most = self.sequence.buckets, self.sequence.longest or max(self.sequence.buckets[-1], _LONG)
-            found = (*(length for length in LENGTHS if length <= most), buckets[0], buckets[-1])
-            return tuple(dict.fromkeys(found))
-        return LENGTHS if any(-1 in spec.shape[1:] for spec in self.inputs) else (1,)
+    def tries(self) -> tuple[Lengths, ...]:
+        """Sizes worth trying: one for each named length or, where there is none, one for all axes that are open."""
+        if self.lengths:
+            sizes = [_sizes(length) for length in self.lengths.values()]
+            turns = range(max(map(len, sizes)))  # the lengths of a row differ, as they will
+            return tuple(
+                dict.fromkeys(
+                    tuple(own[(turn + place) % len(own)] for place, own in enumerate(sizes)) for turn in turns
+                )
+            )
+        return tuple((size,) for size in LENGTHS) if any(-1 in spec.shape[1:] for spec in self.inputs) else ((1,),)
 
     @property
     def styles(self) -> tuple[Style, ...]:
         """The kinds of row that can be made."""
         return STYLES if self.golden is None else (GOLDEN, *STYLES)
 
-    def numbers(self, length: int) -> int:
-        """In a row of this length."""
-        return sum(prod(length if size == -1 else size for size in spec.shape[1:]) for spec in self.inputs)
+    def numbers(self, lengths: Lengths) -> int:
+        """In a row of these lengths."""
+        return sum(prod(self._shape(spec, lengths)) for spec in self.inputs)
 
-    def rows(self, style: Style, length: int, count: int) -> list[Row]:
+    def rows(self, style: Style, lengths: Lengths, count: int) -> list[Row]:
         """Rows of one shape and different content."""
-        rng = np.random.default_rng(length)
+        rng = np.random.default_rng(lengths)
         if style.golden:
-            return [self._golden_row(place, length, rng) for place in range(count)]
+            return [self._golden_row(place, lengths, rng) for place in range(count)]
         return [
-            {spec.name: self._array(spec, style, length, (place, count), rng) for spec in self.inputs}
+            {spec.name: self._array(spec, style, lengths, (place, count), rng) for spec in self.inputs}
             for place in range(count)
         ]
 
+    @cached_property
+    def masks(self) -> frozenset[str]:
+        """Inputs that tell how far each row goes."""
+        return masks_of(self.lengths)
+
+    @cached_property
+    def _axes(self) -> dict[str, dict[int, int]]:
+        return input_axes(self.lengths)
+
+    @cached_property
+    def _filling(self) -> dict[str, float]:
+        return filling_of(self.lengths)
+
+    def _shape(self, spec: TensorSpec, lengths: Lengths) -> tuple[int, ...]:
+        """Of one row; an open axis that is no named length is as long as the first."""
+        axes = self._axes.get(spec.name, {})
+        open_sizes = (
+            lengths[axes.get(axis, 0)] if size == -1 else size for axis, size in enumerate(spec.shape) if axis
+        )
+        return (1, *open_sizes)
+
     def whole_inputs(self) -> dict[str, int]:
         """Inputs of whole numbers, but a mask -> what their type stays below."""
-        found = {spec.name: np.dtype(NUMPY_DTYPE[spec.datatype]) for spec in self.inputs if spec.name != self._mask}
+        found = {spec.name: np.dtype(NUMPY_DTYPE[spec.datatype]) for spec in self.inputs if spec.name not in self.masks}
         return {name: int(np.iinfo(dtype).max) + 1 for name, dtype in found.items() if dtype.kind in "iu"}
 
-    @property
-    def _mask(self) -> str | None:
-        return self.sequence.mask if self.sequence else None
-
-    def _golden_row(self, place: int, length: int, rng: np.random.Generator) -> Row:
+    def _golden_row(self, place: int, lengths: Lengths, rng: np.random.Generator) -> Row:
         """A golden row, and after the last one golden rows in disorder."""
         assert self.golden is not None
         rows = self.golden.rows
         row = {name: array[place % rows : place % rows + 1] for name, array in self.golden.inputs.items()}
-        if self.sequence is not None:
-            row = of_length(row, self.sequence, length)
+        row = of_lengths(row, self.lengths, lengths)
         if place >= rows:
             row = {name: rng.permuted(array.ravel()).reshape(array.shape) for name, array in row.items()}
-        made = {name: np.ones((1, length), self._dtype(name)) for name in [self._mask] if name is not None}
-        return row | made
-
-    def _dtype(self, name: str) -> Any:
-        return next(NUMPY_DTYPE[spec.datatype] for spec in self.inputs if spec.name == name)
+        masks = (spec for spec in self.inputs if spec.name in self.masks)
+        return row | {spec.name: np.ones(self._shape(spec, lengths), NUMPY_DTYPE[spec.datatype]) for spec in masks}
 
     def _array(
-        self, spec: TensorSpec, style: Style, length: int, place: tuple[int, int], rng: np.random.Generator
+        self, spec: TensorSpec, style: Style, lengths: Lengths, place: tuple[int, int], rng: np.random.Generator
     ) -> NDArray[Any]:
-        shape = (1, *(length if size == -1 else size for size in spec.shape[1:]))
-        if spec.name == self._mask:
+        shape = self._shape(spec, lengths)
+        if spec.name in self.masks:
             array = np.ones(shape, NUMPY_DTYPE[spec.datatype])
         else:
             array = self._values(spec, style, shape, place[0] % len(_SCALES), rng)
@@ -174,14 +192,16 @@ class RowSamples:
         return rng.integers(least, below, shape).astype(dtype)
 
     def _end(self, spec: TensorSpec, array: NDArray[Any], place: tuple[int, int]) -> None:
-        """Fill it up from a place of its own on, along its sequence or its longest axis."""
+        """Fill it up from a place of its own on, along its lengths or its longest axis."""
         if array.ndim < 2 or spec.datatype == "BYTES":
             return
-        lengths = self.sequence.lengths if self.sequence else {}
-        if self.sequence is not None and spec.name not in lengths:
-            return
-        axis = lengths.get(spec.name, 1 + int(np.argmax(array.shape[1:])))
-        size = array.shape[axis]
-        end = max(1, size * (1 + place[0] * _STEP % place[1]) // place[1])
-        filling = self.sequence.padding.get(spec.name, 0) if self.sequence else 0
-        array[(slice(None),) * axis + (slice(end, None),)] = filling
+        axes = self._axes.get(spec.name, {}) if self.lengths else {1 + int(np.argmax(array.shape[1:])): 0}
+        for axis, which in axes.items():
+            size, turn = array.shape[axis], (place[0] + which) * _STEP  # what is short in one length is long in another
+            end = max(1, size * (1 + turn % place[1]) // place[1])
+            array[(slice(None),) * axis + (slice(end, None),)] = self._filling.get(spec.name, 0)
+
+
+def _sizes(length: LengthSpec) -> tuple[int, ...]:
+    buckets, most = length.buckets, length.longest or max(length.buckets[-1], _LONG)
+    return tuple(dict.fromkeys((*(size for size in LENGTHS if size <= most), buckets[0], buckets[-1])))

@@ -1,18 +1,24 @@
-"""Rows to run a model with before anybody has sent one: the golden batch's, made-up ones, random ones."""
+"""Rows to run a model with before anybody has sent one: the golden batch's, or made-up ones."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import product
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from fovea.contract.lengths import Lengths, NamedLengths, input_axes, masks_of
 from fovea.contract.model_card import ModelCard, TensorSpec
-from fovea.contract.sequence import SequenceSpec
 from fovea.raw_tensors import NUMPY_DTYPE
 from fovea.runtime.arrays import Arrays
 from fovea.runtime.golden import Golden
+
+_MOST_COMBINATIONS = 64
+"""Of the buckets of several lengths, to be run at warm-up: as many as one length may have."""
+_ROUNDING = 1e-9
+"""The cube root of 64 is 3.9999999999999996."""
 
 
 def repeated(row: Arrays, rows: int) -> dict[str, NDArray[Any]]:
@@ -20,12 +26,32 @@ def repeated(row: Arrays, rows: int) -> dict[str, NDArray[Any]]:
     return {name: np.repeat(array[:1], rows, axis=0) for name, array in row.items()}
 
 
-def warm_up_rows(card: ModelCard, golden: Golden | None) -> dict[int | None, dict[str, NDArray[Any]]]:
-    """Length -> a row of that length, for every bucket in ascending order; the one row of a model without sequences."""
+def warm_up_rows(card: ModelCard, golden: Golden | None) -> dict[Lengths, dict[str, NDArray[Any]]]:
+    """A row of each of the lengths that warm-up runs, the largest last; the one row of a model that has none."""
     row = _known_row(card, golden)
-    if card.sequence is None:
-        return {None: row}
-    return {length: of_length(row, card.sequence, length) for length in card.sequence.buckets}
+    return {lengths: of_lengths(row, card.lengths, lengths) for lengths in warm_up_lengths(card.lengths)}
+
+
+def warm_up_lengths(lengths: NamedLengths) -> list[Lengths]:
+    """Every bucket with every bucket of the other lengths, the largest last; of many, fewer buckets of each length.
+
+    At most `_MOST_COMBINATIONS`: buckets that are left out lie between two that are kept.
+    """
+    room, chosen = _MOST_COMBINATIONS, dict[str, tuple[int, ...]]()
+    for left, name in enumerate(sorted(lengths, key=lambda name: len(lengths[name].buckets))):
+        share = int(room ** (1 / (len(lengths) - left)) + _ROUNDING)
+        chosen[name] = _spread(lengths[name].buckets, share)
+        room //= len(chosen[name])
+    return list(product(*(chosen[name] for name in lengths)))
+
+
+def _spread(buckets: tuple[int, ...], most: int) -> tuple[int, ...]:
+    """The last one, and at most so many in all, evenly among them."""
+    if len(buckets) <= most:
+        return buckets
+    steps = max(most - 1, 1)
+    places = {len(buckets) - 1 - round(step * (len(buckets) - 1) / steps) for step in range(most)}
+    return tuple(buckets[place] for place in sorted(places))
 
 
 def _known_row(card: ModelCard, golden: Golden | None) -> dict[str, NDArray[Any]]:
@@ -35,11 +61,13 @@ def _known_row(card: ModelCard, golden: Golden | None) -> dict[str, NDArray[Any]
     return {name: array[:1] if card.batched else array for name, array in golden.inputs.items()}
 
 
-def of_length(row: Arrays, sequence: SequenceSpec, length: int) -> dict[str, NDArray[Any]]:
-    """The row without a mask, repeated along its sequence or cut: what is in it stays what the model knows."""
-    made = {name: array for name, array in row.items() if name != sequence.mask}
-    for name, axis in sequence.inputs.items():
-        made[name] = np.take(row[name], np.arange(length) % row[name].shape[axis], axis)
+def of_lengths(row: Arrays, lengths: NamedLengths, sizes: Lengths) -> dict[str, NDArray[Any]]:
+    """The row without masks, repeated along its lengths or cut: what is in it stays what the model knows."""
+    masks = masks_of(lengths)
+    made = {name: np.asarray(array) for name, array in row.items() if name not in masks}
+    for name, axes in input_axes(lengths).items():
+        for axis, place in axes.items() if name in made else ():
+            made[name] = np.take(made[name], np.arange(sizes[place]) % made[name].shape[axis], axis)
     return made
 
 
@@ -51,19 +79,3 @@ def made_up_row(inputs: Iterable[TensorSpec]) -> dict[str, NDArray[Any]]:
 def _zeros(spec: TensorSpec) -> NDArray[Any]:
     shape = [1 if size == -1 else size for size in spec.shape]
     return np.full(shape, b"", np.object_) if spec.datatype == "BYTES" else np.zeros(shape, NUMPY_DTYPE[spec.datatype])
-
-
-def random_row(inputs: Iterable[TensorSpec], length: int, rng: np.random.Generator) -> dict[str, NDArray[Any]]:
-    """One row of every input; an axis of unknown size is `length` long."""
-    return {spec.name: _random(spec, length, rng) for spec in inputs}
-
-
-def _random(spec: TensorSpec, length: int, rng: np.random.Generator) -> NDArray[Any]:
-    """One row. Positive floats suit logarithms and roots; 0 and 1 are in every vocabulary."""
-    shape = [1, *(length if size == -1 else size for size in spec.shape[1:])]
-    if spec.datatype == "BYTES":
-        return rng.choice(np.array([b"a", b"b"], np.object_), shape)
-    dtype = np.dtype(NUMPY_DTYPE[spec.datatype])
-    if dtype.kind == "f":
-        return rng.random(shape).astype(dtype)
-    return rng.integers(0, 256 if dtype == np.uint8 else 2, shape).astype(dtype)

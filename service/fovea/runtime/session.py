@@ -10,10 +10,12 @@ import onnxruntime
 from numpy.typing import NDArray
 
 from fovea.contract.errors import ExecutionFailed, InputRefused
+from fovea.contract.lengths import masks_of
 from fovea.runtime.arrays import Arrays
 from fovea.runtime.buffers import BoundBuffers, can_be_bound
 from fovea.runtime.device import Device
-from fovea.runtime.padding import PaddedRunner, Padding, WholeRunner
+from fovea.runtime.padded_runners import PaddedRunner, WholeRunner
+from fovea.runtime.padding import Padding
 from fovea.runtime.runners import BoundRunner, FreeRunner, Runner
 from fovea.runtime.signature import Signature
 from fovea.runtime.tally import Tally
@@ -63,11 +65,11 @@ class ModelSession:
         """Seconds inside each fused operator in the last run, where the kernels keep a tally."""
         self._tally = kernels.tally
         self.providers: tuple[str, ...] = tuple(session.get_providers())
-        sequence = signature.sequence
-        self.padding = Padding(sequence, self.inputs, to_buckets=device.kind != "cpu") if sequence else None
-        """How sequences are laid side by side, for a model that takes some."""
-        self.made_input = sequence.mask if sequence else None
-        """An input that a request may leave out."""
+        lengths = signature.lengths
+        self.padding = Padding(lengths, self.inputs, to_buckets=device.kind != "cpu") if lengths else None
+        """How requests of different lengths are laid side by side, for a model that has lengths."""
+        self.made_inputs = masks_of(lengths)
+        """Inputs that a request may leave out, since they are made."""
         self._options = {_GRAPH: _DEFAULT_GRAPH, **({_SHRINK: _arena(device)} if shrinks else {})}
         self._has_run = False
         self._run_options = _run_options(self._options)
@@ -79,8 +81,8 @@ class ModelSession:
         return self._runner.padding_ratio
 
     def gather(self, requests: Sequence[Arrays]) -> None:
-        """Copy the rows of all requests together; each request has every input, of the card's dtype and shape; a
-        sequence's mask may be missing, and sequences may differ in length within a bucket.
+        """Copy the rows of all requests together; each request has every input, of the card's dtype and shape; the
+        masks of lengths may be missing, and requests may differ in length within a bucket.
 
         InvalidRequest where they are more than `max_batch_rows`; a model that does not batch takes exactly one request.
         """
@@ -132,7 +134,6 @@ def _runner(session: Any, signature: Signature, device: Device, padding: Padding
 
 
 def _run_options(entries: Mapping[str, str]) -> onnxruntime.RunOptions:
-    """For runs that can be ended."""
     options = onnxruntime.RunOptions()
     for name, value in entries.items():
         options.add_run_config_entry(name, value)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+from fovea.contract.lengths import NamedLengths
 from fovea.contract.model_card import ModelCard, TensorSpec
-from fovea.contract.sequence import SequenceSpec
 
 
 @dataclass(frozen=True)
@@ -14,18 +14,18 @@ class Signature:
 
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
-    """In the file's order."""
+    """The outputs, in the file's order."""
     batched: bool = False
     """True: axis 0 of every tensor is the batch."""
     max_batch_rows: int = 1
-    sequence: SequenceSpec | None = None
-    """Which axes are lengths, for a model that takes sequences of any length."""
+    lengths: NamedLengths = field(default_factory=dict)
+    """Which axes are lengths, by the lengths' names."""
 
     @classmethod
     def of(cls, card: ModelCard, outputs: tuple[TensorSpec, ...], max_batch_rows: int) -> Signature:
         """Of a card's file with these outputs; without a batch axis, a batch is one request."""
         rows = max_batch_rows if card.batched else 1
-        return cls(card.inputs, outputs, card.batched, rows, card.sequence)
+        return cls(card.inputs, outputs, card.batched, rows, card.lengths)
 
     @property
     def tensors(self) -> tuple[TensorSpec, ...]:

@@ -12,27 +12,23 @@ _THREADS = Path("/proc/self/task")
 
 
 @dataclass(frozen=True)
-class Taken:
+class Duration:
     """What one run, or the least that any of several, took."""
 
     processor_s: float
     elapsed_s: float
 
-    def at_most(self, other: Taken) -> Taken:
-        """The smaller of each."""
-        return Taken(min(self.processor_s, other.processor_s), min(self.elapsed_s, other.elapsed_s))
+
+Stopwatch = Callable[[Callable[[], object]], Duration]
+"""Runs it, and says how long that took."""
 
 
-Stopwatch = Callable[[Callable[[], object]], Taken]
-"""Runs it, and tells what that took."""
-
-
-def by_the_clock(run: Callable[[], object]) -> Taken:
+def by_the_clock(run: Callable[[], object]) -> Duration:
     """For a device whose work is none of the processor's."""
     begun_s = time.perf_counter()
     run()
     elapsed_s = time.perf_counter() - begun_s
-    return Taken(elapsed_s, elapsed_s)
+    return Duration(elapsed_s, elapsed_s)
 
 
 class ProcessorTime:
@@ -44,7 +40,7 @@ class ProcessorTime:
     def __init__(self) -> None:
         self._before = _threads()
 
-    def __call__(self, run: Callable[[], object]) -> Taken:
+    def __call__(self, run: Callable[[], object]) -> Duration:
         """See `Stopwatch`."""
         others = _threads() - self._before - {threading.get_native_id()}
         pools_s = _processor_s(others)
@@ -52,7 +48,7 @@ class ProcessorTime:
         run()
         own_s, elapsed_s = time.thread_time() - own_s, time.perf_counter() - begun_s
         ended_s = _processor_s(others)
-        return Taken(own_s + sum(ended_s[one] - pools_s[one] for one in pools_s.keys() & ended_s.keys()), elapsed_s)
+        return Duration(own_s + sum(ended_s[one] - pools_s[one] for one in pools_s.keys() & ended_s.keys()), elapsed_s)
 
 
 def _threads() -> frozenset[int]:

@@ -1,12 +1,14 @@
-"""A running `fovea.runtime.trial`: questions in, answers out, line by line, with patience."""
+"""A running `fovea.runtime.trial_child`, asked and answering line by line; and those that wait for a question."""
 
 from __future__ import annotations
 
+import atexit
 import json
 import os
 import select
 import subprocess
 import sys
+import threading
 import time
 from typing import IO, Any
 
@@ -27,7 +29,7 @@ class TrialProcess:
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "fovea.runtime.trial"],
+            [sys.executable, "-P", "-m", "fovea.runtime.trial_child"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -40,15 +42,14 @@ class TrialProcess:
         """Whether it has ended."""
         return self._process.poll() is not None
 
-    def ask(self, question: bytes, patience_s: float) -> dict[str, Any]:
-        """The first line of its answer to a line."""
+    def ask(self, question: bytes) -> None:
+        """Send it a line."""
         assert self._process.stdin is not None
         try:
             self._process.stdin.write(question)
             self._process.stdin.flush()
         except BrokenPipeError:
             raise Ended(self._process.wait()) from None
-        return self.answer(patience_s)
 
     def answer(self, patience_s: float) -> dict[str, Any]:
         """The next line of its answer."""
@@ -68,7 +69,7 @@ class TrialProcess:
         return answer
 
     def end(self) -> None:
-        """End it, whatever it does."""
+        """Kill the process, whatever it is doing."""
         self._process.kill()
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):
@@ -81,3 +82,38 @@ def _close(pipe: IO[bytes] | None) -> None:
             pipe.close()
     except BrokenPipeError:  # what was still to be written has nobody to read it
         pass
+
+
+class IdleChildren:
+    """Children that wait for a trial. Any thread may use it."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._idle: list[TrialProcess] = []
+
+    def prepare(self, count: int) -> None:
+        """Start so many: each takes a third of a second of processor time before it can try anything."""
+        for _ in range(count):
+            self.put_back(TrialProcess())
+
+    def take(self) -> TrialProcess | None:
+        """One that is idle, if there is one. It may be gone by the time it is asked."""
+        with self._lock:
+            return self._idle.pop(0) if self._idle else None
+
+    def put_back(self, child: TrialProcess) -> None:
+        """Keep one for the next trial, unless it is gone."""
+        if child.gone:
+            child.end()
+            return
+        with self._lock:
+            self._idle.append(child)
+
+    def end(self) -> None:
+        """End them all; the next trial starts another."""
+        while (child := self.take()) is not None:
+            child.end()
+
+
+IDLE = IdleChildren()
+atexit.register(IDLE.end)

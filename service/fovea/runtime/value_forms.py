@@ -50,7 +50,7 @@ class Value:
     name: str
     form: Form
     datatype: str
-    """The protocol's."""
+    """The protocol's name."""
 
     def array(self, value: Any) -> NDArray[Any]:
         """What a run gave of it; InputRefused where that is no tensor."""

@@ -34,8 +34,8 @@ def with_vocabularies(session: ModelSession, samples: RowSamples) -> RowSamples:
 
 def _row_that_runs(session: ModelSession, samples: RowSamples) -> Row | None:
     """None where none does, or where there is no time to run many."""
-    for length in samples.lengths:
-        [row] = samples.rows(PLAIN, length, 1)
+    for lengths in samples.tries:
+        [row] = samples.rows(PLAIN, lengths, 1)
         start_s = time.thread_time()
         try:
             session.infer(row)

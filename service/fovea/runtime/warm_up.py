@@ -2,24 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 
 from fovea.contract.errors import ExecutionFailed, ModelBroken
+from fovea.contract.lengths import Lengths
 from fovea.runtime.arrays import Arrays
 from fovea.runtime.cost import BatchCost
 from fovea.runtime.session import ModelSession
+from fovea.runtime.stopwatch import Duration, Stopwatch
 
 LONG_BATCH_S = 0.05
 """Once a batch takes longer than this, larger ones are not tried: nobody should wait behind them."""
-_BUDGET_S = 0.05
-"""For the turns of one length; each size gets one, whatever it takes."""
+_BUDGET_S = 0.03
+"""For the turns of one set of lengths, but each size gets `_FEWEST_TURNS`, whatever they take."""
 _LENGTHS_BUDGET_S = 2.0
 """For all lengths of a model: a server with ten of them should be ready within a rollout's patience."""
-_MOST_TURNS = 10
-_TURN_S = 0.003
-_FEWEST_RUNS = 2
-"""In a turn."""
+_FEWEST_TURNS, _MOST_TURNS = 2, 10
+_TURN_S = 0.002
+"""Quick sizes run again and again for so long: the first run finds the caches as another size left them, and one row
+after 32 took 18 % longer than after one."""
 
 
 def batch_sizes(max_batch_rows: int) -> list[int]:
@@ -28,109 +30,139 @@ def batch_sizes(max_batch_rows: int) -> list[int]:
     return [size for size in powers if size < max_batch_rows] + [max_batch_rows]
 
 
-def measure_cost(session: ModelSession, rows: Mapping[int | None, Arrays], clock: Callable[[], float]) -> BatchCost:
-    """What batches cost, by length and rows; `rows` has one row of each length, as `warm_up_rows` gives.
+def measure_cost(
+    session: ModelSession, rows: Mapping[Lengths, Arrays], stopwatch: Stopwatch, names: Sequence[str] = ()
+) -> BatchCost:
+    """What batches cost, by lengths and rows. `rows`: one row of each, as `warm_up_rows` gives; `names`: the lengths'.
 
-    Every length is run, so that a device has met it; those whose turn comes after `_LENGTHS_BUDGET_S` are run in the
-    smallest batch only. What time is left goes into a second round, so that a disturbance of one length's first turn
-    does not stand. ModelBroken where a length cannot be run although a shorter one can.
+    All of them are run, so that a device has met them; those whose turn comes after `_LENGTHS_BUDGET_S` are run in the
+    smallest batch only. Where there are several, what time is left goes into a second round, so that a disturbance of
+    one's turns does not stand. ModelBroken where a bucket cannot be run although others can.
     """
-    curves: dict[int | None, dict[int, float]] = {}
-    end = clock() + _LENGTHS_BUDGET_S
-    for length, row in rows.items():
-        most = session.max_batch_rows if clock() < end else 1
+    curves: dict[Lengths, _Runs] = {}
+    failed: dict[Lengths, ExecutionFailed] = {}
+    left_s = _LENGTHS_BUDGET_S
+    for lengths, row in rows.items():
+        runs = _Runs(session, row, stopwatch)
         try:
-            curves[length] = measure_batch_cost(session, row, clock, most)
+            runs.first(session.max_batch_rows if left_s > 0 else 1)
         except ExecutionFailed as error:
-            if curves:
-                raise ModelBroken(f"sequence: buckets: length {length} cannot be run: {error}") from error
-            break
-    for length, curve in curves.items():
-        if clock() < end:
-            _measure_again(session, rows[length], clock, curve)
-    return BatchCost(curves)
+            failed[lengths] = error
+            if not curves:
+                break
+            continue
+        curves[lengths] = runs
+        runs.more()
+        left_s -= runs.elapsed_s
+    _require_every_bucket(curves, failed, names)
+    for runs in curves.values() if len(curves) > 1 else ():
+        if left_s > 0:
+            before_s = runs.elapsed_s
+            runs.more()
+            left_s -= runs.elapsed_s - before_s
+    return BatchCost({lengths: runs.curve() for lengths, runs in curves.items()}, tuple(names))
 
 
-def run_measured_sizes(session: ModelSession, rows: Mapping[int | None, Arrays], cost: BatchCost) -> None:
+def _require_every_bucket(
+    curves: Collection[Lengths], failed: Mapping[Lengths, ExecutionFailed], names: Sequence[str]
+) -> None:
+    """ModelBroken where a bucket runs with none of the other lengths' buckets; some may not go with each other."""
+    for lengths, error in failed.items() if curves else ():
+        for name, place, size in zip(names, range(len(lengths)), lengths, strict=True):
+            if all(known[place] != size for known in curves):
+                raise ModelBroken(f"buckets: {name} {size} cannot be run: {error}") from error
+
+
+def run_measured_sizes(session: ModelSession, rows: Mapping[Lengths, Arrays], cost: BatchCost) -> None:
     """Run, in another session of a model, every batch that was measured: its first run of a size takes long as well.
 
     A size that cannot be run beside the first session is left out: such a batch is halved when it comes.
     """
-    for length, most, _ in cost.points():
+    for lengths, most, _ in cost.points():
         with suppress(ExecutionFailed):
-            session.gather([rows[length]] * most)
+            session.gather([rows[lengths]] * most)
             session.run()
 
 
-def _measure_again(session: ModelSession, row: Arrays, clock: Callable[[], float], curve: dict[int, float]) -> None:
-    try:
-        again = measure_batch_cost(session, row, clock, max(curve))
-    except ExecutionFailed:  # it ran before, so what was measured stands
-        return
-    curve.update({rows: min(seconds, again.get(rows, seconds)) for rows, seconds in curve.items()})
-
-
-def measure_batch_cost(
-    session: ModelSession, row: Arrays, clock: Callable[[], float], most_rows: int
-) -> dict[int, float]:
+def measure_batch_cost(session: ModelSession, row: Arrays, stopwatch: Stopwatch, most_rows: int) -> dict[int, float]:
     """Seconds per batch, by rows; fewer sizes where batches get long.
 
-    `row` is one row of every input (the whole request of a model without a batch axis). Each size counts with its
-    quickest run: what disturbs a run only ever makes it longer. Sizes take turns, so that a disturbance hits them all.
-    ExecutionFailed where the model cannot run the row, as may be with a made-up one.
+    `row` is one row of every input (the whole request of a model without a batch axis). ExecutionFailed where the model
+    cannot run the row, as may be with a made-up one.
     """
-    batches: dict[int, list[Arrays]] = {}
-    for rows in batch_sizes(most_rows):
-        batch = [row] * rows
-        try:
-            too_long = _is_long(session, batch, clock)
-        except ExecutionFailed:
-            if not batches:
-                raise
-            break
-        batches[rows] = batch
-        if too_long:
-            break
-    return _quickest(session, batches, clock)
+    runs = _Runs(session, row, stopwatch)
+    runs.first(most_rows)
+    runs.more()
+    return runs.curve()
 
 
-def _is_long(session: ModelSession, batch: Sequence[Arrays], clock: Callable[[], float]) -> bool:
-    """The first run of a size allocates and compiles: only a second one, where it is needed, is held against it."""
-    return _timed(session, batch, clock) > LONG_BATCH_S and _timed(session, batch, clock) > LONG_BATCH_S
+class _Runs:
+    """The runs of one set of lengths, in batches of every size. Sizes take turns: a disturbance hits them all."""
 
+    def __init__(self, session: ModelSession, row: Arrays, stopwatch: Stopwatch) -> None:
+        self._session, self._row, self._stopwatch = session, row, stopwatch
+        self._runs: dict[int, list[Duration]] = {}
+        self.elapsed_s = 0.0
+        """By the clock, in all."""
 
-def _quickest(
-    session: ModelSession, batches: Mapping[int, Sequence[Arrays]], clock: Callable[[], float]
-) -> dict[int, float]:
-    cost: dict[int, float] = {}
-    end = clock() + _BUDGET_S
-    for turn in range(_MOST_TURNS):
-        if turn and clock() > end:
-            break
-        for rows, batch in batches.items():
+    def first(self, most_rows: int) -> None:
+        """Run every size once, as far as batches are not too long. ExecutionFailed where even one row cannot be run.
+
+        The first run of a size allocates and compiles: only a second one, where it is needed, is held against it.
+        """
+        for rows in batch_sizes(most_rows):
             try:
-                taken = _quickest_of_a_turn(session, batch, clock)
-            except ExecutionFailed:  # it ran before, so what was measured stands
-                return cost
-            cost[rows] = min(taken, cost.get(rows, taken))
-    return cost
+                too_long = self._run(rows) > LONG_BATCH_S and self._run(rows) > LONG_BATCH_S
+            except ExecutionFailed:
+                if not self._runs:
+                    raise
+                break
+            if too_long:
+                break
 
+    def more(self) -> None:
+        """Some turns of every size that was run before."""
+        begun_s = self.elapsed_s
+        for turn in range(_MOST_TURNS):
+            if turn >= _FEWEST_TURNS and self.elapsed_s > begun_s + _BUDGET_S:
+                return
+            for rows in self._runs:
+                try:
+                    self._turn(rows)
+                except ExecutionFailed:  # it ran before, so what was measured stands
+                    return
 
-def _quickest_of_a_turn(session: ModelSession, batch: Sequence[Arrays], clock: Callable[[], float]) -> float:
-    """The first run finds the caches as another size left them: one row after 32 took 18 % longer than after one."""
-    end = clock() + _TURN_S
-    quickest = min(_timed(session, batch, clock) for _ in range(_FEWEST_RUNS))
-    while clock() < end:
-        quickest = min(quickest, _timed(session, batch, clock))
-    return quickest
+    def _turn(self, rows: int) -> None:
+        elapsed_s = 0.0
+        while elapsed_s < _TURN_S:
+            elapsed_s += self._run(rows)
 
+    def _run(self, rows: int) -> float:
+        """From gather to the answers' bytes: a large batch has left the caches when its answers are copied out."""
+        batch = [self._row] * rows
 
-def _timed(session: ModelSession, batch: Sequence[Arrays], clock: Callable[[], float]) -> float:
-    """From gather to the answers' bytes: a large batch has left the caches when its answers are copied out of it."""
-    start = clock()
-    session.gather(batch)
-    session.run()
-    for answer in session.split([1] * len(batch)):
-        for output in answer.values():
-            output.tobytes()
-    return clock() - start
+        def run() -> None:
+            self._session.gather(batch)
+            self._session.run()
+            for answer in self._session.split([1] * rows):
+                for output in answer.values():
+                    output.tobytes()
+
+        duration = self._stopwatch(run)
+        self._runs.setdefault(rows, []).append(duration)
+        self.elapsed_s += duration.elapsed_s
+        return duration.elapsed_s
+
+    def curve(self) -> dict[int, float]:
+        """Rows -> seconds of an undisturbed batch.
+
+        That is the least processor time that any run took, times the least share of it that a run took by the clock: a
+        half where two threads share the work, and never more than all of it. Interruptions make runs longer by the
+        clock, and of long runs every one: so what shorter batches were seen to share holds for longer ones too, which
+        share their work no worse.
+        """
+        curve, share = {}, 1.0
+        for rows, runs in self._runs.items():
+            share = min(share, *(run.elapsed_s / run.processor_s for run in runs if run.processor_s))
+            curve[rows] = share * min(run.processor_s for run in runs)
+        return curve

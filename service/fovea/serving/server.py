@@ -10,13 +10,15 @@ from functools import partial
 from typing import TypeVar
 
 from fovea.contract.errors import Misconfigured
+from fovea.inputs.makers import Limits
 from fovea.runtime.device import resolve_device
 from fovea.serving.addresses import address_of
 from fovea.serving.changes import Changes
 from fovea.serving.control.rpcs import Control
 from fovea.serving.fronts.grpc.grpc_server import GrpcServer
-from fovea.serving.fronts.grpc.health import SERVER
-from fovea.serving.fronts.rest.server import RestServer
+from fovea.serving.fronts.grpc.health_service import SERVER
+from fovea.serving.fronts.rest.app import RestApp
+from fovea.serving.fronts.rest.rest_server import RestServer
 from fovea.serving.inputs.decode_queue import DecodeQueue
 from fovea.serving.kernel_words import kernel_words
 from fovea.serving.lifecycle.model_control import ModelControl
@@ -74,7 +76,7 @@ class Server:
         defaults = batch_defaults(settings, cache)
         loader = VersionLoader(load_settings(settings, self.device), defaults, self._telemetry, self._sampler)
         self._model_control = ModelControl(control_settings(settings), self.models, loader, self._tell, self._readiness)
-        self._decoding = DecodeQueue(defaults.queue, settings.max_pixels)
+        self._decoding = DecodeQueue(defaults.queue, Limits(settings.max_pixels))
         self._tracer = Tracer(settings.trace_file)
         offered = extensions(settings, self._tracer)
         uncounted = Uncounted(self._telemetry.stray_request, self._count_unready)
@@ -92,7 +94,8 @@ class Server:
 
     def _rest(self, port: int) -> RestServer:
         settings = rest_settings(self._settings, port, self._tls)
-        return RestServer(settings, self._inference, self._control, self._changes, self._admit)
+        app = RestApp(self._inference, self._control, self._changes, self._admit, settings.limits)
+        return RestServer(settings, app.begin)
 
     def _count_unready(self, name: str, version: str) -> None:
         number, _ = self.models.entry(name, version)
@@ -121,7 +124,7 @@ class Server:
 
     @property
     def ready(self) -> bool:
-        """Whether callers should come."""
+        """Whether the server is ready, so that balancers should send callers."""
         return self._control.ready
 
     def _tell(self, *models: str) -> None:
@@ -142,7 +145,7 @@ class Server:
         return None if model is None else bool(model.ready) and not self._control.stopping
 
     def facts(self) -> dict[str, str]:
-        """What is up, and where."""
+        """Addresses, models and kernels, for the ready line."""
         served = self.models.served()
         types = sorted({kind.value for one in served for kind in one.card.attention_types})
         slow, told = self.grpc.slow_reason, partial(address_of, self._settings.host)

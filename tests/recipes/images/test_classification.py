@@ -14,10 +14,11 @@ from torch import Tensor, nn
 
 from committed_models import COMMITTED
 from fovea.contract.model_card import ModelCard
+from fovea.inputs.makers import Limits
 from fovea.recipes.images.classification import ImageClassification
 from fovea.recipes.images.dataset import ImageDataset
 from fovea.recipes.images.fashion_models import FASHION_MODELS
-from fovea.serving.inputs.picture_input import picture_input
+from fovea.serving.inputs.raw_input import raw_inputs
 
 RECIPES = {recipe.name: recipe for recipe in FASHION_MODELS}
 
@@ -66,9 +67,8 @@ def measure(recipe: ImageClassification, seen: Seen, data: ImageDataset) -> None
 def test_rows_are_those_that_the_server_makes_of_the_same_pictures(
     name: str, look: Callable[..., Any], noise: ImageDataset
 ) -> None:
-    seen, server = Seen(), picture_input(ModelCard.read(COMMITTED[name] / "card.json"))
-    recipe = RECIPES[name]
+    server = raw_inputs(ModelCard.read(COMMITTED[name] / "card.json"), str)["input"]
+    seen, recipe = Seen(), RECIPES[name]
     look(ImageClassification(**{**vars(recipe), "augmentation": type(recipe.augmentation)()}), seen, noise)
-    assert server is not None
-    served = [server.row(row, encoded(pixels), 10_000) for row, pixels in enumerate(noise.test_images)]
-    np.testing.assert_array_equal(torch.cat(seen.rows).numpy(), np.concatenate(served))
+    served = [server.row(row, encoded(pixels), Limits()) for row, pixels in enumerate(noise.test_images)]
+    np.testing.assert_array_equal(torch.cat(seen.rows).numpy(), server.tensors(served)["input"])

@@ -15,14 +15,16 @@ from PIL import Image
 from fakes import FakeObserver, FakeReply
 from fovea.contract.errors import Draining, ExecutionFailed, InvalidRequest, QueueFull, VersionEnded
 from fovea.contract.input_steps import Preprocessing
+from fovea.inputs.makers import Limits, PictureMaker
 from fovea.serving.engines.batching.batcher import BatchKey, QueuedRequest
 from fovea.serving.engines.queue_limit import QueueLimit
 from fovea.serving.inputs.decode_lines import DecodeLines, Undecoded
 from fovea.serving.inputs.decode_queue import DecodeQueue
-from fovea.serving.inputs.picture_input import PictureInput
+from fovea.serving.inputs.raw_input import RawInput
 from servers import wait_until
 
-PICTURES = PictureInput("image", Preprocessing(mode="L", height=2, width=2, mean=(0.5,), std=(0.5,)).steps)
+STEPS = Preprocessing(mode="L", height=2, width=2, mean=(0.5,), std=(0.5,)).steps
+PICTURES = RawInput("image", "picture", PictureMaker(STEPS), np.dtype(np.float32), STEPS.row_shape)
 KIND = BatchKey("any")
 
 
@@ -58,7 +60,7 @@ class Sent:
 
 
 def undecoded(one: QueuedRequest, sent: Sent, observer: FakeObserver | None = None, model: str = "m") -> Undecoded:
-    return Undecoded(model, one, None, PICTURES, sent.onward, sent.asked_again.set, observer or FakeObserver())
+    return Undecoded(model, one, None, (PICTURES,), sent.onward, sent.asked_again.set, observer or FakeObserver())
 
 
 def submit(queue: DecodeQueue, one: QueuedRequest, sent: Sent, observer: FakeObserver | None = None) -> None:
@@ -66,7 +68,7 @@ def submit(queue: DecodeQueue, one: QueuedRequest, sent: Sent, observer: FakeObs
 
 
 def queue(**limits: int) -> DecodeQueue:
-    return DecodeQueue(QueueLimit(**limits), max_pixels=100)
+    return DecodeQueue(QueueLimit(**limits), Limits(max_pixels=100))
 
 
 def test_pictures_go_on_as_a_tensor() -> None:
@@ -208,15 +210,15 @@ def test_who_comes_back_is_neither_ahead_of_the_others_nor_behind_for_long_past_
 def test_another_models_picture_waits_for_one_picture_of_a_large_request_and_not_for_all(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    begun, go_on, dear, row = threading.Semaphore(0), threading.Semaphore(0), white(), PictureInput.row
+    begun, go_on, dear, row = threading.Semaphore(0), threading.Semaphore(0), white(), RawInput.row
 
-    def held_row(self: PictureInput, number: int, data: bytes, max_pixels: int) -> np.ndarray:
+    def held_row(self: RawInput, number: int, data: bytes, limits: Limits) -> np.ndarray:
         if data == dear:
             begun.release()
             go_on.acquire()
-        return row(self, number, data, max_pixels)
+        return row(self, number, data, limits)
 
-    monkeypatch.setattr(PictureInput, "row", held_row)
+    monkeypatch.setattr(RawInput, "row", held_row)
     pictures, sent, others = queue(), Sent(), Sent()
     for _ in range(2):
         submit(pictures, request(*[dear] * 9), sent)
@@ -241,7 +243,7 @@ def test_data_that_is_decoded_in_one_go_leaves_a_thread_for_pictures() -> None:
         return {}
 
     for model in ("data", "data", "more data"):
-        both.submit(Undecoded(model, request(), decode, None, sent.onward, sent.asked_again.set, FakeObserver()))
+        both.submit(Undecoded(model, request(), decode, (), sent.onward, sent.asked_again.set, FakeObserver()))
     both.submit(undecoded(request(white()), others))
     wait_until(lambda: bool(others.requests))
     assert (len(begun), sent.requests) == (1, [])

@@ -16,8 +16,8 @@ from tritonclient.grpc import model_config_pb2
 from tritonclient.utils import InferenceServerException
 
 from fovea.contract.errors import ModelBroken
+from fovea.runtime.model_toml import Latest, ServingChoices
 from fovea.runtime.repository import scan
-from fovea.runtime.serving_choices import Latest, ServingChoices
 from fovea.runtime.session_choices import SessionChoices
 from fovea.serving.lifecycle.triton_choices import CHOICES
 from fovea.serving.lifecycle.triton_config import choices_of, parse, read_config

@@ -80,14 +80,14 @@ def test_news_and_what_is_asked_for_by_level_are_never_left_out(
 
 
 def test_a_server_without_descriptors_says_so_a_few_times(repository: Path) -> None:
-    with running_server(repository) as server:
+    with running_server(repository, "--drain-delay=1") as server:  # in which it says so some ten times more
         open_files = len(list(Path(f"/proc/{server.process.pid}/fd").iterdir()))
         prlimit(server.process.pid, RLIMIT_NOFILE, (open_files + 4, open_files + 4))
         address = urlsplit(server.http)
         callers = [create_connection((address.hostname, address.port), timeout=20) for _ in range(10)]
-        wait_until(lambda: sum("out of system resource" in line for line in server.errors) >= MOST_OF_A_TEXT)
+        wait_until(lambda: sum("no HTTP caller can be taken in" in line for line in server.errors) >= MOST_OF_A_TEXT)
+        assert server.terminate() == 0
         for caller in callers:
             caller.close()
-        assert server.terminate() == 0
         wait_until(lambda: any("more lines were left out" in line for line in server.errors))
         assert sum('"traceback"' in line for line in server.errors) < 50

@@ -22,9 +22,9 @@ def costs(telemetry: Telemetry) -> list[tuple[str, str]]:
 def test_newer_files_of_a_version_leave_no_batch_cost_of_the_older_ones() -> None:
     telemetry = Telemetry()
     older = telemetry.recorder(LABELS, lambda: 0)
-    older.batch_cost([(8, 1, 0.001), (16, 1, 0.002)])
+    older.batch_cost([("8", 1, 0.001), ("16", 1, 0.002)])
     newer = telemetry.recorder(replace(LABELS, sha256="1" * 64), lambda: 0)
-    newer.batch_cost([(8, 1, 0.001)])
+    newer.batch_cost([("8", 1, 0.001)])
     telemetry.retire(older)
     assert costs(telemetry) == [("8", "1")]
     telemetry.retire(newer)

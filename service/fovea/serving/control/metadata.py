@@ -7,8 +7,10 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from fovea import __version__
+from fovea.contract.lengths import SEQUENCE, NamedLengths
+from fovea.contract.model_card import ModelCard
 from fovea.runtime.repository import why_none
-from fovea.serving.inputs.picture_input import picture_input
+from fovea.serving.inputs.raw_input import raw_input_facts
 from fovea.serving.lifecycle.model_table import ModelEntry, VersionState
 from fovea.serving.lifecycle.served_version import ServedVersion
 from fovea.serving.lifecycle.triton_fields import PLATFORM
@@ -35,7 +37,7 @@ def model_metadata(served: ServedVersion, versions: Iterable[str]) -> Any:
 def properties(served: ServedVersion) -> dict[str, str]:
     """Facts beyond the protocol's fields, by name; structured ones are JSON. Empty ones are left out."""
     card, loaded = served.card, served.loaded
-    accuracy, pictures = card.metrics.get("accuracy"), picture_input(card)
+    accuracy = card.metrics.get("accuracy")
     labels = card.labels_by_output
     prediction = labels.get(card.outputs[0].name, ())
     facts = {
@@ -52,12 +54,33 @@ def properties(served: ServedVersion) -> dict[str, str]:
         "labels": json.dumps(prediction) if prediction else "",
         "output_labels": json.dumps(labels) if labels else "",
         "preprocessing": card.preprocessing.model_dump_json() if card.preprocessing else "",
-        "image_input": json.dumps(pictures.facts()) if pictures else "",
-        "sequence": card.sequence.model_dump_json() if card.sequence else "",
+        "input_steps": json.dumps(_steps(card)) if card.steps_by_input else "",
+        **_raw_inputs(card),
+        **_lengths(card.lengths),
         "maps": json.dumps(_maps(served)) if card.maps else "",
         "operator_version": str(card.operator_version or ""),
     }
     return {name: text for name, text in facts.items() if text}
+
+
+def _steps(card: ModelCard) -> dict[str, Any]:
+    return {name: steps.model_dump(mode="json") for name, steps in card.steps_by_input.items()}
+
+
+def _raw_inputs(card: ModelCard) -> dict[str, str]:
+    """The one input that takes pictures, and the one that takes texts."""
+    told = {}
+    for name, kind in (("image_input", "picture"), ("text_input", "text")):
+        facts = [raw_input_facts(one, steps) for one, steps in card.steps_by_input.items() if steps.kind == kind]
+        told[name] = json.dumps(facts[0]) if len(facts) == 1 else ""
+    return told
+
+
+def _lengths(lengths: NamedLengths) -> dict[str, str]:
+    """By their names; the only one also as `sequence`, which clients knew before lengths had names."""
+    every = json.dumps({name: length.model_dump(mode="json") for name, length in lengths.items()})
+    only = [length.model_dump_json() for length in lengths.values()]
+    return {"lengths": every if lengths else "", SEQUENCE: only[0] if len(only) == 1 else ""}
 
 
 def _maps(served: ServedVersion) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from fovea.contract.datatypes import DATATYPES
+from fovea.contract.lengths import masks_of
 from fovea.contract.model_card import ModelCard, TensorSpec
 from fovea.serving.control.metadata import properties
 from fovea.serving.lifecycle.served_version import ServedVersion
@@ -24,9 +25,9 @@ def model_config(served: ServedVersion) -> Any:
         for spec in specs:
             _set_tensor(field.add(name=spec.name, data_type=_data_type(spec)), spec, card)
     _set_labels(config, served)
+    optional = masks_of(card.lengths).union(card.optional_inputs)
     for tensor in config.input:
-        is_mask = card.sequence is not None and tensor.name == card.sequence.mask
-        tensor.optional = is_mask or tensor.name in card.optional_inputs
+        tensor.optional = tensor.name in optional
     if card.batched:
         _set_batching(config.dynamic_batching, served)
     config.instance_group.add(

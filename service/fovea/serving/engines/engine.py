@@ -12,8 +12,8 @@ from fovea.serving.engines.batching.queued_request import QueuedRequest
 class Cost(Protocol):
     """What runs cost on this device, as warm-up measured it."""
 
-    def points(self) -> Iterator[tuple[int | None, int, float]]:
-        """Length (None of a model without sequences), rows and seconds of every run that was measured, in order."""
+    def points_in_words(self) -> Iterator[tuple[str, int, float]]:
+        """Lengths (empty of a model that has none), rows and seconds of every run that was measured, in order."""
 
     def facts(self) -> list[dict[str, Any]]:
         """The same for people and programs, as JSON has it; empty where nothing could be measured."""
@@ -24,7 +24,7 @@ class Queueing:
     """How requests wait for their turn, as clients read it in a model's configuration."""
 
     most_requests: int
-    """That may wait."""
+    """Most requests that may wait."""
     delay_s: float = 0.0
     """How long the oldest one may wait for company."""
     preferred_rows: tuple[int, ...] = ()

@@ -2,49 +2,52 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from heapq import heappop, heappush
 from itertools import count
+from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from fovea.runtime.arrays import Arrays
-from fovea.serving.engines.batching.queued_request import QueuedRequest
+from fovea.serving.engines.batching.queued_request import BatchKey, QueuedRequest
 from fovea.serving.engines.observer import Observer
 from fovea.serving.engines.queue_limit import QueueLimit
-from fovea.serving.inputs.picture_input import PictureInput
+from fovea.serving.inputs.raw_input import RawInput
 
 
 @dataclass(slots=True, eq=False)
 class Undecoded:
-    """A request with pictures or very much data, how far it has come, and where it goes from here."""
+    """A request with pictures, texts or very much data, how far it has come, and where it goes from here."""
 
     model: str
     request: QueuedRequest
     decode: Callable[[], Arrays] | None
     """Makes its inputs, where they are not made yet."""
-    pictures: PictureInput | None
-    """The input that came as pictures, if one did."""
+    raw: tuple[RawInput, ...]
+    """The inputs that came as pictures or texts."""
     onward: Callable[[QueuedRequest], None]
     """Takes it once all its inputs are tensors."""
     again: Callable[[], None]
     """Called instead where its version has ended meanwhile."""
     observer: Observer
-    """Told where it fails."""
-    rows: list[NDArray[np.float32]] = field(default_factory=list)
-    """Of its pictures, those that are tensors by now."""
+    """Is told where decoding fails."""
+    batch_key: Callable[[Arrays], BatchKey] | None = None
+    """Tells what it shares a batch with, where only its tensors show that."""
+    left: deque[tuple[RawInput, int]] | None = None
+    """Pictures and texts that are no tensors yet, each by its input and row; None before the first is made."""
+    rows: dict[str, list[NDArray[Any]]] = field(default_factory=dict)
+    """Those that are, by input."""
     arrival: int = 0
     """Its place among those that are as urgent."""
 
 
 @dataclass(slots=True)
 class _Line:
-    """What waits for one model."""
-
     heap: list[tuple[tuple[int, float], int, Undecoded]] = field(default_factory=list)
-    """By urgency, then arrival."""
+    """Heap by urgency, then arrival."""
     bytes: int = 0
 
     @property
@@ -67,7 +70,7 @@ class DecodeLines:
     def __init__(self, limit: QueueLimit) -> None:
         self._limit = limit
         self._lines: dict[str, _Line] = {}
-        """By model, none empty."""
+        """Model -> its line; no line is empty."""
         self._used_s: dict[str, float] = {}
         """By model; of one without a line, only where it is ahead of the others."""
         self._least_s = 0.0

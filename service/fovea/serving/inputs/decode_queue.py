@@ -1,14 +1,14 @@
-"""Where requests with pictures or very much data wait to be decoded: a few threads, and bounded lines before them."""
+"""Where requests with pictures, texts or very much data wait to become tensors: a few threads, bounded lines before."""
 
 from __future__ import annotations
 
 import logging
 import threading
 import time
-
-import numpy as np
+from collections import deque
 
 from fovea.contract.errors import Draining, ExecutionFailed, FoveaError, VersionEnded
+from fovea.inputs.makers import Limits
 from fovea.serving.engines.batching.queued_request import QueuedRequest, is_late
 from fovea.serving.engines.observer import fail
 from fovea.serving.engines.queue_limit import QueueLimit
@@ -22,8 +22,8 @@ _THREADS = 2
 class DecodeQueue:
     """Bounded in requests and in bytes for each model, as its own queue is. May be used by any thread."""
 
-    def __init__(self, limit: QueueLimit, max_pixels: int) -> None:
-        self._max_pixels = max_pixels
+    def __init__(self, limit: QueueLimit, limits: Limits) -> None:
+        self._limits = limits
         self._changed = threading.Condition()
         self._lines = DecodeLines(limit)
         self._decoding = 0
@@ -94,19 +94,24 @@ class DecodeQueue:
         return True
 
     def _is_decoded(self, undecoded: Undecoded) -> bool:
-        """Make its inputs, or of its pictures the next; whether all of them are tensors now."""
-        request, pictures, rows = undecoded.request, undecoded.pictures, undecoded.rows
+        """Make its inputs, or of its pictures and texts the next; whether all of them are tensors now."""
+        request = undecoded.request
         if undecoded.decode is not None:
             request.inputs, undecoded.decode = undecoded.decode(), None
             request.bytes = max(request.bytes, _bytes(request))
-            return pictures is None
-        if pictures is not None:
-            data = request.inputs[pictures.name].ravel()
-            rows.append(pictures.row(len(rows), data[len(rows)], self._max_pixels))
-            if len(rows) < len(data):
-                return False
-            request.inputs = {**request.inputs, pictures.name: np.concatenate(rows)}
-            request.bytes = _bytes(request)
+            return not undecoded.raw
+        if undecoded.left is None:
+            undecoded.left = deque((raw, row) for raw in undecoded.raw for row in range(request.inputs[raw.name].size))
+        raw, row = undecoded.left.popleft()
+        data = request.inputs[raw.name].ravel()[row]
+        undecoded.rows.setdefault(raw.name, []).append(raw.row(row, data, self._limits))
+        if undecoded.left:
+            return False
+        for raw in undecoded.raw:
+            request.inputs = {**request.inputs, **raw.tensors(undecoded.rows[raw.name])}
+        if undecoded.batch_key is not None:
+            request.batch_key = undecoded.batch_key(request.inputs)
+        request.bytes = _bytes(request)
         return True
 
 

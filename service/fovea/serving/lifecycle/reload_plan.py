@@ -6,8 +6,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from fovea.runtime.declared import Stated
+from fovea.runtime.model_toml import ServingChoices
 from fovea.runtime.repository import ModelFolder, chosen_versions
-from fovea.runtime.serving_choices import ServingChoices
 from fovea.runtime.stamps import Stamp, stamp_of
 from fovea.serving.lifecycle.model_table import VersionEntry
 

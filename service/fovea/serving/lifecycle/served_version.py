@@ -5,16 +5,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from fovea.runtime.arrays import Arrays
+from fovea.runtime.files import read_text
 from fovea.runtime.loaded_version import LoadedVersion
+from fovea.runtime.model_toml import ServingChoices
 from fovea.runtime.repository import ModelFolder
-from fovea.runtime.serving_choices import ServingChoices
 from fovea.serving.engines.batching.start import start_batching
 from fovea.serving.engines.engine import Engine
 from fovea.serving.engines.observer import BatchRecord
 from fovea.serving.engines.outcomes import Outcome
 from fovea.serving.engines.queue_limit import QueueLimit
+from fovea.serving.inputs.raw_input import raw_inputs
 from fovea.serving.observability.attention_sampler import AttentionSampler
 from fovea.serving.observability.recorder import ModelLabels, Recorder
 from fovea.serving.observability.statistics import Statistics
@@ -51,7 +54,8 @@ class ServedVersion:
         self.card = loaded.card
         self.version = str(loaded.version)
         self.max_batch_rows = loaded.session.max_batch_rows
-        self.door = Door(loaded.card, loaded.version, self.max_batch_rows, _request_defaults(folder.choices))
+        raw = raw_inputs(loaded.card, partial(read_text, loaded.path))
+        self.door = Door(loaded.card, loaded.version, self.max_batch_rows, _request_defaults(folder.choices), raw)
         self.statistics = Statistics()
         self._telemetry, self._sampler = telemetry, sampler
         choices = folder.choices
@@ -62,7 +66,7 @@ class ServedVersion:
         self.engine: Engine = start_batching(loaded, choices, defaults.delay_s, limit, self)
         # Last: a scrape may come at once, and a version that could not be made must leave no series.
         self.recorder: Recorder = telemetry.recorder(_labels(loaded), lambda: self.engine.waiting)
-        self.recorder.batch_cost(self.engine.cost.points())
+        self.recorder.batch_cost(self.engine.cost.points_in_words())
 
     @property
     def remark(self) -> str:
@@ -72,18 +76,18 @@ class ServedVersion:
         return "; ".join(filter(None, (without_effect, self.loaded.batching)))
 
     def batch(self, record: BatchRecord, queue_s: Sequence[float]) -> None:
-        """A batch ran."""
+        """Count a batch that ran."""
         self.statistics.batch(record, queue_s)
         self.recorder.batch(record, queue_s)
         if not record.warmed:
             self.recorder.unwarmed_batch()
 
     def batch_failed(self) -> None:
-        """A batch failed."""
+        """Count a batch that failed."""
         self.recorder.batch_failed()
 
     def requests(self, outcome: Outcome, duration_s: Sequence[float], rows: int) -> None:
-        """Requests ended."""
+        """Count requests that ended, by outcome."""
         self.statistics.requests(outcome, duration_s)
         self.recorder.requests(outcome, duration_s, rows)
 

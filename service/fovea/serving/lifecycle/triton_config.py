@@ -20,9 +20,9 @@ from fovea.contract.reshape import reshape_problem
 from fovea.contract.validation import first_problem
 from fovea.runtime.declared import Labels, Stated
 from fovea.runtime.files import require_small
+from fovea.runtime.model_toml import Latest, ServingChoices
 from fovea.runtime.printable import printable
 from fovea.runtime.repository import Configured
-from fovea.runtime.serving_choices import Latest, ServingChoices
 from fovea.serving.lifecycle.triton_choices import CHOICES
 from fovea.serving.lifecycle.triton_fields import problems, remark
 from fovea.wire import enum_name, message

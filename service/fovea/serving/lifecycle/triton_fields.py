@@ -117,7 +117,7 @@ def _paths(prefix: str, part: Any) -> Iterator[str]:
 
 
 def use_of(path: str) -> Use:
-    """Of a field that is set."""
+    """What becomes of a field that is set; one that no line names is a parameter's."""
     return FIELDS.get(path) or FIELDS[PARAMETERS]
 
 

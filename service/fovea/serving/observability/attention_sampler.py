@@ -31,11 +31,11 @@ class Sampled(Protocol):
 
     @property
     def loaded(self) -> LoadedVersion:
-        """What runs it."""
+        """The loaded version, whose model is profiled."""
 
     @property
     def recorder(self) -> Recorder:
-        """What keeps the times."""
+        """Where the times are counted."""
 
 
 class AttentionSampler:

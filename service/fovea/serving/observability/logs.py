@@ -29,7 +29,6 @@ class JsonLines(logging.Formatter):
     """Time (UTC), level, logger and text; a traceback where there is one."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """One line."""
         entry = {
             "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname.lower(),

@@ -49,7 +49,7 @@ METRICS: dict[str, Metric] = {
     "fovea_batches_total": Metric("counter", "Batches run.", (*_MODEL, "outcome")),
     "fovea_batch_cost_seconds": Metric(
         "gauge",
-        "What a batch of so many rows, padded to this length where the model takes sequences, took at warm-up.",
+        "What a batch of so many rows, padded to this length, or these, where the model has some, took at warm-up.",
         (*_MODEL, "rows", "length"),
     ),
     "fovea_unwarmed_batches_total": Metric(

@@ -47,11 +47,11 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
-        """What callers do is theirs."""
+        """Nothing is logged of a scrape."""
 
 
 class _Server(ThreadingHTTPServer):
-    """Of one listening socket."""
+    """Answers the scrapes that come in on one socket."""
 
     def __init__(self, listener: socket.socket, scrapes: Scrapes, tls: Tls | None) -> None:
         self.scrapes, self._tls = scrapes, tls
@@ -92,7 +92,6 @@ class _Server(ThreadingHTTPServer):
             raise
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """The thread's work."""
         try:
             super().process_request_thread(request, client_address)
         finally:
@@ -127,6 +126,5 @@ class MetricsServer:
 
 
 def _only(text: bytes, names: set[str]) -> bytes:
-    """The samples of these names."""
     lines = text.decode().splitlines(keepends=True)
     return "".join(line for line in lines if line.partition(" ")[0].partition("{")[0] in names).encode()

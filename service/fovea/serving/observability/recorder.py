@@ -61,16 +61,16 @@ class Recorder:
         self._lookups = {r: metrics["fovea_cache_lookups_total"].labels(*common, r) for r in ("hit", "miss")}
         self._ops: dict[tuple[str, str], Any] = {}
 
-    def batch_cost(self, points: Iterable[tuple[int | None, int, float]]) -> None:
-        """What batches cost at warm-up: length, rows, seconds."""
+    def batch_cost(self, points: Iterable[tuple[str, int, float]]) -> None:
+        """What batches cost at warm-up: lengths in words, rows, seconds."""
         metric = self._metrics["fovea_batch_cost_seconds"]
         model, version, _ = self.labels.common
         metric.remove_by_labels({"model": model, "version": version})  # of other files, where these replace some
-        for length, rows, seconds in points:
-            metric.labels(*self.labels.common, str(rows), "" if length is None else str(length)).set(seconds)
+        for lengths, rows, seconds in points:
+            metric.labels(*self.labels.common, str(rows), lengths).set(seconds)
 
     def batch(self, record: BatchRecord, queue_s: Sequence[float]) -> None:
-        """A batch ran."""
+        """Count a batch that ran, and what each stage took."""
         for child, seconds in zip(self._stages, (record.gather_s, record.run_s, record.split_s), strict=True):
             child.observe(seconds)
         self._batch_rows.observe(record.rows)
@@ -89,7 +89,7 @@ class Recorder:
         self._batches["failed"].inc()
 
     def requests(self, outcome: Outcome, duration_s: Sequence[float], rows: int) -> None:
-        """Requests ended."""
+        """Count requests that ended, by outcome."""
         self._duration[outcome].observe_all(duration_s)
         self._requests[outcome].inc(len(duration_s))
         self._rows[outcome].inc(rows)

@@ -22,12 +22,12 @@ MOST_OF_A_PLACE = 100
 _LONGEST_TEXT = 200
 
 Place = tuple[str, int]
-"""File and line."""
+"""A place in the code: file and line."""
 
 
 @dataclass
 class _LeftOut:
-    """Lines of one place."""
+    """Lines of one place that were left out: how many, and the level and text of one of them."""
 
     level: int
     text: str

@@ -22,7 +22,7 @@ class Scrape:
         self._lock = threading.Lock()
 
     def packed(self) -> bytes:
-        """In gzip."""
+        """The text of a scrape, packed with gzip."""
         with self._lock:
             self._packed = self._packed or gzip.compress(self.text, 1, mtime=0)
             return self._packed
@@ -50,7 +50,6 @@ class Scrapes:
         return shared.result()
 
     def close(self) -> None:
-        """Write no more."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def _turn(self) -> Scrape:

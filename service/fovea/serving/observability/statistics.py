@@ -68,7 +68,7 @@ class Statistics:
         self._lock = threading.Lock()
 
     def batch(self, record: BatchRecord, queue_s: Sequence[float]) -> None:
-        """A batch ran."""
+        """Count a batch that ran."""
         with self._lock:
             totals = self._totals
             totals.inference_count += record.rows

@@ -29,9 +29,9 @@ class TraceSettings:
 
     trace_level: str = OFF
     trace_rate: int = 1000
-    """One of so many requests."""
+    """One request out of this many is traced."""
     trace_count: int = _UNLIMITED
-    """How many more."""
+    """How many more requests are traced."""
     log_frequency: int = 0
     """So many traces go into a file, whose name ends with its number; 0: all go into one."""
 
@@ -158,7 +158,7 @@ class Tracer:
         return response
 
     def close(self) -> None:
-        """Write what has ended."""
+        """Write the traces that have ended, and end the thread."""
         self._file.close()
 
 

@@ -102,7 +102,6 @@ class TritonMetrics(Collector):
         yield Metric(_PENDING, "Requests that wait for their batch.", "gauge")
 
     def collect(self) -> Iterator[Metric]:
-        """What a scrape reads."""
         metrics = {metric.name: metric for metric in self.describe()}
         for served in self._served():
             labels = {"model": served.card.name, "version": served.version}

@@ -14,7 +14,7 @@ from fovea.contract.model_card import TensorSpec
 from fovea.contract.reshape import Reshape
 from fovea.raw_tensors import NUMPY_DTYPE
 from fovea.runtime.arrays import Arrays
-from fovea.serving.requests.classification import best_classes
+from fovea.serving.requests.best_classes import best_classes
 from fovea.serving.shared_memory.places import Place
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+from types import MappingProxyType
 from typing import Any
 
 from numpy.typing import NDArray
@@ -12,6 +13,7 @@ from fovea.contract.errors import FoveaError, InvalidRequest
 from fovea.contract.model_card import ModelCard
 from fovea.runtime.arrays import Arrays
 from fovea.serving.engines.reply import Reply
+from fovea.serving.inputs.raw_input import RawInput
 from fovea.serving.requests.answer import Answer
 from fovea.serving.requests.header_bound import header_bound
 from fovea.serving.requests.header_check import CheckedHeader, HeaderCheck
@@ -85,9 +87,16 @@ class Door:
     with it, so that fronts that keep headers have them checked once.
     """
 
-    def __init__(self, card: ModelCard, version: int, max_batch_rows: int, defaults: RequestDefaults) -> None:
+    def __init__(
+        self,
+        card: ModelCard,
+        version: int,
+        max_batch_rows: int,
+        defaults: RequestDefaults,
+        raw: Mapping[str, RawInput] = MappingProxyType({}),
+    ) -> None:
         self._card = card
-        self._check = HeaderCheck(card, version, max_batch_rows, defaults)
+        self._check = HeaderCheck(card, version, max_batch_rows, defaults, raw)
         self.most_header = header_bound(spec.name for spec in (*card.inputs, *card.outputs, *card.maps.values()))
         """Bytes that a request may have beside its data."""
 

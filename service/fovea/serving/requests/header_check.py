@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from fovea.contract.datatypes import DATATYPES
 from fovea.contract.errors import InvalidRequest
 from fovea.contract.model_card import MAP_PREFIX, ModelCard, TensorSpec
 from fovea.contract.reshape import Reshape
+from fovea.runtime.arrays import Arrays
 from fovea.serving.engines.batching.batch_keys import BatchKeys
 from fovea.serving.engines.batching.queued_request import BatchKey
-from fovea.serving.inputs.picture_input import PictureInput, picture_input
+from fovea.serving.inputs.raw_input import RawInput
 from fovea.serving.requests.answer import AnswerForm, AnswerMaker, WantedOutput
 from fovea.serving.requests.infer_request import InputTensor, RequestedOutput, RequestHeader
 from fovea.serving.requests.request_parameters import RequestDefaults, classes_wanted, urgency
@@ -32,8 +33,10 @@ class CheckedHeader:
     """How long it may wait in the queue."""
     priority: int
     """Lower goes first."""
-    pictures: PictureInput | None = None
-    """The input that came as pictures, if one did."""
+    raw: tuple[RawInput, ...] = ()
+    """The inputs that came as pictures or texts."""
+    key_of_arrays: Callable[[Arrays], BatchKey] | None = None
+    """Tells the batch key where only its tensors show it: how long a text is."""
     data_count: int = 0
     """Inputs whose data comes with the request; that of the others is in shared memory."""
     output_places: tuple[Place, ...] = ()
@@ -49,14 +52,21 @@ class CheckedHeader:
 class HeaderCheck:
     """What one model version lets in."""
 
-    def __init__(self, card: ModelCard, version: int, max_batch_rows: int, defaults: RequestDefaults) -> None:
+    def __init__(
+        self,
+        card: ModelCard,
+        version: int,
+        max_batch_rows: int,
+        defaults: RequestDefaults,
+        raw: Mapping[str, RawInput],
+    ) -> None:
         self._defaults = defaults
         self._batched, self._max_rows = card.batched, max_batch_rows
         self._inputs = {spec.name: spec for spec in card.as_clients_see(card.inputs)}
         self._reshapes = {spec.name: reshape for spec in card.inputs if (reshape := _from_clients(spec, card))}
         self._outputs = {spec.name: WantedOutput(spec, reshape=_to_clients(spec, card)) for spec in card.outputs}
         self._maps = {name: WantedOutput(spec) for name, spec in card.maps.items()}
-        self._pictures = picture_input(card)
+        self._raw = raw
         self._keys = BatchKeys(card)
         self._answers = AnswerMaker(card.name, str(version), card.labels_by_output, card.batched)
         self._every_output = AnswerForm(self._answers, tuple(self._outputs.values()))
@@ -67,15 +77,26 @@ class HeaderCheck:
         inputs = self._tensors(header.inputs)
         shapes = {tensor.name: tensor.shape for tensor in inputs}
         rows = self._rows(shapes)
-        pictures = self._pictures if any(map(self._is_picture, header.inputs)) else None
-        if pictures is not None:
-            if 0 in shapes[pictures.name]:
-                raise InvalidRequest(f"input '{pictures.name}': expected at least one picture, received none")
-            shapes[pictures.name] = (shapes[pictures.name][0], *pictures.row_shape)
+        raw = tuple([self._raw[tensor.name] for tensor in header.inputs if self._is_raw(tensor)]) if self._raw else ()
         form = AnswerForm(self._answers, self._wanted(header.outputs)) if header.outputs else self._every_output
         maps = any(output.spec.name in self._maps for output in form.wanted)
-        batch_key = self._keys.of(shapes, maps=maps)
-        return CheckedHeader(inputs, rows, batch_key, form, timeout_s, priority, pictures, *_facts(inputs, form))
+        batch_key, later = self._batch_key(shapes, raw, maps=maps) if raw else (self._keys.of(shapes, maps=maps), None)
+        return CheckedHeader(inputs, rows, batch_key, form, timeout_s, priority, raw, later, *_facts(inputs, form))
+
+    def _batch_key(
+        self, shapes: Mapping[str, tuple[int, ...]], raw: Sequence[RawInput], *, maps: bool
+    ) -> tuple[BatchKey, Callable[[Arrays], BatchKey] | None]:
+        """Of a request with pictures or texts: its key, and what tells it in the end where a text's length decides."""
+        made = dict(shapes)
+        for one in raw:
+            if 0 in shapes[one.name]:
+                raise InvalidRequest(f"input '{one.name}': expected at least one {one.kind}, received none")
+            if one.mask is not None and one.mask.name in shapes:
+                raise InvalidRequest(f"input '{one.mask.name}' is made of the texts of '{one.name}': send one of them")
+            made[one.name] = (shapes[one.name][0], *one.row_shape)
+        if not any(-1 in one.row_shape for one in raw):
+            return self._keys.of(made, maps=maps), None
+        return BatchKey((), maps), lambda arrays: self._keys.of(_shapes(arrays), maps=maps)
 
     def _tensors(self, received: Sequence[InputTensor]) -> tuple[ExpectedInput, ...]:
         tensors: dict[str, ExpectedInput] = {}
@@ -92,7 +113,7 @@ class HeaderCheck:
         spec = self._spec(tensor)
         place = place_of(spec.name, tensor.parameters) if tensor.parameters else None
         self._check_shape(spec, tensor.shape)
-        reshape = None if self._is_picture(tensor) else self._reshapes.get(spec.name)
+        reshape = None if self._is_raw(tensor) else self._reshapes.get(spec.name)
         shape = reshape.shape(tensor.shape) if reshape else tensor.shape
         return ExpectedInput(spec.name, spec.datatype, shape, place, tensor.shape)
 
@@ -101,14 +122,15 @@ class HeaderCheck:
         spec = self._inputs.get(tensor.name)
         if spec is None:
             raise InvalidRequest(f"unexpected input '{tensor.name}': expected {list(self._inputs)}")
-        if self._pictures is not None and self._is_picture(tensor):
-            return self._pictures.spec(len(tensor.shape))
+        if self._is_raw(tensor):
+            return self._raw[tensor.name].spec(len(tensor.shape))
         if tensor.datatype != spec.datatype:
             raise InvalidRequest(f"input '{spec.name}': expected {spec.datatype}, received '{tensor.datatype}'")
         return spec
 
-    def _is_picture(self, tensor: InputTensor) -> bool:
-        return self._pictures is not None and tensor.name == self._pictures.name and tensor.datatype == "BYTES"
+    def _is_raw(self, tensor: InputTensor) -> bool:
+        """Whether it brings pictures or texts in place of its tensor."""
+        return tensor.datatype == "BYTES" and tensor.name in self._raw
 
     def _check_shape(self, spec: TensorSpec, shape: tuple[int, ...]) -> None:
         if spec.admits(shape) and min(shape, default=0) >= 0:
@@ -152,6 +174,10 @@ class HeaderCheck:
         if top and not DATATYPES[spec.datatype].is_number:
             raise InvalidRequest(f"output '{spec.name}': classification needs numbers, it is {spec.datatype}")
         return replace(wanted, top=top, place=place_of(spec.name, output.parameters))
+
+
+def _shapes(arrays: Arrays) -> dict[str, tuple[int, ...]]:
+    return {name: array.shape for name, array in arrays.items()}
 
 
 def _facts(inputs: Sequence[ExpectedInput], form: AnswerForm) -> tuple[int, tuple[Place, ...], int, bool, bool]:

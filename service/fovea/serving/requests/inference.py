@@ -125,7 +125,7 @@ class Inference:
         request, checked = admitted.request, admitted.checked
         try:
             request.admits(checked.form, checked.rows)
-            if checked.pictures is None and admitted.decode is None:
+            if not checked.raw and admitted.decode is None:
                 if served.cache is None or not served.cache.answers(queued, admitted):
                     served.engine.submit(queued)
                 elif queued.trace is not None:
@@ -134,9 +134,9 @@ class Inference:
             admitted.watch()
             queued.bytes = request.bytes + checked.shared_bytes  # until it is decoded
             again = partial(self._again, queued, admitted)
-            onward = served.engine.submit
+            places = (served.engine.submit, again, served)
             self._decoding.submit(
-                Undecoded(served.card.name, queued, admitted.decode, checked.pictures, onward, again, observer=served)
+                Undecoded(served.card.name, queued, admitted.decode, checked.raw, *places, checked.key_of_arrays)
             )
         except FoveaError:
             _end(queued, admitted)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ssl
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from fovea.contract.errors import Misconfigured
 from fovea.serving.security.private_files import warn_if_open
@@ -14,7 +13,7 @@ from fovea.serving.security.renewed import Renewed
 
 @dataclass(frozen=True)
 class TlsFiles:
-    """PEM files."""
+    """The PEM files that TLS is set up from."""
 
     cert: Path
     key: Path
@@ -22,7 +21,7 @@ class TlsFiles:
     """Callers show a certificate that it has signed."""
 
     def all(self) -> list[Path]:
-        """Those that there are."""
+        """Every file that was named."""
         return [self.cert, self.key, *([self.client_ca] if self.client_ca else [])]
 
     def context(self) -> ssl.SSLContext:
@@ -55,27 +54,6 @@ class Tls:
     def now(self) -> TlsMaterial:
         """For a connection that begins now; the same object until the files have changed."""
         return self._material.now()
-
-    def context(self) -> ssl.SSLContext:
-        """For a server of Python's own that takes one context for all its connections."""
-        return _Renewed(self)
-
-
-class _Renewed(ssl.SSLContext):
-    """Each connection is one of the context in use then: to begin with another and change over would let callers in
-    by session tickets of that one, whatever authority is in use now.
-    """
-
-    _tls: Tls
-
-    def __new__(cls, tls: Tls) -> _Renewed:
-        context = super().__new__(cls, ssl.PROTOCOL_TLS_SERVER)
-        context._tls = tls
-        return context
-
-    def wrap_bio(self, *arguments: Any, **more: Any) -> ssl.SSLObject:
-        """A connection's end."""
-        return self._tls.now().context.wrap_bio(*arguments, **more)
 
 
 def read_tls(cert: Path | None, key: Path | None, client_ca: Path | None) -> Tls | None:

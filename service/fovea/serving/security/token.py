@@ -43,7 +43,7 @@ def read_tokens(file: Path | None) -> Tokens | None:
 
 
 def _read(file: Path) -> Sequence[str]:
-    """One a line."""
+    """The tokens of a file that has one on each line."""
     try:
         lines = [line.strip() for line in file.read_text("utf-8").splitlines()]
     except (OSError, ValueError) as error:

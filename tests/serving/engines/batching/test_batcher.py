@@ -157,14 +157,14 @@ def test_a_kind_that_is_held_back_does_not_hold_back_another_that_is_full() -> N
 def test_a_batch_of_sequences_keeps_to_its_budget_of_elements() -> None:
     requests = [request() for _ in range(9)]
     for one in requests:
-        one.batch_key = BatchKey("a", length=64)
+        one.batch_key = BatchKey("a", lengths=(64,))
     assert len(take_batch(Waiting(requests), 0.0, BatchPolicy(32, max_elements=256)).batch) == 4
 
 
 def test_a_single_sequence_above_the_budget_of_elements_runs_alone() -> None:
     requests = [request(), request()]
     for one in requests:
-        one.batch_key = BatchKey("a", length=512)
+        one.batch_key = BatchKey("a", lengths=(512,))
     assert len(take_batch(Waiting(requests), 0.0, BatchPolicy(32, max_elements=256)).batch) == 1
 
 
@@ -186,10 +186,10 @@ def test_dropping_the_dead_leaves_the_others_in_order() -> None:
 
 
 def test_each_length_has_its_own_largest_batch() -> None:
-    policy = BatchPolicy(max_rows=8, rows_by_length={16: 2, 32: 1})
-    lengths = (16, 32, 16, 16, 32)
+    policy = BatchPolicy(max_rows=8, worthwhile_rows={(16,): 2, (32,): 1}.get)
+    lengths = ((16,), (32,), (16,), (16,), (32,))
     waiting = Waiting(
-        replace(request(arrived_s=at), batch_key=BatchKey("a", length=length)) for at, length in enumerate(lengths)
+        replace(request(arrived_s=at), batch_key=BatchKey("a", lengths=own)) for at, own in enumerate(lengths)
     )
     batches = [take_batch(waiting, 0.0, policy).batch for _ in range(4)]
-    assert [[one.batch_key.length for one in batch] for batch in batches] == [[16, 16], [32], [16], [32]]
+    assert [[one.batch_key.lengths for one in batch] for batch in batches] == [[(16,)] * 2, [(32,)], [(16,)], [(32,)]]

@@ -26,8 +26,9 @@ from fovea import wire
 from fovea.contract.errors import InvalidRequest, NotFound
 from fovea.contract.model_card import TensorSpec
 from fovea.serving.changes import Changes
+from fovea.serving.fronts.rest.app import RestApp
 from fovea.serving.fronts.rest.limits import Patience, RestLimits
-from fovea.serving.fronts.rest.server import RestServer, RestSettings
+from fovea.serving.fronts.rest.rest_server import RestServer, RestSettings
 from fovea.serving.requests.answer import Answer, AnswerForm, AnswerMaker, WantedOutput
 from fovea.serving.security.tls import read_tls
 from rest_calls import rest
@@ -68,8 +69,8 @@ def rest_server(
 ) -> Iterator[RestServer]:
     """A server of its own in this process, before an inference that is told what to answer."""
     limits = RestLimits(body, all_bodies, 1 << 20, connections, patience or Patience())
-    settings = RestSettings("127.0.0.1", 0, limits, **more)
-    server = RestServer(settings, inference or FakeInference(), FakeControl(), Changes(), admit)  # type: ignore[arg-type]
+    app = RestApp(inference or FakeInference(), FakeControl(), Changes(), admit, limits)  # type: ignore[arg-type]
+    server = RestServer(RestSettings("127.0.0.1", 0, limits, **more), app.begin)
     try:
         yield server
     finally:
@@ -180,10 +181,14 @@ def test_a_request_that_was_right_is_answered_before_a_wrong_one_behind_it_is_re
 
 
 def test_only_a_caller_that_knows_interim_answers_gets_one() -> None:
-    asked = POST.replace(b"Host", b"Expect: 100-continue\r\nConnection: close\r\nHost") % 1 + b"{"
+    asked = POST.replace(b"Host", b"Expect: 100-continue\r\nConnection: close\r\nHost") % 1
     with rest_server() as server:
-        assert all_of(connect(server, asked)).startswith(b"HTTP/1.1 100 ")
-        assert all_of(connect(server, asked.replace(b"HTTP/1.1", b"HTTP/1.0"))).startswith(b"HTTP/1.1 400 ")
+        with connect(server, asked) as connection:
+            assert connection.recv(65536) == b"HTTP/1.1 100 Continue\r\n\r\n"
+            connection.sendall(b"{")
+            assert all_of(connection).startswith(b"HTTP/1.1 400 ")
+        old = asked.replace(b"HTTP/1.1", b"HTTP/1.0") + b"{"
+        assert all_of(connect(server, old)).startswith(b"HTTP/1.1 400 ")
 
 
 def test_a_caller_that_reads_none_of_many_small_answers_does_not_keep_its_place() -> None:
@@ -214,9 +219,9 @@ def test_a_caller_that_does_not_read_its_answer_is_cut_off() -> None:
         connect(server, POST % len(asked) + asked) as connection,
     ):
         wait_until(lambda: len(inference.replies) == 1)
-        (reply,) = server.unanswered()
-        reply.send(answer_of(1 << 25))
-        wait_until(lambda: reply.over)
+        (exchange,) = server.unanswered()
+        inference.replies[0].send(answer_of(1 << 25))
+        wait_until(lambda: exchange.over)
         assert len(all_of(connection)) < 1 << 25
 
 

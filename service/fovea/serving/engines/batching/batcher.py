@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from math import inf
 
+from fovea.contract.lengths import Lengths
 from fovea.serving.engines.batching.queued_request import BatchKey, QueuedRequest, is_late
 from fovea.serving.engines.batching.waiting import Line, Waiting, put_back
 
@@ -16,9 +17,15 @@ it takes: what wakes the worker, and measures the batch, is no more exact than t
 
 Cost = Callable[[BatchKey, int], float | None]
 """Seconds that a batch of a kind takes, by its rows; None where that was not measured."""
+WorthwhileRows = Callable[[Lengths], int | None]
+"""The largest batch worth making, by the lengths that it is padded to; None where that was not measured."""
 
 
 def _unknown(_key: BatchKey, _rows: int) -> float | None:
+    return None
+
+
+def _unmeasured(_lengths: Lengths) -> int | None:
     return None
 
 
@@ -27,28 +34,28 @@ class BatchPolicy:
     """How large batches are made, and when."""
 
     max_rows: int
-    """Most in a batch."""
+    """Most rows in a batch."""
     delay_s: float = 0.0
     """How long the oldest request may wait for company."""
-    rows_by_length: Mapping[int | None, int] = field(default_factory=dict)
-    """Most in a batch of sequences that are padded to a length, where that differs."""
+    worthwhile_rows: WorthwhileRows = _unmeasured
+    """Most in a batch that is padded to some lengths, where it pays to make fewer."""
     preferred_rows: tuple[int, ...] = ()
     """Sizes to make where enough waits; a batch of such a size waits for no company."""
     max_elements: int | None = None
-    """Most rows times padded length in a batch of sequences."""
+    """Most rows times padded length in a batch, where there are lengths; several are added up."""
     cost: Cost = _unknown
-    """What a batch takes."""
+    """Seconds that a batch takes, by rows and length; None where that is not known."""
 
-    @property
-    def sizes(self) -> tuple[int, ...]:
-        """Those preferred, ascending; where none are, the largest batches worth making, over all lengths."""
-        return tuple(sorted(self.preferred_rows or {self.max_rows, *self.rows_by_length.values()}))
+    def sizes(self, measured: Iterable[Lengths]) -> tuple[int, ...]:
+        """Those preferred, ascending; where none are, the largest batches worth making, over the lengths measured."""
+        worthwhile = {min(self.max_rows, rows) for rows in map(self.worthwhile_rows, measured) if rows}
+        return tuple(sorted(self.preferred_rows or worthwhile or {self.max_rows}))
 
     def rows_of(self, key: BatchKey) -> int:
         """Most rows in a batch of this kind."""
-        most = self.rows_by_length.get(key.length, self.max_rows)
-        if self.max_elements is not None and key.length:
-            most = min(most, self.max_elements // key.length)
+        most = min(self.max_rows, self.worthwhile_rows(key.lengths) or self.max_rows)
+        if self.max_elements is not None and key.lengths:
+            most = min(most, self.max_elements // sum(key.lengths))
         return max(1, most)
 
     def row_s(self, key: BatchKey) -> float:

@@ -19,17 +19,19 @@ class MeasuredCost:
         self.cost, self._shapes = cost, shapes
         self.seconds = lru_cache(_KEPT)(self._seconds)
         """Of a batch, by key and rows; None where nothing like it was measured."""
+        self.worthwhile_rows = lru_cache(_KEPT)(cost.worthwhile_rows)
+        """Of a batch of these lengths; None where none was measured."""
 
     def _seconds(self, key: BatchKey, rows: int) -> float | None:
-        return self.cost.seconds(key.length, rows) if self._was_measured(key) else None
+        return self.cost.seconds(key.lengths, rows) if self._was_measured(key) else None
 
     def warmed(self, key: BatchKey, rows: int) -> bool:
         """Whether warm-up ran batches of this key that were as large."""
-        return self._was_measured(key) and self.cost.warmed(key.length, rows)
+        return self._was_measured(key) and self.cost.warmed(key.lengths, rows)
 
     def _was_measured(self, key: BatchKey) -> bool:
         plain = not key.maps  # the session with maps is opened when it is first wanted
-        return plain and (key.length is not None or key.shapes == self._shapes)
+        return plain and (bool(key.lengths) or key.shapes == self._shapes)
 
 
 UNMEASURED = MeasuredCost()

@@ -50,7 +50,7 @@ class Pipeline:
     ) -> None:
         self._source, self._policy, self._observer, self._limit = source, policy, observer, limit
         self.cost: BatchCost = measured.cost
-        self.queueing = Queueing(limit.requests, policy.delay_s, policy.sizes)
+        self.queueing = Queueing(limit.requests, policy.delay_s, policy.sizes(self.cost.curves))
         self._waiting = Waiting()
         self._row_s: dict[BatchKey, float] = {}
         """What a row of a kind costs at best."""

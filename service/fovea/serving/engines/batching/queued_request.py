@@ -8,6 +8,7 @@ from math import inf
 from typing import Protocol
 
 from fovea.contract.errors import Cancelled, DeadlineExceeded, FoveaError
+from fovea.contract.lengths import Lengths
 from fovea.runtime.arrays import Arrays
 from fovea.serving.engines.reply import Reply
 
@@ -37,12 +38,12 @@ class BatchKey:
 
     shapes: Hashable
     maps: bool = False
-    length: int | None = None
-    """The bucket that its sequences fall into: what they are padded to at most. None of a model without sequences."""
+    lengths: Lengths = ()
+    """The bucket that each of its lengths falls into: what it is padded to at most."""
     _hash: int = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_hash", hash((self.shapes, self.maps, self.length)))
+        object.__setattr__(self, "_hash", hash((self.shapes, self.maps, self.lengths)))
 
     def __hash__(self) -> int:
         return self._hash

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from fovea.runtime.loaded_version import LoadedVersion
-from fovea.runtime.serving_choices import ServingChoices
+from fovea.runtime.model_toml import ServingChoices
 from fovea.serving.engines.batching.batcher import BatchPolicy
 from fovea.serving.engines.batching.measured_cost import MeasuredCost
 from fovea.serving.engines.batching.pipeline import Pipeline
@@ -20,18 +20,23 @@ def start_batching(
 ) -> Engine:
     """Open what sessions it needs besides the first, and start its workers. `delay_s` holds where nobody chooses."""
     measured = MeasuredCost(loaded.cost, loaded.warm_shapes)
-    policy = replace(batch_policy(loaded, choices, delay_s), cost=measured.seconds)
+    policy = batch_policy(loaded, choices, delay_s, measured)
     sessions = [loaded.session, *(loaded.open_instance() for _ in range(choices.instances - 1))]
     source = SessionSource(sessions.pop, loaded.open_maps, choices.instances, sessions.clear)
     return Pipeline(source, policy, observer, limit=limit, measured=measured)
 
 
-def batch_policy(loaded: LoadedVersion, choices: ServingChoices, delay_s: float) -> BatchPolicy:
-    """As model.toml says, else as was measured; sequences beyond the last bucket are batched like those in it."""
+def batch_policy(loaded: LoadedVersion, choices: ServingChoices, delay_s: float, measured: MeasuredCost) -> BatchPolicy:
+    """As model.toml says, else as was measured."""
     chosen_rows = choices.batch_rows or max(choices.preferred_batch_rows, default=0)
-    rows = {} if chosen_rows else loaded.rows_by_length
-    most = chosen_rows or next(reversed(rows.values()), loaded.max_batch_rows)
+    most = min(chosen_rows or loaded.max_batch_rows, loaded.max_batch_rows)
     chosen_s = choices.max_queue_delay_s
-    delay_s = min(delay_s, loaded.cost.worthwhile_delay_s()) if chosen_s is None else chosen_s
-    sizes = (choices.preferred_batch_rows, choices.max_batch_elements)
-    return BatchPolicy(min(most, loaded.max_batch_rows), delay_s, rows, *sizes)
+    delay_s = min(delay_s, measured.cost.worthwhile_delay_s()) if chosen_s is None else chosen_s
+    policy = BatchPolicy(
+        most,
+        delay_s,
+        preferred_rows=choices.preferred_batch_rows,
+        max_elements=choices.max_batch_elements,
+        cost=measured.seconds,
+    )
+    return policy if chosen_rows else replace(policy, worthwhile_rows=measured.worthwhile_rows)

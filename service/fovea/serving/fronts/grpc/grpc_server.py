@@ -24,8 +24,8 @@ from fovea.serving.fronts.grpc.control_call import answer_control
 from fovea.serving.fronts.grpc.fast_call import Accept
 from fovea.serving.fronts.grpc.gate import Gate
 from fovea.serving.fronts.grpc.handler_pool import HEALTH_CHECK, HEALTH_WATCH, INFER, Bounds, handler_pools, path_of
-from fovea.serving.fronts.grpc.health import SERVICE as HEALTH
-from fovea.serving.fronts.grpc.health import Health
+from fovea.serving.fronts.grpc.health_service import SERVICE as HEALTH
+from fovea.serving.fronts.grpc.health_service import Health
 from fovea.serving.fronts.grpc.model_infer import ModelInfer
 from fovea.serving.fronts.grpc.pooled_stream import stream_handler
 from fovea.serving.fronts.grpc.reads import Memory, Read, ReadLimits, ReadWatch

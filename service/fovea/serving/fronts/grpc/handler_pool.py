@@ -16,7 +16,7 @@ from fovea.serving.changes import CHANGE_RPCS, MOST_CHANGES
 from fovea.serving.control.rpcs import MOST_CONTROL_CALLS, QUICK_RPCS
 from fovea.serving.fronts.grpc.context_reads import ContextReads
 from fovea.serving.fronts.grpc.gate import refusing
-from fovea.serving.fronts.grpc.health import SERVICE as HEALTH
+from fovea.serving.fronts.grpc.health_service import SERVICE as HEALTH
 from fovea.serving.fronts.grpc.status import status_of
 
 INFER = "ModelInfer"

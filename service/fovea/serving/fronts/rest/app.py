@@ -2,101 +2,92 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
-
-from starlette.applications import Starlette
-from starlette.exceptions import HTTPException
-from starlette.requests import Request
-from starlette.responses import Response
-from starlette.routing import Route
 
 from fovea.serving.answer_pool import AnswerPool
 from fovea.serving.changes import CHANGE_RPCS, Changes
 from fovea.serving.control.rpcs import MOST_CONTROL_CALLS, QUICK_RPCS, Control
-from fovea.serving.fronts.rest.bodies import BodyReader
 from fovea.serving.fronts.rest.bulk import Bulk
 from fovea.serving.fronts.rest.control_routes import CONTROL_ROUTES, MODEL_PATHS, ControlRoute
-from fovea.serving.fronts.rest.http_status import status_table
+from fovea.serving.fronts.rest.exchange import Exchange
 from fovea.serving.fronts.rest.infer_endpoint import InferEndpoint
-from fovea.serving.fronts.rest.limits import RestLimits
-from fovea.serving.fronts.rest.responses import handlers, json_response
+from fovea.serving.fronts.rest.json_values import json_data
+from fovea.serving.fronts.rest.limits import Bound, RestLimits
+from fovea.serving.fronts.rest.refusal import Refusal
+from fovea.serving.fronts.rest.responses import JSON
 from fovea.serving.fronts.rest.rest_reply import RestReply
+from fovea.serving.fronts.rest.routes import Route, Routes
 from fovea.serving.requests.error_text import as_fovea_error
 from fovea.serving.requests.inference import Inference
 
 Admit = Callable[[str, Mapping[str, str]], None]
 """From an RPC's name and a request's headers: raises a FoveaError where the caller may not."""
-Handler = Callable[[Request], Awaitable[Response]]
 
 _CONTROL_THREADS = 8
 
 
 class RestApp:
-    """The ASGI application, `asgi`."""
+    """Who answers what."""
 
     def __init__(
-        self,
-        inference: Inference,
-        control: Control,
-        changes: Changes,
-        admit: Admit,
-        *,
-        limits: RestLimits,
-        status_codes: str,
+        self, inference: Inference, control: Control, changes: Changes, admit: Admit, limits: RestLimits
     ) -> None:
         self._control, self._changes, self._admit, self._limits = control, changes, admit, limits
-        self._bodies = BodyReader(limits)
         self._bulk = Bulk()
         self._control_pool = AnswerPool("control", _CONTROL_THREADS, MOST_CONTROL_CALLS)
-        self.inference = InferEndpoint(inference, self._bodies, self._bulk, limits)
-        self.asgi = Starlette(routes=self._routes(), exception_handlers=handlers(status_table(status_codes)))
-        self.asgi.router.redirect_slashes = False  # to an address out of the caller's own Host header
+        infer = InferEndpoint(inference, self._bulk, limits)
+        of_infer = [
+            Route("POST", f"{path}/infer", "ModelInfer", infer.answer, infer.bound, inference.stray)
+            for path in MODEL_PATHS
+        ]
+        self._routes = Routes([*of_infer, *map(self._route, CONTROL_ROUTES)])
 
-    def _routes(self) -> list[Route]:
-        infer = [self._route("POST", path + "/infer", "ModelInfer", self.inference.answer) for path in MODEL_PATHS]
-        return [*infer, *map(self._control_route, CONTROL_ROUTES)]
+    def begin(self, exchange: Exchange) -> None:
+        """Say who answers a request whose head is here; what it raises is the answer."""
+        head = exchange.head
+        route, names = self._routes.find(head.method, head.target)
+        self._admit(route.rpc, head.headers)
+        exchange.take, exchange.names, exchange.stray = route.answer, names, route.stray
+        exchange.bound = route.bound(head.headers)
 
-    def _route(self, method: str, path: str, rpc: str, handler: Handler) -> Route:
-        async def admitted(request: Request) -> Response:
-            self._admit(rpc, request.headers)
-            return await handler(request)
+    def _route(self, route: ControlRoute) -> Route:
+        return Route(route.method, route.path, route.rpc, partial(self._answer, route), partial(self._bound, route))
 
-        return Route(path, admitted, methods=[method])
+    def _bound(self, route: ControlRoute, _headers: Mapping[str, str]) -> Bound | None:
+        return None if route.method == "GET" else route.bound(self._limits)
 
-    def _control_route(self, route: ControlRoute) -> Route:
-        async def answer(request: Request) -> Response:
-            """503 where the answer says that something is not ready."""
-            if route.rpc not in self._control.rpcs:
-                raise HTTPException(501, f"this server has no {route.rpc}")
-            asked = await self._asked(route, request)
-            facts = route.answer(await self._controlled(request, route.rpc, asked), request.path_params)
-            return json_response(facts, 503 if "ready" in facts and not facts["ready"] else 200)
+    def _answer(self, route: ControlRoute, exchange: Exchange) -> None:
+        if route.rpc not in self._control.rpcs:
+            raise Refusal(501, f"this server has no {route.rpc}")
+        self._bulk.do(exchange.held_bytes, self._ask, route, exchange)
 
-        return self._route(route.method, route.path, route.rpc, answer)
+    def _ask(self, route: ControlRoute, exchange: Exchange) -> None:
+        try:
+            asked = route.request(exchange.names, exchange.body)
+            exchange.let_go()
+            self._submit(route.rpc, RestReply(exchange, partial(_write, route, exchange)), asked)
+        except Exception as error:
+            exchange.refuse(error)
 
-    async def _asked(self, route: ControlRoute, request: Request) -> Any:
-        if route.method == "GET":
-            return route.request(request.path_params, b"")
-        async with self._bodies.body(request, route.bound(self._limits)) as body:
-            return await self._bulk.do(len(body), route.request, request.path_params, body)
-
-    async def _controlled(self, request: Request, rpc: str, asked: Any) -> Any:
-        reply, accept = RestReply(request), partial(self._answer, rpc)
+    def _submit(self, rpc: str, reply: RestReply, asked: Any) -> None:
+        accept = partial(self._reply, rpc)
         if rpc in QUICK_RPCS:
             accept(reply, asked)
         elif rpc in CHANGE_RPCS:
             self._changes.submit(accept, reply, asked)
         else:
             self._control_pool.submit(accept, reply, asked)
-        try:
-            return await reply.answer
-        finally:
-            reply.end()
 
-    def _answer(self, rpc: str, reply: RestReply, asked: Any) -> None:
+    def _reply(self, rpc: str, reply: RestReply, asked: Any) -> None:
         try:
             reply.send(self._control.answer(rpc, asked))
         except Exception as error:
             reply.send(as_fovea_error(error))
+
+
+def _write(route: ControlRoute, exchange: Exchange, answer: Any) -> None:
+    """503 where the answer says that something is not ready."""
+    facts = route.answer(answer, exchange.names)
+    exchange.answer(503 if "ready" in facts and not facts["ready"] else 200, JSON, json_data(facts))

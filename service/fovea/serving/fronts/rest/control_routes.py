@@ -124,7 +124,7 @@ class ControlRoute:
     """Files may come in its JSON, as long texts."""
 
     def bound(self, limits: RestLimits) -> Bound:
-        """Of its body."""
+        """How large a body may be on this route."""
         return limits.body if self.of_files else limits.json
 
     def request(self, names: Names, body: bytes) -> Any:

@@ -5,9 +5,8 @@ from __future__ import annotations
 import gzip
 import zlib
 
-from starlette.exceptions import HTTPException
-
 from fovea.serving.fronts.rest.limits import Bound
+from fovea.serving.fronts.rest.refusal import Refusal
 
 _PACKED_MIN_BYTES = 1024
 _LEVEL = 1
@@ -20,16 +19,16 @@ def unpacked(body: bytes, encoding: str, bound: Bound) -> bytes:
     if encoding in ("", "identity"):
         return body
     if encoding not in ("gzip", "deflate"):
-        raise HTTPException(415, f"Content-Encoding must be gzip or deflate, received '{encoding}'")
+        raise Refusal(415, f"Content-Encoding must be gzip or deflate, received '{encoding}'")
     unpacker = zlib.decompressobj(_ANY_FORMAT)
     try:
         data = unpacker.decompress(body, bound.bytes + 1)
     except zlib.error as error:
-        raise HTTPException(400, f"the body is no {encoding}: {error}") from error
+        raise Refusal(400, f"the body is no {encoding}: {error}") from error
     if len(data) > bound.bytes:
         raise bound.exceeded()
     if not unpacker.eof or unpacker.unused_data:
-        raise HTTPException(400, f"the body is no {encoding}: it is cut short, or goes on behind its end")
+        raise Refusal(400, f"the body is no {encoding}: it is cut short, or goes on behind its end")
     return data
 
 
@@ -46,7 +45,6 @@ def _offer(offer: str) -> tuple[str, bool]:
 
 
 def packed(data: bytes, encoding: str) -> bytes:
-    """The data packed."""
     return gzip.compress(data, _LEVEL, mtime=0) if encoding == "gzip" else zlib.compress(data, _LEVEL)
 
 

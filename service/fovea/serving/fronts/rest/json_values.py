@@ -10,14 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from fovea.contract.datatypes import DATATYPES
+from fovea.contract.datatypes import DATATYPES, Kind
 from fovea.contract.errors import InvalidRequest
 from fovea.raw_tensors import NUMPY_DTYPE, bytes_array
 from fovea.serving.fronts.rest.json_text import NOT_FINITE, NotFinite, word
 from fovea.serving.requests.tensor_data import ExpectedInput
 
 BINARY_ONLY = tuple(name for name, facts in DATATYPES.items() if not facts.contents)
-_FLOATS = ("FP32", "FP64")
+"""Datatypes that have no form in JSON."""
 SHORTEST_VALUE = len("0,")
 _LONGEST_VALUE = {
     "b": len("false,"),
@@ -30,11 +30,13 @@ _WRITTEN_OUT = 1e15
 _LONGEST_LETTER = len(r"\u0000")
 _CHUNK_VALUES = 32 * 1024
 """Written at once: 20 ms in which no other thread runs."""
-_KINDS: dict[str, tuple[frozenset[type], str]] = {
-    "BOOL": (frozenset({bool}), "true or false"),
-    "BYTES": (frozenset({str}), "texts; what is no UTF-8 travels as binary data"),
+_ALLOWED: dict[Kind, tuple[frozenset[type], str]] = {
+    Kind.TRUTH: (frozenset({bool}), "true or false"),
+    Kind.WHOLE: (frozenset({int}), "integers"),
+    Kind.FLOAT: (frozenset({int, float, NotFinite}), "numbers"),
+    Kind.TEXT: (frozenset({str}), "texts; what is no UTF-8 travels as binary data"),
 }
-_INTEGERS = (frozenset({int}), "integers")
+"""Python's types that JSON values of a kind may have, and what the refusal of others says."""
 
 
 class JsonValues:
@@ -81,17 +83,18 @@ def _flat(expected: ExpectedInput, data: Any) -> list[Any]:
 
 def _array(name: str, datatype: str, values: list[Any]) -> NDArray[Any]:
     """OverflowError for a number that is too large."""
-    if datatype in _FLOATS:
+    kind = DATATYPES[datatype].kind
+    if kind is Kind.FLOAT:
         return _floats(name, datatype, values)
-    allowed, words = _KINDS.get(datatype, _INTEGERS)
-    _refuse(name, datatype, set(map(type, values)) - allowed, words)
-    if datatype == "BYTES":
+    _check(name, datatype, set(map(type, values)))
+    if kind is Kind.TEXT:
         return bytes_array([value.encode() for value in values], (len(values),))
     return np.array(values, NUMPY_DTYPE[datatype])
 
 
-def _refuse(name: str, datatype: str, others: set[type], words: str) -> None:
-    if others:
+def _check(name: str, datatype: str, found: set[type]) -> None:
+    allowed, words = _ALLOWED[DATATYPES[datatype].kind]
+    if others := found - allowed:
         raise InvalidRequest(f"input '{name}': {datatype} data must be {words}, received {word(others.pop())}")
 
 
@@ -101,7 +104,7 @@ def _floats(name: str, datatype: str, values: list[Any]) -> NDArray[Any]:
     if str in kinds:
         values = [NOT_FINITE.get(value, value) if type(value) is str else value for value in values]
         kinds = set(map(type, values))
-    _refuse(name, datatype, kinds - {int, float, NotFinite}, "numbers")
+    _check(name, datatype, kinds)
     with np.errstate(over="ignore"):
         numbers = np.array(values, np.float64).astype(NUMPY_DTYPE[datatype])
     if not np.isfinite(numbers).all():

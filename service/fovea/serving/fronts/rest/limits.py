@@ -5,10 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from starlette.exceptions import HTTPException
-
-CLOSE = {"Connection": "close"}
-"""What is left of a body that is not read would be taken for the next request."""
+from fovea.serving.fronts.rest.refusal import Refusal
 
 
 @dataclass(frozen=True)
@@ -20,7 +17,7 @@ class Patience:
     head_s: float = 10.0
     """For a request's line and headers, from the first byte; and for the first byte of a new connection."""
     body_s: float = 60.0
-    """For a body."""
+    """For a request's body."""
     unread_s: float = 60.0
     """For an answer that is not read."""
     idle_s: float = 75.0
@@ -38,9 +35,10 @@ class Bound:
     flag: str
     hint: str = ""
 
-    def exceeded(self) -> HTTPException:
-        """413."""
-        return HTTPException(413, f"{self.what} is larger than {self.bytes} bytes ({self.flag}){self.hint}", CLOSE)
+    def exceeded(self) -> Refusal:
+        """For a body that is larger."""
+        text = f"{self.what} is larger than {self.bytes} bytes ({self.flag}){self.hint}"
+        return Refusal(413, text, closes=True)  # what is left of it would be taken for the next request
 
 
 @dataclass(frozen=True)
@@ -56,11 +54,11 @@ class RestLimits:
 
     @cached_property
     def body(self) -> Bound:
-        """Of a body as it comes, and unpacked."""
+        """The bound of a body, both as it comes and unpacked."""
         return Bound("the body", self.body_bytes, "--max-message-mb")
 
     @cached_property
     def json(self) -> Bound:
-        """Of a request's JSON."""
+        """The bound of a request's JSON."""
         hint = "; send tensors as binary data"
         return Bound("the JSON", min(self.json_bytes, self.body_bytes), "--max-json-mb", hint)

@@ -8,7 +8,7 @@ from functools import partial
 
 from fovea.contract.errors import InvalidRequest
 from fovea.contract.model_card import ModelCard
-from fovea.serving.inputs.picture_input import picture_input
+from fovea.serving.inputs.raw_input import only_picture
 from fovea.serving.requests.infer_request import InferRequest, InputTensor, RequestedOutput, RequestHeader
 
 _TYPES = ("image/png", "image/jpeg")
@@ -28,11 +28,11 @@ def picture_request(model: str, version: str, body: bytes, query: Mapping[str, s
 
 
 def _with_names(top: int | None, header: RequestHeader, card: ModelCard) -> RequestHeader:
-    pictures = picture_input(card)
-    if pictures is None:
+    name = only_picture(card)
+    if name is None:
         raise InvalidRequest(f"model '{card.name}' takes no pictures: its card does not say how one becomes an input")
     outputs = [] if top is None else [RequestedOutput(card.outputs[0].name, {_TOP: top})]
-    return replace(header, inputs=[InputTensor(pictures.name, "BYTES", (1,))], outputs=outputs, for_card=None)
+    return replace(header, inputs=[InputTensor(name, "BYTES", (1,))], outputs=outputs, for_card=None)
 
 
 def _count(text: str) -> int:

@@ -1,58 +1,52 @@
-"""Responses: JSON, errors as JSON, and one that tells when it has been read."""
+"""Answers as bytes: heads, pieces, and errors as JSON."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import Any
+import time
+from collections.abc import Mapping
+from email.utils import formatdate
+from functools import lru_cache
+from http import HTTPStatus
+from types import MappingProxyType
 
-from starlette.exceptions import HTTPException
-from starlette.requests import ClientDisconnect, Request
-from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
-
-from fovea.contract.errors import Cancelled, FoveaError, Unauthenticated
-from fovea.serving.fronts.rest.http_status import STATUS, StatusTable, status_of
+from fovea.contract.errors import Unauthenticated
+from fovea.serving.fronts.rest.http_status import StatusTable, status_of
 from fovea.serving.fronts.rest.json_values import json_data
+from fovea.serving.fronts.rest.refusal import Refusal
+
+Headers = Mapping[str, str]
+JSON: Headers = MappingProxyType({"content-type": "application/json"})
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
+LAST_PIECE = b"0\r\n\r\n"
+_PHRASES = {status.value: status.phrase for status in HTTPStatus} | {499: "Client Closed Request"}
 
 
-class WatchedResponse(Response):
-    """A response that tells when the caller has read it, but for what fits into a buffer."""
-
-    def __init__(self, body: bytes, headers: dict[str, str], done: Callable[[], None]) -> None:
-        super().__init__(body, headers=headers)
-        self._done = done
-
-    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
-        """Send it; the last, empty, part waits for the others to be read."""
-        try:
-            await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-            await send({"type": "http.response.body", "body": self.body, "more_body": True})
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
-        finally:
-            self._done()
+def head_of(status: int, headers: Headers, framing: str, *, last: bool) -> bytes:
+    """An answer's head. `framing` says how its end is seen, as a header; `last`, that the connection ends with it."""
+    lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+    close = "connection: close\r\n" if last else ""
+    head = f"HTTP/1.1 {status} {_PHRASES[status]}\r\ndate: {_date(int(time.time()))}\r\n{lines}{framing}{close}\r\n"
+    return head.encode("latin-1")
 
 
-def json_response(value: Any, status: int, headers: Mapping[str, str] | None = None) -> Response:
-    """A response of JSON."""
-    return Response(json_data(value), status, headers, "application/json")
+def piece_of(data: bytes) -> bytes:
+    """A part of an answer that comes in pieces; of nothing, which would be the last, nothing."""
+    return b"%x\r\n%b\r\n" % (len(data), data) if data else b""
 
 
-def handlers(table: StatusTable) -> dict[Any, Any]:
-    """Exception -> what makes a response of it."""
-
-    def failed(_: Request, error: Exception) -> Response:
-        status, text = status_of(error, table)
-        wanted = {"WWW-Authenticate": "Bearer"} if isinstance(error, Unauthenticated) else None
-        return json_response({"error": text}, status, wanted)
-
-    return {ClientDisconnect: _gone, HTTPException: _not_http, FoveaError: failed, Exception: failed}
+def error_body(text: str) -> bytes:
+    """What an error looks like."""
+    return json_data({"error": text})
 
 
-def _gone(_request: Request, _error: Exception) -> Response:
-    return json_response({"error": "the caller is gone"}, STATUS[Cancelled])
+def refusal_of(error: Exception, table: StatusTable) -> Refusal:
+    """What a caller is told of an error."""
+    if isinstance(error, Refusal):
+        return error
+    wanted = {"www-authenticate": "Bearer"} if isinstance(error, Unauthenticated) else {}
+    return Refusal(*status_of(error, table), headers=wanted)
 
 
-def _not_http(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)
-    text = f"no such path: {request.url.path}" if error.status_code == 404 else error.detail
-    return json_response({"error": text}, error.status_code, error.headers)
+@lru_cache(1)
+def _date(second: int) -> str:
+    return formatdate(second, usegmt=True)

@@ -15,11 +15,13 @@ from fovea.contract.errors import FoveaError
 from fovea.contract.model_card import MODEL_FILE
 from fovea.runtime.ort_errors import is_out_of_memory, short_reason
 from fovea.runtime.printable import printable
-from fovea.runtime.probe import Trial
-from fovea.runtime.trial_runs import KERNEL_THREADS, try_bodies, try_kernels
+from fovea.runtime.trial_plain import try_plain
+from fovea.runtime.trial_question import Trial, Tried
+from fovea.runtime.trial_version import VersionTrial
 
 _IDLE_S = 30.0
-
+_FREE_THREADS, _THREAD_BYTES = 2, 72 << 20
+"""Each thread but these adds its stack, and an arena of the C library, to the address space that a trial may use."""
 _TRIED = "while it is tried (trial_memory_mb sets how much)"
 
 
@@ -48,16 +50,22 @@ def _read(lines: queue.Queue[bytes]) -> None:
 
 def _verdicts(trial: Trial) -> Iterator[dict[str, Any]]:
     """On the bodies, then on the kernels where there are some to try: each is told before the next is begun."""
-    verdict = _verdict(trial, try_bodies)
-    yield verdict
-    if verdict.get("kernels_next"):
-        yield _verdict(trial, try_kernels)
+    version = VersionTrial(trial)
+    verdict = _verdict(trial, lambda: _facts(version.bodies() if trial.card else try_plain(trial)))
+    more = verdict["problem"] is None and version.has_more
+    yield verdict | {"more": more}
+    if more:
+        yield _verdict(trial, lambda: _facts(version.kernels()))
 
 
-def _verdict(trial: Trial, run: Callable[[Trial], dict[str, Any]]) -> dict[str, Any]:
+def _facts(tried: Tried) -> dict[str, Any]:
+    return {"tried": tried.to_json()}
+
+
+def _verdict(trial: Trial, run: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     try:
-        _limit(KERNEL_THREADS * trial.seconds, trial.memory_bytes)
-        return {"problem": None, **run(trial)}
+        _limit(trial)
+        return {"problem": None, **run()}
     except MemoryError:
         return {"problem": f"{MODEL_FILE}: it needs more memory than a model may use {_TRIED}"}
     except FoveaError as error:
@@ -72,11 +80,12 @@ def _hint(error: Exception) -> str:
     return f": too little memory {_TRIED}" if is_out_of_memory(error) else ""
 
 
-def _limit(seconds: int, memory_bytes: int) -> None:
-    """Of this trial. The processor time ends a loop even where there is nobody left to end this process."""
+def _limit(trial: Trial) -> None:
+    """The processor time ends a loop even where there is nobody left to end this process."""
     used = resource.getrusage(resource.RUSAGE_SELF)
+    seconds = max(trial.threads, _FREE_THREADS) * trial.seconds
     _soft_limit(resource.RLIMIT_CPU, int(used.ru_utime + used.ru_stime) + seconds + 1)
-    _soft_limit(resource.RLIMIT_AS, memory_bytes)
+    _soft_limit(resource.RLIMIT_AS, trial.memory_bytes + max(0, trial.threads - _FREE_THREADS) * _THREAD_BYTES)
 
 
 def _soft_limit(what: int, most: int | None) -> None:

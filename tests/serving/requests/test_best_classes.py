@@ -8,7 +8,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fovea.serving.requests.classification import best_classes, best_indices
+from fovea.serving.requests.best_classes import best_classes, best_indices
 
 SCORES = st.sampled_from([-math.inf, -1.5, 0.0, -0.0, 2.0, math.inf, math.nan])
 

@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from fovea.contract.errors import ModelBroken
+from fovea.contract.lengths import MOST_LENGTHS, SEQUENCE, LengthChanges, LengthName
 from fovea.contract.model_card import MOST_BATCH_ROWS
-from fovea.contract.sequence import SequenceChanges
 from fovea.contract.validation import first_problem
 from fovea.runtime.files import require_small
 from fovea.runtime.session_choices import SessionChoices
@@ -44,12 +44,14 @@ class ServingChoices(_Choices):
     max_queue_delay_s: float | None = Field(default=None, ge=0, le=10, allow_inf_nan=False)
     batch_rows: int | None = Field(default=None, gt=0, le=MOST_BATCH_ROWS)
     """Rows in a batch where that many wait, instead of as many as were measured to pay."""
-    sequence: SequenceChanges | None = None
-    """Which axes are lengths; goes before what the card says of the same."""
+    sequence: LengthChanges | None = None
+    """Which axes are lengths, in a model that has one; goes before what the card says of it."""
+    lengths: dict[LengthName, LengthChanges] = Field(default={}, max_length=MOST_LENGTHS)
+    """The same by the lengths' names, for any number of them."""
     preferred_batch_rows: tuple[Annotated[int, Field(gt=0, le=MOST_BATCH_ROWS)], ...] = ()
     """Sizes of batch to make where enough waits; a batch of such a size waits for no company."""
     max_batch_elements: int | None = Field(default=None, gt=0)
-    """Most rows times padded length in a batch of sequences."""
+    """Most rows times padded length, all lengths added up, in a batch."""
     max_queue: int | None = Field(default=None, gt=0)
     """Most requests waiting."""
     default_timeout_s: float | None = Field(default=None, gt=0, allow_inf_nan=False)
@@ -64,6 +66,17 @@ class ServingChoices(_Choices):
     """Sessions, each with its own worker, per version."""
     session: SessionChoices = SessionChoices()
     """How they are opened."""
+
+    @property
+    def named_lengths(self) -> dict[str, LengthChanges]:
+        """What is said of lengths, in either form."""
+        return self.lengths if self.sequence is None else {SEQUENCE: self.sequence}
+
+    @model_validator(mode="after")
+    def _lengths_have_one_form(self) -> ServingChoices:
+        if self.sequence is not None and self.lengths:
+            raise ValueError(f"[{SEQUENCE}] and [lengths.{next(iter(self.lengths))}]: say one of them")
+        return self
 
     @model_validator(mode="after")
     def _default_is_a_level(self) -> ServingChoices:

@@ -1,12 +1,13 @@
-"""A sequence that a model cannot have is told when it is read."""
+"""Lengths that a model cannot have are told when they are read."""
 
 from itertools import pairwise
 
 import pytest
 from pydantic import ValidationError
 
+from fovea.contract.length_problems import problem_of
+from fovea.contract.lengths import DEFAULT_BUCKETS, LengthChanges, LengthSpec
 from fovea.contract.model_card import TensorSpec
-from fovea.contract.sequence import DEFAULT_BUCKETS, SequenceChanges, SequenceSpec, problem_of
 
 TOKENS = TensorSpec(name="tokens", datatype="INT64", shape=(-1, -1))
 FIXED = TensorSpec(name="fixed", datatype="FP32", shape=(-1, 16))
@@ -20,8 +21,8 @@ FITTING = {"inputs": {"tokens": 1}, "mask": "mask", "outputs": {"hidden": [1]}}
 
 
 def problem(**changes) -> str | None:
-    sequence = SequenceSpec.model_validate(FITTING | changes)
-    return problem_of(sequence, [TOKENS, FIXED, TEXT, SMALL, HALF, MASK], [HIDDEN, POOLED], [])
+    lengths = {"sequence": LengthSpec.model_validate(FITTING | changes)}
+    return problem_of(lengths, [TOKENS, FIXED, TEXT, SMALL, HALF, MASK], [HIDDEN, POOLED], [])
 
 
 def test_sequence_that_fits_has_no_problem():
@@ -39,13 +40,13 @@ def test_sequence_that_fits_has_no_problem():
         ({"mask": "fixed"}, "'fixed' is FP32[-1, 16]; expected numbers or BOOL of shape [-1, -1]"),
         ({"mask": "text"}, "'text' is BYTES[-1, -1]; expected"),
         ({"mask": "tokens"}, "name it as the mask only"),
-        ({"padding": {"small": 1}}, "'small' is none of the sequence's inputs, ['tokens']"),
+        ({"padding": {"small": 1}}, "'small' is none of the length's inputs, ['tokens']"),
         ({"padding": {"tokens": 0.5}}, "0.5 does not fit 'tokens', which is INT64"),
         ({"inputs": {"small": 1}, "padding": {"small": 256}}, "256 does not fit 'small', which is UINT8 (0 to 255)"),
         ({"inputs": {"half": 1}, "padding": {"half": -1e9}}, "-1e+09 does not fit 'half', which is FP16 (-65504.0 to"),
         ({"outputs": {"hiden": [1]}}, "unknown output or map 'hiden'"),
         ({"outputs": {"hidden": [2]}}, "axis 2 must be dynamic"),
-        ({"outputs": {}}, "say which axes of 'hidden', shape [-1, -1, 16], are lengths"),
+        ({"outputs": {}}, "say which axes of 'hidden', shape [-1, -1, 16], are of this length"),
     ],
 )
 def test_problem_tells_what_was_expected(changes, told):
@@ -55,11 +56,11 @@ def test_problem_tells_what_was_expected(changes, told):
 @pytest.mark.parametrize("changes", [{"buckets": [8, 8]}, {"buckets": []}, {"buckets": [0]}, {"inputs": {"tokens": 0}}])
 def test_nonsense_is_refused_before_a_model_is_seen(changes):
     with pytest.raises(ValidationError):
-        SequenceSpec.model_validate(FITTING | changes)
+        LengthSpec.model_validate(FITTING | changes)
 
 
 def test_length_falls_into_the_smallest_bucket_that_holds_it():
-    sequence = SequenceSpec(inputs={"tokens": 1}, buckets=(4, 8))
+    sequence = LengthSpec(inputs={"tokens": 1}, buckets=(4, 8))
     assert [sequence.bucket(length) for length in (1, 4, 5, 8, 9, 300)] == [4, 4, 8, 8, 9, 300]
 
 
@@ -68,18 +69,18 @@ def test_default_buckets_never_waste_more_than_a_third_above_the_first():
 
 
 def test_buckets_end_at_the_longest_sequence_that_the_model_takes():
-    assert SequenceSpec(inputs={"tokens": 1}, longest=70).buckets == (8, 12, 16, 24, 32, 48, 64, 70)
-    assert SequenceSpec(inputs={"tokens": 1}, longest=64).buckets == (8, 12, 16, 24, 32, 48, 64)
-    assert SequenceSpec(inputs={"tokens": 1}, longest=2048).buckets == DEFAULT_BUCKETS
-    assert SequenceSpec(inputs={"tokens": 1}, longest=64, buckets=(16, 32)).buckets == (16, 32)
+    assert LengthSpec(inputs={"tokens": 1}, longest=70).buckets == (8, 12, 16, 24, 32, 48, 64, 70)
+    assert LengthSpec(inputs={"tokens": 1}, longest=64).buckets == (8, 12, 16, 24, 32, 48, 64)
+    assert LengthSpec(inputs={"tokens": 1}, longest=2048).buckets == DEFAULT_BUCKETS
+    assert LengthSpec(inputs={"tokens": 1}, longest=64, buckets=(16, 32)).buckets == (16, 32)
 
 
 def test_a_bucket_that_the_model_cannot_run_is_refused():
     with pytest.raises(ValidationError, match="bucket 96 is above longest, 64"):
-        SequenceSpec(inputs={"tokens": 1}, longest=64, buckets=(32, 96))
+        LengthSpec(inputs={"tokens": 1}, longest=64, buckets=(32, 96))
 
 
-CARD = SequenceSpec(
+CARD = LengthSpec(
     inputs={"tokens": 1}, mask="mask", outputs={"hidden": (1,)}, padding={"tokens": 3}, buckets=(4, 8, 16), longest=16
 )
 
@@ -97,14 +98,12 @@ CARD = SequenceSpec(
     ],
 )
 def test_what_is_said_of_sequences_is_merged_with_what_is_known(said: dict, changed: dict) -> None:
-    assert SequenceChanges.model_validate(said).of(CARD) == CARD.model_copy(update=changed)
+    assert LengthChanges.model_validate(said).of(CARD) == CARD.model_copy(update=changed)
 
 
 def test_what_is_said_of_sequences_stands_alone_where_nothing_is_known():
-    assert SequenceChanges(inputs={"tokens": 1}, mask="mask").of(None) == SequenceSpec(
-        inputs={"tokens": 1}, mask="mask"
-    )
+    assert LengthChanges(inputs={"tokens": 1}, mask="mask").of(None) == LengthSpec(inputs={"tokens": 1}, mask="mask")
     with pytest.raises(ValidationError, match="inputs"):
-        SequenceChanges(mask="mask").of(None)
+        LengthChanges(mask="mask").of(None)
     with pytest.raises(ValidationError, match="bucket 24 is above longest, 16"):
-        SequenceChanges(buckets=(8, 24)).of(CARD)
+        LengthChanges(buckets=(8, 24)).of(CARD)

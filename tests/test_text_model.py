@@ -1,0 +1,200 @@
+"""A model of another task from end to end: texts in, labels out. Trained, exported, served, asked, for real."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import tritonclient.grpc as grpc_client
+import tritonclient.http as http_client
+from tritonclient.utils import InferenceServerException
+
+from fovea.cli import main
+from fovea.client import Client
+from fovea.contract.model_card import ModelCard
+from fovea.export.recipes import export_recipe
+from fovea.recipes.recipe import Schedule
+from rest_calls import rest
+from servers import RunningServer, running_server
+from text_recipe import LABELS, PAD, TextClassification
+
+NAME = "names"
+RECIPE = TextClassification(NAME, Schedule(epochs=2, batch_rows=32, peak_learning_rate=8e-3, label_smoothing=0.0))
+SMALL, LARGE = "GREEK SMALL LETTER ALPHA", "Cyrillic capital letter IO"
+LEAST_ACCURACY = 0.95
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """With the one model, trained where no weights of it are kept."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # so small a network learns ten times as slowly on two that wait for each other
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        folder = export_recipe(RECIPE, tmp_path_factory.mktemp("repository"))
+    torch.set_num_threads(threads)
+    return folder.parents[1]
+
+
+@pytest.fixture(scope="module", params=["fast-lane", "no-fast-lane"])
+def server(request: pytest.FixtureRequest, repository: Path) -> Iterator[RunningServer]:
+    with running_server(repository, f"--{request.param}", "--log-level=warning") as server:
+        yield server
+
+
+@pytest.fixture(params=["gRPC", "HTTP"])
+def front(request: pytest.FixtureRequest, server: RunningServer) -> Iterator[Any]:
+    """A client of Triton's, and its module."""
+    module = grpc_client if request.param == "gRPC" else http_client
+    address = server.grpc if request.param == "gRPC" else server.http.removeprefix("http://")
+    with module.InferenceServerClient(address) as client:
+        yield client, module
+
+
+def ask(front: Any, **inputs: np.ndarray) -> np.ndarray:
+    client, module = front
+    sent = []
+    for name, array in inputs.items():
+        datatype = {"O": "BYTES", "i": "INT64", "b": "BOOL"}[array.dtype.kind]
+        sent.append(module.InferInput(name, list(array.shape), datatype))
+        sent[-1].set_data_from_numpy(array)
+    return client.infer(NAME, sent).as_numpy("logits")
+
+
+def texts(*texts: str | bytes) -> np.ndarray:
+    return np.array([text.encode() if isinstance(text, str) else text for text in texts], np.object_)
+
+
+def as_trained(*texts: str) -> dict[str, np.ndarray]:
+    return RECIPE.rows(texts)
+
+
+def test_it_learns_in_seconds_and_its_card_says_how_well_and_what_makes_its_tokens(repository: Path) -> None:
+    card = ModelCard.read(repository / NAME / "1" / "card.json")
+    assert card.metrics["accuracy"] > LEAST_ACCURACY
+    assert card.steps_by_input == RECIPE.subject_steps
+    assert card.labels == tuple(LABELS.values())
+    assert "vocabulary.txt" in card.sha256
+
+
+def test_a_text_gets_the_answer_of_the_tokens_that_training_makes_of_it(front: Any) -> None:
+    own = ask(front, **as_trained(SMALL))
+    assert own.argmax() == list(LABELS).index("Ll")
+    np.testing.assert_allclose(ask(front, tokens=texts(SMALL)), own, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(ask(front, tokens=texts(SMALL)[:, None]), own, rtol=0, atol=1e-5)
+
+
+def test_texts_of_different_lengths_in_one_request_are_answered_as_if_each_were_alone(front: Any) -> None:
+    several = [SMALL, "plus sign", LARGE, "digit", "combining " * 8 + "mark"]
+    together = ask(front, tokens=texts(*several))
+    alone = [ask(front, tokens=texts(text)) for text in several]
+    np.testing.assert_allclose(together, np.concatenate(alone), rtol=0, atol=1e-5)
+
+
+def test_served_with_texts_it_is_as_accurate_as_its_card_says(server: RunningServer, repository: Path) -> None:
+    test = RECIPE.data().test
+    with Client(server.grpc, timeout_s=60) as client:
+        parts = [[text for text, _ in test[start : start + 32]] for start in range(0, len(test), 32)]
+        logits = [client.infer(NAME, {"tokens": part})["logits"] for part in parts]
+    right = int((np.concatenate(logits).argmax(1) == [label for _, label in test]).sum())
+    card = ModelCard.read(repository / NAME / "1" / "card.json")
+    assert abs(right - card.metrics["accuracy"] * len(test)) <= 1
+
+
+BAD = {
+    "no UTF-8": (b"caf\xe9", "expected UTF-8, and byte 3 is none"),
+    "empty": (b"", "an empty text"),
+    "blank": (b" \n ", "a text without any token"),
+    "too many tokens": (b"a " * 33, "a text of 33 tokens is above the limit of 32"),
+    "too many bytes": (b"a" * 70_000, "a text of 70000 bytes is above the limit of 65536"),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_a_bad_text_fails_its_request_with_its_row_and_the_reason(front: Any, case: str) -> None:
+    bad, reason = BAD[case]
+    with pytest.raises(InferenceServerException) as caught:
+        ask(front, tokens=texts(SMALL, bad))
+    assert caught.value.status() in ("400", "StatusCode.INVALID_ARGUMENT")
+    assert caught.value.message() == f"input 'tokens': row 1: {reason}"
+
+
+@pytest.mark.parametrize(
+    ("inputs", "words"),
+    [
+        ({"tokens": texts(SMALL), "mask": np.ones((1, 4), bool)}, "input 'mask' is made of the texts of 'tokens'"),
+        ({"tokens": texts(SMALL)[:, None, None]}, "expected shape [-1], received [1, 1, 1]"),
+        ({"tokens": texts(*[SMALL] * 33)}, "expected a batch of 1 to 32 rows, received 33"),
+        ({"mask": texts(SMALL)}, "input 'mask': expected BOOL, received 'BYTES'"),
+    ],
+)
+def test_texts_in_another_form_are_refused(front: Any, inputs: dict[str, np.ndarray], words: str) -> None:
+    with pytest.raises(InferenceServerException) as caught:
+        ask(front, **inputs)
+    assert words in caught.value.message()
+
+
+def test_good_texts_in_flight_beside_bad_ones_get_their_answers(server: RunningServer) -> None:
+    """All at once, so that those of one length wait for each other and are batched."""
+    sent = [SMALL, BAD["no UTF-8"][0], LARGE, BAD["empty"][0], "plus sign"] * 8
+    done: SimpleQueue[tuple[int, Any, Any]] = SimpleQueue()
+
+    def keep(place: int) -> Callable[[Any, Any], None]:
+        return lambda result, error: done.put((place, result, error))
+
+    with grpc_client.InferenceServerClient(server.grpc) as client:
+        for place, text in enumerate(sent):
+            tensor = grpc_client.InferInput("tokens", [1], "BYTES")
+            tensor.set_data_from_numpy(texts(text))
+            client.async_infer(NAME, [tensor], keep(place))
+        answers = {place: (result, error) for place, result, error in (done.get(timeout=60) for _ in sent)}
+        alone = {text: ask((client, grpc_client), tokens=texts(text)) for text in sent if isinstance(text, str)}
+    for place, text in enumerate(sent):
+        result, error = answers[place]
+        assert (error is None) == isinstance(text, str)
+        if error is None:
+            np.testing.assert_allclose(result.as_numpy("logits"), alone[text], rtol=0, atol=1e-5)
+
+
+def test_the_model_tells_that_it_takes_texts_and_lists_the_tensors_alone(server: RunningServer) -> None:
+    _, told, _ = rest(server, f"/v2/models/{NAME}")
+    assert [(tensor["name"], tensor["datatype"]) for tensor in told["inputs"]] == [
+        ("tokens", "INT64"),
+        ("mask", "BOOL"),
+    ]
+    facts = {"name": "tokens", "datatype": "BYTES", "shape": [-1], "most_bytes": 65536, "most_tokens": 32}
+    assert json.loads(told["properties"]["text_input"]) == facts
+    steps = json.loads(told["properties"]["input_steps"])["tokens"]
+    assert [step["step"] for step in steps] == ["text", "unicode", "lowercase", "split", "vocabulary"]
+    assert steps[-1]["pad"] == PAD
+
+
+def test_a_text_in_json_gets_its_labels(server: RunningServer) -> None:
+    body = {
+        "inputs": [{"name": "tokens", "datatype": "BYTES", "shape": [1], "data": [LARGE]}],
+        "outputs": [{"name": "logits", "parameters": {"classification": 1}}],
+    }
+    status, told, _ = rest(server, f"/v2/models/{NAME}/infer", body)
+    assert status == 200
+    assert told["outputs"][0]["data"][0].endswith(":0:uppercase letter")
+
+
+def test_the_command_and_the_client_tell_the_label_of_a_text(
+    server: RunningServer, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert main(["infer", NAME, SMALL, "--server", server.grpc, "--top", "1"]) == 0
+    best, remark = capsys.readouterr().out.splitlines()
+    assert best.endswith("lowercase letter")
+    assert remark.startswith(f"The model divides 100 % among its {len(LABELS)} classes, whatever the text says")
+    with Client(server.grpc) as client:
+        answer = client.infer(NAME, {"tokens": [SMALL, LARGE]}, ["logits"], top=1)
+    assert answer.labels == ("lowercase letter", "uppercase letter")
+    drawn = str(tmp_path / "map.png")
+    assert main(["infer", NAME, SMALL, "--server", server.grpc, "--attention", drawn]) == 1
+    assert "draws a map over a picture, and model names takes texts" in capsys.readouterr().err
