@@ -94,7 +94,7 @@ class Parity(_Facts):
 
     runs: Literal["body", "kernel"]
     max_abs_error: dict[int, float]
-    """Batch size -> error."""
+    """Rows of a batch -> its largest absolute error."""
 
 
 class ModelCard(_Facts):
