@@ -14,9 +14,10 @@ from fovea.cli.setting_flags import flag, setting, variable
 from fovea.contract.errors import InvalidRequest
 from fovea.contract.model_card import CARD_FILE, ModelCard
 
-OWN = ("name", "weights", "input", "labels", "preprocessing", "mask", "buckets", "version")
+OWN = ("name", "weights", "input", "labels", "preprocessing", "steps", "mask", "buckets", "version")
 """Flags of a module of one's own; of a recipe all of that is known."""
 _PREPROCESSING_HELP = "what pictures become: L or RGB in [0, 1], then (x - MEAN) / STD; one number, or one a channel"
+_STEPS_HELP = "more of it, and texts: a JSON file, input -> list of steps, with the vocabulary that it names beside it"
 _ASKED = {"picture": "PICTURE", "text": "'some text'"}
 """What a model takes -> what is put to it."""
 _INPUT_HELP = "may be repeated; a word such as T is a length of any size: tokens=1xT:int64"
@@ -37,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     own.add_argument("--input", action="append", default=[], metavar="NAME=1x3x224x224[:DTYPE]", help=_INPUT_HELP)
     own.add_argument("--labels", type=Path, metavar="FILE", help="one label a line, for the first output's classes")
     own.add_argument("--preprocessing", metavar="RGB:MEAN:STD", help=_PREPROCESSING_HELP)
+    own.add_argument("--steps", type=Path, metavar="FILE", help=_STEPS_HELP)
     own.add_argument("--mask", action="append", default=[], metavar="INPUT", help=_MASK_HELP)
     own.add_argument("--buckets", action="append", default=[], metavar="[T=]16,32,64", help=_BUCKETS_HELP)
     own.add_argument("--version", type=count, help="version number; default: the next free one")
@@ -105,6 +107,7 @@ def _export_module(arguments: argparse.Namespace) -> Path:
         weights=arguments.weights,
         labels=arguments.labels,
         preprocessing=arguments.preprocessing,
+        steps=arguments.steps,
         masks=arguments.mask,
         buckets=arguments.buckets,
     )
