@@ -20,7 +20,7 @@ from fovea.serving.shared_memory.places import is_placed
 
 _HEADERS_KEPT = 4096
 _KEPT_BYTES = 16 << 20
-"""Of all headers. Those of a model of 2,000 inputs have 100 KB, and take 10 ms to check."""
+"""Most bytes of all headers kept. Those of a model of 2,000 inputs have 100 KB, and take 10 ms to check."""
 
 
 _MOST_HEADER = 8 * LEAST_BOUND

@@ -32,7 +32,7 @@ class InferEndpoint:
         self._inference, self._bulk, self._limits = inference, bulk, limits
 
     def bound(self, headers: Mapping[str, str]) -> Bound:
-        """Of the body: a plain one without binary data is all JSON."""
+        """How large the body may be: a plain one without binary data is all JSON."""
         if _JSON_LENGTH in headers or _ENCODING in headers or is_picture(headers.get("content-type", "")):
             return self._limits.body
         return self._limits.json

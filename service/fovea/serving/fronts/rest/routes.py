@@ -26,7 +26,7 @@ class Route:
     path: str
     """With parameters: `{name}`, and `{name:path}` for one that may have slashes."""
     rpc: str
-    """Of the same meaning: it decides who may call."""
+    """The RPC of the same meaning: it decides who may call."""
     answer: Callable[[Exchange], None]
     bound: Callable[[Mapping[str, str]], Bound | None]
     """From the headers, how large a body may be; None where there is none to read."""
