@@ -69,6 +69,8 @@ class AttentionLayer(_Facts):
     attention: AttentionType
     operator: str
     maps: _Specs = ()
+    found: bool = False
+    """By a rule, in plain operators of the graph; the module does not say that it is attention."""
 
 
 def primary_attention(layers: Iterable[AttentionLayer]) -> AttentionType:
@@ -92,7 +94,7 @@ class Parity(_Facts):
 
     runs: Literal["body", "kernel"]
     max_abs_error: dict[int, float]
-    """Batch size -> error."""
+    """Rows of a batch -> its largest absolute error."""
 
 
 class ModelCard(_Facts):
@@ -103,6 +105,8 @@ class ModelCard(_Facts):
     attention: AttentionType
     """The primary type: the label of the request metrics."""
     layers: Annotated[tuple[AttentionLayer, ...], FailFast()] = ()
+    undone: _Texts = ()
+    """What export took for a layer and undid, since it did not hold: a line each."""
     inputs: _Specs = Field(min_length=1)
     outputs: _Specs = Field(min_length=1)
     batched: bool

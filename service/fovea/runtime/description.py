@@ -21,7 +21,7 @@ _SIZES = (*range(1, 65), 128, 256, 512, 1024, 2048)
 
 @dataclass(frozen=True)
 class Description:
-    """Facts of a session's file."""
+    """What a session takes and gives."""
 
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]

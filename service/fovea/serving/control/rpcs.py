@@ -35,7 +35,7 @@ class Control:
 
     @property
     def rpcs(self) -> tuple[str, ...]:
-        """Those that are answered."""
+        """Names of the RPCs that are answered here."""
         return tuple(self._answers)
 
     def answer(self, rpc: str, request: Any) -> Any:

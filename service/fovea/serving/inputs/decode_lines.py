@@ -39,7 +39,7 @@ class Undecoded:
     left: deque[tuple[RawInput, int]] | None = None
     """Pictures and texts that are no tensors yet, each by its input and row; None before the first is made."""
     rows: dict[str, list[NDArray[Any]]] = field(default_factory=dict)
-    """Those that are, by input."""
+    """Input -> the rows that are tensors by now."""
     arrival: int = 0
     """Its place among those that are as urgent."""
 

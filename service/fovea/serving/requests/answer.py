@@ -31,12 +31,12 @@ class WantedOutput:
 
     @property
     def datatype(self) -> str:
-        """As it is sent."""
+        """The datatype that is sent: BYTES where classes were asked for."""
         return "BYTES" if self.top else self.spec.datatype
 
     @property
     def row_elements(self) -> int:
-        """Of a row, or of all where its first axis is none of rows; 0 where that is not known, or none is sent."""
+        """Elements of a row, or of all where axis 0 is none of rows; 0 where that is not known, or none is sent."""
         shape = self.spec.shape
         sizes = shape[1:] if shape[:1] == (-1,) else shape
         return 0 if self.place is not None or self.top or -1 in sizes else prod(sizes)
@@ -54,11 +54,11 @@ class AnswerMaker:
     model: str
     version: str
     labels: Mapping[str, Sequence[str]]
-    """By output."""
+    """Output -> the labels of its classes."""
     batched: bool
 
     def array(self, output: WantedOutput, outputs: Arrays) -> NDArray[Any]:
-        """What is sent of an output."""
+        """The array to send for an output: reshaped, or its best classes."""
         name = output.spec.name
         array = outputs[name]
         if output.reshape is not None:
@@ -100,7 +100,7 @@ class Answer:
 
     form: AnswerForm
     id: str
-    """The request's."""
+    """The request's id, sent back."""
     arrays: list[NDArray[Any]]
     """As `form.wanted` lists them; views that hold until it has been sent."""
     written: Mapping[str, int] = field(default_factory=dict)

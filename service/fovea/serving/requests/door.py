@@ -75,7 +75,7 @@ class Admitted:
         return answer
 
     def release(self) -> None:
-        """Let go of what it holds."""
+        """Give back the shared memory that it holds."""
         if self.held is not None:
             self.held.release()
 

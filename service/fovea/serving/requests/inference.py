@@ -70,7 +70,7 @@ class Inference:
         self._versions, self._decoding, self._regions = versions, decoding, regions
         self._tracer, self._uncounted = tracer, uncounted
         self.draining = False
-        """New requests are refused."""
+        """Whether new requests are refused."""
 
     @property
     def most_header(self) -> int:

@@ -34,7 +34,7 @@ _SECRET = os.urandom(16)
 Key = tuple[int, bytes]
 """Of a version's number and a digest."""
 Outputs = list[NDArray[Any]]
-"""Of an answer, each a copy."""
+"""The outputs of an answer, each a copy."""
 
 
 class ResponseCache:

@@ -29,7 +29,7 @@ _CONTROL_THREADS = 8
 
 
 class RestApp:
-    """Who answers what."""
+    """The routes of the HTTP service, and who answers each."""
 
     def __init__(
         self, inference: Inference, control: Control, changes: Changes, admit: Admit, limits: RestLimits

@@ -26,7 +26,7 @@ _ENCODING = "content-encoding"
 
 
 class InferEndpoint:
-    """The endpoint."""
+    """Answers POST …/infer: JSON, JSON with binary data, or a picture."""
 
     def __init__(self, inference: Inference, bulk: Bulk, limits: RestLimits) -> None:
         self._inference, self._bulk, self._limits = inference, bulk, limits

@@ -36,7 +36,7 @@ class Bound:
     hint: str = ""
 
     def exceeded(self) -> Refusal:
-        """For a body that is larger."""
+        """The refusal of a body that is larger."""
         text = f"{self.what} is larger than {self.bytes} bytes ({self.flag}){self.hint}"
         return Refusal(413, text, closes=True)  # what is left of it would be taken for the next request
 
