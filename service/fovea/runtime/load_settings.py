@@ -20,7 +20,7 @@ from fovea.runtime.session_choices import SessionChoices
 
 @dataclass(frozen=True)
 class LoadSettings:
-    """How versions are loaded."""
+    """What decides how a version is loaded, whatever version it is."""
 
     session: SessionSettings = field(default_factory=SessionSettings)
     max_batch_rows: int = 32

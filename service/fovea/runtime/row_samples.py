@@ -117,7 +117,7 @@ class RowSamples:
         return STYLES if self.golden is None else (GOLDEN, *STYLES)
 
     def numbers(self, lengths: Lengths) -> int:
-        """In a row of these lengths."""
+        """How many numbers a row of these lengths has, over all inputs."""
         return sum(prod(self._shape(spec, lengths)) for spec in self.inputs)
 
     def rows(self, style: Style, lengths: Lengths, count: int) -> list[Row]:

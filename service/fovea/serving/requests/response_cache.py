@@ -32,9 +32,9 @@ _SECRET = os.urandom(16)
 """Nobody outside can look for two requests of one digest."""
 
 Key = tuple[int, bytes]
-"""Of a version's number and a digest."""
+"""A version's number, and the digest of a request."""
 Outputs = list[NDArray[Any]]
-"""Of an answer, each a copy."""
+"""The outputs of an answer, each a copy."""
 
 
 class ResponseCache:

@@ -50,11 +50,11 @@ class FastStream(_Conversation):
         self._stream.begin()
 
     def receive(self) -> None:
-        """Ask for a message."""
+        """Ask gRPC for the next message."""
         self._core.start_server_batch((cygrpc.ReceiveMessageOperation(NO_FLAGS),), self._on_message)
 
     def send(self, message: bytes) -> None:
-        """Send a message."""
+        """Send a serialized message."""
         self._send_message(message, self._on_message_sent)
 
     def end(self, *, all_read: bool) -> None:

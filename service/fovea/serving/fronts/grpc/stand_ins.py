@@ -52,7 +52,7 @@ class StandIns:
         self._alarm.put_off()
 
     def end(self) -> None:
-        """The loop has ended."""
+        """Let the stand-ins go: the loop has ended."""
         self._over = True
         for polls in self._polls:
             polls.set()
