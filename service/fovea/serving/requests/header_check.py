@@ -26,7 +26,7 @@ class CheckedHeader:
     """A request's header that has passed."""
 
     inputs: tuple[ExpectedInput, ...]
-    """As the request lists them."""
+    """The inputs, in the request's order."""
     rows: int
     batch_key: BatchKey
     form: AnswerForm

@@ -13,7 +13,7 @@ from fovea.raw_tensors import NUMPY_DTYPE, bytes_array, join_bytes, split_bytes
 from fovea.serving.shared_memory.places import Place
 
 MOST_AXES = 64
-"""Of a tensor; numpy's limit."""
+"""Most axes of a tensor; numpy's limit."""
 _MOST_BYTES = 2**63 - 1
 """numpy makes no array, not even an empty one, whose other axes come to more."""
 _MOST_AT_ONCE = 4096
