@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from fovea.contract.errors import ExportFailed
 from fovea.export.function_bodies import OPSET
 from fovea.export.graph import ExportedGraph, finish
-from fovea.export.lengths import AxisNames
+from fovea.export.length_axes import AxisNames
 from fovea.export.reference import first_line
 from fovea.export.translation import translation_table
 

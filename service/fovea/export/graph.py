@@ -19,7 +19,7 @@ from fovea.contract.model_card import MAP_PREFIX, AttentionLayer, TensorSpec
 from fovea.contract.operators import OPERATORS
 from fovea.export.bound_bodies import attention_nodes, bind_bodies
 from fovea.export.layer_names import module_path, unique_names
-from fovea.export.lengths import AxisNames, length_axes
+from fovea.export.length_axes import AxisNames, length_axes
 from fovea.export.rules.applied import Applied, apply_rules
 from fovea.runtime.arrays import Arrays
 
