@@ -10,6 +10,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import get_args
 
 import pytest
 from PIL import Image
@@ -17,6 +18,7 @@ from PIL import Image
 from committed_models import COMMITTED, link_committed_models
 from fovea.client import Client
 from fovea.contract.attention import AttentionType
+from fovea.contract.input_steps import InputSteps, Step
 from fovea.contract.model_card import CARD_FILE, ModelCard
 from servers import running_server, wait_until
 
@@ -90,6 +92,15 @@ def test_foveas_own_client_prints_labels_and_the_shape_of_an_attention_map(addre
         False
     ]
     assert printed[-1] == "(1, 1, 7, 7)"
+
+
+def test_the_steps_of_an_input_are_steps_and_every_step_that_there_is_is_named() -> None:
+    (block,) = blocks("json")
+    for listed in json.loads(block).values():
+        InputSteps.model_validate(listed)
+    about = TEXT[TEXT.index("`--steps steps.json`") :]
+    kinds = [kind.model_fields["step"].default for kind in get_args(get_args(Step)[0])]
+    assert not [kind for kind in kinds if f"`{kind}`" not in about and f'"{kind}"' not in about]
 
 
 @pytest.mark.skipif(shutil.which("protoc") is None, reason="Debian's protobuf-compiler is not installed")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import uuid
 from pathlib import Path
 
@@ -11,7 +12,7 @@ import pytest
 import torch
 
 from fovea.contract.errors import ExportFailed
-from fovea.contract.input_steps import Preprocessing
+from fovea.contract.input_steps import InputSteps, Preprocessing
 from fovea.contract.model_card import ModelCard
 from fovea.export.foreign import load_module, read_weights
 from fovea.export.input_specs import parse_input
@@ -272,6 +273,42 @@ def test_encoder_whose_answers_padding_changes_is_told_so_and_is_never_padded(
     length = ModelCard.read(folder / "card.json").lengths["T"]
     assert not length.padded
     assert load_version(folder, "encoder", 1, LoadSettings()).session.max_batch_rows > 1
+
+
+WORDS = [{"step": "text"}, {"step": "split", "into": "words"}, {"step": "vocabulary", "pad": "[PAD]"}]
+
+
+def test_encoder_takes_texts_by_the_steps_and_the_vocabulary_of_a_file(their_encoder: str, tmp_path: Path) -> None:
+    (tmp_path / "vocabulary.txt").write_text("[PAD]\nthe\nboot\n")
+    (tmp_path / "steps.json").write_text(json.dumps({"tokens": WORDS}))
+    own = OwnModule(f"{their_encoder}:make", "encoder", SEQUENCES, masks=["mask"], steps=tmp_path / "steps.json")
+    folder = export_module(own, tmp_path / "models")
+    card = ModelCard.read(folder / "card.json")
+    assert card.steps_by_input == {"tokens": InputSteps.model_validate(WORDS)}
+    assert (folder / "vocabulary.txt").read_text() == "[PAD]\nthe\nboot\n"
+    assert "vocabulary.txt" in card.sha256
+
+
+@pytest.mark.parametrize(
+    ("steps", "message"),
+    [
+        ("no JSON", r"steps\.json: file: Invalid JSON"),
+        (json.dumps({"token": WORDS}), r"token is none of the inputs tokens, mask"),
+        (json.dumps({"tokens": WORDS[1:]}), r"steps\.json: tokens: expected picture or text as the first step"),
+        (json.dumps({"tokens": [*WORDS[:2], {"step": "vocabulary", "file": "none.txt"}]}), "none.txt cannot be read"),
+        (json.dumps({"tokens": [*WORDS[:2], {"step": "vocabulary", "unknown": "[UNK]"}]}), "lacks the token"),
+        (json.dumps({"mask": WORDS}), r"mask is BOOL \[-1, -1\], and its steps make INT64 or INT32"),
+    ],
+)
+def test_steps_that_do_not_fit_are_told_in_one_line(
+    steps: str, message: str, their_encoder: str, tmp_path: Path
+) -> None:
+    (tmp_path / "vocabulary.txt").write_text("[PAD]\nthe\nboot\n")
+    (tmp_path / "steps.json").write_text(steps)
+    own = OwnModule(f"{their_encoder}:make", "encoder", SEQUENCES, masks=["mask"], steps=tmp_path / "steps.json")
+    with pytest.raises(ExportFailed, match=message) as refusal:
+        export_module(own, tmp_path / "models")
+    assert "\n" not in str(refusal.value)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections import Counter
 from pathlib import Path
 from shlex import quote
 
@@ -13,9 +14,10 @@ from fovea.cli.setting_flags import flag, setting, variable
 from fovea.contract.errors import InvalidRequest
 from fovea.contract.model_card import CARD_FILE, ModelCard
 
-OWN = ("name", "weights", "input", "labels", "preprocessing", "mask", "buckets", "version")
+OWN = ("name", "weights", "input", "labels", "preprocessing", "steps", "mask", "buckets", "version")
 """Flags of a module of one's own; of a recipe all of that is known."""
 _PREPROCESSING_HELP = "what pictures become: L or RGB in [0, 1], then (x - MEAN) / STD; one number, or one a channel"
+_STEPS_HELP = "more of it, and texts: a JSON file, input -> list of steps, with the vocabulary that it names beside it"
 _ASKED = {"picture": "PICTURE", "text": "'some text'"}
 """What a model takes -> what is put to it."""
 _INPUT_HELP = "may be repeated; a word such as T is a length of any size: tokens=1xT:int64"
@@ -36,6 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     own.add_argument("--input", action="append", default=[], metavar="NAME=1x3x224x224[:DTYPE]", help=_INPUT_HELP)
     own.add_argument("--labels", type=Path, metavar="FILE", help="one label a line, for the first output's classes")
     own.add_argument("--preprocessing", metavar="RGB:MEAN:STD", help=_PREPROCESSING_HELP)
+    own.add_argument("--steps", type=Path, metavar="FILE", help=_STEPS_HELP)
     own.add_argument("--mask", action="append", default=[], metavar="INPUT", help=_MASK_HELP)
     own.add_argument("--buckets", action="append", default=[], metavar="[T=]16,32,64", help=_BUCKETS_HELP)
     own.add_argument("--version", type=count, help="version number; default: the next free one")
@@ -58,10 +61,17 @@ def next_steps(folder: Path) -> str:
     kinds = {steps.kind for steps in card.steps_by_input.values()}
     inputs = f"curl http://127.0.0.1:{setting('http_port')}/v2/models/{name}   (tells its inputs)"
     return (
-        f"serve it: fovea serve --repository {quote(str(repository))}   "
+        f"{_found(card)}serve it: fovea serve --repository {quote(str(repository))}   "
         "(one that runs with --control-mode poll, as `make serve` starts it, has it within seconds)\n"
         f"ask it:   {f'fovea infer {name} {_ASKED[kinds.pop()]}' if len(kinds) == 1 else inputs}"
     )
+
+
+def _found(card: ModelCard) -> str:
+    """A line on what rules recognised, where they did."""
+    count = Counter(layer.operator for layer in card.layers if layer.found)
+    operators = ", ".join(f"{number} x {name}" for name, number in count.items())
+    return f"found:    {operators}, in operators that do not say so\n" if count else ""
 
 
 def _export(arguments: argparse.Namespace) -> list[Path]:
@@ -97,6 +107,7 @@ def _export_module(arguments: argparse.Namespace) -> Path:
         weights=arguments.weights,
         labels=arguments.labels,
         preprocessing=arguments.preprocessing,
+        steps=arguments.steps,
         masks=arguments.mask,
         buckets=arguments.buckets,
     )

@@ -1,4 +1,4 @@
-"""`fovea serve`: a flag for every setting."""
+"""`fovea serve`: every field of `fovea.serving.settings.Settings` is a flag of it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from fovea.serving.environment import remarks
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """A flag for every setting."""
     add_settings(parser)
 
 

@@ -12,7 +12,7 @@ _SHORT, _LARGE = 60, 1 << 64
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong."""
+    """The first thing that pydantic found wrong."""
 
     field: str
     """The outermost; empty where it is the whole that does not fit together."""

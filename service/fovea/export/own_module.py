@@ -14,6 +14,7 @@ from fovea.export.own_pictures import preprocessing_of
 from fovea.export.publish import require_version_number
 from fovea.export.reference import Answer, Reference
 from fovea.export.spinner import export_subject
+from fovea.export.step_files import NO_STEPS, read_steps
 from fovea.inputs.labels import labels_in
 from fovea.recipes.subject import Subject
 from fovea.runtime.names import TEMPORARY_ENDINGS, is_model_name
@@ -21,7 +22,7 @@ from fovea.runtime.names import TEMPORARY_ENDINGS, is_model_name
 
 @dataclass(frozen=True)
 class OwnModule:
-    """What is said of a module."""
+    """A module of the user's own, as the flags of `fovea export` describe it."""
 
     target: str
     """Who makes it: `package.module:factory`."""
@@ -35,6 +36,8 @@ class OwnModule:
     """A text file with a label a line, for the classes of the first output."""
     preprocessing: str | None = None
     """How a picture becomes its input: `RGB`, or with mean and std `RGB:0.5:0.25`."""
+    steps: Path | None = None
+    """A JSON file that says more: by input, the steps that make it of pictures or texts."""
     masks: Sequence[str] = ()
     """The inputs that tell how far each row goes in a length, one a length."""
     buckets: Sequence[str] = ()
@@ -53,6 +56,7 @@ def _subject(own: OwnModule) -> Subject:
     specs = parse_inputs(own.inputs)
     labels = _read_labels(own.labels) if own.labels is not None else ()
     preprocessing = preprocessing_of(own.preprocessing, specs) if own.preprocessing is not None else None
+    steps = read_steps(own.steps, specs) if own.steps is not None else NO_STEPS
     lengths = lengths_of(specs, own.masks, own.buckets)
     module = load_module(own.target, own.weights)
     reference = Reference(module)
@@ -66,6 +70,8 @@ def _subject(own: OwnModule) -> Subject:
         output_names=_output_names(answer),
         labels=labels,
         preprocessing=preprocessing,
+        input_steps=steps.by_input,
+        files=steps.files,
         lengths=rows.lengths,
     )
 

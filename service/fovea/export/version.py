@@ -9,6 +9,7 @@ from pathlib import Path
 
 import onnx
 import torch
+from pydantic import ValidationError
 
 from fovea.contract.errors import ExportFailed, FoveaError, ModelBroken
 from fovea.contract.lengths import LengthSpec, input_axes
@@ -21,15 +22,17 @@ from fovea.contract.model_card import (
     primary_attention,
 )
 from fovea.contract.operators import VERSION
+from fovea.contract.validation import first_problem
 from fovea.export.exporter import export_graph
+from fovea.export.found_maps import FoundMaps
 from fovea.export.function_bodies import OPSET
 from fovea.export.graph import ExportedGraph
 from fovea.export.independent_rows import require_independent_rows
 from fovea.export.parity import BATCH_ROWS, compare, flat_answer, measure_bodies, measure_kernels
 from fovea.export.publish import publish
 from fovea.export.reference import Reference
+from fovea.export.step_files import require_files
 from fovea.export.weights import save_models
-from fovea.inputs.makers import maker_of
 from fovea.recipes.subject import Subject
 from fovea.runtime.arrays import Arrays
 from fovea.runtime.attention_seen import Seen, attention_seen
@@ -50,12 +53,15 @@ def export_version(
     subject: Subject, repository: Path, version: int | None = None, kernel_library: Path | None = None
 ) -> Path:
     """Export, check against PyTorch, publish; the new version's folder. ExportFailed tells what did not work."""
+    require_files(subject.input_steps, subject.files)
     reference = Reference(subject.module)
     require_independent_rows(reference, subject.rows)
     example = {name: torch.tensor(array) for name, array in subject.rows(2).items()}
     names, places = list(subject.lengths), input_axes(subject.lengths)
     lengths = {name: {axis: names[place] for axis, place in axes.items()} for name, axes in places.items()}
     graph = export_graph(subject.module, example, subject.output_names, lengths)
+    if graph.maps is not None and any(layer.found for layer in graph.layers):
+        reference = reference.seeing(FoundMaps(graph.maps, graph.layers))
     return publish(repository, subject.name, version, partial(_write, subject, reference, graph, kernel_library))
 
 
@@ -63,26 +69,18 @@ def _write(
     subject: Subject, reference: Reference, graph: ExportedGraph, kernel_library: Path | None, folder: Path
 ) -> ModelCard:
     files = save_models(folder, _models(graph))
-    _write_texts(folder, subject)
+    for name, text in subject.files.items():
+        (folder / name).write_text(text, encoding="utf-8", newline="\n")
     card = _describe(subject, graph, attention_seen(files[0]))
     bodies = measure_bodies(files, reference, _batches(subject))
     tolerances = _write_golden(folder / GOLDEN_FILE, files[-1], card, reference, subject.rows(GOLDEN_ROWS))
     card = card.model_copy(update={"parity": (bodies,), "tolerances": tolerances})
     tried = _tried(folder, card, kernel_library if graph.layers else None)
     card = _as_tried(card, tried)
-    kernels = _kernel_parity(subject, files, kernel_library, tried) if kernel_library and graph.layers else None
+    kernels = (
+        _kernel_parity(subject, reference, files, kernel_library, tried) if kernel_library and graph.layers else None
+    )
     return card.model_copy(update={"parity": (bodies, kernels)}) if kernels is not None else card
-
-
-def _write_texts(folder: Path, subject: Subject) -> None:
-    """The files that input steps name. ExportFailed where one is missing, or is not what its step needs."""
-    try:
-        for steps in subject.input_steps.values():
-            maker_of(steps, subject.files.__getitem__)
-    except (KeyError, ModelBroken) as error:
-        raise ExportFailed(f"input_steps: {error}") from error
-    for name, text in subject.files.items():
-        (folder / name).write_text(text, encoding="utf-8", newline="\n")
 
 
 def _tried(folder: Path, card: ModelCard, library: Path | None) -> Tried:
@@ -119,12 +117,14 @@ def _batches(subject: Subject) -> list[Arrays]:
     return [subject.rows(rows) for rows in BATCH_ROWS]
 
 
-def _kernel_parity(subject: Subject, files: Sequence[Path], library: Path, tried: Tried) -> Parity | None:
+def _kernel_parity(
+    subject: Subject, reference: Reference, files: Sequence[Path], library: Path, tried: Tried
+) -> Parity | None:
     """The kernels' record. Of kernels that crash, fail or disagree there is none but a warning: the bodies decide."""
     try:
         if tried.obstacle is not None:
             raise ModelBroken(tried.obstacle.reason)
-        return measure_kernels(files, Reference(subject.module), _batches(subject), library)
+        return measure_kernels(files, reference, _batches(subject), library)
     except FoveaError as error:
         logger.warning("%s: no parity of kernels, since %s", subject.name, error)
         return None
@@ -145,27 +145,36 @@ def _write_golden(path: Path, file: Path, card: ModelCard, reference: Reference,
 
 
 def _describe(subject: Subject, graph: ExportedGraph, seen: Seen) -> ModelCard:
-    """What is known before anything is measured. Attention that nobody named is told of."""
+    """What is known before anything is measured. Attention that nobody named is told of.
+
+    ExportFailed where the parts of the subject do not fit each other.
+    """
     attention = subject.attention or (primary_attention(graph.layers) if graph.layers else seen.attention)
+    for line in graph.undone:
+        logger.warning("%s: %s", subject.name, line)
     if seen.unnamed:
         logger.warning("%s: %s", subject.name, seen.warning(attention))
-    return ModelCard(
-        name=subject.name,
-        attention=attention,
-        layers=graph.layers,
-        inputs=graph.inputs,
-        outputs=graph.outputs,
-        batched=True,
-        lengths={name: _with_outputs(name, length, graph) for name, length in subject.lengths.items()},
-        labels=subject.labels,
-        preprocessing=subject.preprocessing,
-        input_steps=dict(subject.input_steps),
-        parameters=sum(parameter.numel() for parameter in subject.module.parameters()),
-        metrics=dict(subject.metrics),
-        training=subject.training,
-        opset=OPSET,
-        operator_version=VERSION if graph.layers else None,
-    )
+    try:
+        return ModelCard(
+            name=subject.name,
+            attention=attention,
+            layers=graph.layers,
+            undone=graph.undone,
+            inputs=graph.inputs,
+            outputs=graph.outputs,
+            batched=True,
+            lengths={name: _with_outputs(name, length, graph) for name, length in subject.lengths.items()},
+            labels=subject.labels,
+            preprocessing=subject.preprocessing,
+            input_steps=dict(subject.input_steps),
+            parameters=sum(parameter.numel() for parameter in subject.module.parameters()),
+            metrics=dict(subject.metrics),
+            training=subject.training,
+            opset=OPSET,
+            operator_version=VERSION if graph.layers else None,
+        )
+    except ValidationError as error:
+        raise ExportFailed(f"{subject.name}: {first_problem(error).told}") from error
 
 
 def _with_outputs(name: str, length: LengthSpec, graph: ExportedGraph) -> LengthSpec:

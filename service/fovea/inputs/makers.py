@@ -30,7 +30,7 @@ class Limits:
 
 
 class Maker(Protocol):
-    """Makes rows of one input."""
+    """Makes the rows of one input from the bytes that callers send."""
 
     def row(self, data: bytes, limits: Limits) -> NDArray[Any]:
         """The row of these bytes, without the batch axis; InvalidRequest tells what is wrong with them."""
@@ -46,13 +46,11 @@ class PictureMaker:
         self._steps = steps
 
     def row(self, data: bytes, limits: Limits) -> NDArray[Any]:
-        """One picture."""
         row: NDArray[Any]
         (row,) = picture_row(open_picture(BytesIO(data), PICTURE_FORMATS, limits.max_pixels), self._steps)
         return row
 
     def joined(self, rows: Sequence[NDArray[Any]]) -> NDArray[Any]:
-        """All of one shape."""
         return np.stack(rows)
 
 
@@ -65,7 +63,7 @@ class TextMaker:
         self.vocabulary = Vocabulary(step, read_file(step.file))
 
     def row(self, data: bytes, limits: Limits = Limits()) -> NDArray[Any]:  # noqa: ARG002 (a text's limit is fixed)
-        """(T,) of int64."""
+        """Token ids, (T,) of int64."""
         return self.vocabulary.row(tokens_of(decode_text(data), self._steps))
 
     def joined(self, rows: Sequence[NDArray[Any]]) -> NDArray[Any]:

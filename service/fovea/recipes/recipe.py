@@ -42,7 +42,7 @@ class DataSet(Protocol):
 
     @property
     def name(self) -> str:
-        """As the card calls it."""
+        """The data set's name, as the card gives it."""
 
     @property
     def rows(self) -> int:
@@ -57,7 +57,7 @@ class Recipe(Protocol[D]):
 
     @property
     def name(self) -> str:
-        """The model's."""
+        """The model's name."""
 
     @property
     def schedule(self) -> Schedule:
@@ -65,7 +65,7 @@ class Recipe(Protocol[D]):
 
     @property
     def seed(self) -> int:
-        """Of its first weights and of the order of its data."""
+        """Seed of its first weights and of the order of its data."""
 
     def data(self) -> D:
         """The data, fetched on first use. Misconfigured where it cannot be had."""

@@ -37,16 +37,15 @@ class Seen:
 
     @classmethod
     def of_json(cls, facts: dict[str, Any]) -> Seen:
-        """From what `to_json` gave."""
         return cls(tuple((name, operator) for name, operator in facts["layers"]), facts["unnamed"])
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON can say it."""
+        """What `of_json` reads back."""
         return asdict(self)
 
     @property
     def attention_layers(self) -> tuple[AttentionLayer, ...]:
-        """As a card has them."""
+        """The layers, in the form that a card has."""
         return tuple(
             AttentionLayer(name=name, attention=OPERATORS[operator].attention, operator=operator)
             for name, operator in self.layers

@@ -48,7 +48,7 @@ def _own_groups(lines: list[str]) -> Iterator[tuple[int, PurePosixPath]]:
 
 
 def _mounts(lines: list[str]) -> Iterator[_Mount]:
-    """See proc_pid_mountinfo(5)."""
+    """The mounts of /proc/self/mountinfo, as proc_pid_mountinfo(5) lays them out."""
     for line in lines:
         before, _, after = line.partition(" - ")
         group, place = before.split()[3:5]

@@ -31,7 +31,7 @@ class BatchCost:
 
     curves: Mapping[Lengths, Curve] = field(default_factory=dict)
     names: tuple[str, ...] = ()
-    """Of the lengths."""
+    """The lengths' names, in the order of `curves`' keys."""
 
     def seconds(self, lengths: Lengths, rows: int) -> float | None:
         """What a batch of `rows`, padded to these lengths, takes at most; None beyond what was measured.
@@ -53,7 +53,6 @@ class BatchCost:
 
     @classmethod
     def of_points(cls, points: Iterable[tuple[Iterable[int], int, float]], names: Iterable[str]) -> BatchCost:
-        """From what `points` gave."""
         curves: dict[Lengths, dict[int, float]] = {}
         for lengths, rows, seconds in points:
             curves.setdefault(tuple(lengths), {})[rows] = seconds

@@ -30,11 +30,11 @@ class Stated:
     inputs: tuple[TensorSpec, ...] = ()
     """All of them, or none where nothing is said of inputs."""
     outputs: tuple[TensorSpec, ...] = ()
-    """Some of them."""
+    """Those that are said, which need not be all."""
     labels: Mapping[str, Labels] = field(default_factory=dict)
-    """By output."""
+    """Output -> the labels of its classes."""
     client_shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    """Of inputs and outputs that clients send and get in another shape than the model's, by name."""
+    """Name -> the shape that clients send or get, of inputs and outputs whose shape in the model is another."""
     optional: frozenset[str] = frozenset()
     """Inputs that requests may leave out."""
     file: str = MODEL_FILE

@@ -21,14 +21,14 @@ _SIZES = (*range(1, 65), 128, 256, 512, 1024, 2048)
 
 @dataclass(frozen=True)
 class Description:
-    """Facts of a session's file."""
+    """What a session takes and gives."""
 
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
     optional: tuple[str, ...] = ()
     """Inputs that may be left out, since they have an optional type or a default value."""
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Of outputs whose values bear the names of their classes."""
+    """Output -> its classes, for those whose values bear the names of their classes."""
 
 
 def describe(session: onnxruntime.InferenceSession, named: Collection[str] = ()) -> Description:

@@ -126,7 +126,6 @@ def _tried(folder: Path, card: ModelCard, wanted: Wanted, settings: LoadSettings
 
 
 def _found(card: ModelCard, wanted: Wanted, tried: Tried, settings: LoadSettings) -> FoundVersion:
-    """With what came of trying it."""
     choice = choose_batching(wanted, tried.rows)
     said = {own_name(name, card.lengths): changes for name, changes in settings.model_lengths.items()}
     chosen = {name: _as_tried(name, length, tried, said.get(name)) for name, length in card.lengths.items()}

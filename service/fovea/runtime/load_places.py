@@ -22,10 +22,10 @@ class LoadPlaces:
         self._most, self._available_bytes = most, available_bytes
         self._changed = threading.Condition()
         self._line: deque[object] = deque()
-        """Who waits for a place."""
+        """Those who wait for a place, the longest-waiting first."""
         self._taken = 0
         self._bytes = 0
-        """That those who load may need."""
+        """Bytes of memory that those who load may need."""
 
     @contextmanager
     def taken(self, file_bytes: int) -> Iterator[None]:

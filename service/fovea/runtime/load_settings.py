@@ -20,7 +20,7 @@ from fovea.runtime.session_choices import SessionChoices
 
 @dataclass(frozen=True)
 class LoadSettings:
-    """How versions are loaded."""
+    """What decides how a version is loaded, whatever version it is."""
 
     session: SessionSettings = field(default_factory=SessionSettings)
     max_batch_rows: int = 32
@@ -101,5 +101,5 @@ class LoadSettings:
         return f"not batched: by {own if self.model_max_batch_rows else others} a batch has one row"
 
     def rows_of(self, card: ModelCard | None) -> int:
-        """Most in a batch."""
+        """Most rows in a batch of this model."""
         return self.model_max_batch_rows or (card.max_batch_rows if card else None) or self.max_batch_rows

@@ -42,7 +42,6 @@ class PaddedRunner:
 
     @property
     def padding_ratio(self) -> float:
-        """Of the batch in hand."""
         return self._padding.padding_ratio(self._batch)
 
     def gather(self, requests: Sequence[Arrays]) -> None:

@@ -32,17 +32,17 @@ class ProbeLimits:
 
 @dataclass(frozen=True)
 class TrialSubject:
-    """What is to be tried."""
+    """A version to try, and what is known of it before."""
 
     folder: Path
     rows: int
-    """Largest batch."""
+    """Rows in the largest batch that will be made."""
     card: ModelCard | None = None
     """None: what can be seen of the file is all that is known of it."""
     wish: Wish = "none"
-    """Who wants batches."""
+    """Who has asked for batches."""
     file: str = MODEL_FILE
-    """The model's, in the folder."""
+    """Name of the model's file in the folder."""
     named: tuple[str, ...] = ()
     """Inputs that its configuration names."""
     race: bool = False

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 INSTRUCTION_SETS = ("avx512f", "avx2", "avx", "sse4_2", "asimd")
-"""Best first."""
+"""In order of preference, the best first."""
 
 _AVX2 = frozenset({"avx2", "fma", "f16c"})
 KERNEL_CODE: dict[str, Set[str]] = {

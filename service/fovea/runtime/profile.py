@@ -47,7 +47,7 @@ class NodeRun:
 
     @property
     def end_us(self) -> int:
-        """When it was done."""
+        """When the event ended."""
         return self.start_us + self.duration_us
 
     @property

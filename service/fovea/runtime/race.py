@@ -18,11 +18,11 @@ from fovea.runtime.stopwatch import Duration, Stopwatch
 
 _FEWEST_TURNS = 5
 _LONGEST_RACE_S = 2.0
-"""By the clock. After this, one turn must do: nobody waits half a minute for a slow model's race."""
+"""Seconds by the clock. After this, one turn must do: nobody waits half a minute for a slow model's race."""
 _RACE_S = 0.1
 """Processor time. Quick models run more often than `_FEWEST_TURNS`, this long in all, unless it is clear before."""
 _CLOSE_RACE_S = 0.5
-"""The same, where it is close."""
+"""Processor time of a race that is close: it runs this long, so that noise does not decide."""
 _RACE_MARGIN = 1.05
 """Kernels must be this much costlier before they lose: less is noise, and a tie is theirs."""
 _CLOSE = 0.05

@@ -58,7 +58,7 @@ class ModelFolder:
     unsupported: bool = False
     """The problem is that the model wants what this server does not offer: no wait will help."""
     missing: str | None = None
-    """Why it has no version."""
+    """Why the folder has no version; None where it has one."""
     is_meant: bool = True
     """Whether it looks as if somebody wanted it served; of a folder without versions that may be otherwise."""
     odd_versions: tuple[str, ...] = ()

@@ -29,11 +29,11 @@ machine does besides changes no verdict."""
 _LAST_S = 5.0
 """Nor is one tried after this time, whether something was told or not."""
 _LONG_ROW_S = 0.2
-"""Of a model that takes so long for a row, fewer are run."""
+"""Seconds for one row, from which on fewer rows are run."""
 _TELLING_LENGTHS, _MORE_S = 3, 0.2
 """Of open axes, at least. A quick model is tried at others for so long, while its rows are of moderate size."""
 _MODERATE = 50_000
-"""Numbers in a row."""
+"""Most numbers in a row that counts as of moderate size."""
 _FEW, _MANY = 3, 7
 """Rows in a batch. Neither is a multiple of the other: what turns rows by as many as there are leaves them in place."""
 _LARGEST_S = 0.3
@@ -68,9 +68,9 @@ class _RowCheck:
         self._most_rows, self._longest_row_s = most_rows, longest_row_s
         self._until_s = time.thread_time() + _PATIENCE_S
         self._telling: _Telling | None = None
-        """The first one."""
+        """The first kind of row by which an influence would show."""
         self._failure = ""
-        """Of the first kind of row that could not be run."""
+        """Why the first kind of row that could not be run failed; empty before."""
 
     def verdict(self) -> RowVerdict:
         telling, begin_s = 0, time.thread_time()

@@ -40,7 +40,7 @@ may be."""
 
 @dataclass(frozen=True)
 class Style:
-    """A kind of row."""
+    """How the values of a row are drawn."""
 
     floats: Floats
     few: bool = False
@@ -48,9 +48,9 @@ class Style:
     ends: bool = False
     """Each row is zero, or padding, from a place of its own on."""
     large: bool = False
-    """Rounding may show by more."""
+    """Values are large, so that rounding may differ by more."""
     golden: bool = False
-    """Made of the golden batch."""
+    """Values come from the golden batch."""
     many: bool = False
     """Worth a larger batch besides."""
 
@@ -117,7 +117,7 @@ class RowSamples:
         return STYLES if self.golden is None else (GOLDEN, *STYLES)
 
     def numbers(self, lengths: Lengths) -> int:
-        """In a row of these lengths."""
+        """How many numbers a row of these lengths has, over all inputs."""
         return sum(prod(self._shape(spec, lengths)) for spec in self.inputs)
 
     def rows(self, style: Style, lengths: Lengths, count: int) -> list[Row]:

@@ -134,7 +134,6 @@ def _runner(session: Any, signature: Signature, device: Device, padding: Padding
 
 
 def _run_options(entries: Mapping[str, str]) -> onnxruntime.RunOptions:
-    """For runs that can be ended."""
     options = onnxruntime.RunOptions()
     for name, value in entries.items():
         options.add_run_config_entry(name, value)

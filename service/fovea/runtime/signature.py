@@ -14,7 +14,7 @@ class Signature:
 
     inputs: tuple[TensorSpec, ...]
     outputs: tuple[TensorSpec, ...]
-    """In the file's order."""
+    """The outputs, in the file's order."""
     batched: bool = False
     """True: axis 0 of every tensor is the batch."""
     max_batch_rows: int = 1

@@ -21,7 +21,7 @@ def stamp_of(folder: Path) -> Stamp:
 
 
 def bytes_in(folder: Path) -> int:
-    """Of all files: weights beside a model are as much to load as those in it."""
+    """Size of all files: weights beside a model are as much to load as those in it."""
     return sum(size for _, _, size, _ in stamp_of(folder))
 
 

@@ -69,7 +69,7 @@ class TrialProcess:
         return answer
 
     def end(self) -> None:
-        """End it, whatever it does."""
+        """Kill the process, whatever it is doing."""
         self._process.kill()
         self._process.wait()
         for pipe in (self._process.stdin, self._process.stdout):

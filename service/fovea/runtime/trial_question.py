@@ -22,11 +22,11 @@ class Trial:
 
     folder: str
     file: str
-    """The model's, in the folder."""
+    """Name of the model's file in the folder."""
     named: tuple[str, ...]
     """Inputs that its configuration names."""
     rows: int
-    """Largest batch."""
+    """Rows in the largest batch that will be made."""
     card: str | None
     wish: Wish
     """Who wants batches, where there is a card or nothing else is known."""
@@ -37,14 +37,14 @@ class Trial:
     measure: bool
     """Whether to measure what batches cost, of bodies or kernels, whichever will run."""
     threads: int
-    """Of a run."""
+    """Threads that one run may use."""
     custom_op_libraries: tuple[str, ...]
     arena: bool
     seconds: int
     memory_bytes: int
 
     def to_line(self) -> bytes:
-        """As the child reads it."""
+        """One line of JSON, as the child reads it."""
         return json.dumps(asdict(self)).encode() + b"\n"
 
 
@@ -59,7 +59,7 @@ class Tried:
     longest: Mapping[str, int] = field(default_factory=dict)
     """Length -> the longest that it takes, for those where that is the last bucket."""
     seen: Seen = field(default_factory=Seen)
-    """Of the attention in its file, where nobody says that it has any."""
+    """The attention in its file, where nobody says that it has any."""
     obstacle: Obstacle | None = None
     """Why its bodies run in place of kernels: these ended or held up the process, took too much memory, or lost."""
     cost: BatchCost | None = None
@@ -67,7 +67,6 @@ class Tried:
 
     @classmethod
     def of_json(cls, facts: dict[str, Any]) -> Tried:
-        """From what `to_json` gave."""
         rows, seen, lost, cost = (
             RowVerdict(**facts["rows"]),
             Seen.of_json(facts["seen"]),
@@ -79,6 +78,6 @@ class Tried:
         return cls(rows, facts["padding_harm"], facts["longest"], seen, obstacle, measured)
 
     def to_json(self) -> dict[str, Any]:
-        """As JSON can say it."""
+        """What `of_json` reads back."""
         cost = None if self.cost is None else {"points": list(self.cost.points()), "names": self.cost.names}
         return asdict(replace(self, cost=None)) | {"cost": cost}

@@ -55,7 +55,7 @@ class VersionTrial:
         self._together = True
         """Whether requests will share batches, if the card says that they may."""
         self._bodies: ModelSession | None = None
-        """Kept for the race."""
+        """The session that runs bodies, kept for the race."""
 
     @cached_property
     def _card(self) -> ModelCard:

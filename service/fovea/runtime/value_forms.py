@@ -50,7 +50,7 @@ class Value:
     name: str
     form: Form
     datatype: str
-    """The protocol's."""
+    """The protocol's name."""
 
     def array(self, value: Any) -> NDArray[Any]:
         """What a run gave of it; InputRefused where that is no tensor."""
@@ -61,7 +61,7 @@ class Value:
 
 
 def value_of(tensor: Any, *, is_input: bool = False) -> Value:
-    """Of what ONNX Runtime tells of an input or output; ModelBroken where it cannot be served."""
+    """The value that ONNX Runtime describes as an input or output; ModelBroken where it cannot be served."""
     for form, pattern in _PATTERNS.items():
         found = pattern.fullmatch(tensor.type)
         datatype = _DATATYPE_OF_ORT.get(found.group(1)) if found else None

@@ -103,7 +103,7 @@ class _Runs:
         self._session, self._row, self._stopwatch = session, row, stopwatch
         self._runs: dict[int, list[Duration]] = {}
         self.elapsed_s = 0.0
-        """By the clock, in all."""
+        """Seconds by the clock that all runs took."""
 
     def first(self, most_rows: int) -> None:
         """Run every size once, as far as batches are not too long. ExecutionFailed where even one row cannot be run.

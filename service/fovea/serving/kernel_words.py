@@ -27,7 +27,7 @@ class Runs(Protocol):
 
     @property
     def name(self) -> str:
-        """The model's."""
+        """The model's name."""
 
     @property
     def kernels(self) -> str:
@@ -39,7 +39,7 @@ class Runs(Protocol):
 
     @property
     def kernels_reason(self) -> str:
-        """The same in words."""
+        """Why a body runs, in words; empty where none does."""
 
 
 def kernel_words(versions: Sequence[Runs]) -> str:

@@ -17,7 +17,7 @@ from fovea.serving.fronts.grpc.grpc_server import GrpcSettings
 from fovea.serving.fronts.grpc.reads import ReadLimits
 from fovea.serving.fronts.grpc.transport import Transport
 from fovea.serving.fronts.rest.limits import RestLimits
-from fovea.serving.fronts.rest.server import RestSettings
+from fovea.serving.fronts.rest.rest_server import RestSettings
 from fovea.serving.lifecycle.control_settings import ControlSettings
 from fovea.serving.lifecycle.served_version import BatchDefaults
 from fovea.serving.observability.log_settings import LogControl

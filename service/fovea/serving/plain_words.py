@@ -15,10 +15,12 @@ WORDS: dict[type, str] = {
     float: "a number with a fraction",
     type(None): "nothing",
 }
+_BEYOND_64_BITS = 2.0**63
+"""JSON's readers make floats of integers that are longer."""
 
 
 def word(value: Any) -> str:
     """What people call a value of this type."""
-    if isinstance(value, float) and not isfinite(value):
-        return "NaN or Infinity"
+    if isinstance(value, float) and not abs(value) < _BEYOND_64_BITS:
+        return "a number beyond 64 bits" if isfinite(value) else "NaN or Infinity"
     return WORDS.get(type(value), "something else")

@@ -18,7 +18,7 @@ from fovea.serving.control.rpcs import Control
 from fovea.serving.fronts.grpc.grpc_server import GrpcServer
 from fovea.serving.fronts.grpc.health_service import SERVER
 from fovea.serving.fronts.rest.app import RestApp
-from fovea.serving.fronts.rest.server import RestServer
+from fovea.serving.fronts.rest.rest_server import RestServer
 from fovea.serving.inputs.decode_queue import DecodeQueue
 from fovea.serving.kernel_words import kernel_words
 from fovea.serving.lifecycle.model_control import ModelControl
@@ -127,7 +127,7 @@ class Server:
 
     @property
     def ready(self) -> bool:
-        """Whether callers should come."""
+        """Whether the server is ready, so that balancers should send callers."""
         return self._control.ready
 
     def _tell(self, *models: str) -> None:
@@ -148,7 +148,7 @@ class Server:
         return None if model is None else bool(model.ready) and not self._control.stopping
 
     def facts(self) -> dict[str, str]:
-        """What is up, and where."""
+        """Addresses, models and kernels, for the ready line."""
         served = self.models.served()
         types = sorted({kind.value for one in served for kind in one.card.attention_types})
         slow, told = self.grpc.slow_reason, partial(address_of, self._settings.host)

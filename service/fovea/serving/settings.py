@@ -138,8 +138,8 @@ class Settings(FromVariables):
         ge=0,
         le=1 << 20,
         description="Megabytes of answers to keep, for models whose model.toml says cache = true; 0 = none. The same "
-        "request is then answered without a run; a new one of up to 1 MB takes a digest longer. Larger ones, pictures "
-        "and more than 4096 texts or typed numbers are not looked for. How quick an answer "
+        "request is then answered without a run; a new one of up to 1 MB takes a digest longer. Larger ones, pictures, "
+        "texts in place of tokens, and more than 4096 texts or typed numbers are not looked for. How quick an answer "
         "is tells one caller that another has asked the same.",
     )
     max_message_mb: int = Field(

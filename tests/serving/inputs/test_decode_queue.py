@@ -87,6 +87,13 @@ def test_data_that_was_left_for_here_is_decoded_first() -> None:
     np.testing.assert_array_equal(one.inputs["image"], np.ones((1, 1, 2, 2), np.float32))
 
 
+def test_its_tensors_tell_what_it_shares_a_batch_with_where_only_they_show_that() -> None:
+    sent, one = Sent(), request(white(), white())
+    queue().submit(replace(undecoded(one, sent), batch_key=lambda arrays: BatchKey(arrays["image"].shape)))
+    wait_until(lambda: bool(sent.requests))
+    assert one.batch_key == BatchKey((2, 1, 2, 2))
+
+
 @pytest.mark.parametrize("end", ["gone", "late"])
 def test_what_nobody_waits_for_goes_on_undecoded_and_is_dropped_there(end: str) -> None:
     sent, one = Sent(), request(b"no picture", queue_until_s=time.monotonic() - 1 if end == "late" else None)

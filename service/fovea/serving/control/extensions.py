@@ -46,7 +46,7 @@ class Extensions:
         return [*_ALWAYS, *(name for group, names in _OF_GROUP.items() if working[group] for name in names)]
 
     def answers(self) -> dict[str, Answer]:
-        """RPC -> what answers it."""
+        """RPC -> the function that answers it."""
         return {
             "SystemSharedMemoryStatus": self.regions.status,
             "SystemSharedMemoryRegister": self.regions.register,

@@ -21,7 +21,7 @@ LOAD, UNLOAD = "RepositoryModelLoad", "RepositoryModelUnload"
 QUICK_RPCS = ("ServerLive", "ServerReady", "ServerMetadata", "ModelReady")
 """They take a few microseconds and are answered where they come in: probes wait behind nothing."""
 MOST_CONTROL_CALLS = 256
-"""Of the others, and of each front, so many are answered or wait, besides loads and unloads."""
+"""Most calls of the other RPCs that are answered or wait at once, in each front, besides loads and unloads."""
 
 
 class Control:
@@ -37,7 +37,7 @@ class Control:
 
     @property
     def rpcs(self) -> tuple[str, ...]:
-        """Those that are answered."""
+        """Names of the RPCs that are answered here."""
         return (*self._answers, LOAD, UNLOAD)
 
     def answer(self, rpc: str, request: Any, is_gone: Callable[[], bool] = lambda: False) -> Any:

@@ -24,7 +24,7 @@ class Queueing:
     """How requests wait for their turn, as clients read it in a model's configuration."""
 
     most_requests: int
-    """That may wait."""
+    """Most requests that may wait."""
     delay_s: float = 0.0
     """How long the oldest one may wait for company."""
     preferred_rows: tuple[int, ...] = ()

@@ -11,15 +11,15 @@ _MB = 1024 * 1024
 
 
 class Load(Protocol):
-    """What waits."""
+    """How much waits."""
 
     @property
     def requests(self) -> int:
-        """So many."""
+        """How many requests wait."""
 
     @property
     def bytes(self) -> int:
-        """Of input, in all."""
+        """Bytes of input of all that wait."""
 
 
 @dataclass(frozen=True)

@@ -33,23 +33,21 @@ class Undecoded:
     again: Callable[[], None]
     """Called instead where its version has ended meanwhile."""
     observer: Observer
-    """Told where it fails."""
+    """Is told where decoding fails."""
     batch_key: Callable[[Arrays], BatchKey] | None = None
     """Tells what it shares a batch with, where only its tensors show that."""
     left: deque[tuple[RawInput, int]] | None = None
     """Pictures and texts that are no tensors yet, each by its input and row; None before the first is made."""
     rows: dict[str, list[NDArray[Any]]] = field(default_factory=dict)
-    """Those that are, by input."""
+    """Input -> the rows that are tensors by now."""
     arrival: int = 0
     """Its place among those that are as urgent."""
 
 
 @dataclass(slots=True)
 class _Line:
-    """What waits for one model."""
-
     heap: list[tuple[tuple[int, float], int, Undecoded]] = field(default_factory=list)
-    """By urgency, then arrival."""
+    """Heap by urgency, then arrival."""
     bytes: int = 0
 
     @property
@@ -72,9 +70,9 @@ class DecodeLines:
     def __init__(self, limit: QueueLimit) -> None:
         self._limit = limit
         self._lines: dict[str, _Line] = {}
-        """By model, none empty."""
+        """Model -> its line; no line is empty."""
         self._used_s: dict[str, float] = {}
-        """By model; of one without a line, only where it is ahead of the others."""
+        """Model -> decoding time used; of one without a line, only where it is ahead of the others."""
         self._least_s = 0.0
         """What the line that went last had used before."""
         self._in_one_go: Undecoded | None = None

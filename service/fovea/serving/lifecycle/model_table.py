@@ -123,7 +123,7 @@ class Models:
         return self.entries[name].ready if name in self.entries else []
 
     def served(self) -> list[ServedVersion]:
-        """Every ready version."""
+        """Every version that is ready."""
         return [held.served for entry in self.entries.values() for held in entry.versions.values() if held.served]
 
     def put(self, folder: ModelFolder, versions: Mapping[str, VersionEntry] | None = None) -> None:

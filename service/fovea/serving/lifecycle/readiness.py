@@ -27,7 +27,7 @@ class Readiness:
         self._names |= frozenset(names)
 
     def release(self, name: str) -> None:
-        """This one no longer has to."""
+        """Readiness no longer waits for this model."""
         self._names -= {name}
 
     def changed(self, names: Iterable[str]) -> None:

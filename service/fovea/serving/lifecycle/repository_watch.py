@@ -16,7 +16,7 @@ class RepositoryWatch:
     def __init__(self, root: Path) -> None:
         self._root = root
         self._seen: dict[str, Stamp] = {}
-        """At the last look."""
+        """Model folder -> its stamp at the last look."""
         self._told: dict[str, Stamp] = {}
         """When the model was last told of."""
 

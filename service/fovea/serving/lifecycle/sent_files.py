@@ -40,7 +40,7 @@ class SentFiles:
             shutil.rmtree(model.parent, ignore_errors=True)
 
     def close(self) -> None:
-        """Remove everything."""
+        """Remove the folder with all that was sent."""
         if self._folder:
             self._folder.remove()
             self._folder = None

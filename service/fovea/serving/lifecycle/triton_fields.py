@@ -90,7 +90,7 @@ FIELDS: Mapping[str, Use] = {
     "response_cache": DONE,
     "model_metrics": _COUNTS,
 }
-"""By path. Fields that are left out, or have their default, ask for nothing."""
+"""Path of a field -> what becomes of it. Fields that are left out, or have their default, ask for nothing."""
 
 PARTS = {
     *("input", "output", "instance_group", "model_transaction_policy"),
@@ -117,7 +117,7 @@ def _paths(prefix: str, part: Any) -> Iterator[str]:
 
 
 def use_of(path: str) -> Use:
-    """Of a field that is set."""
+    """What becomes of a field that is set; one that no line names is a parameter's."""
     return FIELDS.get(path) or FIELDS[PARAMETERS]
 
 

@@ -22,7 +22,7 @@ class Upkeep:
         self._woken, self._stopped = threading.Event(), threading.Event()
 
     def start(self) -> None:
-        """Go on until the stop."""
+        """Begin the looks, which go on until `stop`."""
         threading.Thread(target=self._run, daemon=True, name="model-upkeep").start()
 
     def wake(self) -> None:
@@ -30,7 +30,7 @@ class Upkeep:
         self._woken.set()
 
     def stop(self) -> None:
-        """Begin nothing any more."""
+        """Begin no further look; one that is under way ends."""
         self._stopped.set()
         self._woken.set()
 

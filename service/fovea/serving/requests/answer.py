@@ -31,12 +31,12 @@ class WantedOutput:
 
     @property
     def datatype(self) -> str:
-        """As it is sent."""
+        """The datatype that is sent: BYTES where classes were asked for."""
         return "BYTES" if self.top else self.spec.datatype
 
     @property
     def row_elements(self) -> int:
-        """Of a row, or of all where its first axis is none of rows; 0 where that is not known, or none is sent."""
+        """Elements of a row, or of all where axis 0 is none of rows; 0 where that is not known, or none is sent."""
         shape = self.spec.shape
         sizes = shape[1:] if shape[:1] == (-1,) else shape
         return 0 if self.place is not None or self.top or -1 in sizes else prod(sizes)
@@ -54,11 +54,11 @@ class AnswerMaker:
     model: str
     version: str
     labels: Mapping[str, Sequence[str]]
-    """By output."""
+    """Output -> the labels of its classes."""
     batched: bool
 
     def array(self, output: WantedOutput, outputs: Arrays) -> NDArray[Any]:
-        """What is sent of an output."""
+        """The array to send for an output: reshaped, or its best classes."""
         name = output.spec.name
         array = outputs[name]
         if output.reshape is not None:
@@ -88,9 +88,13 @@ class AnswerForm:
         self.row_bytes = sum(output.row_bytes for output in wanted)
         """What a row of an answer has at least; of outputs whose sizes are not known, nothing is counted."""
         self._maker = maker
+        self._names = [output.spec.name for output in wanted]
+        self._as_they_are = not any(output.top or output.reshape for output in wanted)
 
     def arrays(self, outputs: Arrays) -> list[NDArray[Any]]:
         """What is sent of a model's outputs, as `wanted` lists them."""
+        if self._as_they_are:
+            return [outputs[name] for name in self._names]
         return [self._maker.array(output, outputs) for output in self.wanted]
 
 
@@ -100,7 +104,7 @@ class Answer:
 
     form: AnswerForm
     id: str
-    """The request's."""
+    """The request's id, sent back."""
     arrays: list[NDArray[Any]]
     """As `form.wanted` lists them; views that hold until it has been sent."""
     written: Mapping[str, int] = field(default_factory=dict)

@@ -80,7 +80,7 @@ def _integer(what: str, value: Any, least: int, most: int) -> int:
     if type(value) is not int:
         raise InvalidRequest(f"{what}: expected an integer, received {word(value)}")
     if not least <= value <= most:
-        received = value if abs(value) < _LARGEST_SHOWN else "one beyond 64 bits"
+        received = value if abs(value) < _LARGEST_SHOWN else "a number beyond 64 bits"
         raise InvalidRequest(f"{what}: expected {least} to {most}, received {received}")
     return value
 

@@ -32,9 +32,9 @@ _SECRET = os.urandom(16)
 """Nobody outside can look for two requests of one digest."""
 
 Key = tuple[int, bytes]
-"""Of a version's number and a digest."""
+"""A version's number, and the digest of a request."""
 Outputs = list[NDArray[Any]]
-"""Of an answer, each a copy."""
+"""The outputs of an answer, each a copy."""
 
 
 class ResponseCache:
@@ -46,7 +46,7 @@ class ResponseCache:
         """What is kept, and its bytes."""
         self._lock = Lock()
         self.bytes = 0
-        """What it holds now."""
+        """Bytes that it holds now, with what keeping an answer costs."""
 
     def get(self, key: Key) -> Outputs | None:
         """An answer's outputs, if they are there."""
@@ -125,7 +125,7 @@ class VersionCache:
         self._observer.cache_miss(lookup_s + time.monotonic() - start_s)
 
     def close(self) -> None:
-        """Its version is let go."""
+        """Forget the answers of a version that is unloaded."""
         self._cache.forget(self._version)
 
 

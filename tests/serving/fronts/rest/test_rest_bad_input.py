@@ -96,7 +96,10 @@ BAD_JSON: dict[str, tuple[bytes, str]] = {
         b'{"parameters": {"timeout": []}}',
         "parameter 'timeout': expected an integer, received a list",
     ),
-    "a parameter of 70 bits": (b'{"parameters": {"timeout": 1180591620717411303424}}', "received one beyond 64 bits"),
+    "a parameter of 70 bits": (
+        b'{"parameters": {"timeout": 1180591620717411303424}}',
+        "received a number beyond 64 bits",
+    ),
     "data that is a number": (ask(data=5), "input 'x': data must be a list, received an integer"),
     "data that is null": (ask(data=None), "input 'x': data must be a list, received null"),
     "ragged data": (ask(data=[[1, 2], [3]], shape=[2, 4]), "ragged"),

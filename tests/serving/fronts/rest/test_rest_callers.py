@@ -28,7 +28,7 @@ from fovea.contract.model_card import TensorSpec
 from fovea.serving.changes import Changes
 from fovea.serving.fronts.rest.app import RestApp
 from fovea.serving.fronts.rest.limits import Patience, RestLimits
-from fovea.serving.fronts.rest.server import RestServer, RestSettings
+from fovea.serving.fronts.rest.rest_server import RestServer, RestSettings
 from fovea.serving.requests.answer import Answer, AnswerForm, AnswerMaker, WantedOutput
 from fovea.serving.security.tls import read_tls
 from rest_calls import rest

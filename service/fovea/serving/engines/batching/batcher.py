@@ -34,7 +34,7 @@ class BatchPolicy:
     """How large batches are made, and when."""
 
     max_rows: int
-    """Most in a batch."""
+    """Most rows in a batch."""
     delay_s: float = 0.0
     """How long the oldest request may wait for company."""
     worthwhile_rows: WorthwhileRows = _unmeasured
@@ -44,7 +44,7 @@ class BatchPolicy:
     max_elements: int | None = None
     """Most rows times padded length in a batch, where there are lengths; several are added up."""
     cost: Cost = _unknown
-    """What a batch takes."""
+    """Seconds that a batch takes, by rows and length; None where that is not known."""
 
     def sizes(self, measured: Iterable[Lengths]) -> tuple[int, ...]:
         """Those preferred, ascending; where none are, the largest batches worth making, over the lengths measured."""

@@ -19,7 +19,7 @@ class CallerWatch:
 
     def __init__(self, look: Callable[[], bool]) -> None:
         self.asleep = True
-        """Whether `wake` is needed."""
+        """Whether nothing is being watched, so that `wake` must be called for the next look."""
         self._look = look
         self._bell: SimpleQueue[None] = SimpleQueue()
         self._end = threading.Event()
@@ -32,7 +32,7 @@ class CallerWatch:
         self._bell.put(None)
 
     def close(self) -> None:
-        """Look no more."""
+        """End the thread; returns once its last look is over."""
         self._end.set()
         self._bell.put(None)
         self._thread.join()

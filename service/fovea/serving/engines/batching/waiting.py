@@ -19,9 +19,9 @@ class Waiting:
     def __init__(self, requests: Iterable[QueuedRequest] = ()) -> None:
         self._lines: dict[BatchKey, Line] = {}
         self.requests = 0
-        """How many."""
+        """How many requests wait."""
         self.bytes = 0
-        """Of input, in all."""
+        """Bytes of input of all that wait."""
         self.work_s = 0.0
         """What all of it costs at best."""
         for request in requests:

@@ -60,8 +60,6 @@ class SessionSource:
 
 @dataclass(slots=True, eq=False)
 class _Run:
-    """A batch on a session."""
-
     batch: list[QueuedRequest]
     session: Session
     terminated: bool = False

@@ -20,13 +20,13 @@ class Alarm:
         self._once = (ctypes.c_long * 4)(0, 0, int(whole_s), round(part_s * 1e9))
 
     def put_off(self) -> None:
-        """Let the time begin anew."""
+        """Start the time from the beginning."""
         _libc.timerfd_settime(self._fd, 0, self._once, None)
 
     def wait(self) -> None:
-        """Until it goes off."""
+        """Block until the time is over."""
         os.read(self._fd, 8)
 
     def close(self) -> None:
-        """Give it back; nobody may wait."""
+        """Close the timer; nobody may be waiting for it."""
         os.close(self._fd)

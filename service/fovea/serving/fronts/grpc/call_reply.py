@@ -17,7 +17,7 @@ class Call(Protocol):
     """One call in flight. Exactly one of `finish` and `refuse` is to be called; more do nothing."""
 
     deadline_s: float | None
-    """On the monotonic clock."""
+    """The call's deadline on the monotonic clock; None without one."""
     gone: bool
     """True once the caller has cancelled or vanished; without `watch` it may become so late, or never."""
 

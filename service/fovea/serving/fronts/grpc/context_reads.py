@@ -37,7 +37,7 @@ class ContextReads:
         self._changed = threading.Condition()
 
     def open(self) -> list[ContextRead]:
-        """As they are now."""
+        """The calls whose message is still on its way, the longest-waiting first."""
         with self._changed:
             return list(self._open)
 

@@ -28,25 +28,31 @@ NO_FLAGS = 0
 class FastCall:
     """One call on the lane.
 
-    The loop's thread runs the `_on_…` callbacks, any thread `watch`, `finish` or `refuse`. Who answers holds the
-    only claim; a cancelled call's claim is taken by the loop. A callback returns True once the call is done with.
+    The loop's thread, or one that stands in for it, runs the `_on_…` callbacks, any thread `watch`, `finish` or
+    `refuse`. Who answers holds the only claim; a cancelled call's claim is taken by the loop. A callback returns True
+    once the call is done with; of two that run at once, both may.
 
     gRPC tells of the caller's end when it is asked to. That is a batch of operations and an event more, a tenth of
     what a call costs here, so it is asked together with the answer, or before where `watch` is called.
     """
 
     __slots__ = (
-        *("_accept", "_claim", "_closed", "_core", "_received", "_sent", "_unwatched", "_withdrawn"),
-        *("deadline_s", "gone", "over", "seen_s"),
+        *("_accept", "_begun", "_claim", "_closed", "_core", "_received", "_sent", "_unwatched", "_withdrawn"),
+        *("deadline_s", "gone", "seen_s"),
     )
 
     def __init__(self, core: Any, deadline: float, accept: Accept) -> None:
         self._core, self._accept = core, accept
         self.deadline_s = None if deadline > NEVER_S else deadline_after(deadline - time.time())  # most have none
-        self.gone = self.over = False
+        self.gone = False
         self.seen_s: float | None = None
         self._claim, self._unwatched = [True], [True]  # list.pop is atomic: one thread gets it
-        self._closed = self._received = self._sent = self._withdrawn = False
+        self._begun = self._closed = self._received = self._sent = self._withdrawn = False
+
+    @property
+    def over(self) -> bool:
+        """True once nothing more of it is to come."""
+        return self._done()
 
     @property
     def is_read(self) -> bool:
@@ -59,7 +65,7 @@ class FastCall:
         return self._received
 
     def listen(self) -> None:
-        """Ask for the message."""
+        """Ask gRPC for the call's message."""
         self._core.start_server_batch((cygrpc.ReceiveMessageOperation(NO_FLAGS),), self._on_message)
 
     def turn_away(self, code: grpc.StatusCode, text: str) -> None:
@@ -94,7 +100,7 @@ class FastCall:
 
     def _send(self, body: Any, code: Any, text: bytes) -> None:
         # Operations belong to one call: sharing them between calls frees them twice.
-        operations = self._first_words()
+        operations: list[Any] = [] if self._begun else [cygrpc.SendInitialMetadataOperation(None, NO_FLAGS)]
         if body is not None:
             operations.append(body)
         operations.append(cygrpc.SendStatusFromServerOperation(None, code, text, NO_FLAGS))
@@ -103,9 +109,6 @@ class FastCall:
             operations.append(cygrpc.ReceiveCloseOnServerOperation(NO_FLAGS))
             on_sent = self._on_sent_and_closed
         self._core.start_server_batch(operations, on_sent)
-
-    def _first_words(self) -> list[Any]:
-        return [cygrpc.SendInitialMetadataOperation(None, NO_FLAGS)]
 
     def _on_message(self, event: Any) -> bool:
         self._received = True
@@ -118,7 +121,7 @@ class FastCall:
                 self.refuse(*UNFORESEEN)
         else:
             self.refuse(grpc.StatusCode.INVALID_ARGUMENT, "the call ended without a message")
-        return self._done()
+        return self._closed and self._done()
 
     def _on_close(self, event: Any) -> bool:
         self._closed = True
@@ -133,11 +136,10 @@ class FastCall:
 
     def _on_sent_and_closed(self, _event: Any) -> bool:
         self._sent = self._closed = True
-        return self._done()
+        return self._received and self._done()
 
     def _done(self) -> bool:
-        self.over = self._closed and self._received and (self._sent or self._withdrawn)
-        return self.over
+        return self._closed and self._received and (self._sent or self._withdrawn)
 
 
 def refuse_unseen(core: Any) -> None:

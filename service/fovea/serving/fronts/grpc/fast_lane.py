@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from types import MethodType
 from typing import Any
 
 import grpc
@@ -26,7 +26,7 @@ from grpc._cython import cygrpc
 
 from fovea.serving.fronts.grpc.fast_call import Accept, FastCall, refuse_unseen
 from fovea.serving.fronts.grpc.fast_stream import FastStream, FastWatch
-from fovea.serving.fronts.grpc.stand_ins import PUT_OFF_EVERY_S, StandIns
+from fovea.serving.fronts.grpc.stand_ins import StandIns
 from fovea.serving.fronts.grpc.status import UNFORESEEN
 from fovea.serving.fronts.grpc.streams import Streams
 
@@ -36,6 +36,8 @@ Gate = Callable[[str, Any], tuple[grpc.StatusCode, str] | None]
 """From a call's path and metadata to why it is not let in, or None."""
 
 _POLL_S = 1.0
+_TURNS_PER_SIGN = 64
+"""Of life, for those who would stand in for the loop: in less than 10 ms where it has much to do."""
 _SERVER_NAMES = (
     *("_serve", "_start", "_process_event_and_continue"),
     *("_request_call", "_request_registered_call", "_begin_shutdown_once", "_stop_serving", "_ServerStage"),
@@ -66,7 +68,7 @@ def obstacle() -> str | None:
 
 @dataclass(frozen=True)
 class Doors:
-    """Where calls go."""
+    """Where the lane hands calls to."""
 
     accepts: Mapping[str, Accept]
     """Path of a registered method -> who takes a call that is answered once."""
@@ -94,23 +96,22 @@ def start(server: grpc.Server, doors: Doors) -> Lane:
 class Lane:
     """The serving loop of one server. Nothing that happens in it ends it, but the server's end.
 
-    Others stand in for it while a connection keeps it to itself. Whatever they poll, one thread at a time handles an
-    event.
+    Others stand in for it while a connection keeps it to itself. So events may be handled by several threads at once;
+    those of grpcio's own calls are not: it expects one.
     """
 
     def __init__(self, doors: Doors) -> None:
         self._doors = doors
-        self._makers: dict[str, Callable[[Any, float], FastCall]] = {
-            **{path: partial(FastCall, accept=accept) for path, accept in doors.accepts.items()},
-            **{path: partial(FastWatch, accept=accept) for path, accept in doors.watches.items()},
-            **{path: partial(FastStream, streams=streams) for path, streams in doors.streams.items()},
+        self._kinds: dict[str, tuple[Callable[[Any, float, Any], FastCall], Any]] = {
+            **{path: (FastCall, accept) for path, accept in doors.accepts.items()},
+            **{path: (FastWatch, accept) for path, accept in doors.watches.items()},
+            **{path: (FastStream, streams) for path, streams in doors.streams.items()},
         }
+        """Path -> what its calls are, and where they go."""
         self._state: Any = None
-        self._handling = threading.Lock()
+        self._handling_its_own = threading.Lock()
         self._turns = 0
         self._stand_ins = StandIns(lambda: self._turns, lambda: self._poll(0.0))
-        self._told_s = 0.0
-        """When the stand-ins were last told that the loop turns."""
         self._over = False
 
     def serve(self, state: Any) -> None:
@@ -124,25 +125,26 @@ class Lane:
 
     def _poll(self, wait_s: float) -> None:
         """Handle events until the server has stopped, or, where there is no wait, until there are none."""
-        poll, makers, handling = self._state.completion_queue.poll, self._makers, self._handling
+        poll, kinds = self._state.completion_queue.poll, self._kinds
+        until_s = 0.0
         while not self._over:
             event = tag = None  # a kept event keeps its call, and a call that is shutting down would spin the poll
             try:
-                now_s = time.time()
-                if now_s - self._told_s > PUT_OFF_EVERY_S and wait_s:
-                    self._told_s = now_s
-                    self._stand_ins.loop_turns()
-                event = poll(now_s + wait_s)
-                with handling:
-                    self._turns += 1
-                    tag = event.tag
-                    if isinstance(getattr(tag, "__self__", None), FastCall):
-                        if tag(event) and self._end(tag.__self__):
-                            self._over = True
-                    elif tag in makers and event.success:
-                        self._begin(tag, event)
-                    elif not self._was_there(event) and not wait_s:
+                event = poll(until_s)
+                self._turns = turns = self._turns + 1
+                tag = event.tag
+                if type(tag) is MethodType and isinstance(tag.__self__, FastCall):
+                    if tag(event) and self._end(tag.__self__):
+                        self._over = True
+                elif tag in kinds and event.success:
+                    self._begin(tag, event)
+                elif not self._was_there(event):
+                    if not wait_s:
                         return
+                    until_s = time.time() + wait_s
+                if not turns % _TURNS_PER_SIGN and wait_s:
+                    self._stand_ins.loop_turns()
+                    until_s = time.time() + wait_s
             except Exception:
                 self._survive(event)
 
@@ -152,8 +154,9 @@ class Lane:
             _server._begin_shutdown_once(self._state)
         if event.completion_type == cygrpc.CompletionType.queue_timeout:
             return False
-        if not _server._process_event_and_continue(self._state, event):
-            self._over = True
+        with self._handling_its_own:
+            if not _server._process_event_and_continue(self._state, event):
+                self._over = True
         return True
 
     def unanswered(self) -> list[FastCall]:
@@ -170,7 +173,8 @@ class Lane:
 
     def _begin(self, path: str, event: Any) -> None:
         state = self._state
-        call = self._makers[path](event.call, event.call_details.deadline)
+        kind, target = self._kinds[path]
+        call = kind(event.call, event.call_details.deadline, target)
         with state.lock:
             state.due.remove(path)
             state.rpc_states.add(call)
@@ -198,8 +202,7 @@ class Lane:
         log.exception("an event of gRPC could not be handled")
         try:
             self._doors.on_fault()
-            with self._handling:
-                self._over |= event is not None and self._make_good(event)
+            self._over |= event is not None and self._make_good(event)
         except Exception:
             log.exception("nor could its call be ended")
 
@@ -212,7 +215,7 @@ class Lane:
             with state.lock:
                 if tag not in state.due and state.stage is _server._ServerStage.STARTED:
                     _ask_for_another(state, tag)
-            if tag not in self._makers and event.success:
+            if tag not in self._kinds and event.success:
                 refuse_unseen(event.call)
         return False
 

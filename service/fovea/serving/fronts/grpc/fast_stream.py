@@ -15,11 +15,7 @@ from fovea.serving.fronts.grpc.streams import DRAINING, Streams
 class _Conversation(FastCall):
     """One message is on its way at a time: gRPC takes no second one before."""
 
-    __slots__ = ("_begun",)
-
-    def __init__(self, core: Any, deadline: float, accept: Accept) -> None:
-        super().__init__(core, deadline, accept)
-        self._begun = False
+    __slots__ = ()
 
     @property
     def is_owed_an_answer(self) -> bool:
@@ -27,12 +23,10 @@ class _Conversation(FastCall):
         return False
 
     def _send_message(self, message: bytes, on_sent: Callable[[Any], bool]) -> None:
-        operations = [*self._first_words(), cygrpc.SendMessageOperation(message, NO_FLAGS)]
+        operations: list[Any] = [] if self._begun else [cygrpc.SendInitialMetadataOperation(None, NO_FLAGS)]
+        self._begun = True
+        operations.append(cygrpc.SendMessageOperation(message, NO_FLAGS))
         self._core.start_server_batch(operations, on_sent)
-
-    def _first_words(self) -> list[Any]:
-        begun, self._begun = self._begun, True
-        return [] if begun else super()._first_words()
 
 
 class FastStream(_Conversation):
@@ -56,11 +50,11 @@ class FastStream(_Conversation):
         self._stream.begin()
 
     def receive(self) -> None:
-        """Ask for a message."""
+        """Ask gRPC for the next message."""
         self._core.start_server_batch((cygrpc.ReceiveMessageOperation(NO_FLAGS),), self._on_message)
 
     def send(self, message: bytes) -> None:
-        """Send a message."""
+        """Send a serialized message."""
         self._send_message(message, self._on_message_sent)
 
     def end(self, *, all_read: bool) -> None:
@@ -89,8 +83,7 @@ class FastStream(_Conversation):
         return super()._on_close(event)
 
     def _done(self) -> bool:
-        self.over = super()._done() and not self._stream.busy
-        return self.over
+        return super()._done() and not self._stream.busy
 
 
 class FastWatch(_Conversation):
@@ -137,5 +130,4 @@ class FastWatch(_Conversation):
             return super()._on_close(event)
 
     def _done(self) -> bool:
-        self.over = super()._done() and not self._on_its_way
-        return self.over
+        return super()._done() and not self._on_its_way

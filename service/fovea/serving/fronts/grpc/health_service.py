@@ -25,7 +25,7 @@ _FEW_WATCHERS = 64
 
 
 class Watcher(Call, Protocol):
-    """A call that stays open."""
+    """An open Watch call."""
 
     def tell(self, body: bytes) -> None:
         """Send a message; never blocks."""

@@ -11,6 +11,7 @@ from fovea.serving.requests.tensor_data import to_raw
 from fovea.wire import length_mark, message
 
 _InferResponse = message("ModelInferResponse")
+_ID_TAG = bytes(_InferResponse(id=" ").SerializeToString()[:1])
 _RAW_TAG = bytes(_InferResponse(raw_output_contents=[b""]).SerializeToString()[:-1])
 _HEADS_KEPT = 4096
 
@@ -41,7 +42,8 @@ class AnswerWriter:
         key = (answer.form, tuple([array.shape for array in answer.arrays]))
         parts = [self._heads.get(key) or self._new_head(key)]
         if answer.id:
-            parts.append(_InferResponse(id=answer.id).SerializeToString())
+            request_id = answer.id.encode()
+            parts += (length_mark(_ID_TAG, len(request_id)), request_id)
         for array in answer.arrays:
             raw = to_raw(array)
             parts += (length_mark(_RAW_TAG, len(raw)), raw)

@@ -21,5 +21,4 @@ def _value(parameter: Any) -> Any:
 
 
 def message_of(value: str | int) -> Any:
-    """A parameter's message."""
     return _InferParameter(string_param=value) if isinstance(value, str) else _InferParameter(int64_param=value)

@@ -40,7 +40,7 @@ class PooledStream:
         self._streams, self._messages, self._context = streams, messages, context
         self._stream = streams.new(deadline_after(context.time_remaining()), self)
         self._receives: SimpleQueue[bool] = SimpleQueue()
-        """Whether to read one more."""
+        """True: read one more message; False: end."""
         self._sends: SimpleQueue[bytes | bool] = SimpleQueue()
         """Messages; at the end whether the client wanted it."""
 
@@ -53,7 +53,6 @@ class PooledStream:
         self._sends.put(message)
 
     def end(self, *, all_read: bool) -> None:
-        """Have both threads end."""
         self._receives.put(False)
         self._sends.put(all_read)
 

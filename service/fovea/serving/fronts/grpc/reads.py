@@ -35,7 +35,7 @@ class Read(Protocol):
     """A call whose message is on its way."""
 
     seen_s: float | None
-    """When a look found it first."""
+    """When the call was first found waiting for its message; None before."""
 
     def refuse(self, code: grpc.StatusCode, text: str) -> None:
         """End the call with an error."""
@@ -46,9 +46,9 @@ class ReadLimits:
     """What messages that are on their way may take."""
 
     bytes: int
-    """Of all of them."""
+    """Most bytes of all messages together."""
     message_bytes: int
-    """Of one."""
+    """Most bytes of one message."""
     calls: int = 16_384
     """Most calls, which take some 10 KB each before the first byte of a message."""
     seconds: float = 60.0
@@ -98,11 +98,11 @@ class ReadWatch:
         self._again_s = 0.0
 
     def start(self) -> None:
-        """Look until `stop`."""
+        """Look at the calls again and again until `stop`."""
         threading.Thread(target=self._run, daemon=True, name="messages on their way").start()
 
     def stop(self) -> None:
-        """Look no more."""
+        """Begin no further look."""
         self._over.set()
 
     def _run(self) -> None:

@@ -14,7 +14,6 @@ from contextlib import suppress
 
 from fovea.serving.fronts.grpc.alarm import Alarm
 
-PUT_OFF_EVERY_S = 0.02
 _PATIENCE_S = 0.05
 _NEXT_PATIENCE_S = (0.02, 0.04, 0.08)
 """Of those who stand in for the stand-ins."""
@@ -34,8 +33,8 @@ class StandIns:
         self._turns, self._poll = turns, poll
         self._alarm = Alarm(_PATIENCE_S)
         self._clock = 0
-        self._worked_s = 0.0
-        """The loop's processor time when it last turned, or was looked at."""
+        self._seen = (0, 0.0)
+        """The loop's turns and its processor time at the last look."""
         self._polls = [threading.Event() for _ in (*_NEXT_PATIENCE_S, None)]
         """Of each whether it polls; after the end all are set."""
         self._over = False
@@ -49,12 +48,11 @@ class StandIns:
             _start(self._next, *words)
 
     def loop_turns(self) -> None:
-        """The loop is not held up; to be told by its own thread every `PUT_OFF_EVERY_S` while it turns."""
-        self._worked_s = time.thread_time()
+        """The loop is not held up; to be said once in a while by a loop that has much to do."""
         self._alarm.put_off()
 
     def end(self) -> None:
-        """The loop has ended."""
+        """Let the stand-ins go: the loop has ended."""
         self._over = True
         for polls in self._polls:
             polls.set()
@@ -63,9 +61,10 @@ class StandIns:
         while not self._over:
             self._alarm.wait()
             with suppress(OSError):  # the loop's thread has ended just now
-                before_s, self._worked_s = self._worked_s, time.clock_gettime(self._clock)
-                if self._worked_s - before_s > _WORK * _PATIENCE_S:
+                (turns, before_s), worked_s = self._seen, time.clock_gettime(self._clock)
+                if self._turns() == turns and worked_s - before_s > _WORK * _PATIENCE_S:
                     self._stand_in(self._polls[0])
+                self._seen = (self._turns(), worked_s)
             self._alarm.put_off()
         self._alarm.close()
 

@@ -37,7 +37,7 @@ class StreamLimits:
     """What streams may take: memory, above all for those that read slower than they write."""
 
     streams: int = 64
-    """Most that may be open."""
+    """Most streams that may be open."""
     unanswered: int = 64
     """Most requests of one stream whose answers have not been sent; beyond it no more are read."""
     bytes: int = 64 << 20
@@ -72,7 +72,7 @@ class Stream:
         """Of requests that are not answered, and of answers that have not been sent."""
         self._receives = self._all_read = self._draining = self._ended = False
         self.gone = False
-        """Its client has left."""
+        """Whether its client has left."""
 
     @property
     def busy(self) -> bool:

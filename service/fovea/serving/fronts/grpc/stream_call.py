@@ -50,7 +50,7 @@ class StreamCall:
         self._id: str | None = None
         self.deadline_s = stream.deadline_s
         self.bytes = len(data)
-        """Of its request."""
+        """Bytes of its request."""
         self.answers: list[bytes] = []
         """Messages whose turn has not come."""
         self.ended = False
@@ -100,5 +100,5 @@ class StreamCall:
         self._stream.answer(self, bytes(error.SerializeToString()), final=True)
 
     def forget_request(self) -> None:
-        """Let go of its bytes."""
+        """Let go of the request's bytes."""
         self._data, self.bytes = b"", 0

@@ -22,7 +22,7 @@ class StreamOrder:
         self._all_answer_once = True
 
     def add(self, call: StreamCall) -> None:
-        """One more has come."""
+        """Take in a request that has just come."""
         self._calls.append(call)
 
     def answers_many(self, call: StreamCall) -> None:
@@ -44,7 +44,7 @@ class StreamOrder:
         ready: list[Ready] = []
         open_ids: set[str] = set()
         one_is_open = False
-        """Of those that answer once."""
+        """Whether an earlier request that answers once has no answer yet."""
         for call in list(self._calls):
             must_wait = call.id in open_ids or (call.answers_once and one_is_open)
             if not must_wait:

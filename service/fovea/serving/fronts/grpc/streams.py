@@ -28,7 +28,7 @@ class Streams:
         return Stream(self.infer, deadline_s, self.limits, transport)
 
     def open(self, stream: Stream) -> tuple[grpc.StatusCode, str] | None:
-        """Let it in, or tell why not."""
+        """Let a stream in; raises why it cannot be."""
         with self._lock:
             refusal = self._refusal()
             if refusal is None:

@@ -29,7 +29,7 @@ class TypedContents:
 
     @property
     def bytes(self) -> int:
-        """Serialized."""
+        """Size of the serialized contents."""
         return int(self._contents.ByteSize())
 
     def array(self, expected: ExpectedInput) -> NDArray[Any]:
@@ -60,7 +60,6 @@ class BothForms:
     bytes = 0
 
     def array(self, expected: ExpectedInput) -> NDArray[Any]:
-        """InvalidRequest."""
         raise InvalidRequest(f"input '{expected.name}': raw and typed contents together, send one of them")
 
 

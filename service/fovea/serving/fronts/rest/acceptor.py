@@ -17,7 +17,7 @@ _TRY_AGAIN_S = 0.1
 
 
 class Acceptor:
-    """Of one socket that listens. uvloop's own server ends callers without a word where files run out."""
+    """Takes callers in on one socket. uvloop's own server ends callers without a word where files run out."""
 
     def __init__(
         self,
@@ -26,7 +26,7 @@ class Acceptor:
         tls: Tls | None,
         patience: Patience,
     ) -> None:
-        """On the loop's thread."""
+        """To be made on the loop's thread."""
         self._loop = asyncio.get_running_loop()
         self._listener, self._connection, self._tls, self._patience = listener, connection, tls, patience
         self._greetings: set[asyncio.Task[None]] = set()
@@ -35,7 +35,7 @@ class Acceptor:
         self._listen()
 
     def close(self) -> None:
-        """Take nobody in any more."""
+        """Close the listener and end the handshakes that are under way."""
         self._loop.remove_reader(self._listener)
         if self._again is not None:
             self._again.cancel()

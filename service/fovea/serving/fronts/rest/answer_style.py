@@ -14,7 +14,7 @@ from fovea.serving.requests.tensor_data import to_raw
 
 @dataclass(frozen=True, slots=True)
 class AnswerStyle:
-    """As a request asks for it."""
+    """Which outputs a request wants as binary data, and what an answer may take."""
 
     limits: RestLimits
     binary: Mapping[str, bool]

@@ -62,7 +62,6 @@ class Connection(asyncio.BufferedProtocol):
         self._is_deaf = self._is_taking = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """A caller is here."""
         shared, self._transport = self._shared, transport
         self._sender = Sender(shared.loop, transport, shared.limits)
         self._timer = Timer(shared.loop, self._lose_patience)
@@ -75,7 +74,6 @@ class Connection(asyncio.BufferedProtocol):
             transport.close()
 
     def connection_lost(self, _error: Exception | None) -> None:
-        """It has gone."""
         self._is_deaf = True
         self._shared.connections.discard(self)
         self._timer.close()
@@ -91,11 +89,9 @@ class Connection(asyncio.BufferedProtocol):
         return [*self._turns] if unread is None else [unread, *self._turns]
 
     def get_buffer(self, _size: int) -> memoryview:
-        """Where to read into."""
         return self._shared.buffer
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Bytes have come."""
         if not self._is_deaf:
             data = self._shared.buffer[:nbytes]
             if self._rest:
@@ -108,16 +104,14 @@ class Connection(asyncio.BufferedProtocol):
         self._sender.pause()
 
     def resume_writing(self) -> None:
-        """It has."""
+        """The caller has read enough for more to be written."""
         self._sender.resume()
         self._go_on()
 
     def on_head(self, head: Head) -> None:
-        """A request begins."""
         self._turns.append(Exchange(head, self))
 
     def on_body(self, part: bytes) -> None:
-        """A part of its body."""
         exchange = self._turns[-1]
         if exchange.is_begun:
             self._shared.bodies.keep(exchange, part)
@@ -125,7 +119,6 @@ class Connection(asyncio.BufferedProtocol):
             exchange.parts.append(part)
 
     def on_end(self) -> None:
-        """It is complete."""
         self._turns[-1].is_complete = True
 
     @property
@@ -149,7 +142,7 @@ class Connection(asyncio.BufferedProtocol):
         self._wait_for_what_is_owed()
 
     def _go_on(self) -> None:
-        """Look at what had to wait."""
+        """Parse what had to wait for an answer."""
         if self._is_taking:
             return
         self._take_turns()
@@ -174,10 +167,14 @@ class Connection(asyncio.BufferedProtocol):
             return False
         if not exchange.is_begun:
             self._begin(exchange)
-        if exchange.is_complete and exchange.take is not None and not (exchange.is_taken or exchange.is_answered):
+        if exchange.is_complete and not (exchange.is_taken or exchange.is_answered):
             exchange.is_taken = True
-            self.handover.later(self._guarded, exchange.take, exchange)
+            self.handover.later(self._hand_on, exchange)
         return exchange.is_answered and exchange.is_complete
+
+    def _hand_on(self, exchange: Exchange) -> None:
+        if exchange.take is not None and not exchange.is_answered:
+            self._guarded(exchange.take, exchange)
 
     def _begin(self, exchange: Exchange) -> None:
         parts, exchange.parts, exchange.is_begun = exchange.parts, [], True
@@ -196,7 +193,6 @@ class Connection(asyncio.BufferedProtocol):
             self.refuse(exchange, error)
 
     def answer(self, exchange: Exchange, status: int, headers: Mapping[str, str], body: bytes) -> None:
-        """Send a whole answer."""
         if not exchange.is_answered:
             last = self._is_last(exchange)
             self._sender.answer(exchange, status, headers, body, last=last)
@@ -223,7 +219,6 @@ class Connection(asyncio.BufferedProtocol):
             self._sender.begin(exchange, status, headers, last=self._is_last(exchange))
 
     def send(self, exchange: Exchange, piece: bytes, final: bool) -> None:
-        """Send a piece."""
         if not exchange.is_answered:
             self._sender.send(exchange, piece, final=final)
             if final:
@@ -277,7 +272,7 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.close()
 
     def abort(self) -> None:
-        """Cut the caller off."""
+        """Cut the caller off, without a last word."""
         self._transport.abort()
 
     def _wait_for_what_is_owed(self) -> None:

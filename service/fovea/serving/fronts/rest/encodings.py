@@ -45,7 +45,6 @@ def _offer(offer: str) -> tuple[str, bool]:
 
 
 def packed(data: bytes, encoding: str) -> bytes:
-    """The data packed."""
     return gzip.compress(data, _LEVEL, mtime=0) if encoding == "gzip" else zlib.compress(data, _LEVEL)
 
 

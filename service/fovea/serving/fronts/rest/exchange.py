@@ -27,7 +27,7 @@ class Wire(Protocol):
         """Send the head of an answer that comes in pieces."""
 
     def send(self, exchange: Exchange, piece: bytes, final: bool) -> None:
-        """Send a piece."""
+        """Send a piece of an answer that was begun; `final` ends it."""
 
     def release(self, exchange: Exchange) -> None:
         """Count its body as held no more."""
@@ -47,13 +47,13 @@ class Exchange:
     def __init__(self, head: Head, wire: Wire) -> None:
         self.head, self._wire = head, wire
         self.bound: Bound | None = None
-        """Of its body; one without a bound is passed over."""
+        """How large its body may be; a body without a bound is passed over."""
         self.take: Callable[[Exchange], None] | None = None
         """Who answers: called once the body is complete, on the loop's thread."""
         self.names: Mapping[str, str] = {}
         """What the path names: `name`, `version`."""
         self.stray: Callable[[], None] | None = None
-        """Told where it is refused before it reaches a model."""
+        """Called where it is refused before it reaches a model."""
         self.parts: list[bytes] = []
         self.held_bytes = 0
         self.is_begun = self.is_complete = self.is_taken = self.is_answered = self.is_streamed = False
@@ -64,16 +64,16 @@ class Exchange:
 
     @property
     def headers(self) -> Headers:
-        """The request's, by names in small letters."""
+        """The request's headers, by names in small letters."""
         return self.head.headers
 
     @property
     def body(self) -> bytes:
-        """The request's body."""
+        """The whole body, once it is complete."""
         return self.parts[0] if len(self.parts) == 1 else b"".join(self.parts)
 
     def refused(self, error: Exception) -> None:
-        """Count it."""
+        """Count a refusal that came before any model was reached."""
         if self.stray is not None and isinstance(error, FoveaError | Refusal):
             self.stray()
 

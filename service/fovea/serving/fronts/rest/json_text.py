@@ -7,6 +7,8 @@ import re
 from collections import Counter
 from typing import Any, TypeVar
 
+import orjson
+
 from fovea.contract.errors import InvalidRequest
 from fovea.serving.plain_words import WORDS
 
@@ -27,6 +29,7 @@ _MARKS = (b",", b"[", b"{", b"\\")
 """What separates values, opens lists and objects, or escapes a character: Base64 has none of them."""
 _MOST_MARKS = 64 * 1024
 """With so many, parsing takes 10 ms."""
+_KEY_END = re.compile(rb'"\s*:')
 _SURROGATE = re.compile(r"\\u[dD][89a-fA-F]")
 _WORDS: dict[type, str] = {**WORDS, type(None): "null", NotFinite: "NaN or Infinity"}
 
@@ -57,8 +60,35 @@ def parse_files(data: bytes) -> dict[str, Any]:
 
 
 def _parse(data: bytes) -> Any:
+    """By orjson, which is five times as fast as Python's json, where it is sure that both would read the same."""
     if data.count(b"[") + data.count(b"{") > _MOST_PARTS:
         raise InvalidRequest(f"the JSON has more than {_MOST_PARTS} '[' and '{{'; send tensors flat, or as binary data")
+    try:
+        value = orjson.loads(data)
+        if _has_each_key_once(value, data):
+            return value
+    except (orjson.JSONDecodeError, RecursionError):  # NaN, say, or no JSON: the other one says what is wrong where
+        pass
+    return _parse_strictly(data)
+
+
+def _has_each_key_once(value: Any, data: bytes) -> bool:
+    """Whether no object has a key twice, of which orjson keeps the last; False where that cannot be told.
+
+    Each key is followed by a colon, and so may be letters of a text; what looks like a key's end is rarer there.
+    """
+    keys = _keys(value)
+    return keys == data.count(b":") or keys == len(_KEY_END.findall(data))
+
+
+def _keys(value: Any) -> int:
+    """How many keys the objects have, but for those in lists that begin with no object."""
+    if type(value) is dict:
+        return len(value) + sum([_keys(one) for one in value.values() if type(one) is dict or type(one) is list])
+    return sum(map(_keys, value)) if type(value) is list and value and type(value[0]) is dict else 0
+
+
+def _parse_strictly(data: bytes) -> Any:
     try:
         text = data.decode()
         value = json.loads(text, object_pairs_hook=_unique, parse_constant=NOT_FINITE.__getitem__)

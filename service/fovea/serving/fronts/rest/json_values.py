@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import struct
 from itertools import chain
 from math import isfinite, prod
 from typing import Any
 
 import numpy as np
+import orjson
 from numpy.typing import NDArray
 
 from fovea.contract.datatypes import DATATYPES, Kind
@@ -18,6 +20,7 @@ from fovea.serving.requests.tensor_data import ExpectedInput
 
 BINARY_ONLY = tuple(name for name, facts in DATATYPES.items() if not facts.contents)
 """Datatypes that have no form in JSON."""
+_BEYOND_64_BITS = 2.0**63
 SHORTEST_VALUE = len("0,")
 _LONGEST_VALUE = {
     "b": len("false,"),
@@ -28,8 +31,8 @@ _LONGEST_VALUE = {
 _WRITTEN_OUT = 1e15
 """Python writes larger ones with an exponent."""
 _LONGEST_LETTER = len(r"\u0000")
-_CHUNK_VALUES = 32 * 1024
-"""Written at once: 20 ms in which no other thread runs."""
+_CHUNK_VALUES = 128 * 1024
+"""Written at once: some 10 ms in which no other thread runs."""
 _ALLOWED: dict[Kind, tuple[frozenset[type], str]] = {
     Kind.TRUTH: (frozenset({bool}), "true or false"),
     Kind.WHOLE: (frozenset({int}), "integers"),
@@ -49,7 +52,7 @@ class JsonValues:
 
     @property
     def bytes(self) -> int:
-        """Of texts."""
+        """Bytes of the texts among the values; 0 of numbers."""
         return sum(len(value) for value in self._data if type(value) is str) if type(self._data) is list else 0
 
     def array(self, expected: ExpectedInput) -> NDArray[Any]:
@@ -57,56 +60,64 @@ class JsonValues:
         name, datatype = expected.name, expected.datatype
         if datatype in BINARY_ONLY:
             raise InvalidRequest(f"input '{name}': {datatype} has no form in JSON, send it as binary data")
-        values = _flat(expected, self._data)
+        values, types = _flat(expected, self._data)
         expected.check_count(len(values))  # first: converting millions of values holds everybody up
         try:
-            return _array(name, datatype, values).reshape(expected.shape)
-        except (ValueError, OverflowError) as error:
+            return _array(expected, values, types).reshape(expected.shape)
+        except (ValueError, OverflowError, struct.error) as error:
             raise InvalidRequest(f"input '{name}': a value does not fit {datatype}") from error
 
 
-def _flat(expected: ExpectedInput, data: Any) -> list[Any]:
+def _flat(expected: ExpectedInput, data: Any) -> tuple[list[Any], set[type]]:
+    """The values in a row, and of which types they are."""
     name, shape = expected.name, expected.sent
     if type(data) is not list:
         raise InvalidRequest(f"input '{name}': data must be a list, received {word(type(data))}")
     sizes = [len(data)]
-    while list in (kinds := set(map(type, data))):
-        lengths = set(map(len, data)) if kinds == {list} else set()
+    while list in (types := set(map(type, data))):
+        lengths = set(map(len, data)) if types == {list} else set()
         if len(lengths) != 1:
             raise InvalidRequest(f"input '{name}': data is ragged, its lists differ in their length")
         sizes.append(lengths.pop())
         data = list(chain.from_iterable(data))
     if len(sizes) > 1 and tuple(sizes) != shape and len(data) == prod(shape):
         raise InvalidRequest(f"input '{name}': expected data nested as {list(shape)} or flat, received {sizes}")
-    return data  # type: ignore[no-any-return]
+    return data, types
 
 
-def _array(name: str, datatype: str, values: list[Any]) -> NDArray[Any]:
+def _array(expected: ExpectedInput, values: list[Any], types: set[type]) -> NDArray[Any]:
     """OverflowError for a number that is too large."""
-    kind = DATATYPES[datatype].kind
+    kind = DATATYPES[expected.datatype].kind
+    if kind is Kind.FLOAT and str in types:
+        values = [NOT_FINITE.get(value, value) if type(value) is str else value for value in values]
+        types = set(map(type, values))
+    if kind is Kind.WHOLE and float in types and any(map(_was_long, values)):
+        raise OverflowError
+    _check(expected, types)
     if kind is Kind.FLOAT:
-        return _floats(name, datatype, values)
-    _check(name, datatype, set(map(type, values)))
+        return _floats(expected.datatype, values)
     if kind is Kind.TEXT:
         return bytes_array([value.encode() for value in values], (len(values),))
-    return np.array(values, NUMPY_DTYPE[datatype])
+    return np.array(values, NUMPY_DTYPE[expected.datatype])
 
 
-def _check(name: str, datatype: str, found: set[type]) -> None:
+def _check(expected: ExpectedInput, found: set[type]) -> None:
+    name, datatype = expected.name, expected.datatype
     allowed, words = _ALLOWED[DATATYPES[datatype].kind]
     if others := found - allowed:
         raise InvalidRequest(f"input '{name}': {datatype} data must be {words}, received {word(others.pop())}")
 
 
-def _floats(name: str, datatype: str, values: list[Any]) -> NDArray[Any]:
-    """What is not finite comes as a text or bare; an infinity that nobody named was a number too large."""
-    kinds = set(map(type, values))
-    if str in kinds:
-        values = [NOT_FINITE.get(value, value) if type(value) is str else value for value in values]
-        kinds = set(map(type, values))
-    _check(name, datatype, kinds)
+def _was_long(value: Any) -> bool:
+    """Whether it may have been an integer of more than 64 bits: orjson makes floats of them."""
+    return type(value) is float and abs(value) >= _BEYOND_64_BITS
+
+
+def _floats(datatype: str, values: list[Any]) -> NDArray[Any]:
+    """What is not finite came as a text or bare; an infinity that nobody named was a number too large."""
+    doubles = np.frombuffer(struct.pack(f"{len(values)}d", *values))  # twice as fast as np.array
     with np.errstate(over="ignore"):
-        numbers = np.array(values, np.float64).astype(NUMPY_DTYPE[datatype])
+        numbers = doubles.astype(NUMPY_DTYPE[datatype])
     if not np.isfinite(numbers).all():
         named = list(map(type, values)).count(NotFinite)
         if np.isinf(numbers).sum() != named - np.isnan(numbers).sum():
@@ -149,15 +160,18 @@ def to_json(name: str, array: NDArray[Any]) -> bytes:
 
 
 def json_data(value: Any) -> bytes:
-    """Strict JSON in UTF-8; ValueError for what is none."""
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+    """JSON in UTF-8."""
+    return orjson.dumps(value, option=orjson.OPT_SERIALIZE_NUMPY)
 
 
-def _numbers(array: NDArray[Any]) -> list[Any]:
+def _numbers(array: NDArray[Any]) -> NDArray[Any] | list[Any]:
+    """What becomes the same JSON as the numbers do."""
+    if array.dtype.kind != "f":
+        return array
+    if np.isfinite(array).all():
+        return array.astype(np.float64)  # all their digits, as Python writes them
     values: list[Any] = array.tolist()
-    if array.dtype.kind == "f" and not np.isfinite(array).all():
-        return [value if isfinite(value) else _name_of(value) for value in values]
-    return values
+    return [value if isfinite(value) else _name_of(value) for value in values]
 
 
 def _texts(name: str, elements: list[bytes | str]) -> list[str]:

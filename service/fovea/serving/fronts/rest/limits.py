@@ -17,7 +17,7 @@ class Patience:
     head_s: float = 10.0
     """For a request's line and headers, from the first byte; and for the first byte of a new connection."""
     body_s: float = 60.0
-    """For a body."""
+    """For a request's body."""
     unread_s: float = 60.0
     """For an answer that is not read."""
     idle_s: float = 75.0
@@ -28,7 +28,7 @@ class Patience:
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """Of one body: how large it may be, and what the refusal of a larger one says."""
+    """How large one body may be, and what the refusal of a larger one says."""
 
     what: str
     bytes: int
@@ -36,7 +36,7 @@ class Bound:
     hint: str = ""
 
     def exceeded(self) -> Refusal:
-        """For a body that is larger."""
+        """The refusal of a body that is larger."""
         text = f"{self.what} is larger than {self.bytes} bytes ({self.flag}){self.hint}"
         return Refusal(413, text, closes=True)  # what is left of it would be taken for the next request
 
@@ -48,17 +48,17 @@ class RestLimits:
     body_bytes: int
     all_bodies_bytes: int
     json_bytes: int
-    """Of a request, and of each output of an answer."""
+    """Most bytes of a request's JSON, and of the JSON of each output."""
     connections: int
     patience: Patience = field(default_factory=Patience)
 
     @cached_property
     def body(self) -> Bound:
-        """Of a body as it comes, and unpacked."""
+        """The bound of a body, both as it comes and unpacked."""
         return Bound("the body", self.body_bytes, "--max-message-mb")
 
     @cached_property
     def json(self) -> Bound:
-        """Of a request's JSON."""
+        """The bound of a request's JSON."""
         hint = "; send tensors as binary data"
         return Bound("the JSON", min(self.json_bytes, self.body_bytes), "--max-json-mb", hint)

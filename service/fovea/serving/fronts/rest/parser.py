@@ -105,7 +105,6 @@ class Parser:
             add_header(self._headers, name, value)
 
     def on_headers_complete(self) -> None:
-        """Its head is complete."""
         if not self._in_head:
             return
         if self._head_bytes > HEAD_MAX_BYTES:
@@ -118,7 +117,6 @@ class Parser:
         self._listener.on_head(head)
 
     def on_chunk_header(self) -> None:
-        """The size of a chunk."""
         self._beside = max(self._beside - _CHUNK_MARKS_BYTES, 0)
 
     def on_body(self, part: bytes) -> None:
@@ -138,6 +136,6 @@ def _too_large() -> Refusal:
 
 
 def _refusal(reason: str) -> Refusal:
-    """In llhttp's own words."""
+    """The refusal that llhttp's reason stands for."""
     status = 505 if "HTTP/2" in reason or "HTTP version" in reason else 400
     return unreadable(f"this is no HTTP request that can be read: {reason}", status)

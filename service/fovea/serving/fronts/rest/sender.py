@@ -24,7 +24,7 @@ class Sender:
         self.is_unread = False
         """Not all that was written has left this machine."""
         self.unread: Exchange | None = None
-        """Answered, and not read yet."""
+        """The exchange whose answer has been written and not read yet."""
         if transport.get_extra_info("sslcontext") is None:  # TLS counts what is unread, and has a last word of its own
             transport.set_write_buffer_limits(0)
 
@@ -34,22 +34,22 @@ class Sender:
         self._timer.set(self._limits.patience.unread_s)
 
     def resume(self) -> None:
-        """It has read all there was."""
+        """The caller has read everything that was written."""
         self.is_unread = False
         self._timer.stop()
         if self.unread is not None:
             self.unread.over, self.unread = True, None
 
     def close(self) -> None:
-        """The connection is gone."""
+        """Stop the timer of a connection that is gone."""
         self._timer.close()
 
     def write(self, data: bytes) -> None:
-        """Something that is no answer to wait for."""
+        """Write something that is no answer, so that nobody waits for its being read."""
         self._transport.write(data)
 
     def answer(self, exchange: Exchange, status: int, headers: Mapping[str, str], body: bytes, *, last: bool) -> None:
-        """A whole answer."""
+        """Write a whole answer."""
         head = head_of(status, headers, f"content-length: {len(body)}\r\n", last=last)
         if exchange.head.method == "HEAD":
             self._transport.write(head)
@@ -73,6 +73,7 @@ class Sender:
             self._end(exchange)
         elif self._transport.get_write_buffer_size() > self._limits.body_bytes:
             self._transport.abort()
+            exchange.is_answered = exchange.gone = True
 
     def _end(self, exchange: Exchange) -> None:
         exchange.is_answered = exchange.gone = True

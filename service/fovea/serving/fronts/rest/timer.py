@@ -22,11 +22,11 @@ class Timer:
             self._look_at(self._due_s)
 
     def stop(self) -> None:
-        """Do not ring."""
+        """Do not ring until it is set again."""
         self._due_s = inf
 
     def close(self) -> None:
-        """It is of no more use."""
+        """Never ring again, and let go of the loop's handle."""
         self._due_s = inf
         if self._handle is not None:
             self._handle.cancel()

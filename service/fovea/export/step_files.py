@@ -1,0 +1,61 @@
+"""The steps that make inputs of pictures and texts, and the files that they name: read, and looked at."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from fovea.contract.errors import ExportFailed, ModelBroken
+from fovea.contract.input_steps import InputSteps
+from fovea.contract.validation import first_problem
+from fovea.export.input_specs import InputSpec
+from fovea.inputs.makers import maker_of
+
+_STEPS = TypeAdapter(dict[str, InputSteps])
+
+
+@dataclass(frozen=True)
+class OwnSteps:
+    """The steps by input, and the text files that they name."""
+
+    by_input: Mapping[str, InputSteps]
+    files: Mapping[str, str]
+
+
+NO_STEPS = OwnSteps({}, {})
+
+
+def read_steps(path: Path, specs: Sequence[InputSpec]) -> OwnSteps:
+    """A JSON object, input -> list of steps; what they name lies beside it. ExportFailed tells what is wrong."""
+    try:
+        steps = _STEPS.validate_json(_text(path))
+    except ValidationError as error:
+        problem = first_problem(error)
+        raise ExportFailed(f"{path}: {problem.where or 'file'}: {problem.told}") from error
+    names = [spec.name for spec in specs]
+    if strange := sorted(set(steps) - set(names)):
+        raise ExportFailed(f"{path}: {strange[0]} is none of the inputs {', '.join(names)}")
+    files = {file: _text(path.parent / file) for one in steps.values() for file in one.files}
+    require_files(steps, files)
+    return OwnSteps(steps, files)
+
+
+def require_files(steps: Mapping[str, InputSteps], files: Mapping[str, str]) -> None:
+    """ExportFailed where a file that the steps name is not there, or is not what its step needs."""
+    try:
+        for one in steps.values():
+            maker_of(one, files.__getitem__)
+    except KeyError as error:
+        raise ExportFailed(f"the steps of an input name {error}, which is none of its files") from error
+    except ModelBroken as error:
+        raise ExportFailed(str(error)) from error
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ExportFailed(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
