@@ -19,12 +19,8 @@ from fovea.serving.fronts.grpc.request_fields import taken_apart
 from fovea.serving.fronts.grpc.typed_contents import BothForms, TypedContents, has_contents
 from fovea.serving.requests.header_bound import LEAST_BOUND, require_bounded
 from fovea.serving.requests.infer_request import InferRequest, InputTensor, RequestedOutput, RequestHeader, Values
+from fovea.serving.requests.kept import Kept
 from fovea.serving.shared_memory.places import is_placed
-
-_HEADERS_KEPT = 4096
-_KEPT_BYTES = 16 << 20
-"""Most bytes of all headers kept. Those of a model of 2,000 inputs have 100 KB, and take 10 ms to check."""
-
 
 _MOST_HEADER = 8 * LEAST_BOUND
 """Of a request whose id is looked for: one that has more beside its data counts as having none."""
@@ -36,8 +32,7 @@ class RequestReader:
     def __init__(self, most_header: Callable[[], int]) -> None:
         self._most_header = most_header
         self._layouts = KeptLayouts()
-        self._headers: dict[bytes, RequestHeader] = {}
-        self._kept_bytes = 0
+        self._headers: Kept[bytes, RequestHeader] = Kept()
 
     def __call__(self, data: bytes) -> InferRequest:
         """The request; InvalidRequest where the bytes are none, or have too much beside the tensors' data."""
@@ -82,14 +77,8 @@ class RequestReader:
         if any(map(has_contents, message.inputs)):
             return None
         header = _header(message)
-        self._keep(key, header)
+        self._headers.put(key, header, len(key))
         return header
-
-    def _keep(self, key: bytes, header: RequestHeader) -> None:
-        if len(self._headers) >= _HEADERS_KEPT or self._kept_bytes + len(key) > _KEPT_BYTES:
-            self._headers, self._kept_bytes = {}, 0
-        self._headers[key] = header
-        self._kept_bytes += len(key)
 
 
 def _header(message: Any) -> RequestHeader:

@@ -7,10 +7,7 @@ from typing import NamedTuple
 
 from fovea.serving.fronts.grpc.request_fields import RequestFields
 from fovea.serving.requests.infer_request import InferRequest, RequestHeader
-
-_LAYOUTS_KEPT = 4096
-_KEPT_BYTES = 16 << 20
-"""Of all layouts. Those of a model of 2,000 inputs have 100 KB."""
+from fovea.serving.requests.kept import Kept
 
 
 class _Layout(NamedTuple):
@@ -26,8 +23,7 @@ class KeptLayouts:
     """Those that were met, by the length of the message and what it begins with: the model's name. For any thread."""
 
     def __init__(self) -> None:
-        self._layouts: dict[tuple[int, bytes], _Layout] = {}
-        self._bytes = 0
+        self._layouts: Kept[tuple[int, bytes], _Layout] = Kept()
 
     def request(self, data: bytes) -> InferRequest | None:
         """The request, where its layout is known; None where it is not, or its id is no UTF-8."""
@@ -43,11 +39,8 @@ class KeptLayouts:
         """The same of a request that has been taken apart, and those that are like it are known from now on."""
         alike = _alike(data, fields)
         size = sum(len(bytes_there) for _, bytes_there in alike)
-        if len(self._layouts) >= _LAYOUTS_KEPT or self._bytes + size > _KEPT_BYTES:
-            self._layouts, self._bytes = {}, 0
         layout = _Layout(header, header_bytes, alike, fields.id, fields.raw)
-        self._layouts[len(data), data[: data[1] + 2]] = layout
-        self._bytes += size
+        self._layouts.put((len(data), data[: data[1] + 2]), layout, size)
         return _request(data, layout)
 
 

@@ -23,7 +23,7 @@ class RequestFields(NamedTuple):
 def taken_apart(data: bytes) -> RequestFields | None:
     """The parts of a request's bytes; None for the parser to decide: bytes that are no message, or unusual ones.
 
-    Fields may come in any order, and of an id that comes again the last one counts, as in every protobuf message.
+    Fields may come in any order, as in every protobuf message; two ids are unusual.
     """
     at, header, header_at = 0, b"", 0
     request_id, raw = None, list[slice]()
@@ -39,7 +39,7 @@ def taken_apart(data: bytes) -> RequestFields | None:
                 header_at = start + size
             if tag == _RAW_DATA:
                 raw.append(slice(start, start + size))
-            elif tag == _ID:
+            elif tag == _ID and request_id is None:
                 request_id = slice(start, start + size)
             elif tag not in _HEADER:
                 return None

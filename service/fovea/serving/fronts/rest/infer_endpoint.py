@@ -14,7 +14,7 @@ from fovea.serving.fronts.rest.encodings import is_worth_packing, packed, packin
 from fovea.serving.fronts.rest.exchange import Exchange
 from fovea.serving.fronts.rest.limits import Bound, RestLimits
 from fovea.serving.fronts.rest.picture_body import is_picture, picture_request
-from fovea.serving.fronts.rest.request_bodies import infer_request
+from fovea.serving.fronts.rest.request_bodies import RequestBodies
 from fovea.serving.fronts.rest.responses import JSON
 from fovea.serving.fronts.rest.rest_reply import RestReply
 from fovea.serving.requests.answer import Answer
@@ -30,6 +30,7 @@ class InferEndpoint:
 
     def __init__(self, inference: Inference, bulk: Bulk, limits: RestLimits) -> None:
         self._inference, self._bulk, self._limits = inference, bulk, limits
+        self._bodies = RequestBodies(limits)
 
     def bound(self, headers: Mapping[str, str]) -> Bound:
         """How large the body may be: a plain one without binary data is all JSON."""
@@ -62,7 +63,7 @@ class InferEndpoint:
         json_bytes = _json_bytes(headers.get(_JSON_LENGTH))
         if (len(body) if json_bytes is None else json_bytes) > self._limits.json.bytes:
             raise self._limits.json.exceeded()
-        return infer_request(name, version, body, json_bytes, self._limits)
+        return self._bodies.request(name, version, body, json_bytes)
 
     def _take(self, exchange: Exchange, style: AnswerStyle, answer: Answer) -> None:
         """From the engine's thread, which has more to do; InvalidRequest for an answer that cannot be written."""
