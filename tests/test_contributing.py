@@ -9,15 +9,24 @@ import re
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
+import torch
 from pydantic import Field, create_model
+from torch import Tensor, nn
 
+from fovea.attention.registration import OPERATOR_OF, operator
 from fovea.cli import main
 from fovea.cli import setting_flags as flags
+from fovea.contract.attention import AttentionType
+from fovea.contract.operators import OPERATORS, Operator
+from fovea.export.exporter import export_graph
+from fovea.export.function_bodies import BODIES
 from fovea.recipes.catalogue import RECIPES
 from fovea.serving.observability.metrics import METRICS, Metric
 from fovea.serving.observability.telemetry import Telemetry
 from fovea.serving.settings import Settings
+from one_node import session_of
 from servers import samples
 
 ROOT = Path(__file__).parents[1]
@@ -34,6 +43,31 @@ def test_every_file_that_is_named_exists() -> None:
 def test_every_test_that_is_named_exists(file: str, name: str) -> None:
     tree = ast.parse((ROOT / file).read_text())
     assert name in [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
+
+
+def test_an_operator_with_a_formula_and_a_body_goes_from_a_torch_module_to_onnx_runtime(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    half = Operator("Halving", AttentionType.GATED, ("X",), ("Y", "Gate"))
+    monkeypatch.setitem(OPERATORS, half.name, half)
+    monkeypatch.setitem(BODIES, (half.name, ""), " Gate = Sigmoid(X) Y = Mul(X, Gate) ")
+    monkeypatch.setitem(OPERATOR_OF, "fovea::halving", half.name)  # so that it is forgotten afterwards
+
+    @operator(half.name)
+    def halving(x: Tensor) -> tuple[Tensor, Tensor]:
+        gate = torch.sigmoid(x)
+        return x * gate, gate
+
+    class Halving(nn.Module):
+        def forward(self, x: Tensor) -> Tensor:
+            y: Tensor = torch.ops.fovea.halving(x)[0]
+            return y
+
+    graph = export_graph(nn.Sequential(nn.Linear(3, 3), Halving()), {"x": torch.ones(2, 3)}, ["y"])
+    assert [(layer.name, layer.attention) for layer in graph.layers] == [("1", AttentionType.GATED)]
+    assert graph.maps is not None
+    _, gate = session_of(graph.maps).run(None, {"x": np.ones((5, 3), np.float32)})
+    assert gate.shape == (5, 3)
 
 
 def test_a_metric_of_the_table_is_on_the_page_that_prometheus_reads(monkeypatch: pytest.MonkeyPatch) -> None:

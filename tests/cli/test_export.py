@@ -9,11 +9,14 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from fovea.cli import main
-from servers import running_server
+from fovea.client import Client
+from fovea.contract.model_card import CARD_FILE, ModelCard
+from servers import running_server, total, wait_until
 
 SOURCE = """
 from torch import nn
@@ -22,6 +25,20 @@ from fovea.attention.simam import SimAM
 
 def network():
     return nn.Sequential(nn.Conv2d(3, 8, 3), SimAM(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 2))
+
+
+class Gate(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.squeeze, self.excite = nn.Conv2d(8, 4, 1), nn.Conv2d(4, 8, 1)
+
+    def forward(self, x):
+        return x * self.excite(self.squeeze(x.mean((2, 3), keepdim=True)).relu()).sigmoid()
+
+
+def gated():
+    head = (nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 2))
+    return nn.Sequential(nn.Conv2d(3, 8, 3), Gate(), nn.ReLU(), Gate(), *head)
 
 
 class Undecided(nn.Module):
@@ -73,6 +90,26 @@ def test_a_module_that_takes_no_pictures_is_asked_for_its_inputs(tmp_path: Path)
         assert line != curl
         told = subprocess.run(["curl", "-s", *line.split()[1:]], capture_output=True, text=True, check=True).stdout
     assert json.loads(told)["inputs"] == [{"name": "picture", "datatype": "FP32", "shape": [-1, 3, 9, 9]}]
+
+
+def test_attention_that_says_nothing_of_itself_is_found_and_served_as_what_it_is(tmp_path: Path) -> None:
+    done = exported(tmp_path, "gated", *PICTURES)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.startswith("found:    2 x SqueezeExcitation, in operators that do not say so\nserve it: ")
+    with running_server(tmp_path / "models") as server, Client(server.grpc) as client:
+        told = client.metadata("mine").properties
+        answer = client.infer("mine", {"picture": np.ones((2, 3, 9, 9), np.float32)}, outputs=["output", "attention.3"])
+        asked = {"model": "mine", "attention": "squeeze_excitation"}
+        wait_until(lambda: total(server.samples(), "fovea_request_duration_seconds_count", **asked) == 1)
+        wait_until(lambda: total(server.samples(), "fovea_attention_op_seconds_count", **asked) > 0)
+    assert told["attention"] == "squeeze_excitation"
+    assert answer["attention.3"].shape == (2, 8)
+    card = ModelCard.read(tmp_path / "models" / "mine" / "1" / CARD_FILE)
+    assert [(layer.name, layer.operator, layer.found) for layer in card.layers] == [
+        ("1", "SqueezeExcitation", True),
+        ("3", "SqueezeExcitation", True),
+    ]
+    assert (card.labels, card.undone) == (("cat", "dog"), ())
 
 
 def test_what_torch_cannot_trace_is_told_in_our_one_line_alone(tmp_path: Path) -> None:

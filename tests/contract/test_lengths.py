@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from fovea.contract.length_problems import problem_of
-from fovea.contract.lengths import DEFAULT_BUCKETS, LengthChanges, LengthSpec
+from fovea.contract.lengths import DEFAULT_BUCKETS, MOST_LENGTHS, LengthChanges, LengthSpec, changed
 from fovea.contract.model_card import TensorSpec
 
 TOKENS = TensorSpec(name="tokens", datatype="INT64", shape=(-1, -1))
@@ -107,3 +107,76 @@ def test_what_is_said_of_sequences_stands_alone_where_nothing_is_known():
         LengthChanges(mask="mask").of(None)
     with pytest.raises(ValidationError, match="bucket 24 is above longest, 16"):
         LengthChanges(buckets=(8, 24)).of(CARD)
+
+
+SRC, TGT = TOKENS.model_copy(update={"name": "src"}), TOKENS.model_copy(update={"name": "tgt"})
+BIAS = TensorSpec(name="bias", datatype="FP32", shape=(-1, -1, -1))
+LOGITS = TensorSpec(name="logits", datatype="FP32", shape=(-1, -1, 7))
+CROSS = TensorSpec(name="attention.cross", datatype="FP32", shape=(-1, -1, -1))
+NOTHING: dict = {}
+TRANSLATOR = {
+    "source": {"inputs": {"src": 1, "bias": 2}, "mask": "mask", "outputs": {"attention.cross": [2]}},
+    "target": {"inputs": {"tgt": 1, "bias": 1}, "outputs": {"logits": [1], "attention.cross": [1]}},
+}
+
+
+def problem_of_two(source: dict = NOTHING, target: dict = NOTHING) -> str | None:
+    facts = {"source": TRANSLATOR["source"] | source, "target": TRANSLATOR["target"] | target}
+    lengths = {name: LengthSpec.model_validate(one) for name, one in facts.items()}
+    return problem_of(lengths, [SRC, TGT, BIAS, MASK], [LOGITS, POOLED], [CROSS])
+
+
+def test_inputs_outputs_and_maps_may_have_two_lengths():
+    assert problem_of_two() is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [
+        (
+            {"target": {"inputs": {"tgt": 1, "bias": 2}}},
+            "target: inputs: axis 2 of 'bias' is of the length 'source' al",
+        ),
+        (
+            {"target": {"outputs": {"logits": [1], "attention.cross": [1, 2]}}},
+            "outputs: axis 2 of 'attention.cross' is of",
+        ),
+        ({"target": {"mask": "mask"}}, "lengths.target: inputs: axis 1 of 'mask' is of the length 'source' already"),
+        (
+            {"source": {"outputs": {}}},
+            "lengths.source: outputs: say which axes of 'attention.cross', shape [-1, -1, -1]",
+        ),
+        ({"target": {"outputs": {"attention.cross": [1]}}}, "lengths.source: outputs: say which axes of 'logits'"),
+        (
+            {"source": {"padding": {"bias": 1}}, "target": {"padding": {"bias": 2}}},
+            "lengths.target: padding: 'bias' is filled up with 1 already",
+        ),
+        ({"source": {"inputs": {"sources": 1}}}, "lengths.source: inputs: unknown input 'sources'"),
+    ],
+)
+def test_what_two_lengths_say_must_go_together(changes: dict, told: str) -> None:
+    assert told in (problem_of_two(**changes) or "nothing")
+
+
+def test_an_axis_that_is_no_length_is_said_so_by_each_of_them():
+    closed = {"logits": [], "attention.cross": [1]}
+    assert problem_of_two(target={"outputs": closed}) is not None
+    assert problem_of_two({"outputs": {"logits": [], "attention.cross": [2]}}, {"outputs": closed}) is None
+
+
+def test_changes_are_of_the_length_that_they_name_and_sequence_is_the_only_one():
+    source, target = (LengthSpec.model_validate(facts) for facts in TRANSLATOR.values())
+    said = LengthChanges(buckets=(4, 8))
+    two = changed({"source": source, "target": target}, {"target": said})
+    assert two == {"source": source, "target": target.model_copy(update={"buckets": (4, 8)})}
+    assert changed({"source": source}, {"sequence": said}) == {"source": source.model_copy(update={"buckets": (4, 8)})}
+    with pytest.raises(ValueError, match="sequence: the model has the lengths source, target: say which one"):
+        changed({"source": source, "target": target}, {"sequence": said})
+    with pytest.raises(ValueError, match=r"lengths\.frames: inputs: "):
+        changed({"source": source, "target": target}, {"frames": said})
+
+
+def test_lengths_are_few():
+    many = {f"length_{place}": LengthChanges(inputs={"src": 1}) for place in range(MOST_LENGTHS + 1)}
+    with pytest.raises(ValueError, match="lengths: expected at most 6, there are 7"):
+        changed({}, many)

@@ -14,6 +14,7 @@ from pydantic import ValidationError
 from fovea.contract.attention import AttentionType
 from fovea.contract.errors import ModelBroken
 from fovea.contract.input_steps import Preprocessing
+from fovea.contract.lengths import LengthSpec
 from fovea.contract.model_card import AttentionLayer, ModelCard, TensorSpec
 
 X = TensorSpec(name="x", datatype="FP32", shape=(-1, 3))
@@ -152,3 +153,24 @@ def test_a_tensor_admits_any_size_where_it_leaves_one_open(
 def test_preprocessing_needs_a_mean_for_each_channel() -> None:
     with pytest.raises(ValidationError, match="3 value"):
         Preprocessing(mode="RGB", height=2, width=2, mean=(0.5,), std=(0.5,))
+
+
+TOKENS = TensorSpec(name="tokens", datatype="INT64", shape=(-1, -1))
+OLD = {"inputs": [TOKENS], "outputs": [X], "sequence": {"inputs": {"tokens": 1}, "buckets": [4, 8], "longest": 8}}
+
+
+def test_a_card_that_says_sequence_has_one_length_of_that_name(tmp_path: Path) -> None:
+    path = tmp_path / "card.json"
+    facts = json.loads(card().to_json()) | {name: fact for name, fact in OLD.items() if name == "sequence"}
+    path.write_text(json.dumps(facts | {"inputs": [TOKENS.model_dump()]}))
+    read = ModelCard.read(path)
+    assert read.lengths == {"sequence": LengthSpec(inputs={"tokens": 1}, buckets=(4, 8), longest=8)}
+    path.write_text(read.to_json())
+    assert ModelCard.read(path) == read
+
+
+def test_a_card_says_its_lengths_in_one_form() -> None:
+    with pytest.raises(ValidationError, match="sequence and lengths: a card has one of them"):
+        card(**OLD, lengths={"tokens": {"inputs": {"tokens": 1}}})
+    with pytest.raises(ValidationError, match="sequence: outputs: say which axes of 'y'"):
+        card(**OLD | {"outputs": [TOKENS.model_copy(update={"name": "y"})]})

@@ -52,3 +52,52 @@ def test_waiting_pays_as_long_as_two_together_save():
 def test_batches_as_large_as_those_that_ran_are_warm():
     cost = BatchCost({(8,): {1: 1.0, 4: 2.0}, (16,): {1: 1.0}})
     assert [cost.warmed((length,), 3) for length in (8, 16, 32)] == [True, False, False]
+
+
+GRID = BatchCost(
+    {(s, t): {1: s * t * 1.0, 4: s * t * (0.9 if s == 8 else 4.5)} for s in (8, 16) for t in (4, 12)},
+    ("source", "target"),
+)
+
+
+def test_lengths_between_measured_ones_cost_what_the_next_larger_do():
+    assert GRID.seconds((8, 6), 1) == GRID.seconds((8, 12), 1) == 96
+    assert GRID.seconds((12, 4), 1) == 64
+    assert GRID.seconds((17, 4), 1) is None
+    assert GRID.seconds((8, 13), 1) is None
+
+
+def test_each_pair_of_lengths_has_its_own_largest_batch_and_those_beyond_have_that_of_the_largest():
+    assert [GRID.worthwhile_rows(lengths) for lengths in ((8, 4), (8, 9), (16, 12), (99, 99), (8, 99))] == [
+        4,
+        4,
+        1,
+        1,
+        4,
+    ]
+    assert BatchCost().worthwhile_rows((8, 4)) is None
+
+
+def test_padding_along_two_lengths_must_be_earned_along_both():
+    """Rows of the larger buckets take 0.75 and two thirds of a full one alone: together they must save a half."""
+    curves = {(s, t): {1: s * t * 1.0, 4: s * t * 2.2} for s in (8, 16) for t in (4, 12)}
+    assert BatchCost(curves, ("source", "target")).worthwhile_rows((16, 12)) == 1
+    assert (
+        BatchCost({lengths: {1: curve[1], 4: 0.8 * curve[4]} for lengths, curve in curves.items()}).worthwhile_rows(
+            (16, 12)
+        )
+        == 4
+    )
+
+
+def test_costs_of_several_lengths_bear_their_names():
+    assert GRID.facts()[1]["lengths"] == {"source": 8, "target": 12}
+    assert GRID.words((8, 12)) == "source=8,target=12"
+    assert BatchCost({(8,): {1: 1.0}}, ("tokens",)).facts()[0]["length"] == 8
+    assert "length" not in BatchCost({(): {1: 1.0}}).facts()[0]
+
+
+def test_lengths_that_cannot_be_run_together_cost_nobody_knows_what():
+    cost = BatchCost({(8, 4): {1: 1.0}, (16, 12): {1: 2.0}}, ("source", "target"))
+    assert cost.seconds((16, 4), 1) is None
+    assert cost.worthwhile_rows((16, 4)) is None

@@ -201,3 +201,23 @@ def test_an_operator_that_may_mix_rows_is_named(tmp_path: Path, text: str, opera
     found = doubtful_operator(session)
     assert operator in found
     assert bool(found) == bool(operator)
+
+
+@pytest.mark.parametrize(
+    ("part", "seen"),
+    [
+        ("m = Neg(c)", "apart"),
+        ("m = ReduceMean<keepdims = 0>(b, z)", "mixed"),
+        ("d = ReduceMax(c, k) m = ReduceMean<keepdims = 0>(d, z)", "mixed"),
+    ],
+    ids=["nothing of the others", "the others' target", "the others' source"],
+)
+def test_rows_of_two_lengths_that_influence_each_other_are_seen(tmp_path: Path, part: str, seen: str) -> None:
+    text = f"""(float[n,s] a, float[n,t] b, bool[n,s] a_mask) => (float[n,t] y) {{ z = Constant<value_ints = [0]>()
+        k = Constant<value_ints = [1]>() f = Cast<to = 1>(a_mask) g = Mul(a, f) c = ReduceSum(g, k) {part}
+        y = Add(b, m) }}"""
+    lengths = {
+        "source": LengthSpec(inputs={"a": 1}, mask="a_mask", buckets=(4, 8)),
+        "target": LengthSpec(inputs={"b": 1}, outputs={"y": (1,)}, buckets=(4, 8)),
+    }
+    assert verdict(write_graph(tmp_path / "model.onnx", text), lengths).seen == seen

@@ -2,17 +2,21 @@
 
 import logging
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from encoder_model import write_encoder
 from fovea.contract.errors import ExecutionFailed, ModelBroken
-from fovea.contract.lengths import LengthChanges
+from fovea.contract.lengths import DEFAULT_BUCKETS, LengthChanges, LengthSpec
 from fovea.runtime.cost import BatchCost
 from fovea.runtime.load_settings import LoadSettings
 from fovea.runtime.loading import load_version
+from fovea.runtime.sample_rows import warm_up_lengths
 from fovea.runtime.stopwatch import Duration
 from fovea.runtime.warm_up import batch_sizes, measure_batch_cost, measure_cost, run_measured_sizes
 
@@ -134,3 +138,45 @@ def test_costs_are_those_of_undisturbed_runs_also_where_every_long_run_is_interr
     session = DisturbedSession()
     cost_s = measure_batch_cost(session, {"x": np.zeros((1, 2))}, session.stopwatch, 8)
     assert cost_s == pytest.approx({1: 0.001, 2: 0.002, 4: 0.004, 8: 0.008})
+
+
+def test_a_bucket_that_runs_with_no_bucket_of_the_other_length_is_told_and_one_that_runs_with_some_is_served():
+    class PickySession(SlowSession):
+        """Takes no more of the target than of the source, and never 12."""
+
+        def gather(self, requests: list[dict]) -> None:
+            super().gather(requests)
+            self.target = requests[0]["y"].shape[1]
+
+        def run(self) -> None:
+            if self.target > min(self.length, 11):
+                raise ExecutionFailed("too much of the target")
+            super().run()
+
+    session = PickySession()
+    rows = {(s, t): {"x": np.zeros((1, s)), "y": np.zeros((1, t))} for s in (8, 16) for t in (4, 9)}
+    cost = measure_cost(session, rows, session.stopwatch, ["source", "target"])
+    assert list(cost.curves) == [(8, 4), (16, 4), (16, 9)]
+    rows[16, 12] = {"x": np.zeros((1, 16)), "y": np.zeros((1, 12))}
+    with pytest.raises(ModelBroken, match="buckets: target 12 cannot be run: too much of the target"):
+        measure_cost(session, rows, session.stopwatch, ["source", "target"])
+
+
+def buckets(*each: tuple[int, ...]) -> dict[str, LengthSpec]:
+    return {f"length_{place}": LengthSpec(inputs={"x": 1}, buckets=own) for place, own in enumerate(each)}
+
+
+@given(each=st.lists(st.integers(1, 64), min_size=2, max_size=6))
+def test_of_many_buckets_few_are_run_together_always_with_the_first_and_the_last_of_each(each: list[int]) -> None:
+    lengths = buckets(*(tuple(range(1, count + 1)) for count in each))
+    found = warm_up_lengths(lengths)
+    assert len(set(found)) == len(found) <= 64
+    assert found[-1] == tuple(each)
+    assert found[0] == tuple(1 for _ in each)
+    assert set(found) == set(product(*(sorted(set(sizes)) for sizes in zip(*found, strict=True))))
+
+
+def test_few_buckets_are_all_run_together():
+    assert warm_up_lengths(buckets((4, 8), (3, 6, 9))) == list(product((4, 8), (3, 6, 9)))
+    assert len(warm_up_lengths(buckets(DEFAULT_BUCKETS))) == len(DEFAULT_BUCKETS)
+    assert warm_up_lengths({}) == [()]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import sys
+from collections import Counter
 from pathlib import Path
 from shlex import quote
 
@@ -60,10 +61,17 @@ def next_steps(folder: Path) -> str:
     kinds = {steps.kind for steps in card.steps_by_input.values()}
     inputs = f"curl http://127.0.0.1:{setting('http_port')}/v2/models/{name}   (tells its inputs)"
     return (
-        f"serve it: fovea serve --repository {quote(str(repository))}   "
+        f"{_found(card)}serve it: fovea serve --repository {quote(str(repository))}   "
         "(one that runs with --control-mode poll, as `make serve` starts it, has it within seconds)\n"
         f"ask it:   {f'fovea infer {name} {_ASKED[kinds.pop()]}' if len(kinds) == 1 else inputs}"
     )
+
+
+def _found(card: ModelCard) -> str:
+    """A line on what rules recognised, where they did."""
+    count = Counter(layer.operator for layer in card.layers if layer.found)
+    operators = ", ".join(f"{number} x {name}" for name, number in count.items())
+    return f"found:    {operators}, in operators that do not say so\n" if count else ""
 
 
 def _export(arguments: argparse.Namespace) -> list[Path]:

@@ -26,7 +26,7 @@ GOLDEN_FILE = "golden.npz"
 MAP_PREFIX = "attention."
 MOST_BATCH_ROWS = 4096
 MOST_TEXT_BYTES = 1 << 20
-"""Of a card, or another file that people write."""
+"""Most bytes of a card, or of another file that people write."""
 
 if TYPE_CHECKING:
     DatatypeName = str
@@ -69,6 +69,8 @@ class AttentionLayer(_Facts):
     attention: AttentionType
     operator: str
     maps: _Specs = ()
+    found: bool = False
+    """By a rule, in plain operators of the graph; the module does not say that it is attention."""
 
 
 def primary_attention(layers: Iterable[AttentionLayer]) -> AttentionType:
@@ -103,6 +105,8 @@ class ModelCard(_Facts):
     attention: AttentionType
     """The primary type: the label of the request metrics."""
     layers: Annotated[tuple[AttentionLayer, ...], FailFast()] = ()
+    undone: _Texts = ()
+    """What export took for a layer and undid, since it did not hold: a line each."""
     inputs: _Specs = Field(min_length=1)
     outputs: _Specs = Field(min_length=1)
     batched: bool

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from fovea.contract.errors import ExportFailed
 from fovea.export.function_bodies import OPSET
 from fovea.export.graph import ExportedGraph, finish
-from fovea.export.lengths import AxisNames
+from fovea.export.length_axes import AxisNames
 from fovea.export.reference import first_line
 from fovea.export.translation import translation_table
 
@@ -39,15 +39,16 @@ def export_graph(
     """
     if any(tensor.ndim == 0 or len(tensor) < 2 for tensor in example.values()):
         raise ExportFailed("every input needs a batch axis with at least 2 rows in the example")
-    traced = _trace(module.eval(), example, output_names, length_axes or {})
-    graph = finish(traced)
+    traced = trace(module.eval(), example, output_names, length_axes or {})
+    graph = finish(traced, {name: tensor.numpy() for name, tensor in example.items()})
     _check_batch([*graph.inputs, *graph.outputs])
     return graph
 
 
-def _trace(
+def trace(
     module: nn.Module, example: Mapping[str, Tensor], output_names: Sequence[str], length_axes: AxisNames
 ) -> onnx.ModelProto:
+    """The graph as torch writes it."""
     batch = torch.export.Dim(BATCH)
     dims = {name: torch.export.Dim(name) for axes in length_axes.values() for name in axes.values()}
     lengths = {name: {axis: dims[length] for axis, length in axes.items()} for name, axes in length_axes.items()}

@@ -1,10 +1,10 @@
-"""Finishes an exported graph: layers named, residual ends fused, bodies appended, traces of this machine removed."""
+"""Finishes an exported graph: layers named, rules applied, bodies bound, traces of this machine removed."""
 
 from __future__ import annotations
 
-import ast
 import copy
 import math
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -16,12 +16,12 @@ from fovea.contract.attention import AttentionType
 from fovea.contract.datatypes import DATATYPES
 from fovea.contract.errors import ExportFailed
 from fovea.contract.model_card import MAP_PREFIX, AttentionLayer, TensorSpec
-from fovea.contract.operators import DOMAIN, OPERATORS
-from fovea.export.function_bodies import body_of, outputs_of, overload_of
-from fovea.export.lengths import AxisNames, length_axes
-from fovea.export.residual import fuse_residuals, uses
-
-_SCOPES = "pkg.torch.onnx.name_scopes"
+from fovea.contract.operators import OPERATORS
+from fovea.export.bound_bodies import attention_nodes, bind_bodies
+from fovea.export.layer_names import module_path, unique_names
+from fovea.export.length_axes import AxisNames, length_axes
+from fovea.export.rules.applied import Applied, apply_rules
+from fovea.runtime.arrays import Arrays
 
 _DATATYPE_OF_ONNX = {facts.onnx: name for name, facts in DATATYPES.items()}
 """ONNX element type -> protocol datatype."""
@@ -29,7 +29,7 @@ _DATATYPE_OF_ONNX = {facts.onnx: name for name, facts in DATATYPES.items()}
 
 @dataclass(frozen=True)
 class ExportedGraph:
-    """The two files of a version, and the attention layers in the order in which the module calls them."""
+    """A version's two files, and its layers: the module's own in the order of its calls, then those found."""
 
     model: onnx.ModelProto
     maps: onnx.ModelProto | None
@@ -39,55 +39,55 @@ class ExportedGraph:
     outputs: tuple[TensorSpec, ...]
     lengths: AxisNames
     """Of outputs and maps, for those that have axes as long as a length that goes in."""
+    undone: tuple[str, ...] = ()
+    """What rules found that did not hold, and why."""
 
 
-def finish(traced: onnx.ModelProto) -> ExportedGraph:
-    """Turn what torch wrote into the files of a version. `traced` is not changed."""
-    model = copy.deepcopy(traced)
-    names = _layer_names(attention_nodes(model))
-    for node, name in zip(attention_nodes(model), names, strict=True):
-        node.name = name
-    fuse_residuals(model.graph)
+def finish(traced: onnx.ModelProto, example: Arrays) -> ExportedGraph:
+    """Turn what torch wrote into the files of a version. `traced` is not changed; `example`: inputs to try rules on."""
+    named = copy.deepcopy(traced)
+    own = _name_own_layers(named)
+    applied = apply_rules(named, example)
+    model, names = applied.model, [*own, *_name_found_layers(applied, own)]
     shapes, nodes = _shapes(model), _nodes_by_layer(model)
-    layers = tuple(_layer(nodes[name], shapes) for name in names)
+    layers = tuple(_layer(nodes[name], shapes, found=name not in own) for name in names)
     _remove_traces(model)
     return ExportedGraph(
-        model=_with_bodies(_without_maps(model)),
-        maps=_with_bodies(_with_maps(model, layers)) if nodes else None,
+        model=bind_bodies(_without_maps(model), applied.found),
+        maps=bind_bodies(_with_maps(model, layers), applied.found) if nodes else None,
         layers=layers,
         inputs=tuple(_spec(value) for value in model.graph.input),
         outputs=tuple(_spec(value) for value in model.graph.output),
         lengths=length_axes(model.graph.input, _answers(model, layers)),
+        undone=applied.undone,
     )
 
 
-def attention_nodes(model: onnx.ModelProto) -> list[onnx.NodeProto]:
-    """The nodes of domain `ai.fovea`, in order."""
-    return [node for node in model.graph.node if node.domain == DOMAIN]
+def _name_own_layers(model: onnx.ModelProto) -> list[str]:
+    """By the modules that made them, in the order in which the module calls them."""
+    nodes = attention_nodes(model)
+    paths = [module_path([{entry.key: entry.value for entry in node.metadata_props}]) for node in nodes]
+    return _named(nodes, paths, [])
+
+
+def _name_found_layers(applied: Applied, own: list[str]) -> list[str]:
+    nodes = [node for node in attention_nodes(applied.model) if (node.op_type, node.overload) in applied.found]
+    return _named(nodes, [node.name for node in nodes], own)
+
+
+def _named(nodes: list[onnx.NodeProto], paths: list[str], taken: list[str]) -> list[str]:
+    names = [path or node.op_type for path, node in zip(paths, nodes, strict=True)]
+    unique = unique_names([*taken, *names])[len(taken) :]
+    for node, name in zip(nodes, unique, strict=True):
+        node.name = name
+    return unique
 
 
 def _nodes_by_layer(model: onnx.ModelProto) -> dict[str, onnx.NodeProto]:
     return {node.name: node for node in attention_nodes(model)}
 
 
-def _layer_names(nodes: Iterable[onnx.NodeProto]) -> list[str]:
-    """The path of the module that made each node; a module used again gets `#2`, `#3`."""
-    names: list[str] = []
-    seen: dict[str, int] = {}
-    for node in nodes:
-        path = _module_path(node) or node.op_type
-        seen[path] = seen.get(path, 0) + 1
-        names.append(path if seen[path] == 1 else f"{path}#{seen[path]}")
-    return names
-
-
-def _module_path(node: onnx.NodeProto) -> str:
-    scopes = next((entry.value for entry in node.metadata_props if entry.key == _SCOPES), "['']")
-    modules = ast.literal_eval(scopes)[:-1]  # the last scope is the call itself
-    return str(modules[-1]) if modules else ""
-
-
-def _layer(node: onnx.NodeProto, shapes: dict[str, onnx.ValueInfoProto]) -> AttentionLayer:
+def _layer(node: onnx.NodeProto, shapes: dict[str, onnx.ValueInfoProto], *, found: bool) -> AttentionLayer:
     operator = OPERATORS[node.op_type]
     names = [f"{MAP_PREFIX}{node.name}"]
     if len(operator.maps) > 1:
@@ -96,7 +96,8 @@ def _layer(node: onnx.NodeProto, shapes: dict[str, onnx.ValueInfoProto]) -> Atte
         _spec(shapes[value]).model_copy(update={"name": name})
         for name, value in zip(names, node.output[1:], strict=True)
     )
-    return AttentionLayer(name=node.name, attention=_attention(node, shapes), operator=operator.name, maps=maps)
+    attention = _attention(node, shapes)
+    return AttentionLayer(name=node.name, attention=attention, operator=operator.name, maps=maps, found=found)
 
 
 def _attention(node: onnx.NodeProto, shapes: dict[str, onnx.ValueInfoProto]) -> AttentionType:
@@ -142,10 +143,21 @@ def _answers(model: onnx.ModelProto, layers: Iterable[AttentionLayer]) -> dict[s
     return answers
 
 
+def _uses(graph: onnx.GraphProto) -> Counter[str]:
+    """How often each value is read: by nodes, by graphs inside nodes, and as an output of the graph."""
+    count = Counter(value.name for value in graph.output)
+    for node in graph.node:
+        count.update(node.input)
+        for attribute in node.attribute:
+            for inner in (*attribute.graphs, *([attribute.g] if attribute.HasField("g") else [])):
+                count.update(_uses(inner))
+    return count
+
+
 def _without_maps(model: onnx.ModelProto) -> onnx.ModelProto:
     """Every attention node lists all its outputs, the unused ones as ""."""
     result = copy.deepcopy(model)
-    used = uses(result.graph)
+    used = _uses(result.graph)
     for node in attention_nodes(result):
         node.output[:] = [name if name in used else "" for name in node.output]
     produced = {name for node in result.graph.node for name in node.output}
@@ -169,18 +181,6 @@ def _with_maps(model: onnx.ModelProto, layers: tuple[AttentionLayer, ...]) -> on
     return result
 
 
-def _with_bodies(model: onnx.ModelProto) -> onnx.ModelProto:
-    """Each node is bound to the body it needs and lists that body's outputs; the result passes ONNX's checker."""
-    nodes = attention_nodes(model)
-    for node in nodes:
-        node.overload = overload_of(node)
-        del node.output[len(outputs_of(node.op_type, node.overload)) :]
-    for operator, overload in sorted({(node.op_type, node.overload) for node in nodes}):
-        model.functions.append(body_of(operator, overload))
-    _check(model)
-    return model
-
-
 def _remove_traces(model: onnx.ModelProto) -> None:
     """No stack traces, no paths, no Python names of the exporting machine."""
     graph = model.graph
@@ -191,10 +191,3 @@ def _remove_traces(model: onnx.ModelProto) -> None:
         del item.metadata_props[:]
     graph.name = "fovea"
     model.producer_name, model.producer_version = "fovea", fovea.__version__
-
-
-def _check(model: onnx.ModelProto) -> None:
-    try:
-        onnx.checker.check_model(model, full_check=True)
-    except (onnx.checker.ValidationError, onnx.shape_inference.InferenceError) as error:
-        raise ExportFailed(f"the exported graph is not valid ONNX: {str(error).splitlines()[0]}") from error

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -55,14 +55,27 @@ class Reference:
     def __init__(self, module: nn.Module) -> None:
         self._single = copy.deepcopy(module).eval()
         self._double = copy.deepcopy(module).eval().double()
+        self._found: Callable[..., tuple[AttentionCall, ...]] | None = None
+
+    def seeing(self, found: Callable[..., tuple[AttentionCall, ...]]) -> Reference:
+        """The same oracle, whose answers have further attention after the module's own: `found(inputs, exact=...)`."""
+        wider = copy.copy(self)
+        wider._found = found
+        return wider
 
     def answer(self, inputs: Arrays) -> Answer:
         """In float64; floating-point inputs are widened."""
-        return _run(self._double, [_widened(array) for array in inputs.values()], "in float64")
+        answer = _run(self._double, [_widened(array) for array in inputs.values()], "in float64")
+        return self._with_found(answer, inputs, exact=True)
 
     def answer_float32(self, inputs: Arrays) -> Answer:
         """As the module computes by itself: the measure of what float32 can give."""
-        return _run(self._single, [torch.tensor(array) for array in inputs.values()], "in float32")
+        answer = _run(self._single, [torch.tensor(array) for array in inputs.values()], "in float32")
+        return self._with_found(answer, inputs, exact=False)
+
+    def _with_found(self, answer: Answer, inputs: Arrays, *, exact: bool) -> Answer:
+        found = self._found(inputs, exact=exact) if self._found else ()
+        return replace(answer, attention=(*answer.attention, *found))
 
 
 def _widened(array: NDArray[Any]) -> Tensor:

@@ -24,6 +24,7 @@ from fovea.contract.model_card import (
 from fovea.contract.operators import VERSION
 from fovea.contract.validation import first_problem
 from fovea.export.exporter import export_graph
+from fovea.export.found_maps import FoundMaps
 from fovea.export.function_bodies import OPSET
 from fovea.export.graph import ExportedGraph
 from fovea.export.independent_rows import require_independent_rows
@@ -59,6 +60,8 @@ def export_version(
     names, places = list(subject.lengths), input_axes(subject.lengths)
     lengths = {name: {axis: names[place] for axis, place in axes.items()} for name, axes in places.items()}
     graph = export_graph(subject.module, example, subject.output_names, lengths)
+    if graph.maps is not None and any(layer.found for layer in graph.layers):
+        reference = reference.seeing(FoundMaps(graph.maps, graph.layers))
     return publish(repository, subject.name, version, partial(_write, subject, reference, graph, kernel_library))
 
 
@@ -74,7 +77,9 @@ def _write(
     card = card.model_copy(update={"parity": (bodies,), "tolerances": tolerances})
     tried = _tried(folder, card, kernel_library if graph.layers else None)
     card = _as_tried(card, tried)
-    kernels = _kernel_parity(subject, files, kernel_library, tried) if kernel_library and graph.layers else None
+    kernels = (
+        _kernel_parity(subject, reference, files, kernel_library, tried) if kernel_library and graph.layers else None
+    )
     return card.model_copy(update={"parity": (bodies, kernels)}) if kernels is not None else card
 
 
@@ -112,12 +117,14 @@ def _batches(subject: Subject) -> list[Arrays]:
     return [subject.rows(rows) for rows in BATCH_ROWS]
 
 
-def _kernel_parity(subject: Subject, files: Sequence[Path], library: Path, tried: Tried) -> Parity | None:
+def _kernel_parity(
+    subject: Subject, reference: Reference, files: Sequence[Path], library: Path, tried: Tried
+) -> Parity | None:
     """The kernels' record. Of kernels that crash, fail or disagree there is none but a warning: the bodies decide."""
     try:
         if tried.obstacle is not None:
             raise ModelBroken(tried.obstacle.reason)
-        return measure_kernels(files, Reference(subject.module), _batches(subject), library)
+        return measure_kernels(files, reference, _batches(subject), library)
     except FoveaError as error:
         logger.warning("%s: no parity of kernels, since %s", subject.name, error)
         return None
@@ -143,6 +150,8 @@ def _describe(subject: Subject, graph: ExportedGraph, seen: Seen) -> ModelCard:
     ExportFailed where the parts of the subject do not fit each other.
     """
     attention = subject.attention or (primary_attention(graph.layers) if graph.layers else seen.attention)
+    for line in graph.undone:
+        logger.warning("%s: %s", subject.name, line)
     if seen.unnamed:
         logger.warning("%s: %s", subject.name, seen.warning(attention))
     try:
@@ -150,6 +159,7 @@ def _describe(subject: Subject, graph: ExportedGraph, seen: Seen) -> ModelCard:
             name=subject.name,
             attention=attention,
             layers=graph.layers,
+            undone=graph.undone,
             inputs=graph.inputs,
             outputs=graph.outputs,
             batched=True,

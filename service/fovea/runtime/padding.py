@@ -58,14 +58,10 @@ class Padding:
 
     def batch(self, requests: Sequence[Arrays]) -> Batch:
         """The layout of a batch of these requests, which all fall into the same buckets."""
-        lengths_each = tuple([self._lengths_of(request) for request in requests])
-        longest = zip(*lengths_each, strict=True)
-        lengths = tuple([self._common(place, max(sizes)) for place, sizes in enumerate(longest)])
+        sizes = [[request[name].shape[axis] for request in requests] for name, axis in self._measured]
+        lengths = tuple([self._common(place, max(own)) for place, own in enumerate(sizes)])
         first, _ = self._measured[0]
-        return Batch(tuple([len(request[first]) for request in requests]), lengths_each, lengths)
-
-    def _lengths_of(self, request: Arrays) -> Lengths:
-        return tuple([request[name].shape[axis] for name, axis in self._measured])
+        return Batch(tuple([len(request[first]) for request in requests]), tuple(zip(*sizes, strict=True)), lengths)
 
     def _common(self, place: int, longest: int) -> int:
         return self._lengths[place].bucket(longest) if self._to_buckets[place] else longest
@@ -111,21 +107,23 @@ class Padding:
             start += rows
 
     def _fill(self, name: str, target: NDArray[Any], request: Arrays, lengths: Lengths) -> None:
-        place = [_ALL] * target.ndim
         for axis, which in self._axes.get(name, _NO_AXES).items():
-            if lengths[which] < target.shape[axis]:
-                place[axis] = slice(lengths[which])
-                target[*(_ALL,) * axis, lengths[which] :] = self._filling.get(name, 0)
-        target[*place] = request.get(name, 1)  # a mask that was not sent is 1 where there is data
+            length = lengths[which]
+            if length < target.shape[axis]:
+                before = (_ALL,) * axis
+                target[*before, length:] = self._filling.get(name, 0)
+                target = target[*before, :length]
+        target[...] = request.get(name, 1)  # a mask that was not sent is 1 where there is data
 
     def whole(self, request: Arrays) -> Arrays:
         """A request as it is, with every mask."""
         missing = {name: place for name, place in self._masks.items() if name not in request}
         if not missing:
             return request
-        rows, lengths = len(request[self._measured[0][0]]), self._lengths_of(request)
+        batch = self.batch([request])
         dtypes = {spec.name: NUMPY_DTYPE[spec.datatype] for spec in self._inputs}
-        made = {name: np.ones((rows, lengths[place]), dtypes[name]) for name, place in missing.items()}
+        [lengths] = batch.lengths_each
+        made = {name: np.ones((batch.rows, lengths[place]), dtypes[name]) for name, place in missing.items()}
         return {**request, **made}
 
     def cut(

@@ -77,5 +77,5 @@ def probe_version(subject: TrialSubject, session: SessionSettings, limits: Probe
 
 
 def _bytes_in(folder: Path) -> int:
-    """Of all files: weights beside the model are as much to load as those in it."""
+    """Size of all files: weights beside the model are as much to load as those in it."""
     return sum(size for _, _, size, _ in stamp_of(folder))

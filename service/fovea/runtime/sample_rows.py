@@ -16,7 +16,7 @@ from fovea.runtime.arrays import Arrays
 from fovea.runtime.golden import Golden
 
 _MOST_COMBINATIONS = 64
-"""Of the buckets of several lengths, to be run at warm-up: as many as one length may have."""
+"""Of the buckets of several lengths, to be run at warm-up: as many as one length may have, and two for each of six."""
 _ROUNDING = 1e-9
 """The cube root of 64 is 3.9999999999999996."""
 
@@ -46,12 +46,10 @@ def warm_up_lengths(lengths: NamedLengths) -> list[Lengths]:
 
 
 def _spread(buckets: tuple[int, ...], most: int) -> tuple[int, ...]:
-    """The last one, and at most so many in all, evenly among them."""
+    """At most so many, which are 2 or more: the first, the last, and others evenly between them."""
     if len(buckets) <= most:
         return buckets
-    steps = max(most - 1, 1)
-    places = {len(buckets) - 1 - round(step * (len(buckets) - 1) / steps) for step in range(most)}
-    return tuple(buckets[place] for place in sorted(places))
+    return tuple(buckets[round(step * (len(buckets) - 1) / (most - 1))] for step in range(most))
 
 
 def _known_row(card: ModelCard, golden: Golden | None) -> dict[str, NDArray[Any]]:

@@ -19,7 +19,7 @@ from fovea.wire import message
 QUICK_RPCS = ("ServerLive", "ServerReady", "ServerMetadata", "ModelReady")
 """They take a few microseconds and are answered where they come in: probes wait behind nothing."""
 MOST_CONTROL_CALLS = 256
-"""Of the others, and of each front, so many are answered or wait, besides loads and unloads."""
+"""Most calls of the other RPCs that are answered or wait at once, in each front, besides loads and unloads."""
 
 
 class Control:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from fovea.contract.errors import InvalidRequest
-from fovea.contract.lengths import Lengths, LengthSpec, input_axes, masks_of
+from fovea.contract.lengths import LengthSpec, input_axes, masks_of
 from fovea.contract.model_card import ModelCard
 from fovea.serving.engines.batching.queued_request import BatchKey
 
@@ -16,7 +16,7 @@ class BatchKeys:
     """Tells a request's key from its shapes, by input name."""
 
     def __init__(self, card: ModelCard) -> None:
-        self._lengths = tuple(card.lengths.items())
+        self._lengths = [(name, length, length.axes) for name, length in card.lengths.items()]
         masks = masks_of(card.lengths)
         self.optional = masks.union(card.optional_inputs)
         """Inputs that a request may leave out; masks, since the server makes them."""
@@ -28,19 +28,21 @@ class BatchKeys:
         """The key; InvalidRequest where inputs differ in a length, or where one is empty or too long."""
         if not self._lengths:
             return BatchKey(tuple([self._beyond_rows(shapes.get(name)) for name, _ in self._axes]), maps)
-        sizes = [_size(name, length, shapes) for name, length in self._lengths]
-        buckets = tuple([length.bucket(size) for (_, length), size in zip(self._lengths, sizes, strict=True)])
-        named = zip(self._lengths, sizes, buckets, strict=True)
-        shared = tuple([bucket if length.padded else size for (_, length), size, bucket in named])
-        return BatchKey(tuple([_padded(shapes[name], axes, shared) for name, axes in self._axes]), maps, buckets)
+        buckets, shared = [], []
+        for name, length, axes in self._lengths:
+            sent = {tensor: shapes[tensor][axis] for tensor, axis in axes.items() if tensor in shapes}
+            size = _size(name, length, sent)
+            buckets.append(length.bucket(size))
+            shared.append(buckets[-1] if length.padded else size)
+        own = tuple([_padded(shapes[name], axes, shared) for name, axes in self._axes])
+        return BatchKey(own, maps, tuple(buckets))
 
     def _beyond_rows(self, shape: Shape | None) -> Shape | None:
         return None if shape is None else shape[self._first_axis :]
 
 
-def _size(name: str, length: LengthSpec, shapes: Mapping[str, Shape]) -> int:
-    """A request's size in this length."""
-    sent = {tensor: shapes[tensor][axis] for tensor, axis in length.axes.items() if tensor in shapes}
+def _size(name: str, length: LengthSpec, sent: Mapping[str, int]) -> int:
+    """A request's size in this length, of what its inputs have there."""
     size, *others = set(sent.values())
     if others:
         raise InvalidRequest(f"length '{name}': inputs differ in it: {sent}")
@@ -51,6 +53,6 @@ def _size(name: str, length: LengthSpec, shapes: Mapping[str, Shape]) -> int:
     return size
 
 
-def _padded(shape: Shape, axes: Mapping[int, int], shared: Lengths) -> Shape:
+def _padded(shape: Shape, axes: Mapping[int, int], shared: Sequence[int]) -> Shape:
     """Beyond the rows, as all are that share its batch."""
     return tuple([shared[axes[axis]] if axis in axes else size for axis, size in enumerate(shape) if axis])

@@ -1,0 +1,97 @@
+"""What a rule is made of: a pattern of plain operators, a check of what the pattern cannot say, and its operator.
+
+A pattern names its values as the operator names its inputs (`X`, `W1`) and maps (`Gate`). A match becomes a node of
+that operator, whose function body is the matched nodes themselves. Names in the graph never count.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import count
+from typing import Any
+
+import onnx
+from onnxscript import ir
+from onnxscript.rewriter import MatchContext, MatchResult
+from onnxscript.rewriter.pattern import ANY_VALUE, OrValue, RewriteRuleClassBase
+
+from fovea.contract.operators import DOMAIN, OPERATORS, VERSION, Operator
+
+MAP_KEY = "fovea.map."
+"""In a new node's metadata, before a map's name: the value of the graph that it is."""
+LAYOUTS = ("Reshape", "Flatten", "Squeeze", "Unsqueeze")
+"""Operators that move no number."""
+
+_choices = count()
+
+Problems = Iterator[tuple[str, ir.Node | ir.Value]]
+"""Why a match is none, and where."""
+
+
+class AttentionRule(RewriteRuleClassBase):  # type: ignore[misc]
+    """A rule of one operator. Its match is one where `problems` finds none."""
+
+    layers: Sequence[tuple[str, str]] = ()
+    """Of the inputs, weights and bias of each linear layer."""
+    flat_maps: Sequence[str] = ()
+    """Maps that the operator gives as (N, C), where the graph may have (N, C, 1, 1)."""
+
+    def __init__(self, operator: Operator) -> None:
+        super().__init__(operator.name, as_function=True)
+        self.operator = operator
+
+    def problems(self, context: MatchContext, **bound: ir.Value) -> Problems:
+        """What the pattern cannot say: shapes, constants, attributes. `bound`: the pattern's values by name."""
+        raise NotImplementedError
+
+    def check(self, context: MatchContext, **bound: ir.Value) -> MatchResult:
+        """The rewriter's form of `problems`. Besides, all that a function body reads must be an input or a constant."""
+        result = MatchResult()
+        for reason, where in (*self._open_ends(context, bound), *self.problems(context, **bound)):
+            return result.fail(reason, where)
+        return result
+
+    def _open_ends(self, context: MatchContext, bound: dict[str, ir.Value]) -> Problems:
+        inputs = [bound[name] for name in self.operator.inputs]
+        for node in context.nodes:
+            for value in node.inputs:
+                if value in inputs or value is None or value.const_value is not None:
+                    continue
+                if value.producer() not in context.nodes:
+                    yield "reads a value that the operator does not take", node
+
+    def rewrite(self, op: Any, **bound: Any) -> Any:
+        """The operator's node; the rewriter makes its function."""
+        inputs = [bound[name] for name in self.operator.inputs]
+        y = getattr(op, self.operator.name)(*inputs, _domain=DOMAIN, _version=VERSION)
+        y.producer().metadata_props.update({MAP_KEY + name: bound[name].name for name in self.operator.maps})
+        return y
+
+
+def map_sources(node: onnx.NodeProto) -> dict[str, str]:
+    """Of a node that such a rule made: map -> the value that it was in the graph."""
+    known = {entry.key: entry.value for entry in node.metadata_props}
+    return {name: known[MAP_KEY + name] for name in OPERATORS[node.op_type].maps if MAP_KEY + name in known}
+
+
+def laid_out(op: Any, value: Any) -> Any:
+    """Pattern: the value, or the same numbers in another shape."""
+    shaped = [op.Reshape(value, ANY_VALUE), op.Squeeze(value, ANY_VALUE), op.Unsqueeze(value, ANY_VALUE)]
+    return one_of([*shaped, op.Flatten(value), value])
+
+
+def one_of(values: Sequence[Any]) -> Any:
+    """Pattern: one of these. The rewriter can turn operands round only where each such choice has a name."""
+    return OrValue(values, tag_var=f"choice_{next(_choices)}")
+
+
+def sizes(value: ir.Value | None) -> list[int | str | None]:
+    """The size of each axis: a number, a name, or None where nothing is known. Empty: not even how many axes."""
+    if value is None or value.shape is None:
+        return []
+    return [size if isinstance(size, int) else size.value for size in value.shape]
+
+
+def same_sizes(left: ir.Value, right: ir.Value) -> bool:
+    """Whether both have the same known sizes; an axis of unknown size counts where it has a name."""
+    return sizes(left) == sizes(right) != [] and not {0, None} & set(sizes(left))

@@ -1,0 +1,93 @@
+"""Linear layers in the forms that graphs have them: Gemm, MatMul and Add, or a 1x1 convolution; with a bias or without.
+
+Operators of `ai.fovea` take weights as a matrix (out, in). Where a graph has them otherwise, the node gets the matrix,
+and its body lays it out as it was, which ONNX Runtime does once, when it opens the model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from onnxscript import ir
+from onnxscript.rewriter.pattern import Var
+
+from fovea.export.rules.attention_rule import one_of
+
+Array = NDArray[Any]
+
+
+def linear(op: Any, value: Any, weights: str, bias: str) -> Any:
+    """Pattern: such a layer. Its weights and bias are bound to these names; a bias that is not there to None."""
+    w, b = Var(weights), Var(bias, can_match_none=True)
+    product = op.MatMul(value, w)
+    return one_of([op.Gemm(value, w, b), op.Conv(value, w, b), op.Add(product, b), product])
+
+
+def layer_of(weights: ir.Value, nodes: Any) -> ir.Node:
+    """Of a match's nodes, the one that reads these weights."""
+    return next(node for node in nodes if weights in node.inputs[1:2])
+
+
+def matrix(weights: ir.Value, layer: ir.Node) -> Array | None:
+    """The weights as (out, in); None where they are no constant, or the layer computes something else."""
+    array: Array | None = None if weights.const_value is None else weights.const_value.numpy()
+    if array is None or not _IS_PLAIN[layer.op_type](layer.attributes, array):
+        return None
+    return array.reshape(array.shape[:2]) if layer.op_type == "Conv" else array if _is_transposed(layer) else array.T
+
+
+def hand_in(node: ir.Node, function: ir.Function, weights: int, bias: int, graph: ir.Graph) -> None:
+    """Make inputs `weights` and `bias` of a new node in the graph what its operator takes."""
+    old, formal = node.inputs[weights], function.inputs[weights]
+    assert old is not None
+    ((layer, place),) = formal.uses()
+    array = matrix(old, layer)
+    assert array is not None
+    if not _is_transposed(layer):
+        back = _as_it_was(formal, layer)
+        function.insert_before(layer, back)
+        layer.replace_input_with(place, back[-1].outputs[0])
+        node.replace_input_with(weights, _constant(f"{old.name}.matrix", array, graph))
+    if node.inputs[bias] is None:
+        zeros = np.zeros(len(array), array.dtype)
+        node.replace_input_with(bias, _constant(f"{old.name}.no_bias", zeros, graph))
+
+
+def _as_it_was(formal: ir.Value, layer: ir.Node) -> list[ir.Node]:
+    if layer.op_type != "Conv":
+        return [ir.node("Transpose", [formal], {"perm": [1, 0]})]
+    axes = ir.node("Constant", [], {"value_ints": [2, 3]})
+    return [axes, ir.node("Unsqueeze", [formal, axes.outputs[0]])]
+
+
+def _constant(name: str, array: Array, graph: ir.Graph) -> ir.Value:
+    """Of the graph, which has it already where a layer is used again."""
+    if name not in graph.initializers:
+        tensor = ir.tensor(np.ascontiguousarray(array), name=name)
+        kind = ir.TensorType(tensor.dtype)
+        graph.register_initializer(ir.Value(name=name, shape=ir.Shape(tensor.shape), type=kind, const_value=tensor))
+    return graph.initializers[name]
+
+
+def _is_transposed(layer: ir.Node) -> bool:
+    return layer.op_type == "Gemm" and bool(layer.attributes.get_int("transB", 0))
+
+
+def _is_plain_product(facts: Any, weights: Array) -> bool:
+    scales = facts.get_float("alpha", 1.0), facts.get_float("beta", 1.0)
+    return weights.ndim == 2 and scales == (1.0, 1.0) and facts.get_int("transA", 0) == 0
+
+
+def _is_pointwise(facts: Any, weights: Array) -> bool:
+    padded = any(facts.get_ints("pads", (0,)))
+    return weights.ndim == 4 and weights.shape[2:] == (1, 1) and facts.get_int("group", 1) == 1 and not padded
+
+
+_IS_PLAIN: dict[str, Callable[[Any, Array], bool]] = {
+    "Gemm": _is_plain_product,
+    "MatMul": _is_plain_product,
+    "Conv": _is_pointwise,
+}

@@ -1,0 +1,112 @@
+"""Squeeze-and-Excitation is found in plain torch networks, changes no bit of their answers, and runs as kernels."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from fovea.export.bound_bodies import attention_nodes
+from fovea.export.exporter import export_graph, trace
+from fovea.export.graph import ExportedGraph
+from fovea.runtime.ort_session import SessionSettings, fused_operators, open_session
+from one_node import session_of
+from plain_blocks import CHANNELS, FORMS, NEAR, in_a_row, plain_network
+
+SIZE = CHANNELS
+"""A map is as wide as it has channels: shapes alone do not tell what a mean is over."""
+
+
+def pictures(rows: int, channels: int = CHANNELS) -> dict[str, NDArray[Any]]:
+    return {"x": np.random.default_rng(rows).standard_normal((rows, channels, SIZE, SIZE), dtype=np.float32)}
+
+
+def example(channels: int = CHANNELS) -> dict[str, torch.Tensor]:
+    return {"x": torch.tensor(pictures(2, channels)["x"])}
+
+
+def require_not_a_bit_changed(module: nn.Module, graph: ExportedGraph, channels: int = CHANNELS) -> None:
+    """Against torch's own export of it, on a stock ONNX Runtime."""
+    plain = session_of(trace(module, example(channels), ["y"], {}))
+    for model in (graph.model, graph.maps):
+        assert model is not None
+        for rows in (1, 2, 7):
+            [was], [now, *_] = (one.run(None, pictures(rows, channels)) for one in (plain, session_of(model)))
+            np.testing.assert_array_equal(now, was)
+
+
+@pytest.fixture(scope="module")
+def network() -> ExportedGraph:
+    return export_graph(plain_network(), example(3), ["y"])
+
+
+def test_it_is_found_however_it_is_written_and_no_bit_changes() -> None:
+    forms = in_a_row(FORMS)
+    graph = export_graph(forms, example(), ["y"])
+    assert [(layer.name, layer.operator) for layer in graph.layers] == [(name, "SqueezeExcitation") for name in FORMS]
+    assert [node.op_type for node in graph.model.graph.node] == ["SqueezeExcitation"] * len(FORMS)
+    require_not_a_bit_changed(forms, graph)
+
+
+def test_what_comes_near_is_left_alone() -> None:
+    near = in_a_row(NEAR)
+    graph = export_graph(near, example(), ["y"])
+    assert (graph.layers, graph.maps, graph.undone) == ((), None, ())
+
+
+def test_at_the_end_of_a_residual_branch_the_sum_and_its_relu_belong_to_it(network: ExportedGraph) -> None:
+    ends = ["SqueezeExcitationAddRelu", "SqueezeExcitationAddRelu", "SqueezeExcitation"]
+    assert [(layer.operator, layer.attention, layer.found) for layer in network.layers] == [
+        (operator, "squeeze_excitation", True) for operator in ends
+    ]
+    assert [layer.name for layer in network.layers] == ["branches.0.1", "branches.1.1", "last"]
+    require_not_a_bit_changed(plain_network(), network, 3)
+
+
+def test_each_layer_has_its_gate_as_a_map(network: ExportedGraph) -> None:
+    assert network.maps is not None
+    _, *gates = session_of(network.maps).run(None, pictures(5, 3))
+    assert [gate.shape for gate in gates] == [(5, CHANNELS)] * len(network.layers)
+    x = torch.tensor(pictures(5, 3)["x"])
+    module = plain_network()
+    seen: list[torch.Tensor] = []
+    for name in ("branches.0.1.layers.3", "branches.1.1.excite", "last.excite"):
+        module.get_submodule(name).register_forward_hook(lambda _module, _inputs, output: seen.append(output))
+    module(x)
+    expected = [seen[0], *(torch.sigmoid(scores).flatten(1) for scores in seen[1:])]
+    for gate, right in zip(gates, expected, strict=True):
+        np.testing.assert_allclose(gate, right.detach().numpy(), rtol=0, atol=1e-6)
+
+
+def test_kernels_take_every_one_and_agree(network: ExportedGraph, kernel_library: Path, tmp_path: Path) -> None:
+    assert network.maps is not None
+    for name, model in (("model.onnx", network.model), ("maps.onnx", network.maps)):
+        onnx.save(model, tmp_path / name)
+        with_kernels = open_session(tmp_path / name, SessionSettings(kernel_library=kernel_library))
+        assert fused_operators(with_kernels) == {layer.operator for layer in network.layers}
+        for got, right in zip(
+            with_kernels.run(None, pictures(3, 3)), session_of(model).run(None, pictures(3, 3)), strict=True
+        ):
+            np.testing.assert_allclose(got, right, rtol=0, atol=1e-5)
+
+
+def test_names_of_nodes_and_values_do_not_count(network: ExportedGraph) -> None:
+    bodies = {(body.name, body.overload) for body in network.model.functions}
+    assert {name for name, _ in bodies} == {layer.operator for layer in network.layers}
+    assert all(node.name.startswith(f"{body.name}/") for body in network.model.functions for node in body.node)
+
+
+def test_blocks_that_are_alike_share_a_body_and_a_block_that_is_used_again_its_weights() -> None:
+    alike = in_a_row(dict.fromkeys(("one", "two"), FORMS["convolutions"]))
+    again = nn.Sequential(*alike, *alike)
+    graph = export_graph(again, example(), ["y"])
+    assert len(attention_nodes(graph.model)) == 4
+    assert len(graph.model.functions) == 1
+    assert len(graph.model.graph.initializer) == 2 * 4
+    require_not_a_bit_changed(again, graph)
