@@ -82,7 +82,7 @@ class RestApp:
 
     def _reply(self, rpc: str, reply: RestReply, asked: Any) -> None:
         try:
-            reply.send(self._control.answer(rpc, asked))
+            reply.send(self._control.answer(rpc, asked, lambda: reply.gone))
         except Exception as error:
             reply.send(as_fovea_error(error))
 
