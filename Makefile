@@ -19,7 +19,7 @@ LOCKED = $(BIN)/pip install --progress-bar off --require-hashes -r requirements
 OWN = $(BIN)/pip install --progress-bar off --no-build-isolation
 KERNELS = $(wildcard service/kernels/*.py service/kernels/*.cc service/kernels/*.h service/kernels/*/*.cc service/kernels/*/*.h)
 
-.PHONY: serve test check models settings kernels kernels-sanitize bench bench-kernels torture up test-containers lock audit wheel clean
+.PHONY: serve test check models settings kernels kernels-sanitize bench bench-kernels bench-start torture up test-containers lock audit wheel clean
 
 # What is exported meanwhile is served as well, a few seconds later
 serve: export FOVEA_CONTROL_MODE ?= poll
@@ -56,6 +56,9 @@ bench: .venv/dev.done service/kernels/build/.done
 
 bench-kernels: .venv/dev.done service/kernels/build/.done
 	$(BIN)/python -m tests.benchmarks.kernels
+
+bench-start: .venv/dev.done service/kernels/build/.done
+	$(BIN)/python -m tests.benchmarks.start_up
 
 # Faults, tried and counted; `make torture FLAGS=--short` takes two minutes instead of twenty
 torture: .venv/dev.done service/kernels/build/.done

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from queue import SimpleQueue
@@ -173,6 +175,35 @@ def test_the_model_tells_that_it_takes_texts_and_lists_the_tensors_alone(server:
     steps = json.loads(told["properties"]["input_steps"])["tokens"]
     assert [step["step"] for step in steps] == ["text", "unicode", "lowercase", "split", "vocabulary"]
     assert steps[-1]["pad"] == PAD
+
+
+def with_vocabulary(repository: Path, name: str, source: Path, content: bytes) -> None:
+    """The model under another name, with another vocabulary that is whole."""
+    folder = repository / name / "1"
+    shutil.copytree(source, folder)
+    (folder / "vocabulary.txt").write_bytes(content)
+    facts = json.loads((folder / "card.json").read_text())
+    facts["sha256"]["vocabulary.txt"] = hashlib.sha256(content).hexdigest()
+    (folder / "card.json").write_text(json.dumps({**facts, "name": name}))
+
+
+BROKEN = {
+    "lacks": (b"a\nb\n", "vocabulary.txt lacks the token '[UNK]', which the card names"),
+    "twice": (b"[PAD]\n[UNK]\na\na\n", "vocabulary.txt: a token is in it twice"),
+    "bytes": (b"[PAD]\n[UNK]\n\xff\n", "vocabulary.txt is no UTF-8"),
+    "large": (b"[PAD]\n[UNK]\n" + b"a" * (8 << 20), "vocabulary.txt is larger than 8192 KiB"),
+    "moved": (b"[UNK]\n[PAD]\n", "input 'tokens' is filled up with 0, and its pad token has the id 1"),
+}
+
+
+def test_a_version_whose_vocabulary_does_not_do_is_not_served_and_the_index_tells_why(
+    repository: Path, tmp_path: Path
+) -> None:
+    for name, (content, _) in BROKEN.items():
+        with_vocabulary(tmp_path, name, repository / NAME / "1", content)
+    with running_server(tmp_path, "--ready-when=loaded", "--log-level=error") as server, Client(server.grpc) as client:
+        states = {state.name: (state.state, state.reason) for state in client.models()}
+    assert states == {name: ("UNAVAILABLE", reason) for name, (_, reason) in BROKEN.items()}
 
 
 def test_a_text_in_json_gets_its_labels(server: RunningServer) -> None:

@@ -95,6 +95,7 @@ def test_a_text_that_cannot_be_had_is_refused_with_the_reason(data: bytes, reaso
         ("a\nb\n", {"unknown": "[UNK]"}, "lacks the token '\\[UNK\\]', which the card names"),
         ("a\nb\n", {"pad": "<pad>"}, "lacks the token '<pad>'"),
         ("no list", {"file": "tokens.json"}, "no JSON"),
+        ("\n" * 1_000_001, {}, "1000001 tokens, expected at most 1000000"),
         ("[1, 2]", {"file": "tokens.json"}, "expected a list of texts"),
         ("[" * 100_000, {"file": "tokens.json"}, "no JSON"),
     ],

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from itertools import product
 from pathlib import Path
 
+import numpy as np
 import onnxruntime
 import pytest
 
@@ -18,6 +21,10 @@ from fovea.runtime.kernel_choice import offer_for
 from fovea.runtime.kernel_library import Cause, Obstacle
 from fovea.runtime.kernel_registry import Kernel, kernels_in
 from fovea.runtime.ort_session import DEVICE_ENTRY, fused_operators
+from fovea.runtime.tally import open_tally
+from kernel_builds import KERNELS, builder
+from kernel_cases import map_case
+from kernel_nodes import SANITIZED, run_node
 from simam_version import write_version
 
 CUDA = Device("cuda")
@@ -87,3 +94,44 @@ def test_it_is_not_opened_for_one_that_it_has_none_for(
 def test_what_is_no_library_lists_none(tmp_path: Path) -> None:
     (tmp_path / "no.so").write_text(DOMAIN)
     assert kernels_in(tmp_path / "no.so") is None
+
+
+@pytest.fixture(scope="module")
+def library_with_twin(kernel_library: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The library with one more line in its registry: an operator that SimAM's kernels compute, on both devices."""
+    if SANITIZED in os.environ:
+        pytest.skip("the library's objects are those of another build")
+    folder = tmp_path_factory.mktemp("twin")
+    tools = builder.find_toolchain(None, None)
+    table = (KERNELS / "registry.cc").read_text()
+    line = '      {"SimAM", 1, 2, false, true, cpu::Simam(), {}},\n'
+    assert line in table
+    twin = line.replace("SimAM", "Twin").replace("{}}", "cpu::Simam()}")
+    (folder / "registry.cc").write_text(table.replace(line, line + twin))
+    flags = ("-std=c++17", "-fPIC", "-fvisibility=hidden", f"-isystem{tools.headers}", f"-I{KERNELS}")
+    subprocess.run([*tools.command, *flags, "-c", "registry.cc"], cwd=folder, check=True)
+    others = [str(path) for path in kernel_library.parent.glob("*.o") if path.name != "registry.o"]
+    library = folder / "libtwin.so"
+    subprocess.run([*tools.command, "-shared", "registry.o", *others, "-o", library.name], cwd=folder, check=True)
+    return library
+
+
+def test_a_kernel_with_a_line_in_the_registry_is_run_and_tallied(
+    library_with_twin: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(OPERATORS, "Twin", OPERATORS["SimAM"])
+    case = map_case("SimAM", (1, 4, 5, 5))
+    twin, simam = (run_node(library_with_twin, name, case.inputs, settings=case.settings) for name in ("Twin", "SimAM"))
+    np.testing.assert_array_equal(twin, simam)
+    tally = open_tally(library_with_twin)
+    assert tally is not None
+    assert tally.seconds().keys() == {"SimAM", "Twin"}
+
+
+def test_a_line_of_the_registry_is_all_that_a_device_needs_to_have_a_kernel(
+    library_with_twin: Path, kernels: frozenset[Kernel]
+) -> None:
+    found = kernels_in(library_with_twin)
+    assert found is not None
+    assert found - kernels == {Kernel(*one) for one in product(["Twin"], ["cpu", "cuda"], ["FP32", "FP16"])}
+    assert offer_for(card_of("Twin"), library_with_twin, CUDA) == library_with_twin

@@ -2,6 +2,8 @@
 
 import re
 import time
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -195,3 +197,12 @@ def test_library_that_the_build_could_not_make_is_told_with_the_builds_reason(tm
     assert kernels_on_offer("auto", places=places) == Obstacle(Cause.NO_LIBRARY, reason)
     with pytest.raises(Misconfigured, match=re.escape(f"kernels are required: {reason}")):
         kernels_on_offer("require", places=places)
+
+
+def test_versions_that_are_loaded_side_by_side_do_not_change_each_others_verdicts(version_folder, build_kernels):
+    """Eight at once, on whatever cores there are: processor time decides, in a process for each version."""
+    libraries = [build_kernels("RIGHT"), build_kernels("SLOW")] * 4
+    with ThreadPoolExecutor(len(libraries)) as pool:
+        versions = list(pool.map(partial(load, version_folder), libraries))
+    found = [(version.kernels, version.kernels_cause) for version in versions]
+    assert found == [("fused", ""), ("body", "slower")] * 4

@@ -35,6 +35,11 @@ def load(client: RawClient, model: str) -> Any:
     return client.start("RepositoryModelLoad", message.SerializeToString(), 60)
 
 
+def start_unload(client: RawClient, model: str) -> Any:
+    message = wire.message("RepositoryModelUnloadRequest")(model_name=model)
+    return client.start("RepositoryModelUnload", message.SerializeToString(), 60)
+
+
 def unload(client: RawClient, model: str) -> None:
     client("RepositoryModelUnload", model_name=model)
 
@@ -57,22 +62,33 @@ def test_control_calls_that_wait_are_bounded_and_probes_wait_for_none_of_them(
     assert refused[0].details() == "256 control calls wait, which is the limit"
 
 
-def test_a_load_whose_caller_left_while_it_waited_is_not_carried_out(client: RawClient) -> None:
+def test_a_change_whose_caller_left_while_it_waited_is_not_carried_out(client: RawClient) -> None:
     held = load(client, "slow")
     wait_until(lambda: is_loading(client, "slow"))
-    left = [load(client, "double") for _ in range(3)]
-    for call in left:
+    for call in [start_unload(client, "slow") for _ in range(3)]:
         call.cancel()
-    assert load(client, "single").result() is not None
+    another_name = {"config": {"string_param": '{"name": "another"}'}}
+    refused = wire.message("RepositoryModelLoadRequest")(model_name="slow", parameters=another_name)
+    assert "another" in client.start("RepositoryModelLoad", refused.SerializeToString(), 60).details()  # the last turn
     assert held.result() is not None
-    assert not client("ModelReady", name="double").ready
+    assert client("ModelReady", name="slow").ready
+    unload(client, "slow")
+
+
+def test_a_load_waits_for_no_other_models(client: RawClient) -> None:
+    held = load(client, "slow")
+    wait_until(lambda: is_loading(client, "slow"))
+    assert load(client, "double").result() is not None
+    assert client("ModelReady", name="double").ready
+    assert is_loading(client, "slow")
+    assert held.result() is not None
     unload(client, "slow")
 
 
 def test_loads_that_wait_are_bounded(client: RawClient) -> None:
     held = load(client, "slow")
     wait_until(lambda: is_loading(client, "slow"))
-    flood = [load(client, "single") for _ in range(80)]
+    flood = [load(client, "slow") for _ in range(80)]
     refused = [call for call in flood if call.code() is not grpc.StatusCode.OK]
     assert {call.code() for call in refused} == {grpc.StatusCode.UNAVAILABLE}
     assert {call.details() for call in refused} == {"64 load and unload calls wait, which is the limit"}

@@ -38,13 +38,13 @@ def plain(name: str) -> list[Any]:
     return [text.decode() for text in TEXTS] if DATATYPES[name].range is None else values(name)[0].tolist()
 
 
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+@pytest.fixture(scope="module", params=["--fast-lane", "--no-fast-lane"])
+def server(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[RunningServer]:
     root = tmp_path_factory.mktemp("datatypes")
     for name, facts in DATATYPES.items():
         x, y = tensor("x", ["n", 2], facts.onnx), tensor("y", ["n", 2], facts.onnx)
         save_model(root, name, [helper.make_node("Identity", ["x"], ["y"])], [x], [y])
-    with running_server(root) as server:
+    with running_server(root, request.param) as server:
         yield server
 
 

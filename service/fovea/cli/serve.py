@@ -6,9 +6,13 @@ import argparse
 import os
 import sys
 from contextlib import suppress
+from pathlib import Path
 
 from fovea.cli.extras import require
 from fovea.cli.setting_flags import add_settings, settings_of, variables
+from fovea.runtime.cores import usable_cores
+from fovea.runtime.load_places import MOST_PLACES
+from fovea.runtime.trial_process import IDLE
 from fovea.serving.environment import remarks
 
 
@@ -21,9 +25,17 @@ def run(arguments: argparse.Namespace) -> int:
     settings = settings_of(arguments)
     require("serve", ("onnxruntime",), ("cpu", "gpu"))
     let_batches_run()
+    if settings.control_mode != "explicit" or settings.load_models:
+        prepare_trials(settings.repository)
     from fovea.serving.process import serve
 
     return serve(settings, remarks(os.environ, variables()))
+
+
+def prepare_trials(repository: Path) -> None:
+    """Start what will try the first models, which takes as long to import what it needs as this process does."""
+    with suppress(OSError):  # the server says what is wrong with its repository
+        IDLE.prepare(min(usable_cores(), MOST_PLACES, sum(1 for _ in repository.iterdir())))
 
 
 def let_batches_run() -> None:

@@ -29,7 +29,7 @@ class Datatype:
     numpy: str
     """numpy's dtype, little-endian, as on the wire. Texts are Python `bytes` objects."""
     ort: str
-    """Of a tensor, in ONNX Runtime and in ONNX's operator schemas."""
+    """The type of such a tensor, in ONNX Runtime and in ONNX's operator schemas."""
     onnx: int
     """Element type, of onnx.TensorProto.DataType."""
     contents: str

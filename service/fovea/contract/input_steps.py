@@ -6,6 +6,7 @@ A card lists them by input, in order. The first one decodes the bytes; each take
 
 from __future__ import annotations
 
+from functools import lru_cache
 from itertools import pairwise
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -261,13 +262,19 @@ class Preprocessing(_Facts):
     @property
     def steps(self) -> InputSteps:
         """The same as a list of steps."""
-        red, green, blue = (min(max(round(255 * value), 0), 255) for value in (self.mean * 3)[:3])
-        return InputSteps(
-            (
-                DecodePicture(background=(red, green, blue)),
-                ConvertChannels(mode=self.mode),
-                Resize(height=self.height, width=self.width),
-                Scale(),
-                Normalise(mean=self.mean, std=self.std),
-            )
+        return _listed(self)
+
+
+@lru_cache
+def _listed(short: Preprocessing) -> InputSteps:
+    """Made once: each request that is nothing but a picture asks for them."""
+    red, green, blue = (min(max(round(255 * value), 0), 255) for value in (short.mean * 3)[:3])
+    return InputSteps(
+        (
+            DecodePicture(background=(red, green, blue)),
+            ConvertChannels(mode=short.mode),
+            Resize(height=short.height, width=short.width),
+            Scale(),
+            Normalise(mean=short.mean, std=short.std),
         )
+    )

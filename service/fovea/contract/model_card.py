@@ -26,7 +26,7 @@ GOLDEN_FILE = "golden.npz"
 MAP_PREFIX = "attention."
 MOST_BATCH_ROWS = 4096
 MOST_TEXT_BYTES = 1 << 20
-"""Of a card, or another file that people write."""
+"""Most bytes of a card, or of another file that people write."""
 
 if TYPE_CHECKING:
     DatatypeName = str

@@ -46,12 +46,11 @@ class PictureMaker:
         self._steps = steps
 
     def row(self, data: bytes, limits: Limits) -> NDArray[Any]:
-        row: NDArray[Any]
-        (row,) = picture_row(open_picture(BytesIO(data), PICTURE_FORMATS, limits.max_pixels), self._steps)
+        row: NDArray[Any] = picture_row(open_picture(BytesIO(data), PICTURE_FORMATS, limits.max_pixels), self._steps)[0]
         return row
 
     def joined(self, rows: Sequence[NDArray[Any]]) -> NDArray[Any]:
-        return np.stack(rows)
+        return rows[0][None] if len(rows) == 1 else np.stack(rows)
 
 
 class TextMaker:

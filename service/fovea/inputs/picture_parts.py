@@ -10,7 +10,7 @@ MAX_SCANS = 32
 """Each scan of a JPEG is decoded over the whole picture: 12 ms for 16 million pixels, be it of 31 bytes. Libraries
 write 18 at most."""
 MAX_SEGMENTS = 2000
-"""Of a JPEG: notes and profiles of 64 KB each, tables, scans."""
+"""Most segments of a JPEG: notes and profiles of 64 KB each, tables, scans."""
 _MOST_FILLING = 1 << 16
 """Bytes between the segments before a JPEG's first scan: Pillow reads them one by one, in Python."""
 _CHUNKS, _CHUNK_BYTES = 1000, 256

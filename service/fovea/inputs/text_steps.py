@@ -11,7 +11,7 @@ from fovea.contract.errors import InvalidRequest
 from fovea.contract.input_steps import InputSteps, Lowercase, NormaliseUnicode, Split, StripAccents
 
 MAX_TEXT_BYTES = 1 << 16
-"""Of one text: taking it apart holds up every other thread for some milliseconds."""
+"""Most bytes of one text: taking it apart holds up every other thread for some milliseconds."""
 _WORD = re.compile(r"\w+|[^\w\s]")
 """A run of letters, digits and underscores, or any other mark by itself; blanks only part them."""
 

@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 from fovea.contract.errors import InvalidRequest, ModelBroken
 from fovea.contract.input_steps import UseVocabulary
 
+MOST_TOKENS = 1_000_000
+"""The largest vocabularies have a quarter of them; a token takes 100 bytes of memory."""
 _SHOWN = 40
 """Characters of a token that an error repeats."""
 
@@ -21,6 +23,8 @@ class Vocabulary:
     def __init__(self, step: UseVocabulary, content: str) -> None:
         self._file, self._most_tokens = step.file, step.most_tokens
         tokens = read_tokens(step.file, content)
+        if len(tokens) > MOST_TOKENS:
+            raise ModelBroken(f"{step.file}: {len(tokens)} tokens, expected at most {MOST_TOKENS}")
         self._ids = {token: number for number, token in enumerate(tokens)}
         if len(self._ids) < len(tokens):
             raise ModelBroken(f"{step.file}: a token is in it twice")

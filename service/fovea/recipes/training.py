@@ -46,7 +46,7 @@ def _fit(module: nn.Module, recipe: Recipe[D], data: D, progress: Progress) -> N
 
 
 def _orders(schedule: Schedule, rows: int, generator: torch.Generator) -> Iterator[Tensor]:
-    """Of every epoch the indices of each batch, in a new order; an incomplete last batch is left out."""
+    """The indices of each batch, epoch by epoch, in a new order each; an incomplete last batch is left out."""
     for _ in range(schedule.epochs):
         order = torch.randperm(rows, generator=generator)
         yield from torch.split(order, schedule.batch_rows)[: rows // schedule.batch_rows]

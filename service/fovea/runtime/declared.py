@@ -34,7 +34,7 @@ class Stated:
     labels: Mapping[str, Labels] = field(default_factory=dict)
     """Output -> the labels of its classes."""
     client_shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
-    """Of inputs and outputs that clients send and get in another shape than the model's, by name."""
+    """Name -> the shape that clients send or get, of inputs and outputs whose shape in the model is another."""
     optional: frozenset[str] = frozenset()
     """Inputs that requests may leave out."""
     file: str = MODEL_FILE

@@ -28,7 +28,7 @@ class Description:
     optional: tuple[str, ...] = ()
     """Inputs that may be left out, since they have an optional type or a default value."""
     labels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    """Of outputs whose values bear the names of their classes."""
+    """Output -> its classes, for those whose values bear the names of their classes."""
 
 
 def describe(session: onnxruntime.InferenceSession, named: Collection[str] = ()) -> Description:

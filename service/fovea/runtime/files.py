@@ -9,7 +9,7 @@ from fovea.contract.errors import ModelBroken
 from fovea.contract.model_card import MODEL_FILE, MOST_TEXT_BYTES, ModelCard
 from fovea.runtime.names import shown_name
 
-MOST_VOCABULARY_BYTES = 16 << 20
+MOST_VOCABULARY_BYTES = 8 << 20
 """The largest have 250,000 tokens and 5 MB."""
 
 

@@ -79,7 +79,7 @@ class LoadedVersion:
         self.cost = BatchCost()
         """Empty before warm-up, and where the model could not run a made-up row."""
         self.warm_shapes: tuple[tuple[int, ...], ...] = ()
-        """Of the row that warm-up ran, by input, without the batch axis."""
+        """Shape of each input in the row that warm-up ran, without the batch axis."""
 
     @property
     def model(self) -> Path:

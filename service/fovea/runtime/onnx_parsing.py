@@ -35,7 +35,7 @@ class ParsedNode:
 
 
 FunctionKey = tuple[str, str, str]
-"""Of a function: domain, name, overload."""
+"""What a function is called by: domain, name, overload."""
 
 
 def parse_model(model: memoryview, steps: Steps) -> tuple[ParsedGraph, Mapping[FunctionKey, ParsedGraph]]:

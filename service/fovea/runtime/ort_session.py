@@ -28,7 +28,7 @@ class SessionSettings:
     device: Device = CPU
     intra_op_threads: int = 1
     memory_limit_bytes: int | None = None
-    """Of the CUDA arena."""
+    """Most bytes of the CUDA arena; None: no limit."""
     kernel_library: Path | None = None
     allow_tf32: bool = False
     record_nodes: bool = False

@@ -8,7 +8,7 @@ from pathlib import Path
 from fovea.contract.model_card import MODEL_FILE, ModelCard
 from fovea.runtime.batching_choice import Wish
 from fovea.runtime.ort_session import SessionSettings
-from fovea.runtime.stamps import stamp_of
+from fovea.runtime.stamps import bytes_in
 from fovea.runtime.trial_question import Trial, Tried
 from fovea.runtime.trials import run_trial
 
@@ -56,7 +56,7 @@ def probe_version(subject: TrialSubject, session: SessionSettings, limits: Probe
 
     ModelBroken tells why it cannot be served.
     """
-    most = limits.for_files_of(_bytes_in(subject.folder))
+    most = limits.for_files_of(bytes_in(subject.folder))
     trial = Trial(
         folder=str(subject.folder),
         file=subject.file,
@@ -74,8 +74,3 @@ def probe_version(subject: TrialSubject, session: SessionSettings, limits: Probe
         memory_bytes=most.memory_bytes,
     )
     return run_trial(trial)
-
-
-def _bytes_in(folder: Path) -> int:
-    """Of all files: weights beside the model are as much to load as those in it."""
-    return sum(size for _, _, size, _ in stamp_of(folder))

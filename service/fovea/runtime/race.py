@@ -18,7 +18,7 @@ from fovea.runtime.stopwatch import Duration, Stopwatch
 
 _FEWEST_TURNS = 5
 _LONGEST_RACE_S = 2.0
-"""By the clock. After this, one turn must do: nobody waits half a minute for a slow model's race."""
+"""Seconds by the clock. After this, one turn must do: nobody waits half a minute for a slow model's race."""
 _RACE_S = 0.1
 """Processor time. Quick models run more often than `_FEWEST_TURNS`, this long in all, unless it is clear before."""
 _CLOSE_RACE_S = 0.5

@@ -48,7 +48,7 @@ def tolerance_alone(answers: Sequence[NDArray[Any]], *, large: bool = False) -> 
 
 
 def _scale(answers: Sequence[NDArray[Any]]) -> NDArray[Any]:
-    """Of each place in a row, the largest value that any row has there."""
+    """For each place in a row, the largest value that any row has there."""
     sizes = np.concatenate([np.abs(answer.astype(np.float64)) for answer in answers])
     return np.asarray(np.max(np.where(np.isfinite(sizes), sizes, 0.0), axis=0, initial=0.0))
 

@@ -29,7 +29,7 @@ machine does besides changes no verdict."""
 _LAST_S = 5.0
 """Nor is one tried after this time, whether something was told or not."""
 _LONG_ROW_S = 0.2
-"""Of a model that takes so long for a row, fewer are run."""
+"""Seconds for one row, from which on fewer rows are run."""
 _TELLING_LENGTHS, _MORE_S = 3, 0.2
 """Of open axes, at least. A quick model is tried at others for so long, while its rows are of moderate size."""
 _MODERATE = 50_000
@@ -70,7 +70,7 @@ class _RowCheck:
         self._telling: _Telling | None = None
         """The first kind of row by which an influence would show."""
         self._failure = ""
-        """Of the first kind of row that could not be run."""
+        """Why the first kind of row that could not be run failed; empty before."""
 
     def verdict(self) -> RowVerdict:
         telling, begin_s = 0, time.thread_time()

@@ -20,6 +20,11 @@ def stamp_of(folder: Path) -> Stamp:
     return tuple(sorted(_facts(folder, file) for file in islice(files, _MOST_FILES)))
 
 
+def bytes_in(folder: Path) -> int:
+    """Size of all files: weights beside a model are as much to load as those in it."""
+    return sum(size for _, _, size, _ in stamp_of(folder))
+
+
 def model_stamp(model: Path) -> Stamp:
     """The stamp of a model's folder. Its versions may be links to folders; in these, such links are not followed."""
     try:

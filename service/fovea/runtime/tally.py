@@ -7,7 +7,7 @@ from pathlib import Path
 
 _SYMBOL = "FoveaReadTally"
 _FIELDS = 3
-"""Of an entry, 8 bytes each: address of the operator's static name, nanoseconds, calls."""
+"""Fields of an entry, 8 bytes each: address of the operator's static name, nanoseconds, calls."""
 _MOST_ENTRIES = 64
 
 

@@ -33,7 +33,7 @@ from fovea.runtime.trial_steps import (
 from fovea.runtime.warm_up import measure_cost
 
 _COUNTS = (1, 2, 8)
-"""Of rows, to run a model with at all."""
+"""Numbers of rows to try, to see whether the model runs at all."""
 
 
 def try_plain(trial: Trial) -> Tried:

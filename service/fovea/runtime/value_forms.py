@@ -61,7 +61,7 @@ class Value:
 
 
 def value_of(tensor: Any, *, is_input: bool = False) -> Value:
-    """Of what ONNX Runtime tells of an input or output; ModelBroken where it cannot be served."""
+    """The value that ONNX Runtime describes as an input or output; ModelBroken where it cannot be served."""
     for form, pattern in _PATTERNS.items():
         found = pattern.fullmatch(tensor.type)
         datatype = _DATATYPE_OF_ORT.get(found.group(1)) if found else None

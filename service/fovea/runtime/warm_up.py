@@ -14,11 +14,11 @@ from fovea.runtime.stopwatch import Duration, Stopwatch
 
 LONG_BATCH_S = 0.05
 """Once a batch takes longer than this, larger ones are not tried: nobody should wait behind them."""
-_BUDGET_S = 0.03
-"""For the turns of one set of lengths, but each size gets `_FEWEST_TURNS`, whatever they take."""
+_BUDGET_S = 0.02
+"""For the turns of one set of lengths; each size gets one, whatever it takes."""
 _LENGTHS_BUDGET_S = 2.0
 """For all lengths of a model: a server with ten of them should be ready within a rollout's patience."""
-_FEWEST_TURNS, _MOST_TURNS = 2, 10
+_MOST_TURNS = 10
 _TURN_S = 0.002
 """Quick sizes run again and again for so long: the first run finds the caches as another size left them, and one row
 after 32 took 18 % longer than after one."""
@@ -124,7 +124,7 @@ class _Runs:
         """Some turns of every size that was run before."""
         begun_s = self.elapsed_s
         for turn in range(_MOST_TURNS):
-            if turn >= _FEWEST_TURNS and self.elapsed_s > begun_s + _BUDGET_S:
+            if turn and self.elapsed_s > begun_s + _BUDGET_S:
                 return
             for rows in self._runs:
                 try:

@@ -1,12 +1,11 @@
-"""Threads that answer calls, and a bounded queue before them."""
+"""A bounded pool of threads that answer calls."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from fovea.contract.errors import QueueFull
+from fovea.serving.bounded_pool import BoundedPool
 from fovea.serving.engines.reply import Reply
 
 Call = Reply[Any]
@@ -14,17 +13,11 @@ Accept = Callable[[Any, Any], None]
 """Answers a call that asks for something."""
 
 
-def full(what: str, calls: int) -> QueueFull:
-    """The error for a call that finds so many of its kind before it, which is all that may wait."""
-    return QueueFull(f"{calls} {what} calls wait, which is the limit")
-
-
 class AnswerPool:
     """Refuses at once what is above its bound, and leaves out calls whose callers are gone. For any thread."""
 
     def __init__(self, what: str, threads: int, most_calls: int) -> None:
-        self._what, self._most_calls = what, most_calls
-        self._pool = ThreadPoolExecutor(threads, what)
+        self._pool = BoundedPool(what, threads, most_calls)
         self._calls: set[Call] = set()
 
     @property
@@ -34,8 +27,9 @@ class AnswerPool:
 
     def submit(self, accept: Accept, call: Call, asked: Any) -> None:
         """Have a call answered by `accept` when its turn comes; those that wait hold no thread."""
-        if len(self._calls) >= self._most_calls:
-            call.send(full(self._what, len(self._calls)))
+        refusal = self._pool.refusal()
+        if refusal is not None:
+            call.send(refusal)
             return
         self._calls.add(call)
         call.watch()

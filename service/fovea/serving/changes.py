@@ -1,4 +1,4 @@
-"""Loads and unloads, whichever front brought them: one after another, and all refused when the server ends."""
+"""Loads and unloads, whichever front brought them: bounded, and all refused when the server ends."""
 
 from __future__ import annotations
 
@@ -6,17 +6,21 @@ from typing import Any
 
 from fovea.contract.errors import Draining
 from fovea.serving.answer_pool import Accept, AnswerPool, Call
+from fovea.serving.control.rpcs import LOAD, UNLOAD
 
-CHANGE_RPCS = ("RepositoryModelLoad", "RepositoryModelUnload")
+CHANGE_RPCS = (LOAD, UNLOAD)
 MOST_CHANGES = 64
 """Each may hold the files of a model while it waits."""
 
 
 class Changes(AnswerPool):
-    """The calls that ask for them, and the one thread that runs them. May be used by any thread."""
+    """The calls that ask for them, each with a thread: those of one model wait there for each other, and for no other.
+
+    May be used by any thread.
+    """
 
     def __init__(self) -> None:
-        super().__init__("load and unload", 1, MOST_CHANGES)
+        super().__init__("load and unload", MOST_CHANGES, MOST_CHANGES)
         self._ended = False
 
     def submit(self, accept: Accept, call: Call, asked: Any) -> None:

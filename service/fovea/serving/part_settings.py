@@ -7,6 +7,7 @@ from pathlib import Path
 from fovea.runtime.cores import usable_cores
 from fovea.runtime.device import Device
 from fovea.runtime.kernel_library import NOT_FOUND, Obstacle, kernels_on_offer
+from fovea.runtime.load_places import MOST_PLACES, LoadPlaces
 from fovea.runtime.load_settings import LoadSettings
 from fovea.runtime.ort_session import SessionSettings
 from fovea.runtime.probe import ProbeLimits
@@ -17,7 +18,7 @@ from fovea.serving.fronts.grpc.reads import ReadLimits
 from fovea.serving.fronts.grpc.transport import Transport
 from fovea.serving.fronts.rest.limits import RestLimits
 from fovea.serving.fronts.rest.rest_server import RestSettings
-from fovea.serving.lifecycle.model_control import ControlSettings
+from fovea.serving.lifecycle.control_settings import ControlSettings
 from fovea.serving.lifecycle.served_version import BatchDefaults
 from fovea.serving.observability.log_settings import LogControl
 from fovea.serving.observability.trace import Tracer
@@ -59,6 +60,11 @@ def load_settings(settings: Settings, device: Device) -> LoadSettings:
         no_library=offer if isinstance(offer, Obstacle) else NOT_FOUND,
         kernels_required=settings.kernels == "require",
     )
+
+
+def load_places(device: Device) -> LoadPlaces:
+    """For versions that are loaded at once. On a GPU it is one: two would measure each other."""
+    return LoadPlaces(min(usable_cores(), MOST_PLACES) if device.kind == "cpu" else 1)
 
 
 def grpc_settings(settings: Settings, tls: Tls | None, tokens: Tokens | None) -> GrpcSettings:

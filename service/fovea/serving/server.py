@@ -35,6 +35,7 @@ from fovea.serving.part_settings import (
     control_settings,
     extensions,
     grpc_settings,
+    load_places,
     load_settings,
     response_cache,
     rest_settings,
@@ -74,14 +75,16 @@ class Server:
         if cache is not None:
             self._telemetry.cache_bytes(lambda: cache.bytes)
         defaults = batch_defaults(settings, cache)
-        loader = VersionLoader(load_settings(settings, self.device), defaults, self._telemetry, self._sampler)
+        watched = (self._telemetry, self._sampler)
+        places = load_places(self.device)
+        loader = VersionLoader(load_settings(settings, self.device), defaults, *watched, places=places)
         self._model_control = ModelControl(control_settings(settings), self.models, loader, self._tell, self._readiness)
         self._decoding = DecodeQueue(defaults.queue, Limits(settings.max_pixels))
         self._tracer = Tracer(settings.trace_file)
         offered = extensions(settings, self._tracer)
         uncounted = Uncounted(self._telemetry.stray_request, self._count_unready)
         self._inference = Inference(self.models, self._decoding, offered.regions, self._tracer, uncounted)
-        self._control = Control(self.models, self._model_control, offered)
+        self._control = Control(self.models, self._model_control.by_request, offered)
         self._changes = Changes()
         doors = (self._inference, self._control, self._changes)
         self.grpc = GrpcServer(grpc_settings(settings, self._tls, self._tokens), *doors, self._telemetry.fault)

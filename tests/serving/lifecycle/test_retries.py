@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,7 +13,8 @@ from fovea.contract.errors import LoadFailed, ModelBroken
 from fovea.runtime.load_settings import LoadSettings
 from fovea.runtime.repository import ModelFolder
 from fovea.serving.engines.queue_limit import QueueLimit
-from fovea.serving.lifecycle.model_control import ControlSettings, ModelControl
+from fovea.serving.lifecycle.control_settings import ControlSettings
+from fovea.serving.lifecycle.model_control import ModelControl
 from fovea.serving.lifecycle.model_table import Models
 from fovea.serving.lifecycle.readiness import Readiness
 from fovea.serving.lifecycle.retries import Retries
@@ -52,6 +54,11 @@ def started(repository: Path, version: str, *troubles: ModelBroken) -> Iterator[
         models.close()
 
 
+def finish(changes: list[threading.Thread]) -> None:
+    for thread in changes:
+        thread.join()
+
+
 def reason(models: Models, version: str = "1") -> str:
     return models.entries[MODEL].versions[version].reason
 
@@ -60,9 +67,9 @@ def test_a_passing_failure_is_tried_again_until_it_has_passed(tmp_path: Path) ->
     write_version(tmp_path, 10)
     with started(tmp_path, "1", LoadFailed("no time again"), LoadFailed("no time")) as (models, control):
         for now_s, told in ((0.0, "no time"), (9.0, "no time"), (10.0, "no time again"), (29.0, "no time again")):
-            control.retry(now_s)
+            finish(control.retry(now_s))
             assert reason(models) == told
-        control.retry(30.0)
+        finish(control.retry(30.0))
         assert models.ready_versions(MODEL) == ["1"]
 
 
@@ -70,7 +77,7 @@ def test_what_lies_in_the_files_is_not_tried_again(tmp_path: Path) -> None:
     write_version(tmp_path, 10)
     with started(tmp_path, "1", ModelBroken("not the golden answers")) as (models, control):
         for now_s in (0.0, NEVER_S, 2 * NEVER_S):
-            control.retry(now_s)
+            finish(control.retry(now_s))
         assert reason(models) == "not the golden answers"
 
 
@@ -78,11 +85,11 @@ def test_a_version_that_is_ready_at_the_second_try_replaces_the_one_before(tmp_p
     write_version(tmp_path, 10)
     with started(tmp_path, "2", LoadFailed("no time")) as (models, control):
         write_version(tmp_path, 20, 2)
-        control.look()
-        control.look()
-        control.retry(0.0)
+        finish(control.look())
+        finish(control.look())
+        finish(control.retry(0.0))
         assert (models.ready_versions(MODEL), reason(models, "2")) == (["1"], "no time")
-        control.retry(10.0)
+        finish(control.retry(10.0))
         assert models.ready_versions(MODEL) == ["2"]
 
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 import pytest
 
 from fovea.serving.engines.observer import BatchRecord
+from fovea.serving.observability.ledger import RanBatch
 from fovea.serving.observability.statistics import Statistics, Total
 
 
 def test_a_batch_counts_its_rows_once_and_its_times_for_each_request() -> None:
     statistics = Statistics()
-    statistics.batch(BatchRecord(2, 5, 0.001, 0.02, 0.3, {}, 0.0), [0.25, 0.5])
+    statistics.batches([RanBatch(BatchRecord(2, 5, 0.001, 0.02, 0.3, {}, 0.0), [0.25, 0.5], 7)])
     totals = statistics.read()
     assert (totals.inference_count, totals.execution_count) == (5, 1)
     assert totals.queue == Total(2, 750_000_000)
@@ -24,9 +25,9 @@ def test_a_batch_counts_its_rows_once_and_its_times_for_each_request() -> None:
 
 def test_requests_that_did_not_fit_the_model_are_none_of_its_failures() -> None:
     statistics = Statistics()
-    statistics.requests("ok", [0.25, 0.25])
-    statistics.requests("invalid", [1.0])
-    statistics.requests("deadline", [0.5])
+    statistics.requests("ok", [0.25, 0.25], 2)
+    statistics.requests("invalid", [1.0], 1)
+    statistics.requests("deadline", [0.5], 1)
     totals = statistics.read()
     assert (totals.success, totals.fail) == (Total(2, 500_000_000), Total(1, 500_000_000))
     assert totals.failures == {"deadline": 1}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from fovea.serving.engines.observer import BatchRecord
+from fovea.serving.observability.ledger import RanBatch
 from fovea.serving.observability.recorder import ModelLabels
 from fovea.serving.observability.telemetry import Telemetry
 from servers import samples, total
@@ -34,7 +35,7 @@ def test_newer_files_of_a_version_leave_no_batch_cost_of_the_older_ones() -> Non
 def test_a_batch_is_told_as_it_was() -> None:
     telemetry = Telemetry()
     recorder = telemetry.recorder(replace(LABELS, attention_of_op={"SimAM": "simam"}), lambda: 0)
-    recorder.batch(BatchRecord(2, 5, 0.001, 0.02, 0.3, {"SimAM": 0.004}, 0.25), [0.01, 0.04])
+    recorder.batches([RanBatch(BatchRecord(2, 5, 0.001, 0.02, 0.3, {"SimAM": 0.004}, 0.25), [0.01, 0.04], 7)])
     recorder.requests("ok", [0.5, 0.7], 5)
     found = samples(telemetry.text().decode())
     stages = {

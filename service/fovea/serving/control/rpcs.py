@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from fovea.contract.errors import InvalidRequest, NotFound, Unsupported
@@ -10,23 +11,24 @@ from fovea.serving.control.extensions import Answer, Extensions
 from fovea.serving.control.model_config import model_config
 from fovea.serving.control.statistics_answer import model_statistics
 from fovea.serving.lifecycle.load_request import load_requested, name_to_unload
-from fovea.serving.lifecycle.model_control import ModelControl
 from fovea.serving.lifecycle.model_table import Models
+from fovea.serving.lifecycle.requested_changes import RequestedChanges
 from fovea.serving.lifecycle.served_version import ServedVersion
 from fovea.serving.security.access import require_open
 from fovea.wire import message
 
+LOAD, UNLOAD = "RepositoryModelLoad", "RepositoryModelUnload"
 QUICK_RPCS = ("ServerLive", "ServerReady", "ServerMetadata", "ModelReady")
 """They take a few microseconds and are answered where they come in: probes wait behind nothing."""
 MOST_CONTROL_CALLS = 256
-"""Of the others, and of each front, so many are answered or wait, besides loads and unloads."""
+"""Most calls of the other RPCs that are answered or wait at once, in each front, besides loads and unloads."""
 
 
 class Control:
     """Every RPC but the inferences, over one table of models."""
 
-    def __init__(self, models: Models, model_control: ModelControl, extensions: Extensions) -> None:
-        self._models, self._model_control, self._extensions = models, model_control, extensions
+    def __init__(self, models: Models, changes: RequestedChanges, extensions: Extensions) -> None:
+        self._models, self._changes, self._extensions = models, changes, extensions
         self._answers = self._every_answer()
         self.ready = False
         """Set by the server: the models that have to serve do, and no shutdown has begun."""
@@ -36,11 +38,15 @@ class Control:
     @property
     def rpcs(self) -> tuple[str, ...]:
         """Names of the RPCs that are answered here."""
-        return tuple(self._answers)
+        return (*self._answers, LOAD, UNLOAD)
 
-    def answer(self, rpc: str, request: Any) -> Any:
-        """The answer to a request; raises why there is none."""
+    def answer(self, rpc: str, request: Any, is_gone: Callable[[], bool] = lambda: False) -> Any:
+        """The answer to a request; raises why there is none. `is_gone` tells whether its caller has left."""
         require_open(rpc, self._extensions.open_rpcs)
+        if rpc == LOAD:
+            return self._load_model(request, is_gone)
+        if rpc == UNLOAD:
+            return self._unload_model(request, is_gone)
         return self._answers[rpc](request)
 
     def _every_answer(self) -> dict[str, Answer]:
@@ -53,8 +59,6 @@ class Control:
             "ModelConfig": lambda request: model_config(self._served(request)),
             "ModelStatistics": self._model_statistics,
             "RepositoryIndex": self._repository_index,
-            "RepositoryModelLoad": self._load_model,
-            "RepositoryModelUnload": self._unload_model,
             **self._extensions.answers(),
             "TraceSetting": self._trace_setting,
         }
@@ -92,14 +96,14 @@ class Control:
     def _repository_index(self, request: Any) -> Any:
         if request.repository_name:
             raise Unsupported(f"there is one repository and it has no name, received '{request.repository_name}'")
-        return metadata.repository_index(self._model_control.entries(), only_ready=request.ready)
+        return metadata.repository_index(self._changes.entries(), only_ready=request.ready)
 
-    def _load_model(self, request: Any) -> Any:
+    def _load_model(self, request: Any, is_gone: Callable[[], bool]) -> Any:
         wanted = load_requested(request)
-        self._model_control.load(wanted)
+        self._changes.load(wanted, is_gone)
         return message("RepositoryModelLoadResponse")(model_name=wanted.name, isLoaded=True)
 
-    def _unload_model(self, request: Any) -> Any:
+    def _unload_model(self, request: Any, is_gone: Callable[[], bool]) -> Any:
         name = name_to_unload(request)
-        self._model_control.unload(name)
+        self._changes.unload(name, is_gone)
         return message("RepositoryModelUnloadResponse")(model_name=name, isUnloaded=True)

@@ -72,7 +72,7 @@ class DecodeLines:
         self._lines: dict[str, _Line] = {}
         """Model -> its line; no line is empty."""
         self._used_s: dict[str, float] = {}
-        """By model; of one without a line, only where it is ahead of the others."""
+        """Model -> decoding time used; of one without a line, only where it is ahead of the others."""
         self._least_s = 0.0
         """What the line that went last had used before."""
         self._in_one_go: Undecoded | None = None

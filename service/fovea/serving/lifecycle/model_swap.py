@@ -1,6 +1,6 @@
 """How the table follows a model's folder: load what is new beside what serves, swap, let the old one finish.
 
-Called by one thread at a time.
+Of one model, called by one thread at a time.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from dataclasses import replace
 from functools import partial
 
 from fovea.contract.errors import LoadFailed, ModelBroken
-from fovea.runtime.repository import ModelFolder, chosen_versions
+from fovea.runtime.printable import printable
+from fovea.runtime.repository import ModelFolder, chosen_versions, why_none
 from fovea.serving.lifecycle.model_table import Models, VersionEntry, VersionState
 from fovea.serving.lifecycle.reload_plan import Source, sources_of, to_let_go, to_load
 from fovea.serving.lifecycle.served_version import ServedVersion
@@ -123,3 +124,12 @@ class ModelSwap:
         self._loader.telemetry.forget(served.card.name, served.version)
         log.info("%s version %s has ended", served.card.name, served.version)
         self._closed(served)
+
+
+def warn_of_what_is_passed_over(folder: ModelFolder) -> None:
+    """What somebody may miss of a model, in the log."""
+    if not chosen_versions(folder):
+        log.warning("%s is not served: %s", folder.name, why_none(folder))
+    if folder.passed_over:
+        told = "; ".join(f"version {version} is not served: {reason}" for version, reason in folder.passed_over.items())
+        log.warning("%s: %s", folder.name, printable(told))

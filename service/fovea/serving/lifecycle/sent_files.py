@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+import threading
 from pathlib import Path
 
 from fovea.contract.errors import InvalidRequest
@@ -16,10 +17,12 @@ class SentFiles:
 
     def __init__(self) -> None:
         self._folder: TemporaryFolder | None = None
+        self._making = threading.Lock()
 
     def write(self, request: LoadRequest) -> Path:
         """Write a request's files; the model's folder. InvalidRequest tells why they cannot be kept."""
-        self._folder = self._folder or TemporaryFolder()
+        with self._making:
+            self._folder = self._folder or TemporaryFolder()
         model = Path(tempfile.mkdtemp(dir=self._folder.path)) / request.name
         try:
             for name, content in request.files.items():

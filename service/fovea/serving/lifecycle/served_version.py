@@ -19,6 +19,7 @@ from fovea.serving.engines.outcomes import Outcome
 from fovea.serving.engines.queue_limit import QueueLimit
 from fovea.serving.inputs.raw_input import raw_inputs
 from fovea.serving.observability.attention_sampler import AttentionSampler
+from fovea.serving.observability.ledger import Ledger
 from fovea.serving.observability.recorder import ModelLabels, Recorder
 from fovea.serving.observability.statistics import Statistics
 from fovea.serving.observability.telemetry import Telemetry
@@ -56,7 +57,8 @@ class ServedVersion:
         self.max_batch_rows = loaded.session.max_batch_rows
         raw = raw_inputs(loaded.card, partial(read_text, loaded.path))
         self.door = Door(loaded.card, loaded.version, self.max_batch_rows, _request_defaults(folder.choices), raw)
-        self.statistics = Statistics()
+        self._ledger = Ledger()
+        self.statistics = Statistics(self._ledger.settle)
         self._telemetry, self._sampler = telemetry, sampler
         choices = folder.choices
         self.cache = VersionCache(defaults.cache, self) if defaults.cache and choices.cache else None
@@ -66,6 +68,8 @@ class ServedVersion:
         self.engine: Engine = start_batching(loaded, choices, defaults.delay_s, limit, self)
         # Last: a scrape may come at once, and a version that could not be made must leave no series.
         self.recorder: Recorder = telemetry.recorder(_labels(loaded), lambda: self.engine.waiting)
+        self.recorder.settle = self._ledger.settle
+        self._ledger.books = [self.statistics, self.recorder]
         self.recorder.batch_cost(self.engine.cost.points_in_words())
 
     @property
@@ -77,10 +81,7 @@ class ServedVersion:
 
     def batch(self, record: BatchRecord, queue_s: Sequence[float]) -> None:
         """Count a batch that ran."""
-        self.statistics.batch(record, queue_s)
-        self.recorder.batch(record, queue_s)
-        if not record.warmed:
-            self.recorder.unwarmed_batch()
+        self._ledger.batch(record, queue_s)
 
     def batch_failed(self) -> None:
         """Count a batch that failed."""
@@ -88,8 +89,7 @@ class ServedVersion:
 
     def requests(self, outcome: Outcome, duration_s: Sequence[float], rows: int) -> None:
         """Count requests that ended, by outcome."""
-        self.statistics.requests(outcome, duration_s)
-        self.recorder.requests(outcome, duration_s, rows)
+        self._ledger.requests(outcome, duration_s, rows)
 
     def sample(self, batch: Sequence[Arrays]) -> None:
         """A batch that may be run again, to see what its attention costs."""
@@ -111,6 +111,7 @@ class ServedVersion:
         self.engine.close()
         if self.cache is not None:
             self.cache.close()
+        self._ledger.settle()
         self._telemetry.retire(self.recorder)
         self.loaded.close()
 

@@ -90,7 +90,7 @@ FIELDS: Mapping[str, Use] = {
     "response_cache": DONE,
     "model_metrics": _COUNTS,
 }
-"""By path. Fields that are left out, or have their default, ask for nothing."""
+"""Path of a field -> what becomes of it. Fields that are left out, or have their default, ask for nothing."""
 
 PARTS = {
     *("input", "output", "instance_group", "model_transaction_policy"),

@@ -16,7 +16,7 @@ class Upkeep:
     """`look` follows what has changed; `retry` tries again what failed and is due by now, or with None all of it."""
 
     def __init__(
-        self, look: Callable[[], None], retry: Callable[[float | None], None], period_s: float, *, looks: bool
+        self, look: Callable[[], object], retry: Callable[[float | None], object], period_s: float, *, looks: bool
     ) -> None:
         self._look, self._retry, self._period_s, self._looks = look, retry, period_s, looks
         self._woken, self._stopped = threading.Event(), threading.Event()

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from fovea.contract.errors import FoveaError, LoadFailed, ModelBroken
+from fovea.runtime.cores import usable_cores
+from fovea.runtime.load_places import LoadPlaces
 from fovea.runtime.load_settings import LoadSettings
 from fovea.runtime.loading import load_chosen
 from fovea.runtime.printable import printable
 from fovea.runtime.repository import ModelFolder
+from fovea.runtime.stamps import bytes_in
 from fovea.runtime.transient_errors import may_pass
 from fovea.serving.lifecycle.served_version import BatchDefaults, ServedVersion
 from fovea.serving.observability.attention_sampler import AttentionSampler
@@ -26,6 +29,8 @@ class VersionLoader:
     defaults: BatchDefaults
     telemetry: Telemetry
     sampler: AttentionSampler
+    places: LoadPlaces = field(default_factory=lambda: LoadPlaces(usable_cores()), kw_only=True)
+    """For those that are loaded at once."""
 
     def load(self, folder: ModelFolder, version: str) -> ServedVersion:
         """A version, ready. ModelBroken tells why it cannot be served, whatever the trouble was.
@@ -33,7 +38,8 @@ class VersionLoader:
         LoadFailed where that may be otherwise later, with the same files.
         """
         try:
-            return self._serve(folder, int(version))
+            with self.places.taken(bytes_in(folder.version_path(int(version)))):
+                return self._serve(folder, int(version))
         except FoveaError as error:
             kind = LoadFailed if may_pass(error) else ModelBroken
             raise kind(printable(str(error))) from error

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from fovea.serving.engines.observer import BatchRecord
 from fovea.serving.engines.outcomes import EVERY_OUTCOME, Outcome
+from fovea.serving.observability.ledger import RanBatch
 
 
 @dataclass(frozen=True)
@@ -44,6 +44,8 @@ class Recorder:
     ) -> None:
         self._metrics, self.labels, self._lock = metrics, labels, lock
         self.retired = False
+        self.settle: Callable[[], None] = lambda: None
+        """Brings what is still to be written; it is called before every scrape."""
         common = labels.common
         self._duration = {o: metrics["fovea_request_duration_seconds"].labels(*common, o) for o in EVERY_OUTCOME}
         self._requests = {o: metrics["fovea_requests_total"].labels(*common, o) for o in EVERY_OUTCOME}
@@ -69,20 +71,22 @@ class Recorder:
         for lengths, rows, seconds in points:
             metric.labels(*self.labels.common, str(rows), lengths).set(seconds)
 
-    def batch(self, record: BatchRecord, queue_s: Sequence[float]) -> None:
-        """Count a batch that ran, and what each stage took."""
-        for child, seconds in zip(self._stages, (record.gather_s, record.run_s, record.split_s), strict=True):
-            child.observe(seconds)
-        self._batch_rows.observe(record.rows)
-        self._padding.observe(record.padding_ratio)
-        self._batches["ok"].inc()
-        self._queue.observe_all(queue_s)
-        for op, seconds in record.attention_s.items():
-            self.attention_op(op, "fused", seconds)
-
-    def unwarmed_batch(self) -> None:
-        """A batch ran that was like none that warm-up ran."""
-        self._unwarmed.inc()
+    def batches(self, ran: Sequence[RanBatch]) -> None:
+        """Count batches that ran."""
+        records = [record for record, _, _ in ran]
+        gather, run, split = self._stages
+        gather.observe_all([record.gather_s for record in records])
+        run.observe_all([record.run_s for record in records])
+        split.observe_all([record.split_s for record in records])
+        self._batch_rows.observe_all([record.rows for record in records])
+        self._padding.observe_all([record.padding_ratio for record in records])
+        self._batches["ok"].inc(len(records))
+        self._queue.observe_all([seconds for _, queue_s, _ in ran for seconds in queue_s])
+        if unwarmed := sum([not record.warmed for record in records]):
+            self._unwarmed.inc(unwarmed)
+        for record in records:
+            for op, seconds in record.attention_s.items():
+                self.attention_op(op, "fused", seconds)
 
     def batch_failed(self) -> None:
         """A batch failed; its requests are tried again, or fail."""

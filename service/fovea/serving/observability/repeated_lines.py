@@ -18,7 +18,7 @@ log = logging.getLogger(__name__)
 PERIOD_S = 10.0
 MOST_OF_A_TEXT = 5
 MOST_OF_A_PLACE = 100
-"""Of one place in the code, whatever it says: a caller may choose the words."""
+"""Most lines of one place in the code, whatever they say: a caller may choose the words."""
 _LONGEST_TEXT = 200
 
 Place = tuple[str, int]

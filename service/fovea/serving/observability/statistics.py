@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
 
 from fovea.serving.engines.observer import BatchRecord
 from fovea.serving.engines.outcomes import Outcome
+from fovea.serving.observability.ledger import RanBatch
 
 
 @dataclass
@@ -33,11 +34,13 @@ class BatchTotals:
     compute_infer: Total = field(default_factory=Total)
     compute_output: Total = field(default_factory=Total)
 
-    def add(self, record: BatchRecord, count: int = 1) -> None:
-        """One batch, felt by `count` requests."""
-        self.compute_input.add(record.gather_s * count, count)
-        self.compute_infer.add(record.run_s * count, count)
-        self.compute_output.add(record.split_s * count, count)
+    def add(self, records: Sequence[BatchRecord], counts: Sequence[int]) -> None:
+        """Add batches, each of which so many requests felt."""
+        count = sum(counts)
+        pairs = list(zip(records, counts, strict=True))
+        self.compute_input.add(sum([record.gather_s * times for record, times in pairs]), count)
+        self.compute_infer.add(sum([record.run_s * times for record, times in pairs]), count)
+        self.compute_output.add(sum([record.split_s * times for record, times in pairs]), count)
 
 
 @dataclass
@@ -61,24 +64,31 @@ class VersionTotals:
 
 
 class Statistics:
-    """Owner of one version's totals; written by its workers and by the door, read by ModelStatistics."""
+    """Owner of one version's totals; written by its ledger and its cache, read by ModelStatistics."""
 
-    def __init__(self) -> None:
+    def __init__(self, settle: Callable[[], None] = lambda: None) -> None:
+        """`settle` brings what is still to be added; it is called before every `read`."""
+        self._settle = settle
         self._totals = VersionTotals()
         self._lock = threading.Lock()
 
-    def batch(self, record: BatchRecord, queue_s: Sequence[float]) -> None:
-        """Count a batch that ran."""
+    def batches(self, ran: Sequence[RanBatch]) -> None:
+        """Count batches that ran."""
+        records = [record for record, _, _ in ran]
+        by_rows: dict[int, list[BatchRecord]] = {}
+        for record in records:
+            by_rows.setdefault(record.rows, []).append(record)
         with self._lock:
             totals = self._totals
-            totals.inference_count += record.rows
-            totals.execution_count += 1
-            totals.last_inference_ms = time.time_ns() // 1_000_000
-            totals.queue.add(sum(queue_s), len(queue_s))
-            totals.compute.add(record, record.requests)
-            totals.by_rows.setdefault(record.rows, BatchTotals()).add(record)
+            totals.inference_count += sum([record.rows for record in records])
+            totals.execution_count += len(records)
+            totals.last_inference_ms = max(totals.last_inference_ms, ran[-1].ended_ms)
+            totals.queue.add(sum([sum(queue_s) for _, queue_s, _ in ran]), sum([len(queue_s) for _, queue_s, _ in ran]))
+            totals.compute.add(records, [record.requests for record in records])
+            for rows, alike in by_rows.items():
+                totals.by_rows.setdefault(rows, BatchTotals()).add(alike, [1] * len(alike))
 
-    def requests(self, outcome: Outcome, duration_s: Sequence[float]) -> None:
+    def requests(self, outcome: Outcome, duration_s: Sequence[float], _rows: int) -> None:
         """Requests ended. Those that did not fit the model are none of its inferences: Triton counts no such either."""
         if outcome == "invalid":
             return
@@ -103,5 +113,6 @@ class Statistics:
 
     def read(self) -> VersionTotals:
         """A copy of the totals, all of one moment."""
+        self._settle()
         with self._lock:
             return deepcopy(self._totals)

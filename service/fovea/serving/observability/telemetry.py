@@ -39,6 +39,8 @@ class Telemetry:
 
     def text(self) -> bytes:
         """What a scrape reads, in Prometheus's text format."""
+        for recorder in list(self._recorders.values()):
+            recorder.settle()
         histograms = [metric for metric in self._metrics.values() if isinstance(metric, Histograms)]
         own = "".join(part for histogram in histograms for part in histogram.text())
         return own.encode() + generate_latest(self.registry)

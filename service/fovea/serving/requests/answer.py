@@ -88,9 +88,13 @@ class AnswerForm:
         self.row_bytes = sum(output.row_bytes for output in wanted)
         """What a row of an answer has at least; of outputs whose sizes are not known, nothing is counted."""
         self._maker = maker
+        self._names = [output.spec.name for output in wanted]
+        self._as_they_are = not any(output.top or output.reshape for output in wanted)
 
     def arrays(self, outputs: Arrays) -> list[NDArray[Any]]:
         """What is sent of a model's outputs, as `wanted` lists them."""
+        if self._as_they_are:
+            return [outputs[name] for name in self._names]
         return [self._maker.array(output, outputs) for output in self.wanted]
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from fovea.contract.errors import InvalidRequest
 
 _MOST_CLASSES = 65_536
-"""Of an answer: each is a text, at a microsecond in which no other thread runs."""
+"""Most classes in an answer: each is a text, at a microsecond in which no other thread runs."""
 
 
 def best_classes(scores: NDArray[Any], top: int, labels: Sequence[str], *, by_row: bool) -> NDArray[Any]:

@@ -105,7 +105,9 @@ class Door:
 
         Data that takes long is left to be decoded elsewhere: meanwhile nobody's request would be taken in.
         """
-        checked, data = self._checked(request.header), request.data
+        (door, checked), data = request.header.passed, request.data
+        if door is not self:
+            checked = self._checked(request.header)
         if len(data) != checked.data_count:
             raise InvalidRequest(f"expected the data of each of {checked.data_count} inputs, received {len(data)}")
         admitted = Admitted(request, checked, reply)
@@ -114,7 +116,8 @@ class Door:
         else:
             admitted.inputs = _arrays(checked, data, regions)
         if not request.has_values:
-            admitted.bytes = sum(map(len, data)) + checked.shared_bytes  # type: ignore[arg-type]
+            sent = sum(map(len, data)) if checked.data_bytes is None else checked.data_bytes  # type: ignore[arg-type]
+            admitted.bytes = sent + checked.shared_bytes
         elif admitted.decode is None:
             admitted.bytes = sum(map(_size, checked.inputs, _spread(checked.inputs, data)))
         if checked.output_places:
@@ -122,12 +125,10 @@ class Door:
         return admitted
 
     def _checked(self, header: RequestHeader) -> CheckedHeader:
-        door, checked = header.passed
-        if door is not self:
-            whole = header if header.for_card is None else header.for_card(header, self._card)
-            checked = self._check.check(whole)
-            header.passed = (self, checked)
-        return checked  # type: ignore[no-any-return]
+        whole = header if header.for_card is None else header.for_card(header, self._card)
+        checked = self._check.check(whole)
+        header.passed = (self, checked)
+        return checked
 
 
 def _arrays(checked: CheckedHeader, data: Data, regions: Regions) -> dict[str, NDArray[Any]]:
@@ -136,14 +137,15 @@ def _arrays(checked: CheckedHeader, data: Data, regions: Regions) -> dict[str, N
             one if tensor.place is None else _shared(tensor, tensor.place, regions)
             for tensor, one in zip(checked.inputs, _spread(checked.inputs, data), strict=True)
         ]
-    return {tensor.name: _array(tensor, one) for tensor, one in zip(checked.inputs, data, strict=True)}
+    return {
+        tensor.name: tensor.array(one) if type(one) is bytes else _from_values(tensor, one)  # type: ignore[arg-type]
+        for tensor, one in zip(checked.inputs, data, strict=True)
+    }
 
 
-def _array(tensor: ExpectedInput, data: bytes | Values | None) -> NDArray[Any]:
-    if type(data) is bytes:
-        return tensor.array(data)
-    if data is not None:
-        return data.array(tensor)  # type: ignore[union-attr]
+def _from_values(tensor: ExpectedInput, values: Values | None) -> NDArray[Any]:
+    if values is not None:
+        return values.array(tensor)
     if 0 not in tensor.shape:
         raise InvalidRequest(f"input '{tensor.name}' has neither raw data nor values")
     return tensor.array(b"")

@@ -16,7 +16,7 @@ LEAST_BOUND = 64 * 1024
 LEAST_FIELD = 8
 """What costs time is the number of fields rather than their size: none counts as less. 64 KB take 3 ms at worst."""
 _TENSOR_BYTES = 256
-"""Of an input or output beside its name: datatype, shape, and where in shared memory it is."""
+"""Bytes of an input or output beside its name: datatype, shape, and where in shared memory it is."""
 
 
 def header_bound(tensors: Iterable[str]) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from fovea.contract.datatypes import DATATYPES
 from fovea.contract.errors import InvalidRequest
@@ -25,7 +26,7 @@ class CheckedHeader:
     """A request's header that has passed."""
 
     inputs: tuple[ExpectedInput, ...]
-    """As the request lists them."""
+    """The inputs, in the request's order."""
     rows: int
     batch_key: BatchKey
     form: AnswerForm
@@ -39,6 +40,8 @@ class CheckedHeader:
     """Tells the batch key where only its tensors show it: how long a text is."""
     data_count: int = 0
     """Inputs whose data comes with the request; that of the others is in shared memory."""
+    data_bytes: int | None = None
+    """Size of that data, as raw bytes; None where there are texts, which may have any."""
     output_places: tuple[Place, ...] = ()
     """Where in shared memory outputs are to go."""
     shared_bytes: int = 0
@@ -81,7 +84,7 @@ class HeaderCheck:
         form = AnswerForm(self._answers, self._wanted(header.outputs)) if header.outputs else self._every_output
         maps = any(output.spec.name in self._maps for output in form.wanted)
         batch_key, later = self._batch_key(shapes, raw, maps=maps) if raw else (self._keys.of(shapes, maps=maps), None)
-        return CheckedHeader(inputs, rows, batch_key, form, timeout_s, priority, raw, later, *_facts(inputs, form))
+        return CheckedHeader(inputs, rows, batch_key, form, timeout_s, priority, raw, later, **_facts(inputs, form))
 
     def _batch_key(
         self, shapes: Mapping[str, tuple[int, ...]], raw: Sequence[RawInput], *, maps: bool
@@ -180,13 +183,19 @@ def _shapes(arrays: Arrays) -> dict[str, tuple[int, ...]]:
     return {name: array.shape for name, array in arrays.items()}
 
 
-def _facts(inputs: Sequence[ExpectedInput], form: AnswerForm) -> tuple[int, tuple[Place, ...], int, bool, bool]:
-    """Where the data comes from and goes to, and whether it takes long: the last fields of a CheckedHeader."""
+def _facts(inputs: Sequence[ExpectedInput], form: AnswerForm) -> dict[str, Any]:
+    """Where the data comes from and goes to, its size, and whether it takes long: fields of a CheckedHeader."""
     places = tuple(output.place for output in form.wanted if output.place)
-    shared = [tensor.place.byte_size for tensor in inputs if tensor.place]
-    takes_long = any(tensor.takes_long() for tensor in inputs)
-    values_take_long = takes_long or any(tensor.takes_long(from_values=True) for tensor in inputs)
-    return len(inputs) - len(shared), places, sum(shared), takes_long, values_take_long
+    sent = [tensor for tensor in inputs if not tensor.place]
+    has_texts = any(tensor.datatype == "BYTES" for tensor in sent)
+    return {
+        "data_count": len(sent),
+        "data_bytes": None if has_texts else sum(tensor.size for tensor in sent),
+        "output_places": places,
+        "shared_bytes": sum(tensor.place.byte_size for tensor in inputs if tensor.place),
+        "takes_long": any(tensor.takes_long() for tensor in inputs),
+        "values_take_long": any(tensor.takes_long() or tensor.takes_long(from_values=True) for tensor in inputs),
+    }
 
 
 def _from_clients(spec: TensorSpec, card: ModelCard) -> Reshape | None:

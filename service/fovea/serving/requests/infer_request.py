@@ -78,7 +78,7 @@ class InferRequest:
     deadline_s: float | None = None
     """The call's own, on the monotonic clock."""
     bytes: int = 0
-    """Of the whole request, as it came."""
+    """Bytes of the whole request, as it came."""
     header_bytes: int = 0
     """What of it is no tensor's data, as its front counts that; 0 where it cannot be much."""
     has_values: bool = False

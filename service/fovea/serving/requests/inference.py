@@ -93,10 +93,15 @@ class Inference:
 
     def _admit(self, request: InferRequest, reply: Reply[Answer]) -> None:
         arrived_s = time.monotonic()
-        served = self._version(request.header)
-        rows = 0
+        header, rows = request.header, 0
         try:
-            require_bounded(request.header_bytes, served.door.most_header)
+            served = self._versions.ready(header.model, header.version)
+        except FoveaError as error:
+            self._count(error, header)
+            raise
+        try:
+            if request.header_bytes:
+                require_bounded(request.header_bytes, served.door.most_header)
             if self.draining:
                 raise Draining
             admitted = served.door.admit(request, reply, self._regions)
@@ -111,15 +116,12 @@ class Inference:
             served.requests(outcome_of(error), [time.monotonic() - arrived_s], rows)
             raise
 
-    def _version(self, header: RequestHeader) -> Version:
-        try:
-            return self._versions.ready(header.model, header.version)
-        except (InvalidRequest, NotFound):
-            self._uncounted.stray()
-            raise
-        except (NotReady, Unsupported):
+    def _count(self, error: FoveaError, header: RequestHeader) -> None:
+        """Count what reaches no version."""
+        if isinstance(error, NotReady | Unsupported):
             self._uncounted.unready(header.model, header.version)
-            raise
+        elif isinstance(error, InvalidRequest | NotFound):
+            self._uncounted.stray()
 
     def _submit(self, queued: QueuedRequest, admitted: Admitted, served: Version) -> None:
         request, checked = admitted.request, admitted.checked

@@ -32,7 +32,7 @@ _SECRET = os.urandom(16)
 """Nobody outside can look for two requests of one digest."""
 
 Key = tuple[int, bytes]
-"""Of a version's number and a digest."""
+"""A version's number, and the digest of a request."""
 Outputs = list[NDArray[Any]]
 """The outputs of an answer, each a copy."""
 

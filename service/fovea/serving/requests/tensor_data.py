@@ -13,7 +13,7 @@ from fovea.raw_tensors import NUMPY_DTYPE, bytes_array, join_bytes, split_bytes
 from fovea.serving.shared_memory.places import Place
 
 MOST_AXES = 64
-"""Of a tensor; numpy's limit."""
+"""Most axes of a tensor; numpy's limit."""
 _MOST_BYTES = 2**63 - 1
 """numpy makes no array, not even an empty one, whose other axes come to more."""
 _MOST_AT_ONCE = 4096
@@ -27,7 +27,7 @@ class ExpectedInput:
     `shape` is the model's; `sent`, which errors tell, may be another one of as many elements.
     """
 
-    __slots__ = ("_dtype", "count", "datatype", "name", "place", "sent", "shape", "size")
+    __slots__ = ("_dtype", "_is_plain", "count", "datatype", "name", "place", "sent", "shape", "size")
 
     def __init__(
         self,
@@ -41,6 +41,7 @@ class ExpectedInput:
         self.sent = shape if sent is None else sent
         self.name, self.datatype, self.shape, self.place = name, datatype, shape, place
         self._dtype = NUMPY_DTYPE[datatype]
+        self._is_plain = datatype not in ("BYTES", "BOOL")
         self.count = prod(shape)  # of a rank and of sizes that have been checked
         self.size = self.count * self._dtype.itemsize
         if not self.count and prod(size or 1 for size in shape) * self._dtype.itemsize > _MOST_BYTES:
@@ -53,6 +54,8 @@ class ExpectedInput:
 
     def array(self, raw: bytes) -> NDArray[Any]:
         """A read-only view of raw bytes (a copy for BYTES); InvalidRequest where the byte count does not fit."""
+        if self._is_plain and len(raw) == self.size:
+            return np.ndarray(self.shape, self._dtype, raw)
         if self.datatype == "BYTES":
             return bytes_array(elements_of(self.name, raw, self.count), self.shape)
         self.check_size(len(raw))
@@ -84,7 +87,7 @@ def elements_of(name: str, raw: bytes, count: int) -> list[bytes]:
 
 def to_raw(array: NDArray[Any]) -> bytes:
     """The raw bytes of an output, row by row."""
-    if array.dtype != np.object_:
+    if not array.dtype.hasobject:
         return array.tobytes()
     return join_bytes(map(_as_bytes, array.ravel()))
 

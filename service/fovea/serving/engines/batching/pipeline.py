@@ -57,7 +57,7 @@ class Pipeline:
         self._bell: SimpleQueue[None] = SimpleQueue()
         self._idle = 0
         self._in_hand: dict[Worker, _InHand] = {}
-        """Of each worker that has a batch."""
+        """The batch that each busy worker has."""
         self._lock = threading.Lock()
         self._closed = False
         self._workers = [Worker(source, observer, measured) for _ in range(source.instances)]

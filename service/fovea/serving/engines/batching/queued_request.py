@@ -67,7 +67,7 @@ class QueuedRequest:
     priority: int = 0
     """Lower goes first."""
     trace: Trace | None = None
-    """Of the few that are traced."""
+    """Where its times are noted; None for all but the few that are traced."""
     due_s: float = field(init=False)
     """When waiting becomes pointless: the earlier of both times, infinity where there is neither."""
     urgency: tuple[int, float] = field(init=False)

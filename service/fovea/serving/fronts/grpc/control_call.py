@@ -16,7 +16,7 @@ log = logging.getLogger(__name__)
 def answer_control(control: Control, rpc: str, reply: Reply[Any], data: bytes) -> None:
     """Answer it or refuse it; never raises."""
     try:
-        reply.send(control.answer(rpc, parse_small(f"{rpc}Request", data)))
+        reply.send(control.answer(rpc, parse_small(f"{rpc}Request", data), lambda: reply.gone))
     except Exception as error:
         log.debug("refused: %s", error)
         reply.send(as_fovea_error(error))

@@ -57,7 +57,7 @@ class GrpcSettings:
     fast_lane: bool
     max_infer_streams: int
     max_queue: int
-    """Of ModelInfer calls that wait for a thread, where they need one."""
+    """Most ModelInfer calls that wait for a thread, where they need one."""
     reads: ReadLimits
     status_codes: str = "triton"
     tls: Tls | None = None

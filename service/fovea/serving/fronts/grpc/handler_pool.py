@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
-from threading import Lock
 from typing import Any
 
 import grpc
 
 from fovea import wire
-from fovea.contract.errors import QueueFull
-from fovea.serving.answer_pool import full
+from fovea.serving.bounded_pool import BoundedPool
 from fovea.serving.changes import CHANGE_RPCS, MOST_CHANGES
 from fovea.serving.control.rpcs import MOST_CONTROL_CALLS, QUICK_RPCS
 from fovea.serving.fronts.grpc.context_reads import ContextReads
@@ -26,36 +23,13 @@ _MOST_PROBES = 4096
 _MOST_WATCHERS = 64
 
 
-class HandlerPool(ThreadPoolExecutor):
-    """A pool that knows how many calls it has: gRPC hands it every call, and bounds nothing itself."""
+class HandlerPool(BoundedPool):
+    """gRPC hands it every call, and bounds nothing itself."""
 
     def __init__(self, what: str, threads: int, most_calls: int, most_reads: int | None = None) -> None:
-        super().__init__(threads, f"grpc {what}")
+        super().__init__(what, threads, most_calls)
         self.reads = ContextReads(most_reads)
         """The calls whose message a thread waits for; see there for `most_reads`."""
-        self._what, self._most_calls = what, most_calls
-        self._lock = Lock()
-        self._calls = 0
-
-    def refusal(self) -> QueueFull | None:
-        """Why no more may come; None while one may."""
-        calls = self._calls
-        return full(self._what, calls) if calls >= self._most_calls else None
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Have a call handled."""
-        self._count(1)
-        try:
-            future = super().submit(fn, *args, **kwargs)
-        except RuntimeError:  # no more threads are to be had
-            self._count(-1)
-            raise
-        future.add_done_callback(lambda _: self._count(-1))
-        return future
-
-    def _count(self, more: int) -> None:
-        with self._lock:
-            self._calls += more
 
 
 class Bounds(grpc.ServerInterceptor):  # type: ignore[misc]

@@ -7,12 +7,13 @@ from typing import Any
 
 from fovea.serving.fronts.grpc.plain_parameters import message_of
 from fovea.serving.requests.answer import Answer, AnswerForm, answer_too_large
+from fovea.serving.requests.kept import Kept
 from fovea.serving.requests.tensor_data import to_raw
 from fovea.wire import length_mark, message
 
 _InferResponse = message("ModelInferResponse")
+_ID_TAG = bytes(_InferResponse(id=" ").SerializeToString()[:1])
 _RAW_TAG = bytes(_InferResponse(raw_output_contents=[b""]).SerializeToString()[:-1])
-_HEADS_KEPT = 4096
 
 Shapes = tuple[tuple[int, ...], ...]
 
@@ -22,7 +23,7 @@ class AnswerWriter:
 
     def __init__(self, most_bytes: int) -> None:
         self._most_bytes = most_bytes
-        self._heads: dict[tuple[AnswerForm, Shapes], bytes] = {}
+        self._heads: Kept[tuple[AnswerForm, Shapes], bytes] = Kept()
 
     def admit(self, form: AnswerForm, rows: int) -> None:
         """InvalidRequest for an answer that cannot be sent, whatever is in it."""
@@ -41,16 +42,16 @@ class AnswerWriter:
         key = (answer.form, tuple([array.shape for array in answer.arrays]))
         parts = [self._heads.get(key) or self._new_head(key)]
         if answer.id:
-            parts.append(_InferResponse(id=answer.id).SerializeToString())
+            request_id = answer.id.encode()
+            parts += (length_mark(_ID_TAG, len(request_id)), request_id)
         for array in answer.arrays:
             raw = to_raw(array)
             parts += (length_mark(_RAW_TAG, len(raw)), raw)
         return b"".join(parts)
 
     def _new_head(self, key: tuple[AnswerForm, Shapes]) -> bytes:
-        if len(self._heads) >= _HEADS_KEPT:
-            self._heads.clear()
-        head = self._heads[key] = bytes(_head(*key).SerializeToString())
+        head = bytes(_head(*key).SerializeToString())
+        self._heads.put(key, head, len(head))
         return head
 
 

@@ -7,21 +7,20 @@ headers are kept by their bytes, and one that is known is not parsed again.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 
 from fovea.contract.errors import InvalidRequest
 from fovea.serving.fronts.grpc.header_bytes import header_bytes
+from fovea.serving.fronts.grpc.kept_layouts import KeptLayouts
 from fovea.serving.fronts.grpc.parsing import parse
 from fovea.serving.fronts.grpc.plain_parameters import plain
+from fovea.serving.fronts.grpc.request_fields import taken_apart
 from fovea.serving.fronts.grpc.typed_contents import BothForms, TypedContents, has_contents
 from fovea.serving.requests.header_bound import LEAST_BOUND, require_bounded
 from fovea.serving.requests.infer_request import InferRequest, InputTensor, RequestedOutput, RequestHeader, Values
+from fovea.serving.requests.kept import Kept
 from fovea.serving.shared_memory.places import is_placed
-
-_HEADERS_KEPT = 4096
-_KEPT_BYTES = 16 << 20
-"""Of all headers. Those of a model of 2,000 inputs have 100 KB, and take 10 ms to check."""
-
 
 _MOST_HEADER = 8 * LEAST_BOUND
 """Of a request whose id is looked for: one that has more beside its data counts as having none."""
@@ -32,43 +31,54 @@ class RequestReader:
 
     def __init__(self, most_header: Callable[[], int]) -> None:
         self._most_header = most_header
-        self._headers: dict[bytes, RequestHeader] = {}
-        self._kept_bytes = 0
+        self._layouts = KeptLayouts()
+        self._headers: Kept[bytes, RequestHeader] = Kept()
 
     def __call__(self, data: bytes) -> InferRequest:
         """The request; InvalidRequest where the bytes are none, or have too much beside the tensors' data."""
+        return self._layouts.request(data) or self._looked_at(data)
+
+    def _looked_at(self, data: bytes) -> InferRequest:
         size = 0
         if len(data) > LEAST_BOUND:
             most = self._most_header()
             size = header_bytes(data, most)
             require_bounded(size, most)
-        request = self._parsed(data)
-        request.bytes, request.header_bytes = len(data), size
+        fields = taken_apart(data)
+        header = self._header_of(fields.header) if fields is not None and fields.raw else None
+        request = self._layouts.keep(data, fields, header, size) if fields is not None and header is not None else None
+        if request is None:
+            request = self._parsed(data)
+            request.bytes, request.header_bytes = len(data), size
         return request
+
+    def _header_of(self, serialized: bytes) -> RequestHeader | None:
+        """None for the parser to say what it is."""
+        header = self._headers.get(serialized)
+        if header is None:
+            with suppress(InvalidRequest):
+                header = self._new_header(serialized, parse("ModelInferRequest", serialized))
+        return header
 
     def _parsed(self, data: bytes) -> InferRequest:
         message = parse("ModelInferRequest", data)
-        raw = list(message.raw_input_contents)
-        if not raw and not all(is_placed(tensor.parameters) for tensor in message.inputs):
-            return _with_values(message, [])
-        request_id = message.id
+        raw, request_id = list(message.raw_input_contents), message.id
         message.ClearField("raw_input_contents")
         message.ClearField("id")
-        key = message.SerializeToString()
-        header = self._headers.get(key)
+        placed = all(is_placed(tensor.parameters) for tensor in message.inputs)
+        key = message.SerializeToString() if raw or placed else b""
+        header = self._headers.get(key) or (self._new_header(key, message) if key else None)
         if header is None:
-            if any(map(has_contents, message.inputs)):
-                message.id = request_id
-                return _with_values(message, raw)
-            header = _header(message)
-            self._keep(key, header)
+            return _with_values(message, raw, request_id)
         return InferRequest(header, raw, request_id)
 
-    def _keep(self, key: bytes, header: RequestHeader) -> None:
-        if len(self._headers) >= _HEADERS_KEPT or self._kept_bytes + len(key) > _KEPT_BYTES:
-            self._headers, self._kept_bytes = {}, 0
-        self._headers[key] = header
-        self._kept_bytes += len(key)
+    def _new_header(self, key: bytes, message: Any) -> RequestHeader | None:
+        """Kept from now on; None where inputs bring their data with them."""
+        if any(map(has_contents, message.inputs)):
+            return None
+        header = _header(message)
+        self._headers.put(key, header, len(key))
+        return header
 
 
 def _header(message: Any) -> RequestHeader:
@@ -80,7 +90,7 @@ def _header(message: Any) -> RequestHeader:
     return RequestHeader(message.model_name, message.model_version, inputs, outputs, plain(message.parameters))
 
 
-def _with_values(message: Any, raw: list[bytes]) -> InferRequest:
+def _with_values(message: Any, raw: list[bytes], request_id: str) -> InferRequest:
     """A request of which inputs have typed contents, or nothing."""
     data: list[bytes | Values | None]
     if raw:
@@ -94,7 +104,7 @@ def _with_values(message: Any, raw: list[bytes]) -> InferRequest:
             for tensor in message.inputs
             if has_contents(tensor) or not is_placed(tensor.parameters)
         ]
-    return InferRequest(_header(message), data, message.id, has_values=True)
+    return InferRequest(_header(message), data, request_id, has_values=True)
 
 
 def id_of(data: bytes) -> str:

@@ -18,13 +18,14 @@ class ModelInfer:
         self._inference, self._table = inference, table
         self._read = RequestReader(lambda: inference.most_header)
         self._write = AnswerWriter(most_bytes)
+        self._admits = self._write.admit
 
     def __call__(self, call: Call, data: bytes) -> None:
         """Admit the request or refuse it; never raises, never blocks."""
         reply = CallReply(call, self._write, self._table)
         try:
             request = self._read(data)
-            request.deadline_s, request.admits = call.deadline_s, self._write.admit
+            request.deadline_s, request.admits = call.deadline_s, self._admits
         except Exception as error:
             self._inference.stray()
             reply.send(as_fovea_error(error))

@@ -17,7 +17,7 @@ _TRY_AGAIN_S = 0.1
 
 
 class Acceptor:
-    """Of one socket that listens. uvloop's own server ends callers without a word where files run out."""
+    """Takes callers in on one socket. uvloop's own server ends callers without a word where files run out."""
 
     def __init__(
         self,

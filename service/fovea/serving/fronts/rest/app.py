@@ -47,7 +47,7 @@ class RestApp:
     def begin(self, exchange: Exchange) -> None:
         """Say who answers a request whose head is here; what it raises is the answer."""
         head = exchange.head
-        route, names = self._routes.find(head.method, head.target)
+        route, names = self._routes.find(head.method, head.path)
         self._admit(route.rpc, head.headers)
         exchange.take, exchange.names, exchange.stray = route.answer, names, route.stray
         exchange.bound = route.bound(head.headers)
@@ -82,7 +82,7 @@ class RestApp:
 
     def _reply(self, rpc: str, reply: RestReply, asked: Any) -> None:
         try:
-            reply.send(self._control.answer(rpc, asked))
+            reply.send(self._control.answer(rpc, asked, lambda: reply.gone))
         except Exception as error:
             reply.send(as_fovea_error(error))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 BULK_BYTES = 64 * 1024
 """Parsing or packing so much takes a millisecond; below it, handing it over would take as long."""
@@ -18,7 +19,8 @@ class Bulk:
 
     def do(self, size: int, work: Callable[..., None], *arguments: object) -> None:
         """Some work on so many bytes, which never raises: done here where it is small, else on a thread."""
-        if size <= BULK_BYTES:
-            work(*arguments)
-        else:
-            self._pool.submit(work, *arguments)
+        if size > BULK_BYTES:
+            with suppress(RuntimeError):  # no more threads are to be had
+                self._pool.submit(work, *arguments)
+                return
+        work(*arguments)

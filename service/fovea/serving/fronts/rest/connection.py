@@ -167,10 +167,14 @@ class Connection(asyncio.BufferedProtocol):
             return False
         if not exchange.is_begun:
             self._begin(exchange)
-        if exchange.is_complete and exchange.take is not None and not (exchange.is_taken or exchange.is_answered):
+        if exchange.is_complete and not (exchange.is_taken or exchange.is_answered):
             exchange.is_taken = True
-            self.handover.later(self._guarded, exchange.take, exchange)
+            self.handover.later(self._hand_on, exchange)
         return exchange.is_answered and exchange.is_complete
+
+    def _hand_on(self, exchange: Exchange) -> None:
+        if exchange.take is not None and not exchange.is_answered:
+            self._guarded(exchange.take, exchange)
 
     def _begin(self, exchange: Exchange) -> None:
         parts, exchange.parts, exchange.is_begun = exchange.parts, [], True

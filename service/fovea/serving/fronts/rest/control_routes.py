@@ -37,7 +37,7 @@ def _index(request: Any, _: Names, facts: dict[str, Any]) -> None:
 
 
 def _change(request: Any, names: Names, facts: dict[str, Any]) -> None:
-    """Of a model; files come in Base64, as Triton's clients send them."""
+    """Fill in a request to load or unload a model; files come in Base64, as Triton's clients send them."""
     request.model_name = names["name"]
     for name, value in take(facts, "parameters", dict).items():
         if name.startswith("file:"):

@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from fovea.serving.fronts.rest.refusal import Refusal, unreadable
 
 CHUNKED = -1
 """Stands for the size of a body that comes in chunks."""
-_TARGET = re.compile(r"(?:https?://[^/?#@\\]+)?/[^#]*|\*", re.IGNORECASE)
-_HOST = re.compile(r"(?:\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z._~%!$&'()*+,;=-]*)(?::[0-9]{0,5})?")
+_AUTHORITY = r"(?:\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z._~%!$&'()*+,;=-]*)(?::[0-9]{0,5})?"
+_HOST = re.compile(_AUTHORITY)
+_TARGET = re.compile(rf"(?:https?://(?!/){_AUTHORITY})?(/[^?#]*)(?:\?([^#]*))?|\*", re.IGNORECASE)
 _LENGTH = re.compile(r"[0-9]{1,18}")
 _HOST_IS, _LENGTH_IS, _CODINGS_ARE, _CONNECTION_IS = "host", "content-length", "transfer-encoding", "connection"
 _ONCE = frozenset(
@@ -30,7 +32,9 @@ class Head:
     """A request's line and headers."""
 
     method: str
-    target: str
+    path: str
+    """As it came, with escapes."""
+    query: str
     headers: Headers
     version: str
     body_bytes: int
@@ -45,7 +49,7 @@ class Head:
 
 def add_header(headers: Headers, name: bytes, value: bytes) -> None:
     """Put one more in; Refusal where it may come once and is there."""
-    key, text = name.decode("latin-1").lower(), value.decode("latin-1").strip(" \t")
+    key, text = _key(name), value.decode("latin-1").strip(" \t")
     if key in headers:
         if key in _ONCE:
             raise unreadable(f"expected one {key.title()} header, received more")
@@ -53,16 +57,22 @@ def add_header(headers: Headers, name: bytes, value: bytes) -> None:
     headers[key] = text
 
 
+@lru_cache(256)
+def _key(name: bytes) -> str:
+    return name.decode("latin-1").lower()
+
+
 def checked_head(method: bytes, target: bytes, version: str, headers: Headers) -> Head:
     """The head; Refusal tells what is wrong with it."""
     if version not in ("1.1", "1.0"):
         raise Refusal(505, f"this server speaks HTTP/1.1 and HTTP/1.0, received HTTP/{version}", closes=True)
-    path = target.decode("latin-1")
-    if not _TARGET.fullmatch(path):
+    found = _TARGET.fullmatch(target.decode("latin-1"))
+    if found is None:
         raise unreadable("expected a path that begins with /, or a whole URL without a fragment")
     _check_host(headers.get(_HOST_IS), version)
     last = version == "1.0" or "close" in _members(headers.get(_CONNECTION_IS, ""))
-    return Head(method.decode(), path, headers, version, _body_bytes(headers, version), not last)
+    path, query = found[1] or "*", found[2] or ""
+    return Head(method.decode(), path, query, headers, version, _body_bytes(headers, version), not last)
 
 
 def _members(value: str) -> list[str]:
@@ -79,8 +89,8 @@ def _check_host(host: str | None, version: str) -> None:
 def _body_bytes(headers: Headers, version: str) -> int:
     codings, length = headers.get(_CODINGS_ARE), headers.get(_LENGTH_IS)
     if codings is not None:
-        if length is not None or version == "1.0":
-            raise unreadable("Transfer-Encoding goes with neither Content-Length nor HTTP/1.0")
+        if version == "1.0":
+            raise unreadable("Transfer-Encoding does not go with HTTP/1.0")
         if _members(codings) != ["chunked"]:
             raise unreadable("the only Transfer-Encoding that this server takes is chunked", 501)
         return CHUNKED

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl
 
 from fovea.contract.errors import InvalidRequest
 from fovea.serving.fronts.rest.answer_bodies import infer_answer
@@ -14,7 +14,7 @@ from fovea.serving.fronts.rest.encodings import is_worth_packing, packed, packin
 from fovea.serving.fronts.rest.exchange import Exchange
 from fovea.serving.fronts.rest.limits import Bound, RestLimits
 from fovea.serving.fronts.rest.picture_body import is_picture, picture_request
-from fovea.serving.fronts.rest.request_bodies import infer_request
+from fovea.serving.fronts.rest.request_bodies import RequestBodies
 from fovea.serving.fronts.rest.responses import JSON
 from fovea.serving.fronts.rest.rest_reply import RestReply
 from fovea.serving.requests.answer import Answer
@@ -30,9 +30,10 @@ class InferEndpoint:
 
     def __init__(self, inference: Inference, bulk: Bulk, limits: RestLimits) -> None:
         self._inference, self._bulk, self._limits = inference, bulk, limits
+        self._bodies = RequestBodies(limits)
 
     def bound(self, headers: Mapping[str, str]) -> Bound:
-        """Of the body: a plain one without binary data is all JSON."""
+        """How large the body may be: a plain one without binary data is all JSON."""
         if _JSON_LENGTH in headers or _ENCODING in headers or is_picture(headers.get("content-type", "")):
             return self._limits.body
         return self._limits.json
@@ -57,12 +58,12 @@ class InferEndpoint:
         name, version = names["name"], names.get("version", "")
         body = unpacked(exchange.body, headers.get(_ENCODING, "").lower(), self._limits.body)
         if is_picture(headers.get("content-type", "")):
-            query = dict(parse_qsl(urlsplit(exchange.head.target).query, keep_blank_values=True))
+            query = dict(parse_qsl(exchange.head.query, keep_blank_values=True))
             return picture_request(name, version, body, query), AnswerStyle(self._limits, {})
         json_bytes = _json_bytes(headers.get(_JSON_LENGTH))
         if (len(body) if json_bytes is None else json_bytes) > self._limits.json.bytes:
             raise self._limits.json.exceeded()
-        return infer_request(name, version, body, json_bytes, self._limits)
+        return self._bodies.request(name, version, body, json_bytes)
 
     def _take(self, exchange: Exchange, style: AnswerStyle, answer: Answer) -> None:
         """From the engine's thread, which has more to do; InvalidRequest for an answer that cannot be written."""

@@ -61,7 +61,7 @@ def parse_files(data: bytes) -> dict[str, Any]:
 
 def _parse(data: bytes) -> Any:
     """By orjson, which is five times as fast as Python's json, where it is sure that both would read the same."""
-    if data.count(b"[") + data.count(b"{") > _MOST_PARTS:
+    if len(data) > _MOST_PARTS and data.count(b"[") + data.count(b"{") > _MOST_PARTS:
         raise InvalidRequest(f"the JSON has more than {_MOST_PARTS} '[' and '{{'; send tensors flat, or as binary data")
     try:
         value = orjson.loads(data)

@@ -28,7 +28,7 @@ class Patience:
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """Of one body: how large it may be, and what the refusal of a larger one says."""
+    """How large one body may be, and what the refusal of a larger one says."""
 
     what: str
     bytes: int
@@ -48,7 +48,7 @@ class RestLimits:
     body_bytes: int
     all_bodies_bytes: int
     json_bytes: int
-    """Of a request, and of each output of an answer."""
+    """Most bytes of a request's JSON, and of the JSON of each output."""
     connections: int
     patience: Patience = field(default_factory=Patience)
 

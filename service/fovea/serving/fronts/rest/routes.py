@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from fovea.serving.fronts.rest.exchange import Exchange
 from fovea.serving.fronts.rest.limits import Bound
@@ -14,7 +14,7 @@ from fovea.serving.fronts.rest.refusal import Refusal
 
 Names = Mapping[str, str]
 """What a path names: `name`, `version`."""
-_TARGETS_KEPT = 1024
+_FOUND_KEPT = 256
 _PARAMETER = re.compile(r"{(\w+)(:path)?}")
 
 
@@ -26,7 +26,7 @@ class Route:
     path: str
     """With parameters: `{name}`, and `{name:path}` for one that may have slashes."""
     rpc: str
-    """Of the same meaning: it decides who may call."""
+    """The RPC of the same meaning: it decides who may call."""
     answer: Callable[[Exchange], None]
     bound: Callable[[Mapping[str, str]], Bound | None]
     """From the headers, how large a body may be; None where there is none to read."""
@@ -44,11 +44,11 @@ class Routes:
 
     def __init__(self, routes: Sequence[Route]) -> None:
         self._routes = [(re.compile(_PARAMETER.sub(_pattern, route.path)), route) for route in routes]
-        self.find = lru_cache(_TARGETS_KEPT)(self._find)
-        """The route of a method and a target, and what the path names; Refusal where there is none."""
+        self.find = lru_cache(_FOUND_KEPT)(self._find)
+        """The route of a method and a path as it came, and what the path names; Refusal where there is none."""
 
-    def _find(self, method: str, target: str) -> tuple[Route, Names]:
-        path = unquote(urlsplit(target).path)
+    def _find(self, method: str, escaped: str) -> tuple[Route, Names]:
+        path = unquote(escaped)
         fitting = [(route, found.groupdict()) for pattern, route in self._routes if (found := pattern.fullmatch(path))]
         if not fitting:
             raise Refusal(404, f"no such path: {path}")

@@ -73,6 +73,7 @@ class Sender:
             self._end(exchange)
         elif self._transport.get_write_buffer_size() > self._limits.body_bytes:
             self._transport.abort()
+            exchange.is_answered = exchange.gone = True
 
     def _end(self, exchange: Exchange) -> None:
         exchange.is_answered = exchange.gone = True
