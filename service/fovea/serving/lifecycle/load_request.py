@@ -29,4 +29,4 @@ class LoadRequest:
             said = configured_of(self.config, folder.path)
         except (ModelBroken, Unsupported) as error:
             raise InvalidRequest(f"parameter 'config': {error}") from error
-        return replace(folder, choices=said.choices, stated=said.stated, problem=None, unsupported=False)
+        return replace(folder, choices=said.choices, declared=said.declared, problem=None, unsupported=False)
