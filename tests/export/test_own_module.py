@@ -275,6 +275,84 @@ def test_encoder_whose_answers_padding_changes_is_told_so_and_is_never_padded(
     assert load_version(folder, "encoder", 1, LoadSettings()).session.max_batch_rows > 1
 
 
+PAIR_SOURCE = """
+from torch import nn
+from fovea.attention.dot import ScaledDotAttention
+
+
+class Reader(nn.Module):
+    def __init__(self, masked, least_target):
+        super().__init__()
+        self.masked, self.least_target = masked, least_target
+        self.read, self.write = nn.Embedding(50, 8), nn.Embedding(40, 8)
+        self.cross = ScaledDotAttention()
+        self.window = nn.Conv1d(8, 8, least_target)
+
+    def forward(self, src, src_mask, tgt):
+        source, target = self.read(src), self.write(tgt)
+        target = target + self.cross(target, source, source, src_mask[:, None, :] if self.masked else None)
+        return target if self.least_target == 1 else (target, self.window(target.transpose(1, 2)).mean(2))
+
+
+def make():
+    return Reader(masked=True, least_target=1)
+
+
+def forgetful():
+    return Reader(masked=False, least_target=1)
+
+
+def windowed():
+    return Reader(masked=True, least_target=9)
+
+
+class Sum(nn.Module):
+    def forward(self, src, src_mask, tgt):
+        return src.float() + tgt.float()
+
+
+def sum_of_both():
+    return Sum()
+"""
+PAIR = ["src=1xS:int64", "src_mask=1xS:bool", "tgt=1xT:int64"]
+
+
+@pytest.fixture
+def their_reader(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    return written_module(PAIR_SOURCE, tmp_path, monkeypatch)
+
+
+def test_of_two_lengths_that_one_is_not_padded_along_which_padding_changes_answers(
+    their_reader: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    own = OwnModule(f"{their_reader}:forgetful", "reader", PAIR, masks=["src_mask"])
+    lengths = ModelCard.read(export_module(own, tmp_path / "models") / "card.json").lengths
+    (warning,) = [record.getMessage() for record in caplog.records if record.name.startswith("fovea")]
+    assert warning.startswith("reader: padding from 8 to 12 changes output, so that only requests of the same length S")
+    assert {name: length.padded for name, length in lengths.items()} == {"S": False, "T": True}
+    assert (lengths["S"].outputs, lengths["T"].outputs) == (
+        {"attention.cross": (2,)},
+        {"output": (1,), "attention.cross": (1,)},
+    )
+
+
+def test_each_length_has_the_buckets_that_the_module_takes(their_reader: str, tmp_path: Path) -> None:
+    own = OwnModule(f"{their_reader}:windowed", "reader", PAIR, masks=["src_mask"], buckets=["S=4,8", "T=9,18"])
+    folder = export_module(own, tmp_path / "models")
+    lengths = ModelCard.read(folder / "card.json").lengths
+    assert {name: length.buckets for name, length in lengths.items()} == {"S": (4, 8), "T": (9, 18)}
+    with np.load(folder / "golden.npz") as golden:
+        assert golden["inputs/tgt"].shape[1] >= 9
+        assert golden["inputs/src"].shape[1] != golden["inputs/tgt"].shape[1]
+
+
+def test_two_names_for_what_must_be_equally_long_are_refused(their_reader: str, tmp_path: Path) -> None:
+    own = OwnModule(f"{their_reader}:sum_of_both", "reader", PAIR, masks=["src_mask"])
+    with pytest.raises(ExportFailed, match=r"fails on its inputs|fixes its batch axis or a length") as refusal:
+        export_module(own, tmp_path / "models")
+    assert "\n" not in str(refusal.value)
+
+
 WORDS = [{"step": "text"}, {"step": "split", "into": "words"}, {"step": "vocabulary", "pad": "[PAD]"}]
 
 

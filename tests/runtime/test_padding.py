@@ -15,15 +15,16 @@ from onnx import TensorProto, helper
 
 from encoder_model import VOCABULARY, write_encoder
 from fovea.contract.errors import ExecutionFailed, ModelBroken
-from fovea.contract.lengths import LengthChanges, LengthSpec
+from fovea.contract.lengths import DEFAULT_BUCKETS, LengthChanges, LengthSpec
 from fovea.contract.model_card import TensorSpec
 from fovea.runtime.description import specs
 from fovea.runtime.device import CPU
 from fovea.runtime.load_settings import LoadSettings
-from fovea.runtime.loading import load_version
+from fovea.runtime.loading import load_chosen, load_version
 from fovea.runtime.ort_session import SessionSettings, open_session
 from fovea.runtime.padded_runners import PaddedRunner
 from fovea.runtime.padding import Padding
+from fovea.runtime.repository import scan
 from fovea.runtime.signature import Signature
 
 ENCODER = LengthSpec(
@@ -259,3 +260,55 @@ def test_filling_and_masks_are_where_no_request_has_data(mix, to_buckets):
         data += rows * (2 * source + 2 * target + source * target)
     elements = sum(array.size for array in inputs.values())
     assert padding.padding_ratio(padding.batch(requests)) == pytest.approx(1 - data / elements)
+
+
+def served_lengths(save_model, tensor, folder: Path, text: str) -> dict[str, LengthSpec]:
+    """Of a model of two inputs, with this model.toml."""
+    nodes = [helper.make_node("Neg", ["a"], ["x"]), helper.make_node("Neg", ["b"], ["y"])]
+    tensors = {name: tensor(name, ["n", size]) for name, size in (("a", "s"), ("b", "t"), ("x", "s"), ("y", "t"))}
+    save_model(folder / "pair" / "1" / "model.onnx", nodes, [tensors["a"], tensors["b"]], [tensors["x"], tensors["y"]])
+    (folder / "pair" / "model.toml").write_text(text)
+    return load_chosen(scan(folder)["pair"], 1, LoadSettings()).card.lengths
+
+
+SOURCE_ONLY = "inputs = {a = 1}\noutputs = {x = [1], y = []}\nbuckets = [8, 12]\n"
+BOTH = """
+[lengths.source]
+inputs = {a = 1}
+outputs = {x = [1]}
+[lengths.target]
+inputs = {b = 1}
+outputs = {y = [1]}
+buckets = [4, 6]
+padded = false
+"""
+
+
+def test_model_toml_has_tables_for_lengths_or_one_for_the_only_one(save_model, tensor, tmp_path):
+    served = partial(served_lengths, save_model, tensor)
+    old, new = (
+        served(tmp_path / "old", "[sequence]\n" + SOURCE_ONLY),
+        served(tmp_path / "new", "[lengths.s]\n" + SOURCE_ONLY),
+    )
+    assert (list(old), list(new)) == (["sequence"], ["s"])
+    assert old["sequence"] == new["s"]
+    both = served(tmp_path / "both", BOTH)
+    assert {name: (length.buckets, length.padded) for name, length in both.items()} == {
+        "source": (DEFAULT_BUCKETS, True),
+        "target": ((4, 6), False),
+    }
+
+
+@pytest.mark.parametrize(
+    ("text", "told"),
+    [
+        (BOTH + "[sequence]\n" + SOURCE_ONLY, r"\[sequence\] and \[lengths.source\]: say one of them"),
+        (BOTH.replace("b = 1", "a = 1"), "model.toml: lengths.target: inputs: axis 1 of 'a' is of the length 'source'"),
+        (BOTH.replace("{y = [1]}", "{}"), "model.toml: lengths.source: outputs: say which axes of 'y'"),
+        (BOTH.replace("lengths.source", "lengths.so-urce"), "model.toml: lengths"),
+        (BOTH.replace("[4, 6]", "[6, 4]"), "model.toml: lengths.target.buckets: "),
+    ],
+)
+def test_lengths_in_model_toml_that_cannot_be_are_told(save_model, tensor, tmp_path, text, told):
+    with pytest.raises(ModelBroken, match=told):
+        served_lengths(save_model, tensor, tmp_path, text)

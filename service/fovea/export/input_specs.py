@@ -14,7 +14,7 @@ from fovea.contract.lengths import LengthSpec
 from fovea.contract.validation import first_problem
 from fovea.raw_tensors import NUMPY_DTYPE
 
-_LENGTH = r"[A-Z][A-Za-wyz0-9_]*"
+_LENGTH = r"[A-Z][A-Za-wyz0-9_]{0,63}"
 """A name without the x that separates sizes."""
 _INPUT = re.compile(rf"(?P<name>[A-Za-z_][\w.-]*)=(?P<shape>\d+(?:x(?:\d+|{_LENGTH}))*)(?::(?P<dtype>\w+))?")
 _BUCKETS = re.compile(rf"(?:(?P<length>{_LENGTH})=)?(?P<sizes>[1-9]\d*(?:,[1-9]\d*)*)")

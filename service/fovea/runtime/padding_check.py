@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -42,8 +42,10 @@ def padding_harm(session: ModelSession, samples: RowSamples) -> dict[str, str]:
     Each length is tried by itself; then those that did no harm, all at once, one row short where the other is long.
     """
     padded = [name for name, length in samples.lengths.items() if length.padded]
-    if session.max_batch_rows < 2:
+    if not padded or session.max_batch_rows < 2:
         return {}
+    first = next(iter(samples.lengths.values()))
+    samples = replace(samples, open_size=first.buckets[0])  # rows that differ in it share no batch
     found = {name: _harm(session, samples, _mixes(samples.lengths, name)) for name in padded}
     harm = {name: told for name, told in found.items() if told}
     harmless = [name for name in padded if name not in harm]

@@ -97,6 +97,8 @@ class RowSamples:
     """Input of whole numbers -> what its values stay below."""
     negative: frozenset[str] = frozenset()
     """Those inputs of whole numbers whose values may be as far below 0."""
+    open_size: int | None = None
+    """Of open axes that are no named length; None: as long as the first one."""
 
     @property
     def tries(self) -> tuple[Lengths, ...]:
@@ -144,12 +146,12 @@ class RowSamples:
         return filling_of(self.lengths)
 
     def _shape(self, spec: TensorSpec, lengths: Lengths) -> tuple[int, ...]:
-        """Of one row; an open axis that is no named length is as long as the first."""
-        axes = self._axes.get(spec.name, {})
-        open_sizes = (
-            lengths[axes.get(axis, 0)] if size == -1 else size for axis, size in enumerate(spec.shape) if axis
-        )
-        return (1, *open_sizes)
+        """Of one row."""
+        axes, sizes = self._axes.get(spec.name, {}), list(spec.shape)
+        for axis, size in enumerate(sizes):
+            if size == -1:
+                sizes[axis] = lengths[axes[axis]] if axis in axes else self.open_size or lengths[0]
+        return (1, *sizes[1:])
 
     def whole_inputs(self) -> dict[str, int]:
         """Inputs of whole numbers, but a mask -> what their type stays below."""

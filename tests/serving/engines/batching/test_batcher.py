@@ -161,6 +161,13 @@ def test_a_batch_of_sequences_keeps_to_its_budget_of_elements() -> None:
     assert len(take_batch(Waiting(requests), 0.0, BatchPolicy(32, max_elements=256)).batch) == 4
 
 
+def test_of_several_lengths_the_budget_of_elements_counts_all() -> None:
+    requests = [request() for _ in range(9)]
+    for one in requests:
+        one.batch_key = BatchKey("a", lengths=(64, 20))
+    assert len(take_batch(Waiting(requests), 0.0, BatchPolicy(32, max_elements=256)).batch) == 3
+
+
 def test_a_single_sequence_above_the_budget_of_elements_runs_alone() -> None:
     requests = [request(), request()]
     for one in requests:
