@@ -25,23 +25,18 @@ def require_independent_rows(reference: Reference, rows: Callable[[int], Arrays]
     """
     for count, scale in _TRIALS:
         batch = {name: _scaled(array, scale) for name, array in rows(count).items()}
-        together = _answer(reference, batch)
-        if not _same(together, _answer(reference, batch)):
+        together = reference.answer(batch).arrays
+        if not _same(together, reference.answer(batch).arrays):
             raise ExportFailed(
                 "the module answers the same rows otherwise each time: is dropout on, or does it draw random numbers?"
             )
         for row in range(count):
-            alone = _answer(reference, {name: array[row : row + 1] for name, array in batch.items()})
+            alone = reference.answer({name: array[row : row + 1] for name, array in batch.items()}).arrays
             _require_part(alone, together, row)
 
 
 def _scaled(array: NDArray[Any], factor: float) -> NDArray[Any]:
     return array * array.dtype.type(factor) if array.dtype.kind == "f" else array
-
-
-def _answer(reference: Reference, inputs: Arrays) -> list[NDArray[Any]]:
-    answer = reference.answer(inputs)
-    return [*answer.outputs, *(array for call in answer.attention for array in call.maps)]
 
 
 def _require_part(alone: Sequence[NDArray[Any]], together: Sequence[NDArray[Any]], row: int) -> None:

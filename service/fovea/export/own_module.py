@@ -49,10 +49,12 @@ def export_module(own: OwnModule, repository: Path, version: int | None = None) 
     _check_name(own.name)
     if version is not None:
         require_version_number(version)
-    return export_subject(_subject(own), repository, version)
+    subject, reference = _subject(own)
+    return export_subject(subject, repository, version, reference)
 
 
-def _subject(own: OwnModule) -> Subject:
+def _subject(own: OwnModule) -> tuple[Subject, Reference]:
+    """With the oracle that told what its rows may be."""
     specs = parse_inputs(own.inputs)
     labels = _read_labels(own.labels) if own.labels is not None else ()
     preprocessing = preprocessing_of(own.preprocessing, specs) if own.preprocessing is not None else None
@@ -63,7 +65,7 @@ def _subject(own: OwnModule) -> Subject:
     rows = fitted(specs, lengths, lambda inputs: reference.answer(inputs).outputs)
     answer = reference.answer(rows(2))
     _check_labels(labels, answer)
-    return Subject(
+    subject = Subject(
         name=own.name,
         module=module,
         rows=rows,
@@ -74,6 +76,7 @@ def _subject(own: OwnModule) -> Subject:
         files=steps.files,
         lengths=rows.lengths,
     )
+    return subject, reference
 
 
 def _output_names(answer: Answer) -> tuple[str, ...]:

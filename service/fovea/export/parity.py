@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 from fovea.contract.errors import ExportFailed
 from fovea.contract.model_card import Parity
-from fovea.export.reference import Answer, Reference
+from fovea.export.reference import Reference
 from fovea.runtime.arrays import Arrays
 from fovea.runtime.ort_errors import short_reason
 from fovea.runtime.ort_session import SessionSettings, fused_operators, open_session
@@ -81,8 +81,8 @@ def compare(session: onnxruntime.InferenceSession, reference: Reference, inputs:
     """Every output of the session, by name, against the module in float64 and in float32."""
     names = [output.name for output in session.get_outputs()]
     actual = _answer(session, names, inputs)
-    exact = flat_answer(reference.answer(inputs), len(names))
-    single = flat_answer(reference.answer_float32(inputs), len(names))
+    exact = reference.answer(inputs).arrays[: len(names)]
+    single = reference.answer_float32(inputs).arrays[: len(names)]
     return {
         name: Comparison(_largest(a, e), _largest(s, e), _largest(e, np.zeros_like(e)))
         for name, a, e, s in zip(names, actual, exact, single, strict=True)
@@ -94,11 +94,6 @@ def _answer(session: onnxruntime.InferenceSession, names: list[str], inputs: Arr
         return list(session.run(names, dict(inputs)))
     except Exception as error:  # ONNX Runtime has a dozen kinds
         raise ExportFailed(f"the exported graph fails at batch {_rows(inputs)}: {short_reason(error)}") from error
-
-
-def flat_answer(answer: Answer, count: int) -> list[NDArray[Any]]:
-    """The module's outputs, then its maps: the outputs of `maps.onnx`; the first `count` of them."""
-    return [*answer.outputs, *(array for call in answer.attention for array in call.maps)][:count]
 
 
 def _parity_error(session: onnxruntime.InferenceSession, reference: Reference, inputs: Arrays, run: str) -> float:

@@ -33,6 +33,11 @@ class Answer:
     outputs: tuple[NDArray[Any], ...]
     attention: tuple[AttentionCall, ...]
 
+    @property
+    def arrays(self) -> list[NDArray[Any]]:
+        """The outputs, then the maps: what `maps.onnx` gives."""
+        return [*self.outputs, *(array for call in self.attention for array in call.maps)]
+
 
 class _Watch(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Notes every attention operator that is called while it is active."""

@@ -28,7 +28,7 @@ from fovea.export.found_maps import FoundMaps
 from fovea.export.function_bodies import OPSET
 from fovea.export.graph import ExportedGraph
 from fovea.export.independent_rows import require_independent_rows
-from fovea.export.parity import BATCH_ROWS, compare, flat_answer, measure_bodies, measure_kernels
+from fovea.export.parity import BATCH_ROWS, compare, measure_bodies, measure_kernels
 from fovea.export.publish import publish
 from fovea.export.reference import Reference
 from fovea.export.step_files import require_files
@@ -50,11 +50,18 @@ logger = logging.getLogger(__name__)
 
 
 def export_version(
-    subject: Subject, repository: Path, version: int | None = None, kernel_library: Path | None = None
+    subject: Subject,
+    repository: Path,
+    version: int | None = None,
+    kernel_library: Path | None = None,
+    reference: Reference | None = None,
 ) -> Path:
-    """Export, check against PyTorch, publish; the new version's folder. ExportFailed tells what did not work."""
+    """Export, check against PyTorch, publish; the new version's folder. ExportFailed tells what did not work.
+
+    `reference`: the module's oracle, where there is one already.
+    """
     require_files(subject.input_steps, subject.files)
-    reference = Reference(subject.module)
+    reference = reference or Reference(subject.module)
     require_independent_rows(reference, subject.rows)
     example = {name: torch.tensor(array) for name, array in subject.rows(2).items()}
     names, places = list(subject.lengths), input_axes(subject.lengths)
@@ -138,7 +145,7 @@ def _models(graph: ExportedGraph) -> dict[str, onnx.ModelProto]:
 def _write_golden(path: Path, file: Path, card: ModelCard, reference: Reference, inputs: Arrays) -> dict[str, float]:
     """Write PyTorch's float64 answers for `inputs`; the tolerance of each, measured on `file`, which gives them all."""
     compared = compare(open_session(file, SessionSettings()), reference, inputs)
-    answers = dict(zip(compared, flat_answer(reference.answer(inputs), len(compared)), strict=True))
+    answers = dict(zip(compared, reference.answer(inputs).arrays[: len(compared)], strict=True))
     outputs = {spec.name: answers[spec.name] for spec in card.outputs}
     write_golden(path, inputs, outputs, {name: answers[name] for name in card.maps})
     return {name: comparison.golden_tolerance for name, comparison in compared.items()}
