@@ -21,10 +21,11 @@ from fovea.runtime.description import specs
 from fovea.runtime.device import CPU
 from fovea.runtime.load_settings import LoadSettings
 from fovea.runtime.loading import load_chosen, load_version
+from fovea.runtime.model_toml import ServingChoices
 from fovea.runtime.ort_session import SessionSettings, open_session
 from fovea.runtime.padded_runners import PaddedRunner
 from fovea.runtime.padding import Padding
-from fovea.runtime.repository import scan
+from fovea.runtime.repository import Configured, scan
 from fovea.runtime.signature import Signature
 
 ENCODER = LengthSpec(
@@ -161,17 +162,22 @@ def _plain_session(file: Path) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(file)
 
 
+def with_length(changes: LengthChanges) -> Configured:
+    """What a model.toml with one length, called t, says."""
+    return Configured(ServingChoices(lengths={"t": changes}))
+
+
 def test_sequences_whose_answer_padding_changes_share_batches_with_equal_lengths_only(save_model, tensor, tmp_path):
     nodes = [helper.make_node("ReduceMax", ["x", "axes"], ["y"], keepdims=0)]
     axes = onnx.numpy_helper.from_array(np.array([1]), "axes")
     x, y = tensor("x", ["n", "t"]), tensor("y", ["n"])
     save_model(tmp_path / "1" / "model.onnx", nodes, [x], [y], weights=[axes])
-    load = partial(load_version, tmp_path / "1", "largest", 1)
-    harmed = load(LoadSettings(model_lengths={"t": LengthChanges(inputs={"x": 1}, padding={"x": 2})}))
+    load = partial(load_version, tmp_path / "1", "largest", 1, LoadSettings())
+    harmed = load(with_length(LengthChanges(inputs={"x": 1}, padding={"x": 2})))
     assert harmed.card.batched
     assert not harmed.card.lengths["t"].padded
     assert "only requests of the same length 't' share batches: padding from 8 to 12 changes y" in harmed.batching
-    unharmed = load(LoadSettings(model_lengths={"t": LengthChanges(inputs={"x": 1}, padding={"x": -1})}))
+    unharmed = load(with_length(LengthChanges(inputs={"x": 1}, padding={"x": -1})))
     assert (unharmed.card.lengths["t"].padded, unharmed.batching) == (True, "")
 
 
@@ -187,7 +193,7 @@ def test_buckets_beyond_what_a_model_takes_are_told(save_model, tensor, tmp_path
     save_model(tmp_path / "1" / "model.onnx", nodes, [x], [y], weights=[positions, zero, axis])
     changes = LengthChanges(inputs={"x": 1}, outputs={"y": (1,)})
     with pytest.raises(ModelBroken, match="buckets: t 24 cannot be run"):
-        load_version(tmp_path / "1", "positions", 1, LoadSettings(model_lengths={"t": changes}))
+        load_version(tmp_path / "1", "positions", 1, LoadSettings(), with_length(changes))
 
 
 def test_bucket_that_needs_more_memory_than_a_trial_may_use_is_refused(save_model, tensor, tmp_path):
@@ -201,7 +207,7 @@ def test_bucket_that_needs_more_memory_than_a_trial_may_use_is_refused(save_mode
     save_model(tmp_path / "1" / "model.onnx", nodes, [x], [y], weights=[one, two])
     changes = LengthChanges(inputs={"x": 1}, outputs={"y": (1, 2)}, buckets=(8, 200_000))
     with pytest.raises(ModelBroken, match="memory"):
-        load_version(tmp_path / "1", "square", 1, LoadSettings(model_lengths={"t": changes}))
+        load_version(tmp_path / "1", "square", 1, LoadSettings(), with_length(changes))
 
 
 PAIR = {
