@@ -101,7 +101,7 @@ class RequestedChanges:
             self._files.discard(folder)
 
     def end(self) -> None:
-        """Begin none any more."""
+        """Begin no further change."""
         self._ended = True
 
     def close(self) -> None:
