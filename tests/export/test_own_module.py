@@ -344,6 +344,8 @@ def test_each_length_has_the_buckets_that_the_module_takes(their_reader: str, tm
     with np.load(folder / "golden.npz") as golden:
         assert golden["inputs/tgt"].shape[1] >= 9
         assert golden["inputs/src"].shape[1] != golden["inputs/tgt"].shape[1]
+        assert golden["inputs/src_mask"].any(axis=1).all()
+        assert len(set(golden["inputs/src_mask"].sum(axis=1))) > 1  # a mask that is always open tells little
 
 
 def test_two_names_for_what_must_be_equally_long_are_refused(their_reader: str, tmp_path: Path) -> None:
