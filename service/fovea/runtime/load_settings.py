@@ -12,7 +12,7 @@ from fovea.runtime.probe import ProbeLimits
 
 @dataclass(frozen=True)
 class LoadSettings:
-    """Of one server."""
+    """How one server loads versions, where a model says nothing else."""
 
     session: SessionSettings = field(default_factory=SessionSettings)
     max_batch_rows: int = 32

@@ -9,7 +9,7 @@ from fovea.runtime.declared import Declared
 from fovea.runtime.model_toml import ServingChoices
 from fovea.runtime.repository import ModelFolder, chosen_versions
 from fovea.runtime.stamps import Stamp, stamp_of
-from fovea.serving.lifecycle.model_table import VersionEntry
+from fovea.serving.lifecycle.model_entries import VersionEntry
 
 Versions = Mapping[str, VersionEntry]
 
