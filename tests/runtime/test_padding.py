@@ -27,6 +27,7 @@ from fovea.runtime.padded_runners import PaddedRunner
 from fovea.runtime.padding import Padding
 from fovea.runtime.repository import Configured, scan
 from fovea.runtime.signature import Signature
+from graphs import write_graph
 
 ENCODER = LengthSpec(
     inputs={"tokens": 1},
@@ -266,6 +267,46 @@ def test_filling_and_masks_are_where_no_request_has_data(mix, to_buckets):
         data += rows * (2 * source + 2 * target + source * target)
     elements = sum(array.size for array in inputs.values())
     assert padding.padding_ratio(padding.batch(requests)) == pytest.approx(1 - data / elements)
+
+
+PRODUCTS = """(float[n,s] a, bool[n,s] seen, float[n,t] b) => (float[n,t] y, float[n,t,s] m) {
+    f = Cast<to = 1>(seen) k = Constant<value_ints = [1]>() l = Constant<value_ints = [2]>()
+    g = Mul(a, f) h = ReduceSum(g, k) y = Add(b, h) c = Unsqueeze(g, k) d = Unsqueeze(b, l) m = Mul(d, c) }"""
+PRODUCT_LENGTHS = {
+    "source": LengthSpec(inputs={"a": 1}, mask="seen", outputs={"m": (2,)}, padding={"a": 5}, buckets=(4, 8)),
+    "target": LengthSpec(inputs={"b": 1}, outputs={"y": (1,), "m": (1,)}, buckets=(3, 9)),
+}
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["to the longest", "to the buckets"])
+def products(request, tmp_path_factory) -> PaddedRunner:
+    session = open_session(write_graph(tmp_path_factory.mktemp("pair") / "model.onnx", PRODUCTS), SessionSettings())
+    signature = Signature(*specs(session), batched=True, max_batch_rows=12, lengths=PRODUCT_LENGTHS)
+    padding = Padding(PRODUCT_LENGTHS, signature.inputs, to_buckets=request.param)
+    return PaddedRunner(session, signature, CPU, padding)
+
+
+@given(mix=pair_mixes)
+@settings(max_examples=60, deadline=None)
+def test_batches_of_two_lengths_in_and_beyond_their_buckets_give_each_request_its_own(products, mix):
+    random = np.random.default_rng(0)
+    requests = [{"a": random.random((n, s), np.float32), "b": random.random((n, t), np.float32)} for n, s, t in mix]
+    products.gather(requests)
+    products.run()
+    for found, request in zip(products.split([n for n, *_ in mix]), requests, strict=True):
+        a, b = request["a"], request["b"]
+        np.testing.assert_allclose(found["y"], b + a.sum(1, keepdims=True), rtol=1e-5)
+        np.testing.assert_allclose(found["m"], b[:, :, None] * a[:, None, :], rtol=1e-6)
+
+
+def test_a_request_of_a_model_that_does_not_batch_gets_the_masks_that_it_does_not_send():
+    lengths = {name: length.model_copy(update={"mask": f"{name}_mask"}) for name, length in PAIR.items()}
+    masks = [TensorSpec(name=f"{name}_mask", datatype="INT64", shape=(-1, -1)) for name in lengths]
+    padding = Padding(lengths, [*PAIR_INPUTS, *masks], to_buckets=False)
+    own = {"source_mask": np.zeros((1, 6), np.int64)}
+    whole = padding.whole(pair_request(1, 6, 2) | own)
+    assert whole["source_mask"] is own["source_mask"]
+    assert (whole["target_mask"].tolist(), whole["target_mask"].dtype) == ([[1, 1]], np.int64)
 
 
 def served_lengths(save_model, tensor, folder: Path, text: str) -> dict[str, LengthSpec]:
