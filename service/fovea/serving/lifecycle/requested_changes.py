@@ -83,7 +83,7 @@ class RequestedChanges:
         entry = self._models.entries.get(folder.name)
         if entry is None or not chosen_versions(folder):
             raise InvalidRequest(f"load failed for model '{folder.name}': {why_none(folder)}")
-        reasons = folder.absent | {version: held.reason for version, held in entry.versions.items() if held.reason}
+        reasons = folder.absent | {version: one.reason for version, one in entry.versions.items() if one.reason}
         if reasons:
             problems = "; ".join(f"version {version}: {reason}" for version, reason in reasons.items())
             raise InvalidRequest(f"load failed for model '{folder.name}': {problems}")
