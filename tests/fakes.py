@@ -121,6 +121,6 @@ class FakeControl:
 
     rpcs = ("ServerLive",)
 
-    def answer(self, rpc: str, _request: Any) -> Any:
+    def answer(self, rpc: str, _request: Any, _is_gone: Any = None) -> Any:
         assert rpc == "ServerLive"
         return message("ServerLiveResponse")(live=True)

@@ -7,6 +7,8 @@ from typing import Any, get_args
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from fovea.contract.errors import InvalidRequest, ModelBroken
 from fovea.contract.input_steps import InputSteps, Step
@@ -86,6 +88,20 @@ def test_without_a_pad_token_texts_of_one_length_only_are_joined() -> None:
 def test_a_text_that_cannot_be_had_is_refused_with_the_reason(data: bytes, reason: str) -> None:
     with pytest.raises(InvalidRequest, match=reason):
         maker(most_tokens=6).row(data)
+
+
+EVERY = ({"step": "unicode", "form": "NFKC"}, {"step": "strip_accents"}, {"step": "lowercase"})
+
+
+@given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode), st.sampled_from(["words", "characters"]))
+def test_whatever_bytes_are_sent_they_are_tokens_or_refused_in_plain_words(data: bytes, into: str) -> None:
+    reason, row = "", np.array([2, 0, 3])
+    try:
+        row = maker(*EVERY, into=into, **SPECIAL).row(data)
+    except InvalidRequest as error:
+        reason = str(error)
+    assert reason in ("", "an empty text", "a text without any token") or reason.startswith("expected UTF-8, and byte")
+    assert (row.dtype, row[0], row[-1], len(row) > 2) == (np.int64, 2, 3, True)
 
 
 @pytest.mark.parametrize(

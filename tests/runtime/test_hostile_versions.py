@@ -18,13 +18,16 @@ from fovea.runtime.golden import write_golden
 from fovea.runtime.load_settings import LoadSettings
 from fovea.runtime.loaded_version import LoadedVersion
 from fovea.runtime.loading import load_version
+from fovea.runtime.model_toml import ServingChoices
 from fovea.runtime.probe import ProbeLimits
+from fovea.runtime.repository import Configured
 
 X = TensorSpec(name="x", datatype="FP32", shape=(-1, 3))
 
 
 def load(folder: Path, **limits: int) -> LoadedVersion:
-    return load_version(folder, "hostile", 1, LoadSettings(probe=ProbeLimits(**limits), model_batched=True))
+    said = Configured(ServingChoices(batched=True))
+    return load_version(folder, "hostile", 1, LoadSettings(probe=ProbeLimits(**limits)), said)
 
 
 def card_facts() -> dict:

@@ -12,12 +12,15 @@ from fovea.runtime.golden import write_golden
 from fovea.runtime.load_settings import LoadSettings
 from fovea.runtime.loaded_version import LoadedVersion
 from fovea.runtime.loading import load_version
+from fovea.runtime.model_toml import ServingChoices
+from fovea.runtime.repository import Configured
 
 IMAGE = np.random.default_rng(3).standard_normal((3, 4, 8, 8)).astype(np.float32)
 
 
-def load(folder: Path, settings: LoadSettings | None = None) -> LoadedVersion:
-    return load_version(folder, "simam", 1, settings or LoadSettings())
+def load(folder: Path, settings: LoadSettings | None = None, **choices: object) -> LoadedVersion:
+    said = Configured(ServingChoices.model_validate(choices))
+    return load_version(folder, "simam", 1, settings or LoadSettings(), said)
 
 
 def test_whole_version_is_loaded_with_its_facts(version_folder):
@@ -32,7 +35,7 @@ def test_whole_version_is_loaded_with_its_facts(version_folder):
 
 @pytest.mark.parametrize(("from_toml", "expected"), [(None, 8), (3, 3)])
 def test_rows_of_a_batch_are_those_of_the_card_unless_the_model_is_configured(version_folder, from_toml, expected):
-    assert load(version_folder, LoadSettings(model_max_batch_rows=from_toml)).session.max_batch_rows == expected
+    assert load(version_folder, max_batch_rows=from_toml).session.max_batch_rows == expected
 
 
 def test_maps_are_those_of_the_version_that_serves_or_none(version_folder):

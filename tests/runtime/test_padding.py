@@ -21,11 +21,13 @@ from fovea.runtime.description import specs
 from fovea.runtime.device import CPU
 from fovea.runtime.load_settings import LoadSettings
 from fovea.runtime.loading import load_chosen, load_version
+from fovea.runtime.model_toml import ServingChoices
 from fovea.runtime.ort_session import SessionSettings, open_session
 from fovea.runtime.padded_runners import PaddedRunner
 from fovea.runtime.padding import Padding
-from fovea.runtime.repository import scan
+from fovea.runtime.repository import Configured, scan
 from fovea.runtime.signature import Signature
+from graphs import write_graph
 
 ENCODER = LengthSpec(
     inputs={"tokens": 1},
@@ -161,17 +163,22 @@ def _plain_session(file: Path) -> onnxruntime.InferenceSession:
     return onnxruntime.InferenceSession(file)
 
 
+def with_length(changes: LengthChanges) -> Configured:
+    """What a model.toml with one length, called t, says."""
+    return Configured(ServingChoices(lengths={"t": changes}))
+
+
 def test_sequences_whose_answer_padding_changes_share_batches_with_equal_lengths_only(save_model, tensor, tmp_path):
     nodes = [helper.make_node("ReduceMax", ["x", "axes"], ["y"], keepdims=0)]
     axes = onnx.numpy_helper.from_array(np.array([1]), "axes")
     x, y = tensor("x", ["n", "t"]), tensor("y", ["n"])
     save_model(tmp_path / "1" / "model.onnx", nodes, [x], [y], weights=[axes])
-    load = partial(load_version, tmp_path / "1", "largest", 1)
-    harmed = load(LoadSettings(model_lengths={"t": LengthChanges(inputs={"x": 1}, padding={"x": 2})}))
+    load = partial(load_version, tmp_path / "1", "largest", 1, LoadSettings())
+    harmed = load(with_length(LengthChanges(inputs={"x": 1}, padding={"x": 2})))
     assert harmed.card.batched
     assert not harmed.card.lengths["t"].padded
     assert "only requests of the same length 't' share batches: padding from 8 to 12 changes y" in harmed.batching
-    unharmed = load(LoadSettings(model_lengths={"t": LengthChanges(inputs={"x": 1}, padding={"x": -1})}))
+    unharmed = load(with_length(LengthChanges(inputs={"x": 1}, padding={"x": -1})))
     assert (unharmed.card.lengths["t"].padded, unharmed.batching) == (True, "")
 
 
@@ -187,7 +194,7 @@ def test_buckets_beyond_what_a_model_takes_are_told(save_model, tensor, tmp_path
     save_model(tmp_path / "1" / "model.onnx", nodes, [x], [y], weights=[positions, zero, axis])
     changes = LengthChanges(inputs={"x": 1}, outputs={"y": (1,)})
     with pytest.raises(ModelBroken, match="buckets: t 24 cannot be run"):
-        load_version(tmp_path / "1", "positions", 1, LoadSettings(model_lengths={"t": changes}))
+        load_version(tmp_path / "1", "positions", 1, LoadSettings(), with_length(changes))
 
 
 def test_bucket_that_needs_more_memory_than_a_trial_may_use_is_refused(save_model, tensor, tmp_path):
@@ -201,7 +208,7 @@ def test_bucket_that_needs_more_memory_than_a_trial_may_use_is_refused(save_mode
     save_model(tmp_path / "1" / "model.onnx", nodes, [x], [y], weights=[one, two])
     changes = LengthChanges(inputs={"x": 1}, outputs={"y": (1, 2)}, buckets=(8, 200_000))
     with pytest.raises(ModelBroken, match="memory"):
-        load_version(tmp_path / "1", "square", 1, LoadSettings(model_lengths={"t": changes}))
+        load_version(tmp_path / "1", "square", 1, LoadSettings(), with_length(changes))
 
 
 PAIR = {
@@ -260,6 +267,46 @@ def test_filling_and_masks_are_where_no_request_has_data(mix, to_buckets):
         data += rows * (2 * source + 2 * target + source * target)
     elements = sum(array.size for array in inputs.values())
     assert padding.padding_ratio(padding.batch(requests)) == pytest.approx(1 - data / elements)
+
+
+PRODUCTS = """(float[n,s] a, bool[n,s] seen, float[n,t] b) => (float[n,t] y, float[n,t,s] m) {
+    f = Cast<to = 1>(seen) k = Constant<value_ints = [1]>() l = Constant<value_ints = [2]>()
+    g = Mul(a, f) h = ReduceSum(g, k) y = Add(b, h) c = Unsqueeze(g, k) d = Unsqueeze(b, l) m = Mul(d, c) }"""
+PRODUCT_LENGTHS = {
+    "source": LengthSpec(inputs={"a": 1}, mask="seen", outputs={"m": (2,)}, padding={"a": 5}, buckets=(4, 8)),
+    "target": LengthSpec(inputs={"b": 1}, outputs={"y": (1,), "m": (1,)}, buckets=(3, 9)),
+}
+
+
+@pytest.fixture(scope="module", params=[False, True], ids=["to the longest", "to the buckets"])
+def products(request, tmp_path_factory) -> PaddedRunner:
+    session = open_session(write_graph(tmp_path_factory.mktemp("pair") / "model.onnx", PRODUCTS), SessionSettings())
+    signature = Signature(*specs(session), batched=True, max_batch_rows=12, lengths=PRODUCT_LENGTHS)
+    padding = Padding(PRODUCT_LENGTHS, signature.inputs, to_buckets=request.param)
+    return PaddedRunner(session, signature, CPU, padding)
+
+
+@given(mix=pair_mixes)
+@settings(max_examples=60, deadline=None)
+def test_batches_of_two_lengths_in_and_beyond_their_buckets_give_each_request_its_own(products, mix):
+    random = np.random.default_rng(0)
+    requests = [{"a": random.random((n, s), np.float32), "b": random.random((n, t), np.float32)} for n, s, t in mix]
+    products.gather(requests)
+    products.run()
+    for found, request in zip(products.split([n for n, *_ in mix]), requests, strict=True):
+        a, b = request["a"], request["b"]
+        np.testing.assert_allclose(found["y"], b + a.sum(1, keepdims=True), rtol=1e-5)
+        np.testing.assert_allclose(found["m"], b[:, :, None] * a[:, None, :], rtol=1e-6)
+
+
+def test_a_request_of_a_model_that_does_not_batch_gets_the_masks_that_it_does_not_send():
+    lengths = {name: length.model_copy(update={"mask": f"{name}_mask"}) for name, length in PAIR.items()}
+    masks = [TensorSpec(name=f"{name}_mask", datatype="INT64", shape=(-1, -1)) for name in lengths]
+    padding = Padding(lengths, [*PAIR_INPUTS, *masks], to_buckets=False)
+    own = {"source_mask": np.zeros((1, 6), np.int64)}
+    whole = padding.whole(pair_request(1, 6, 2) | own)
+    assert whole["source_mask"] is own["source_mask"]
+    assert (whole["target_mask"].tolist(), whole["target_mask"].dtype) == ([[1, 1]], np.int64)
 
 
 def served_lengths(save_model, tensor, folder: Path, text: str) -> dict[str, LengthSpec]:

@@ -12,7 +12,9 @@ from fovea.contract.errors import ModelBroken
 from fovea.runtime.load_settings import LoadSettings
 from fovea.runtime.loaded_version import LoadedVersion
 from fovea.runtime.loading import load_version
+from fovea.runtime.model_toml import ServingChoices
 from fovea.runtime.probe import ProbeLimits
+from fovea.runtime.repository import Configured
 
 
 def load(path: Path, limits: ProbeLimits | None = None) -> LoadedVersion:
@@ -213,9 +215,10 @@ def test_what_runs_out_of_memory_while_it_is_tried_is_told_the_setting(model, sa
 
 
 @pytest.mark.parametrize(
-    ("settings", "who"),
-    [({"max_batch_rows": 1}, "the server's max_batch_rows"), ({"model_max_batch_rows": 1}, "model.toml")],
+    ("defaults", "choices", "who"),
+    [({"max_batch_rows": 1}, {}, "the server's max_batch_rows"), ({}, {"max_batch_rows": 1}, "model.toml")],
 )
-def test_who_lets_a_batch_have_one_row_is_the_reason_why_there_are_no_batches(doubling, settings, who):
-    loaded = load_version(doubling.parent, "plain", 1, LoadSettings(**settings))
+def test_who_lets_a_batch_have_one_row_is_the_reason_why_there_are_no_batches(doubling, defaults, choices, who):
+    said = Configured(ServingChoices(**choices))
+    loaded = load_version(doubling.parent, "plain", 1, LoadSettings(**defaults), said)
     assert loaded.batching == f"not batched: by {who} a batch has one row"

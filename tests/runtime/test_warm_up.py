@@ -16,6 +16,8 @@ from fovea.contract.lengths import DEFAULT_BUCKETS, LengthChanges, LengthSpec
 from fovea.runtime.cost import BatchCost
 from fovea.runtime.load_settings import LoadSettings
 from fovea.runtime.loading import load_version
+from fovea.runtime.model_toml import ServingChoices
+from fovea.runtime.repository import Configured
 from fovea.runtime.sample_rows import warm_up_lengths
 from fovea.runtime.stopwatch import Duration
 from fovea.runtime.warm_up import batch_sizes, measure_batch_cost, measure_cost, run_measured_sizes
@@ -74,8 +76,8 @@ def test_operator_is_told_of_lengths_that_were_run_in_single_rows_only(
         run()
         return Duration(2.0, 2.0)
 
-    settings = LoadSettings(model_lengths={"sequence": LengthChanges(inputs={"tokens": 1}, **lengths)})
-    loaded = load_version(model.parent, "encoder", 1, settings)
+    said = Configured(ServingChoices(sequence=LengthChanges(inputs={"tokens": 1}, **lengths)))
+    loaded = load_version(model.parent, "encoder", 1, LoadSettings(), said)
     caplog.clear()
     caplog.set_level(logging.INFO)
     loaded.warm_up(None, None, slow)

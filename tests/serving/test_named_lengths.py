@@ -74,6 +74,7 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
         patch.chdir(folder)
         patch.syspath_prepend(str(folder))
         assert main([*words, *(word for one in INPUTS for word in ("--input", one)), *OPTIONS]) == 0
+    (folder / "models" / "translator" / "model.toml").write_text("[lengths.T]\nlongest = 48")
     for name, (seen_a, seen_b) in LEAKING.items():
         text = GRAPH.replace("SEEN_A", seen_a).replace("SEEN_B", seen_b)
         write_graph(folder / "models" / name / "1" / "model.onnx", text)
@@ -173,6 +174,7 @@ def test_a_mask_that_a_client_sends_counts_and_the_other_is_made(client: Any, re
 
 WRONG = {
     "masks differ": (sentence_pair(6, 5) | {"tgt_mask": np.ones((1, 4), bool)}, "length 'T': inputs differ in it"),
+    "too long": (sentence_pair(6, 49), "length 'T': expected at most 48, received {'tgt': 49}"),
     "empty": (sentence_pair(0, 5), "length 'S': expected at least 1, received {'src': 0}"),
 }
 
@@ -206,7 +208,8 @@ def test_clients_are_told_the_lengths_by_name(client: Any) -> None:
     told = properties(client, "translator")
     lengths = json.loads(told["lengths"])
     assert list(lengths) == ["S", "T"]
-    assert (lengths["S"]["inputs"], lengths["S"]["mask"]) == ({"src": 1}, "src_mask")
+    assert (lengths["S"]["inputs"], lengths["S"]["mask"], lengths["S"]["longest"]) == ({"src": 1}, "src_mask", None)
+    assert (lengths["T"]["buckets"], lengths["T"]["longest"]) == ([6, 12, 24], 48)
     assert lengths["T"]["outputs"] == {"output_0": [1], "attention.decoder": [2, 3], "attention.cross": [1]}
     assert lengths["S"]["outputs"]["attention.cross"] == [2]
     assert "sequence" not in told
@@ -219,6 +222,14 @@ def test_what_batches_cost_is_told_for_every_two_buckets(server: RunningServer, 
     assert [cost["lengths"] for cost in costs] == [{"S": s, "T": t} for s in (8, 16, 32) for t in (6, 12, 24)]
     seconds = total(server.samples(), "fovea_batch_cost_seconds", model="translator", rows="1", length="S=16,T=6")
     assert seconds == pytest.approx(costs[3]["seconds"]["1"], rel=0.01)
+
+
+def test_fovea_models_lists_what_batches_cost_by_the_names_of_lengths(
+    server: RunningServer, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["models", "--cost", "--server", server.grpc]) == 0
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert [line[2:6] for line in lines if line[:1] == ["translator"]][3] == ["S", "16,", "T", "6"]
 
 
 REASONS = {

@@ -143,6 +143,7 @@ def test_what_batches_cost_is_told_in_metadata_configuration_and_metrics(server,
             wire.message("ModelMetadataRequest")(name="encoder").SerializeToString()
         )
     metadata = wire.message("ModelMetadataResponse").FromString(answer)
+    assert json.loads(metadata.properties["lengths"]) == {"sequence": json.loads(metadata.properties["sequence"])}
     costs = json.loads(metadata.properties["batch_cost"])
     assert [cost["length"] for cost in costs] == [8, 16, 32]
     config = client.get_model_config("encoder").config

@@ -173,8 +173,8 @@ def _version(folder: ModelFolder, number: int, loading: LoadSettings) -> Iterato
     except FoveaError as error:
         yield Finding(topic, "state", str(error), wrong=True)
         return
-    if folder.stated and folder.stated.remark:
-        yield Finding(topic, folder.stated.source, folder.stated.remark)
+    if folder.declared and folder.declared.remark:
+        yield Finding(topic, folder.declared.source, folder.declared.remark)
     yield from _loaded(topic, loaded)
     loaded.close()
 

@@ -104,9 +104,9 @@ def _not_served(model: ModelFolder, version: str, reason: str) -> Row:
 def _row_of_version(model: ModelFolder, number: int) -> Row:
     folder, version = model.version_path(number), str(number)
     try:
-        require_inside(folder, model.file)
+        require_inside(folder, model.configured.file)
         if not (folder / CARD_FILE).exists():
-            return _row_of_file(model.name, version, model_path(folder, model.file))
+            return _row_of_file(model.name, version, model_path(folder, model.configured.file))
         card = ModelCard.read(folder / CARD_FILE)
         require_whole(folder, card)
     except ModelBroken as error:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from fovea.contract.errors import ModelBroken
 from fovea.contract.model_card import MODEL_FILE, ModelCard, TensorSpec
-
-logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -21,7 +18,7 @@ class Labels:
 
 
 @dataclass(frozen=True)
-class Stated:
+class Declared:
     """What is said in `source`, a file. Shapes have the batch axis, where `batched`."""
 
     source: str
@@ -43,54 +40,52 @@ class Stated:
     """What people should hear of it where the model is loaded."""
 
 
-def with_stated(card: ModelCard, stated: Stated | None) -> ModelCard:
-    """The card with what was stated. ModelBroken tells expected and found where the two do not agree."""
-    if stated is None:
+def as_declared(card: ModelCard, declared: Declared | None) -> ModelCard:
+    """The card with what was declared. ModelBroken tells expected and found where the two do not agree."""
+    if declared is None:
         return card
-    if stated.remark:
-        logger.warning("%s: %s: %s", card.name, stated.source, stated.remark)
-    if stated.batched and not card.batched:
-        raise ModelBroken(f"{stated.source}: it asks for batches, and the file does not batch along axis 0")
+    if declared.batched and not card.batched:
+        raise ModelBroken(f"{declared.source}: it asks for batches, and the file does not batch along axis 0")
     needed = [spec.name for spec in card.inputs if spec.name not in card.optional_inputs]
     changes = {
-        "batched": card.batched if stated.batched is None else stated.batched,
-        "inputs": _agreed(stated.source, "input", stated.inputs, card.inputs, needed=needed),
-        "outputs": _agreed(stated.source, "output", stated.outputs, card.outputs),
-        "optional_inputs": _optional(stated, card),
-        "client_shapes": {**card.client_shapes, **stated.client_shapes},
-        "output_labels": {**card.output_labels, **{name: found.names for name, found in stated.labels.items()}},
+        "batched": card.batched if declared.batched is None else declared.batched,
+        "inputs": _agreed(declared.source, "input", declared.inputs, card.inputs, needed=needed),
+        "outputs": _agreed(declared.source, "output", declared.outputs, card.outputs),
+        "optional_inputs": _optional(declared, card),
+        "client_shapes": {**card.client_shapes, **declared.client_shapes},
+        "output_labels": {**card.output_labels, **{name: found.names for name, found in declared.labels.items()}},
     }
     return card.model_copy(update=changes)
 
 
-def _optional(stated: Stated, card: ModelCard) -> tuple[str, ...]:
+def _optional(declared: Declared, card: ModelCard) -> tuple[str, ...]:
     """The inputs that may be left out: of those that are listed, the ones of which it is said."""
-    if strange := sorted(stated.optional - set(card.optional_inputs)):
+    if strange := sorted(declared.optional - set(card.optional_inputs)):
         raise ModelBroken(
-            f"{stated.source}: input {strange[0]} is optional there, and the model needs it: the file gives it neither "
-            "an optional type nor a default value"
+            f"{declared.source}: input {strange[0]} is optional there, and the model needs it: the file gives it "
+            "neither an optional type nor a default value"
         )
-    listed = {spec.name for spec in stated.inputs}
-    return tuple(name for name in card.optional_inputs if name in stated.optional or name not in listed)
+    listed = {spec.name for spec in declared.inputs}
+    return tuple(name for name in card.optional_inputs if name in declared.optional or name not in listed)
 
 
 def _agreed(
-    source: str, what: str, stated: Sequence[TensorSpec], found: Sequence[TensorSpec], needed: Sequence[str] = ()
+    source: str, what: str, declared: Sequence[TensorSpec], found: Sequence[TensorSpec], needed: Sequence[str] = ()
 ) -> tuple[TensorSpec, ...]:
     """The file's tensors, in its order, with the sizes that only the configuration knows."""
-    wanted = {spec.name: spec for spec in stated}
+    wanted = {spec.name: spec for spec in declared}
     names = [spec.name for spec in found]
-    if stated and (strange := sorted(set(wanted) - set(names))):
+    if declared and (strange := sorted(set(wanted) - set(names))):
         raise ModelBroken(f"{source}: {what} {strange[0]}: the file has {names}")
-    if stated and not wanted.keys() >= set(needed):
+    if declared and not wanted.keys() >= set(needed):
         raise ModelBroken(f"{source}: {what}s: expected {list(needed)}, found {list(wanted)}")
     return tuple(_one(source, wanted.get(spec.name, spec), spec) for spec in found)
 
 
-def _one(source: str, stated: TensorSpec, found: TensorSpec) -> TensorSpec:
-    if stated.datatype == found.datatype and found.admits(stated.shape):
-        return stated
+def _one(source: str, declared: TensorSpec, found: TensorSpec) -> TensorSpec:
+    if declared.datatype == found.datatype and found.admits(declared.shape):
+        return declared
     raise ModelBroken(
-        f"{source}: {stated.name} is {stated.datatype}{list(stated.shape)} there, "
+        f"{source}: {declared.name} is {declared.datatype}{list(declared.shape)} there, "
         f"{found.datatype}{list(found.shape)} in the file"
     )

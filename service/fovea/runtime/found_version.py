@@ -5,67 +5,70 @@ All of it is tried in another process, where it shows how rows and sequences may
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Collection
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from fovea.contract.errors import ModelBroken
-from fovea.contract.lengths import LengthChanges, LengthSpec, changed, own_name
+from fovea.contract.lengths import LengthChanges, LengthSpec
 from fovea.contract.model_card import CARD_FILE, MODEL_FILE, ModelCard
 from fovea.contract.operators import VERSION
 from fovea.runtime.attention_seen import Seen
-from fovea.runtime.batching_choice import Wanted, Wish, choose_batching, choose_padding, fixed_first_axis, left_out
-from fovea.runtime.cost import BatchCost
-from fovea.runtime.declared import with_stated
+from fovea.runtime.batching_choice import Wanted, Wish, choose_batching, choose_padding
 from fovea.runtime.description import describe
 from fovea.runtime.device import CPU
 from fovea.runtime.files import file_sha256, model_path, require_whole
-from fovea.runtime.kernel_library import Obstacle
 from fovea.runtime.load_settings import LoadSettings
-from fovea.runtime.model_toml import CHOICES_FILE
 from fovea.runtime.ort_session import SessionSettings, open_session
 from fovea.runtime.probe import TrialSubject, probe_version
+from fovea.runtime.repository import Configured
 from fovea.runtime.trial_question import Tried
+from fovea.runtime.version_settings import VersionSettings, most_rows, owners_wish, resolve, session_settings
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class FoundVersion:
-    """A version's facts, under the name it is served by."""
+    """A version's settings, whose card has what was seen of it, and what came of its trial."""
 
-    card: ModelCard
+    settings: VersionSettings
+    tried: Tried
     batching: str = ""
     """Why its requests do not share batches as its file would let them, or do against what was seen."""
-    obstacle: Obstacle | None = None
-    """Why kernels are not to be opened for it, as its trial has shown."""
-    cost: BatchCost | None = None
-    """What batches cost, where its trial has measured that."""
-    seen: Seen = field(default_factory=Seen)
-    """The attention in its file, where nobody says that it has any."""
-    unexpected: bool = False
-    """Whether nobody has asked to have its requests batched so."""
+
+    @property
+    def unexpected(self) -> bool:
+        """Whether nobody has asked to have its requests batched so."""
+        return self.settings.wanted.wish != "none"
 
 
-def find_version(folder: Path, name: str, settings: LoadSettings) -> FoundVersion:
+def find_version(folder: Path, name: str, defaults: LoadSettings, said: Configured) -> FoundVersion:
     """The facts of the version in `folder`. ModelBroken tells why it cannot be served."""
-    if (folder / CARD_FILE).exists():
-        if settings.file != MODEL_FILE:
-            raise ModelBroken(f"default_model_filename: the version has a card, so it is {MODEL_FILE}")
-        card = ModelCard.read(folder / CARD_FILE).model_copy(update={"name": name})
-        require_whole(folder, card)
-        return _tried(folder, *_as_wanted(card, settings, Wanted("said", "its card")), settings)
-    session = replace(settings.session, kernel_library=None, device=CPU)
-    more = settings.wanted or settings.stated or settings.model_lengths
+    if said.declared and said.declared.remark:
+        logger.warning("%s: %s: %s", name, said.declared.source, said.declared.remark)
+    if not (folder / CARD_FILE).exists():
+        return _find_plain(folder, name, defaults, said)
+    if said.file != MODEL_FILE:
+        raise ModelBroken(f"default_model_filename: the version has a card, so it is {MODEL_FILE}")
+    card = ModelCard.read(folder / CARD_FILE).model_copy(update={"name": name})
+    require_whole(folder, card)
+    settings = resolve(card, said, defaults)
+    return _tried(folder, settings, settings.session, defaults, said.file)
+
+
+def _find_plain(folder: Path, name: str, defaults: LoadSettings, said: Configured) -> FoundVersion:
+    """Of a file without a card. Where its folder says something of it, it is tried twice: then sizes are known."""
+    session = replace(session_settings(said, defaults), kernel_library=None, device=CPU)
+    more = owners_wish(said) or said.declared or said.choices.named_lengths
     wish: Wish = "none" if more else "unsaid"
-    files = (settings.file, settings.named_inputs)
-    subject = TrialSubject(folder, settings.rows_of(None), None, wish, *files, measure=settings.on_processor)
-    tried = probe_version(subject, session, settings.probe)
-    card = _plain_card(model_path(folder, settings.file), name, session, settings.named_inputs, tried.seen)
-    if not more:
-        fixed = fixed_first_axis(card) or left_out(card)
-        return _found(card, Wanted("none", fixed) if fixed else Wanted("unsaid"), tried, settings)
-    nobody = Wanted("said" if settings.model_lengths else "unsaid")
-    card, wanted = _as_wanted(card, settings, nobody)  # a second trial, which knows sizes and lengths
-    return _tried(folder, card, wanted, replace(settings, session=session))
+    rows = most_rows(None, said, defaults)
+    subject = TrialSubject(folder, rows, None, wish, said.file, said.named_inputs, measure=defaults.on_processor)
+    tried = probe_version(subject, session, defaults.probe)
+    card = _plain_card(model_path(folder, said.file), name, session, said.named_inputs, tried.seen)
+    settings = resolve(card, said, defaults, Wanted("said" if said.choices.named_lengths else "unsaid"))
+    return _tried(folder, settings, session, defaults, said.file) if more else _found(settings, tried)
 
 
 def _plain_card(model: Path, name: str, session: SessionSettings, named: Collection[str], seen: Seen) -> ModelCard:
@@ -88,52 +91,31 @@ def _plain_card(model: Path, name: str, session: SessionSettings, named: Collect
     )
 
 
-def _as_wanted(card: ModelCard, settings: LoadSettings, nobody: Wanted) -> tuple[ModelCard, Wanted]:
-    """The card with what the folder says, and who wants batches: `nobody` where the owner is silent."""
-    wanted, fixed = settings.wanted or nobody, fixed_first_axis(card)
-    if wanted.wish == "asked" and fixed:
-        wanted = Wanted("none", f"{wanted.source} asks for it, but {fixed}")
-    elif wanted is nobody and (not card.batched or left_out(card)):
-        wanted = Wanted("none", fixed or left_out(card) or f"{wanted.source} says so")
-    card = with_stated(card.model_copy(update={"batched": wanted.wish != "none"}), settings.stated)
-    return _with_lengths(card, settings), wanted
-
-
-def _with_lengths(card: ModelCard, settings: LoadSettings) -> ModelCard:
-    """What model.toml says of lengths goes before the card; ModelBroken where it does not fit the model."""
-    if not settings.model_lengths:
-        return card
-    try:
-        lengths = changed(card.lengths, settings.model_lengths)
-    except ValueError as error:
-        raise ModelBroken(f"{CHOICES_FILE}: {error}") from error
-    if (unfit := card.lengths_problem(lengths)) is not None:
-        raise ModelBroken(f"{CHOICES_FILE}: {unfit}")
-    return card.model_copy(update={"lengths": lengths})
-
-
-def _tried(folder: Path, card: ModelCard, wanted: Wanted, settings: LoadSettings) -> FoundVersion:
+def _tried(
+    folder: Path, settings: VersionSettings, session: SessionSettings, defaults: LoadSettings, file: str
+) -> FoundVersion:
     subject = TrialSubject(
         folder,
-        settings.rows_of(card),
-        card,
-        wanted.wish,
-        settings.file,
-        race=settings.on_processor and not settings.kernels_required,
-        measure=settings.on_processor,
+        settings.max_batch_rows,
+        settings.card,
+        settings.wanted.wish,
+        file,
+        race=defaults.on_processor and not defaults.kernels_required,
+        measure=defaults.on_processor,
     )
-    return _found(card, wanted, probe_version(subject, settings.session, settings.probe), settings)
+    return _found(settings, probe_version(subject, session, defaults.probe))
 
 
-def _found(card: ModelCard, wanted: Wanted, tried: Tried, settings: LoadSettings) -> FoundVersion:
-    choice = choose_batching(wanted, tried.rows)
-    said = {own_name(name, card.lengths): changes for name, changes in settings.model_lengths.items()}
-    chosen = {name: _as_tried(name, length, tried, said.get(name)) for name, length in card.lengths.items()}
+def _found(settings: VersionSettings, tried: Tried) -> FoundVersion:
+    """With what came of trying it."""
+    card, changes = settings.card, settings.length_changes
+    choice = choose_batching(settings.wanted, tried.rows)
+    chosen = {name: _as_tried(name, length, tried, changes.get(name)) for name, length in card.lengths.items()}
     reasons = [choice.reason, *(reason for _, reason in chosen.values())] if choice.batched else [choice.reason]
     lengths = {name: length for name, (length, _) in chosen.items()}
     card = card.model_copy(update={"batched": choice.batched, "lengths": lengths})
     told = "; ".join(filter(None, dict.fromkeys(reasons)))
-    return FoundVersion(card, told, tried.obstacle, tried.cost, tried.seen, unexpected=wanted.wish != "none")
+    return FoundVersion(replace(settings, card=card), tried, told)
 
 
 def _as_tried(name: str, length: LengthSpec, tried: Tried, said: LengthChanges | None) -> tuple[LengthSpec, str]:

@@ -16,7 +16,7 @@ from fovea.runtime.load_settings import LoadSettings
 from fovea.runtime.loaded_version import LoadedVersion
 from fovea.runtime.opening import open_model
 from fovea.runtime.printable import printable
-from fovea.runtime.repository import ModelFolder
+from fovea.runtime.repository import NOTHING_SAID, Configured, ModelFolder
 from fovea.runtime.sample_rows import warm_up_rows
 from fovea.runtime.session import ModelSession
 from fovea.runtime.signature import Signature
@@ -25,18 +25,20 @@ from fovea.runtime.stopwatch import by_the_clock
 logger = logging.getLogger(__name__)
 
 
-def load_chosen(folder: ModelFolder, version: int, settings: LoadSettings) -> LoadedVersion:
+def load_chosen(folder: ModelFolder, version: int, defaults: LoadSettings) -> LoadedVersion:
     """Load a version as its model's folder says. ModelBroken where that, or the version, cannot be served."""
     if folder.problem:
         raise ModelBroken(folder.problem)
-    return load_version(folder.version_path(version), folder.name, version, settings.for_model(folder))
+    return load_version(folder.version_path(version), folder.name, version, defaults, folder.configured)
 
 
-def load_version(folder: Path, name: str, version: int, settings: LoadSettings) -> LoadedVersion:
+def load_version(
+    folder: Path, name: str, version: int, defaults: LoadSettings, said: Configured = NOTHING_SAID
+) -> LoadedVersion:
     """Load the version in `folder`, tried, checked and warmed up. ModelBroken tells why it cannot be served."""
     try:
-        require_inside(folder, settings.file)
-        return _load(folder, name, version, settings)
+        require_inside(folder, said.file)
+        return _load(folder, version, find_version(folder, name, defaults, said), defaults, said.file)
     except MemoryError as error:
         raise ModelBroken(f"{MODEL_FILE}: it needs more memory than there is") from error
     except OSError as error:
@@ -47,30 +49,27 @@ def load_version(folder: Path, name: str, version: int, settings: LoadSettings) 
         raise type(error)(printable(str(error))) from error
 
 
-def _load(folder: Path, name: str, version: int, settings: LoadSettings) -> LoadedVersion:
-    found = find_version(folder, name, settings)
-    card = found.card
-    if found.seen.unnamed:
-        logger.warning("%s version %d: %s", name, version, found.seen.warning(card.attention))
-    session_settings = replace(settings.session, allow_tf32=card.allow_tf32)
-    signature = Signature.of(card, card.outputs, settings.rows_of(card))
+def _load(folder: Path, version: int, found: FoundVersion, defaults: LoadSettings, file: str) -> LoadedVersion:
+    settings, card = found.settings, found.settings.card
+    name = card.name
+    if found.tried.seen.unnamed:
+        logger.warning("%s version %d: %s", name, version, found.tried.seen.warning(card.attention))
+    signature = Signature.of(card, card.outputs, settings.max_batch_rows)
     golden = golden_of(folder, card)
 
     def open_with(library: Path | None) -> ModelSession:
-        return open_model(
-            model_path(folder, settings.file), signature, replace(session_settings, kernel_library=library)
-        )
+        return open_model(model_path(folder, file), signature, replace(settings.session, kernel_library=library))
 
-    choice = _choose(open_with, settings, found, golden)
+    choice = _choose(open_with, defaults, found, golden)
     if choice.reason:
         logger.info("%s version %d: kernels=%s: %s", name, version, choice.kernels, choice.reason)
-    batching = found.batching or settings.why_one_row(card)
+    batching = found.batching or settings.why_one_row
     if batching:
         level = logging.WARNING if found.batching and found.unexpected else logging.INFO
         logger.log(level, "%s version %d: %s", name, version, batching)
     _require_optional(choice.session, card, golden)
-    loaded = LoadedVersion(folder, card, version, choice, session_settings, batching=batching, file=settings.file)
-    loaded.warm_up(golden, found.cost)
+    loaded = LoadedVersion(folder, card, version, choice, settings.session, batching=batching, file=file)
+    loaded.warm_up(golden, found.tried.cost)
     return loaded
 
 
@@ -92,14 +91,14 @@ def _require_optional(session: ModelSession, card: ModelCard, golden: Golden | N
         ) from error
 
 
-def _choose(open_with: Open, settings: LoadSettings, found: FoundVersion, golden: Golden | None) -> Choice:
-    offer = settings.session.kernel_library or settings.no_library
-    if found.obstacle is not None:  # what ended the child would end this process: it is not even opened here
-        offer = found.obstacle
+def _choose(open_with: Open, defaults: LoadSettings, found: FoundVersion, golden: Golden | None) -> Choice:
+    offer = found.settings.session.kernel_library or defaults.no_library
+    if found.tried.obstacle is not None:  # what ended the child would end this process: it is not even opened here
+        offer = found.tried.obstacle
     elif isinstance(offer, Path) and golden is not None:  # else nothing has tried the library
-        offer = offer_for(found.card, offer, settings.session.device)
-    races_here = not (settings.kernels_required or settings.on_processor)
-    choice = choose_kernels(open_with, offer, golden, found.card, stopwatch=by_the_clock if races_here else None)
-    if settings.kernels_required:
+        offer = offer_for(found.settings.card, offer, defaults.session.device)
+    has_raced = defaults.kernels_required or defaults.on_processor
+    choice = choose_kernels(open_with, offer, golden, found.settings.card, None if has_raced else by_the_clock)
+    if defaults.kernels_required:
         require_fused(choice)
     return choice

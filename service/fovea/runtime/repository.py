@@ -12,7 +12,7 @@ from pathlib import Path
 
 from fovea.contract.errors import Misconfigured, ModelBroken, Unsupported
 from fovea.contract.model_card import MODEL_FILE
-from fovea.runtime.declared import Stated
+from fovea.runtime.declared import Declared
 from fovea.runtime.model_toml import Latest, ServingChoices, read_choices
 from fovea.runtime.names import is_silent, is_version_name, shown_name
 from fovea.runtime.passed_over import (
@@ -31,8 +31,20 @@ class Configured:
     """What a model folder's own file says: how to serve the model, and what its ONNX file is like."""
 
     choices: ServingChoices = field(default_factory=ServingChoices)
-    stated: Stated | None = None
+    declared: Declared | None = None
 
+    @property
+    def file(self) -> str:
+        """What the model is called in its versions' folders."""
+        return self.declared.file if self.declared else MODEL_FILE
+
+    @property
+    def named_inputs(self) -> tuple[str, ...]:
+        """Those that another server's configuration lists."""
+        return tuple(spec.name for spec in self.declared.inputs) if self.declared else ()
+
+
+NOTHING_SAID = Configured()
 
 ReadForeign = Callable[[Path], Configured | None]
 """Reads another server's file in a model folder, where there is one.
@@ -54,7 +66,7 @@ class ModelFolder:
     """Version folders that are there, ascending."""
     choices: ServingChoices = field(default_factory=ServingChoices)
     problem: str | None = None
-    stated: Stated | None = None
+    declared: Declared | None = None
     unsupported: bool = False
     """The problem is that the model wants what this server does not offer: no wait will help."""
     missing: str | None = None
@@ -65,9 +77,9 @@ class ModelFolder:
     """Folders with a model in them whose names are no version's."""
 
     @property
-    def file(self) -> str:
-        """What the model is called in its versions' folders."""
-        return self.stated.file if self.stated else MODEL_FILE
+    def configured(self) -> Configured:
+        """What the folder's own file says."""
+        return Configured(self.choices, self.declared)
 
     @property
     def absent(self) -> dict[str, str]:
@@ -140,7 +152,7 @@ def model_folder(path: Path, read_foreign: ReadForeign = lambda _: None) -> Mode
         configured = Configured(own) if own is not None else read_foreign(path) or Configured()
     except (ModelBroken, Unsupported) as error:
         return replace(folder, problem=printable(str(error)), unsupported=isinstance(error, Unsupported))
-    return replace(folder, choices=configured.choices, stated=configured.stated)
+    return replace(folder, choices=configured.choices, declared=configured.declared)
 
 
 def _with_versions(path: Path) -> ModelFolder:

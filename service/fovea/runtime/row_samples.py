@@ -146,7 +146,7 @@ class RowSamples:
         return filling_of(self.lengths)
 
     def _shape(self, spec: TensorSpec, lengths: Lengths) -> tuple[int, ...]:
-        """Of one row."""
+        """The shape of one row of an input, with these lengths."""
         axes, sizes = self._axes.get(spec.name, {}), list(spec.shape)
         for axis, size in enumerate(sizes):
             if size == -1:

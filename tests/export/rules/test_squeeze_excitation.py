@@ -12,15 +12,30 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from fovea.contract.operators import OPERATORS
 from fovea.export.bound_bodies import attention_nodes
 from fovea.export.exporter import export_graph, trace
 from fovea.export.graph import ExportedGraph
+from fovea.export.rules.applied import apply_rules
 from fovea.runtime.ort_session import SessionSettings, fused_operators, open_session
 from one_node import session_of
-from plain_blocks import CHANNELS, FORMS, NEAR, in_a_row, plain_network
+from plain_blocks import CHANNELS, FORMS, NEAR, Linears, in_a_row, plain_network
 
 SIZE = CHANNELS
 """A map is as wide as it has channels: shapes alone do not tell what a mean is over."""
+
+
+class Written(nn.Module):
+    """All in one module: a block that is its own shortcut, and the same twice more."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.layers = Linears().layers
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = (x + self.layers(x.mean((2, 3)))[:, :, None, None] * x).relu()
+        x = x * self.layers(x.mean((2, 3)))[:, :, None, None]
+        return x * self.layers(x.mean((2, 3)))[:, :, None, None]
 
 
 def pictures(rows: int, channels: int = CHANNELS) -> dict[str, NDArray[Any]]:
@@ -96,10 +111,37 @@ def test_kernels_take_every_one_and_agree(network: ExportedGraph, kernel_library
             np.testing.assert_allclose(got, right, rtol=0, atol=1e-5)
 
 
-def test_names_of_nodes_and_values_do_not_count(network: ExportedGraph) -> None:
-    bodies = {(body.name, body.overload) for body in network.model.functions}
-    assert {name for name, _ in bodies} == {layer.operator for layer in network.layers}
-    assert all(node.name.startswith(f"{body.name}/") for body in network.model.functions for node in body.node)
+def test_names_of_nodes_and_values_do_not_count() -> None:
+    graph = trace(plain_network(), example(3), ["y"], {})
+    given = {value.name for value in (*graph.graph.input, *graph.graph.output)}
+    names = {value: f"v{i}" for i, value in enumerate(one for node in graph.graph.node for one in node.output)}
+    names |= {tensor.name: f"w{i}" for i, tensor in enumerate(graph.graph.initializer)}
+    names |= {name: name for name in given}
+    for node in graph.graph.node:
+        node.name = ""
+        del node.metadata_props[:]
+        node.input[:], node.output[:] = [names[one] for one in node.input], [names[one] for one in node.output]
+    for value in (*graph.graph.initializer, *graph.graph.value_info):
+        value.name = names.get(value.name, value.name)
+    found = attention_nodes(apply_rules(graph, pictures(2, 3)).model)
+    assert [node.op_type for node in found] == [*["SqueezeExcitationAddRelu"] * 2, "SqueezeExcitation"]
+
+
+def test_a_body_has_the_names_of_its_operator(network: ExportedGraph) -> None:
+    for body in network.model.functions:
+        assert list(body.input) == list(OPERATORS[body.name].inputs)
+        assert all(node.name.startswith(f"{body.name}/") for node in body.node)
+
+
+def test_a_block_may_be_its_own_shortcut_and_come_several_times_in_one_module() -> None:
+    module = nn.Sequential(Written()).eval()
+    graph = export_graph(module, example(), ["y"])
+    assert [(layer.name, layer.operator) for layer in graph.layers] == [
+        ("0", "SqueezeExcitationAddRelu"),
+        ("0#2", "SqueezeExcitation"),
+        ("0#3", "SqueezeExcitation"),
+    ]
+    require_not_a_bit_changed(module, graph)
 
 
 def test_blocks_that_are_alike_share_a_body_and_a_block_that_is_used_again_its_weights() -> None:

@@ -87,6 +87,33 @@ def test_data_that_was_left_for_here_is_decoded_first() -> None:
     np.testing.assert_array_equal(one.inputs["image"], np.ones((1, 1, 2, 2), np.float32))
 
 
+class Copies:
+    """Makes a row of each byte, at 0.3 ms of a processor."""
+
+    def row(self, data: bytes, _: Limits) -> np.ndarray:
+        until_s = time.thread_time() + 0.0003
+        while time.thread_time() < until_s:
+            pass
+        return np.array([data[0]])
+
+    def joined(self, rows: Any) -> np.ndarray:
+        return np.stack(rows)
+
+
+def test_a_request_with_many_texts_gives_way_to_other_models_and_keeps_the_order_of_its_rows() -> None:
+    texts = RawInput("image", "text", Copies(), np.dtype(np.int64), (-1,))
+    both, sent, others = queue(), Sent(), Sent()
+    many = [request(*[bytes([place]) for place in range(250)]) for _ in range(2)]
+    for one in many:
+        both.submit(replace(undecoded(one, sent), raw=(texts,)))
+    both.submit(undecoded(request(white()), others, model="other"))
+    wait_until(lambda: bool(others.requests))
+    assert not sent.requests
+    wait_until(lambda: len(sent.requests) == 2)
+    for one in many:
+        assert one.inputs["image"].ravel().tolist() == list(range(250))
+
+
 def test_its_tensors_tell_what_it_shares_a_batch_with_where_only_they_show_that() -> None:
     sent, one = Sent(), request(white(), white())
     queue().submit(replace(undecoded(one, sent), batch_key=lambda arrays: BatchKey(arrays["image"].shape)))

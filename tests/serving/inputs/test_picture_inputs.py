@@ -20,7 +20,7 @@ from PIL import Image
 from tritonclient.utils import InferenceServerException
 
 from fovea.contract.attention import AttentionType
-from fovea.contract.input_steps import Preprocessing
+from fovea.contract.input_steps import InputSteps, Preprocessing
 from fovea.contract.model_card import ModelCard, TensorSpec
 from fovea.inputs.picture_steps import picture_row
 from fovea.inputs.pictures import open_picture
@@ -30,28 +30,54 @@ from servers import RunningServer, running_server, save_model, tensor, wait_unti
 
 ROOT = Path(__file__).parents[3]
 BOOT = (ROOT / "docs" / "ankle-boot.png").read_bytes()
+SEEDS = (("left", 0), ("right", 3))
 COLOURS = Preprocessing(mode="RGB", height=3, width=4, mean=(0.5, 0.4, 0.3), std=(0.2, 0.3, 0.25))
+
+
+LEFT, RIGHT = (
+    InputSteps.model_validate([{"step": "picture"}, {"step": "channels", "mode": "L"}, *sizing, {"step": "scale"}])
+    for sizing in (
+        [{"step": "resize", "height": 6, "width": 4, "fit": "cover"}],
+        [{"step": "resize", "height": 8, "width": 8, "filter": "nearest"}, {"step": "crop", "height": 5, "width": 3}],
+    )
+)
 
 
 def echo_model(repository: Path) -> None:
     """A model whose answer is the tensor that its pictures became."""
-    shape = ["n", 3, COLOURS.height, COLOURS.width]
-    nodes = [helper.make_node("Identity", ["image"], ["seen"])]
-    folder = save_model(repository, "echo", nodes, [tensor("image", shape)], [tensor("seen", shape)])
-    golden = np.zeros((2, 3, COLOURS.height, COLOURS.width), np.float32)
-    write_golden(folder / "golden.npz", {"image": golden}, {"seen": golden.astype(np.float64)}, {})
-    spec = {"datatype": "FP32", "shape": (-1, 3, COLOURS.height, COLOURS.width)}
+    write_echo(repository, "echo", {"image": (3, COLOURS.height, COLOURS.width)}, preprocessing=COLOURS)
+
+
+def pair_model(repository: Path) -> None:
+    """The same with two pictures, each made by steps of its own."""
+    steps = {"left": LEFT, "right": RIGHT}
+    shapes = {name: one.row_shape for name, one in steps.items()}
+    write_echo(repository, "pair", shapes, input_steps=steps)
+
+
+def write_echo(repository: Path, model: str, shapes: dict[str, tuple[int, ...]], **facts: Any) -> None:
+    """A model whose outputs are its inputs: seen for image, seen_left for left and so on."""
+    seen = {name: "seen" if name == "image" else f"seen_{name}" for name in shapes}
+    nodes = [helper.make_node("Identity", [name], [output]) for name, output in seen.items()]
+    inputs = [tensor(name, ["n", *shape]) for name, shape in shapes.items()]
+    outputs = [tensor(seen[name], ["n", *shape]) for name, shape in shapes.items()]
+    folder = save_model(repository, model, nodes, inputs, outputs)
+    golden = {name: np.zeros((2, *shape), np.float32) for name, shape in shapes.items()}
+    write_golden(
+        folder / "golden.npz", golden, {seen[name]: row.astype(np.float64) for name, row in golden.items()}, {}
+    )
+    specs = {name: {"datatype": "FP32", "shape": (-1, *shape)} for name, shape in shapes.items()}
     card = ModelCard(
-        name="echo",
+        name=model,
         attention=AttentionType.NONE,
-        inputs=(TensorSpec(name="image", **spec),),
-        outputs=(TensorSpec(name="seen", **spec),),
+        inputs=tuple(TensorSpec(name=name, **spec) for name, spec in specs.items()),
+        outputs=tuple(TensorSpec(name=seen[name], **spec) for name, spec in specs.items()),
         batched=True,
-        preprocessing=COLOURS,
         parameters=0,
         opset=21,
-        tolerances={"seen": 1e-6},
+        tolerances=dict.fromkeys(seen.values(), 1e-6),
         sha256={entry.name: hashlib.sha256(entry.read_bytes()).hexdigest() for entry in folder.iterdir()},
+        **facts,
     )
     (folder / "card.json").write_text(card.to_json())
 
@@ -60,6 +86,7 @@ def echo_model(repository: Path) -> None:
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     repository = tmp_path_factory.mktemp("repository")
     echo_model(repository)
+    pair_model(repository)
     (repository / "fashion-cbam").symlink_to(ROOT / "exported_models" / "fashion-cbam")
     with running_server(
         repository, f"--{request.param}", "--max-pixels=5000", "--kernels=off", "--log-level=debug"
@@ -129,6 +156,26 @@ def test_several_pictures_are_rows_in_their_order(front: Any) -> None:
     seen = infer(front, "echo", "image", of(*pictures))
     rows = [picture_row(open_picture(io.BytesIO(data)), COLOURS.steps) for data in pictures]
     np.testing.assert_array_equal(seen, np.concatenate(rows))
+
+
+@pytest.mark.parametrize("bytes_of", [("left", "right"), ("right",), ("left",)])
+def test_each_of_two_inputs_may_come_as_pictures_that_steps_of_its_own_make_tensors(
+    front: Any, bytes_of: tuple[str, ...]
+) -> None:
+    client, module = front
+    pictures = {name: [encoded(noise("RGB", seed=seed)) for seed in range(start, start + 3)] for name, start in SEEDS}
+    made = {
+        name: np.concatenate([picture_row(open_picture(io.BytesIO(data)), steps) for data in pictures[name]])
+        for name, steps in (("left", LEFT), ("right", RIGHT))
+    }
+    sent = []
+    for name, tensors in made.items():
+        array = of(*pictures[name]) if name in bytes_of else tensors
+        sent.append(module.InferInput(name, list(array.shape), "BYTES" if name in bytes_of else "FP32"))
+        sent[-1].set_data_from_numpy(array)
+    answer = client.infer("pair", sent)
+    for name, tensors in made.items():
+        np.testing.assert_array_equal(answer.as_numpy(f"seen_{name}"), tensors)
 
 
 SCAN = encoded(noise("L"), "JPEG", progressive=True).rpartition(b"\xff\xda")[2][:-2].join((b"\xff\xda", b""))

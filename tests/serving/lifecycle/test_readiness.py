@@ -17,7 +17,8 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from adding_models import MODEL, write_version
 from fovea.cli import main
 from fovea.runtime.repository import ModelFolder
-from fovea.serving.lifecycle.model_table import ModelEntry, Models, VersionEntry, VersionState
+from fovea.serving.lifecycle.model_entries import ModelEntry, VersionEntry, VersionState
+from fovea.serving.lifecycle.model_table import Models
 from fovea.serving.lifecycle.readiness import Readiness
 from fovea.wire import SERVICE
 from raw_client import RawClient

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 import pytest
 
-from fovea.serving.lifecycle.model_table import VersionEntry, VersionState
+from fovea.serving.lifecycle.model_entries import VersionEntry, VersionState
 from fovea.serving.lifecycle.reload_plan import Source, to_let_go, to_load
 from fovea.serving.lifecycle.repository_watch import RepositoryWatch
 

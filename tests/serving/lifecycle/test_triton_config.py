@@ -260,7 +260,7 @@ def test_model_toml_goes_before_config_pbtxt(tmp_path: Path) -> None:
     (tmp_path / "m" / "config.pbtxt").write_text("ensemble_scheduling { }")
     (tmp_path / "m" / "model.toml").write_text("max_batch_rows = 2")
     folder = scan(tmp_path, read_config)["m"]
-    assert (folder.problem, folder.choices.max_batch_rows, folder.stated) == (None, 2, None)
+    assert (folder.problem, folder.choices.max_batch_rows, folder.declared) == (None, 2, None)
 
 
 @pytest.mark.parametrize(
@@ -337,8 +337,8 @@ def test_what_changes_no_answer_is_passed_over_with_a_word(tmp_path: Path, text:
     (tmp_path / "m" / "config.pbtxt").write_text(text)
     folder = scan(tmp_path, read_config)["m"]
     assert folder.problem is None
-    assert folder.stated
-    assert folder.stated.remark.startswith("without effect here: ")
+    assert folder.declared
+    assert folder.declared.remark.startswith("without effect here: ")
 
 
 def test_the_table_has_every_field_of_tritons_and_no_other() -> None:

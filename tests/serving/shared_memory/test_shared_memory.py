@@ -18,7 +18,6 @@ from tritonclient.utils import InferenceServerException, shared_memory
 
 from fovea.serving.shared_memory.places import Place
 from fovea.serving.shared_memory.regions import Regions
-from fovea.wire import message
 from raw_client import RawClient
 from rest_calls import rest
 from servers import (
@@ -321,9 +320,9 @@ class Name(str):
 
 def test_a_region_that_was_used_and_unregistered_is_forgotten_with_its_name(region: Any) -> None:
     regions, name = Regions({"shared_memory"}), Name("used")
-    regions.register(message("SystemSharedMemoryRegisterRequest")(name=name, key=key(region), byte_size=64))
+    regions.register(name, key(region), 0, 64)
     regions.hold([Place("y", name, 0, 64)]).release()
-    regions.unregister(message("SystemSharedMemoryUnregisterRequest")(name=name))
+    regions.unregister(name)
     there = weakref.ref(name)
     del name
     assert there() is None

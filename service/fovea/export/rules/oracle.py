@@ -64,7 +64,6 @@ def _with_definitions(after: onnx.ModelProto, nodes: list[onnx.NodeProto]) -> on
     for node in nodes:
         defined = model.graph.node.add()
         defined.CopyFrom(node)
-        defined.name = node.name + _BESIDE
         defined.ClearField("overload")
         defined.output[:] = [name + _BESIDE for name in node.output]
         for name in [*(name for name in node.output if name not in given), *defined.output]:
@@ -90,6 +89,8 @@ def _difference(one: NDArray[Any], other: NDArray[Any]) -> float:
 def _outputs(graph: onnx.ModelProto, found: Bodies, inputs: Arrays) -> dict[str, NDArray[Any]]:
     """As a stock ONNX Runtime gives them."""
     model = bind_bodies(copy.deepcopy(graph), found)
+    for node in attention_nodes(model):
+        node.name = ""  # two blocks of one module have one name as yet, which ONNX Runtime refuses
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1
     session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])

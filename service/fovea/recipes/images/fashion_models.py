@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 
 from torch import nn
 
@@ -30,6 +30,9 @@ _RESIDUAL_MODELS = {
     "fashion-external": AttentionType.EXTERNAL,
 }
 
+_load = cache(fashion_mnist.load)
+"""Once for all of them."""
+
 
 def _fashion(
     name: str,
@@ -45,7 +48,7 @@ def _fashion(
         schedule=schedule,
         labels=fashion_mnist.LABELS,
         preprocessing=fashion_mnist.PREPROCESSING,
-        load=fashion_mnist.load,
+        load=_load,
         augmentation=augmentation,
     )
 

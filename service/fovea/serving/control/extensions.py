@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from fovea.contract.errors import Unsupported
+from fovea.serving.control.setting_answers import log_settings, memory_status, register_memory, unregister_memory
 from fovea.serving.observability.log_settings import LogControl
 from fovea.serving.observability.trace import Tracer
 from fovea.serving.security.access import Group
@@ -48,10 +50,10 @@ class Extensions:
     def answers(self) -> dict[str, Answer]:
         """RPC -> the function that answers it."""
         return {
-            "SystemSharedMemoryStatus": self.regions.status,
-            "SystemSharedMemoryRegister": self.regions.register,
-            "SystemSharedMemoryUnregister": self.regions.unregister,
-            "LogSettings": self.logs.change,
+            "SystemSharedMemoryStatus": partial(memory_status, self.regions),
+            "SystemSharedMemoryRegister": partial(register_memory, self.regions),
+            "SystemSharedMemoryUnregister": partial(unregister_memory, self.regions),
+            "LogSettings": partial(log_settings, self.logs),
             "CudaSharedMemoryStatus": _no_cuda,
             "CudaSharedMemoryRegister": _no_cuda,
             "CudaSharedMemoryUnregister": _no_cuda,

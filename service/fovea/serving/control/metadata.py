@@ -11,7 +11,7 @@ from fovea.contract.lengths import SEQUENCE, NamedLengths
 from fovea.contract.model_card import ModelCard
 from fovea.runtime.repository import why_none
 from fovea.serving.inputs.raw_input import raw_input_facts
-from fovea.serving.lifecycle.model_table import ModelEntry, VersionState
+from fovea.serving.lifecycle.model_entries import ModelEntry, VersionState
 from fovea.serving.lifecycle.served_version import ServedVersion
 from fovea.serving.lifecycle.triton_fields import PLATFORM
 from fovea.wire import message

@@ -51,9 +51,9 @@ def _set_tensor(tensor: Any, spec: TensorSpec, card: ModelCard) -> None:
 
 def _set_labels(config: Any, served: ServedVersion) -> None:
     """The files that another server's configuration names; those of a card are in the metadata."""
-    stated = served.folder.stated
+    declared = served.folder.declared
     for tensor in config.output:
-        if stated is not None and (labels := stated.labels.get(tensor.name)):
+        if declared is not None and (labels := declared.labels.get(tensor.name)):
             tensor.label_filename = labels.file
 
 

@@ -7,10 +7,11 @@ from typing import Any
 
 from fovea.contract.errors import InvalidRequest, NotFound, Unsupported
 from fovea.serving.control import metadata
+from fovea.serving.control.change_requests import load_requested, name_to_unload
 from fovea.serving.control.extensions import Answer, Extensions
 from fovea.serving.control.model_config import model_config
+from fovea.serving.control.setting_answers import trace_settings
 from fovea.serving.control.statistics_answer import model_statistics
-from fovea.serving.lifecycle.load_request import load_requested, name_to_unload
 from fovea.serving.lifecycle.model_table import Models
 from fovea.serving.lifecycle.requested_changes import RequestedChanges
 from fovea.serving.lifecycle.served_version import ServedVersion
@@ -66,7 +67,7 @@ class Control:
     def _trace_setting(self, request: Any) -> Any:
         if request.model_name:
             self._models.entry(request.model_name, "")
-        return self._extensions.tracer.change(request)
+        return trace_settings(self._extensions.tracer, request)
 
     def _served(self, request: Any) -> ServedVersion:
         return self._models.ready(request.name, request.version)

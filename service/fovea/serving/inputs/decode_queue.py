@@ -15,6 +15,8 @@ from fovea.serving.engines.queue_limit import QueueLimit
 from fovea.serving.inputs.decode_lines import DecodeLines, Undecoded
 
 log = logging.getLogger(__name__)
+_TEXTS_S = 0.001
+"""Texts, which take microseconds, are made tensors for so long before it is another request's turn."""
 _THREADS = 2
 """Decoding lets other threads run; more would take the cores that models run on."""
 
@@ -94,17 +96,13 @@ class DecodeQueue:
         return True
 
     def _is_decoded(self, undecoded: Undecoded) -> bool:
-        """Make its inputs, or of its pictures and texts the next; whether all of them are tensors now."""
+        """Make its inputs, or of its pictures the next, or some texts; whether all of them are tensors now."""
         request = undecoded.request
         if undecoded.decode is not None:
             request.inputs, undecoded.decode = undecoded.decode(), None
             request.bytes = max(request.bytes, _bytes(request))
             return not undecoded.raw
-        if undecoded.left is None:
-            undecoded.left = deque((raw, row) for raw in undecoded.raw for row in range(request.inputs[raw.name].size))
-        raw, row = undecoded.left.popleft()
-        data = request.inputs[raw.name].ravel()[row]
-        undecoded.rows.setdefault(raw.name, []).append(raw.row(row, data, self._limits))
+        self._make_rows(undecoded)
         if undecoded.left:
             return False
         for raw in undecoded.raw:
@@ -113,6 +111,19 @@ class DecodeQueue:
             request.batch_key = undecoded.batch_key(request.inputs)
         request.bytes = _bytes(request)
         return True
+
+    def _make_rows(self, undecoded: Undecoded) -> None:
+        """The next picture, or the next few texts."""
+        inputs, left = undecoded.request.inputs, undecoded.left
+        if left is None:
+            left = undecoded.left = deque((raw, row) for raw in undecoded.raw for row in range(inputs[raw.name].size))
+        stop_s = time.thread_time() + _TEXTS_S
+        while left:
+            raw, row = left.popleft()
+            made = raw.row(row, inputs[raw.name].ravel()[row], self._limits)
+            undecoded.rows.setdefault(raw.name, []).append(made)
+            if raw.kind == "picture" or time.thread_time() > stop_s:
+                return
 
 
 def _bytes(request: QueuedRequest) -> int:

@@ -14,8 +14,9 @@ from functools import partial
 from fovea.contract.errors import Misconfigured
 from fovea.runtime.repository import ModelFolder, has_models, no_model_in, scan
 from fovea.serving.lifecycle.control_settings import EVERY_MODEL, ControlSettings
+from fovea.serving.lifecycle.model_entries import VersionEntry, VersionState
 from fovea.serving.lifecycle.model_swap import ModelSwap, warn_of_what_is_passed_over
-from fovea.serving.lifecycle.model_table import Models, VersionEntry, VersionState
+from fovea.serving.lifecycle.model_table import Models
 from fovea.serving.lifecycle.readiness import Readiness
 from fovea.serving.lifecycle.repository_watch import RepositoryWatch
 from fovea.serving.lifecycle.requested_changes import NOT_LOADED, RequestedChanges

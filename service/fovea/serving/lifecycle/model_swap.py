@@ -14,7 +14,8 @@ from functools import partial
 from fovea.contract.errors import LoadFailed, ModelBroken
 from fovea.runtime.printable import printable
 from fovea.runtime.repository import ModelFolder, chosen_versions, why_none
-from fovea.serving.lifecycle.model_table import Models, VersionEntry, VersionState
+from fovea.serving.lifecycle.model_entries import VersionEntry, VersionState
+from fovea.serving.lifecycle.model_table import Models
 from fovea.serving.lifecycle.reload_plan import Source, sources_of, to_let_go, to_load
 from fovea.serving.lifecycle.served_version import ServedVersion
 from fovea.serving.lifecycle.version_loader import VersionLoader

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from fovea.runtime.repository import why_none
-from fovea.serving.lifecycle.model_table import ModelEntry, Models
+from fovea.serving.lifecycle.model_entries import ModelEntry
+from fovea.serving.lifecycle.model_table import Models
 
 ReadyWhen = Literal["all", "any", "loaded"]
 

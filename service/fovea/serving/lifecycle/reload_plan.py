@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-from fovea.runtime.declared import Stated
+from fovea.runtime.declared import Declared
 from fovea.runtime.model_toml import ServingChoices
 from fovea.runtime.repository import ModelFolder, chosen_versions
 from fovea.runtime.stamps import Stamp, stamp_of
-from fovea.serving.lifecycle.model_table import VersionEntry
+from fovea.serving.lifecycle.model_entries import VersionEntry
 
 Versions = Mapping[str, VersionEntry]
 
@@ -21,7 +21,7 @@ class Source:
     folder: str
     stamp: Stamp
     choices: ServingChoices
-    stated: Stated | None
+    declared: Declared | None
     problem: str | None
 
 
@@ -29,7 +29,7 @@ def sources_of(folder: ModelFolder) -> dict[str, Source]:
     """The versions that the model's policy chooses, ascending, with what each is loaded from."""
     paths = {str(version): folder.version_path(version) for version in chosen_versions(folder)}
     return {
-        version: Source(str(path), stamp_of(path), folder.choices, folder.stated, folder.problem)
+        version: Source(str(path), stamp_of(path), folder.choices, folder.declared, folder.problem)
         for version, path in paths.items()
     }
 

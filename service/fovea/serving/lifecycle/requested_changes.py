@@ -10,8 +10,9 @@ from fovea.contract.errors import Cancelled, Draining, InvalidRequest, NotFound,
 from fovea.runtime.repository import ModelFolder, chosen_versions, model_folder, model_paths, scan, why_none
 from fovea.serving.lifecycle.control_settings import ControlSettings
 from fovea.serving.lifecycle.load_request import LoadRequest
+from fovea.serving.lifecycle.model_entries import ModelEntry, VersionEntry, VersionState
 from fovea.serving.lifecycle.model_swap import ModelSwap, warn_of_what_is_passed_over
-from fovea.serving.lifecycle.model_table import ModelEntry, Models, VersionEntry, VersionState
+from fovea.serving.lifecycle.model_table import Models
 from fovea.serving.lifecycle.sent_files import SentFiles
 from fovea.serving.lifecycle.triton_config import read_config
 from fovea.serving.lifecycle.turns import Turns
@@ -100,7 +101,7 @@ class RequestedChanges:
             self._files.discard(folder)
 
     def end(self) -> None:
-        """Begin none any more."""
+        """Begin no further change."""
         self._ended = True
 
     def close(self) -> None:

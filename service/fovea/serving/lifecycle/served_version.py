@@ -75,8 +75,8 @@ class ServedVersion:
     @property
     def remark(self) -> str:
         """What there is to say of it: what of its configuration is without effect, and of how it is batched."""
-        stated = self.folder.stated
-        without_effect = f"{stated.source}: {stated.remark}" if stated and stated.remark else ""
+        declared = self.folder.declared
+        without_effect = f"{declared.source}: {declared.remark}" if declared and declared.remark else ""
         return "; ".join(filter(None, (without_effect, self.loaded.batching)))
 
     def batch(self, record: BatchRecord, queue_s: Sequence[float]) -> None:

@@ -18,7 +18,7 @@ from fovea.contract.errors import ModelBroken, Unsupported
 from fovea.contract.model_card import MODEL_FILE, MOST_TEXT_BYTES, TensorSpec
 from fovea.contract.reshape import reshape_problem
 from fovea.contract.validation import first_problem
-from fovea.runtime.declared import Labels, Stated
+from fovea.runtime.declared import Declared, Labels
 from fovea.runtime.files import require_small
 from fovea.runtime.model_toml import Latest, ServingChoices
 from fovea.runtime.printable import printable
@@ -46,7 +46,7 @@ def configured_of(config: Any, folder: Path) -> Configured:
     """What a ModelConfig says of the model in a folder; ModelBroken or Unsupported tell what is amiss."""
     if config.name not in ("", folder.name):
         raise ModelBroken(f"{CONFIG_FILE}: name: expected {folder.name}, found {config.name}")
-    return Configured(choices_of(config), _stated(config, folder))
+    return Configured(choices_of(config), _declared(config, folder))
 
 
 def parse(text: str) -> Any:
@@ -82,11 +82,11 @@ def _versions(policy: Any) -> Any:
     return "all" if policy.HasField("all") else "latest"
 
 
-def _stated(config: Any, folder: Path) -> Stated:
+def _declared(config: Any, folder: Path) -> Declared:
     batched = _batched(config)
     inputs, outputs = (tuple(_spec(one, bool(batched)) for one in part) for part in (config.input, config.output))
     reshaped = [one for part in (config.input, config.output) for one in part if one.HasField("reshape")]
-    return Stated(
+    return Declared(
         source=CONFIG_FILE,
         batched=batched,
         inputs=inputs,

@@ -20,11 +20,11 @@ class Turns:
     def __init__(self) -> None:
         self._changed = threading.Condition()
         self._lines: dict[str, deque[object]] = {}
-        """By model: who changes it, then who waits for that."""
+        """Model -> who changes it, then who waits for that."""
 
     @contextmanager
     def of(self, model: str) -> Iterator[None]:
-        """A turn, waited for."""
+        """Wait for a turn to change this model, and hold it."""
         mine = object()
         with self._changed:
             line = self._lines.setdefault(model, deque())

@@ -36,17 +36,17 @@ class EndedRequests(NamedTuple):
 
 
 class Book(Protocol):
-    """Where entries are added up."""
+    """Adds up what the ledger noted."""
 
     def batches(self, ran: Sequence[RanBatch]) -> None:
-        """These have run."""
+        """Add up batches that have run."""
 
     def requests(self, outcome: Outcome, duration_s: Sequence[float], rows: int) -> None:
-        """Requests ended."""
+        """Add up requests that ended alike."""
 
 
 class Ledger:
-    """For any thread. Whoever reads one of its books calls `settle` first."""
+    """Notes what ran and what ended, from any thread. Whoever reads one of its books calls `settle` first."""
 
     def __init__(self, *books: Book) -> None:
         self.books = list(books)
@@ -55,13 +55,13 @@ class Ledger:
         self._settling = threading.Lock()
 
     def batch(self, record: BatchRecord, queue_s: Sequence[float]) -> None:
-        """A batch has run."""
+        """Note a batch that has run."""
         self._batches.append(RanBatch(record, queue_s, time.time_ns() // 1_000_000))
         if len(self._batches) >= _ENOUGH:
             self.settle()
 
     def requests(self, outcome: Outcome, duration_s: Sequence[float], rows: int) -> None:
-        """Requests ended."""
+        """Note requests that ended alike."""
         self._requests.append(EndedRequests(outcome, duration_s, rows))
         if len(self._requests) >= _ENOUGH:
             self.settle()

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from fovea.contract.errors import InvalidRequest
-from fovea.wire import message
+from fovea.serving.plain_words import WORDS, word
 
 _LEVEL_OF = {"log_info": logging.INFO, "log_warning": logging.WARNING, "log_error": logging.ERROR}
 """Setting of the protocol -> the lines that it lets through; those above ERROR count as ERROR."""
@@ -16,13 +16,8 @@ _ISO8601 = "ISO8601"
 _FORMATS = ("default", _ISO8601)
 """Triton's two, which differ in how a time is written; here all lines are JSON, with times of ISO 8601."""
 _NONE = logging.CRITICAL + 1
-_FIELD_OF: Mapping[str, str] = {
-    **dict.fromkeys(_LEVEL_OF, "bool_param"),
-    _VERBOSE: "uint32_param",
-    _FORMAT: "string_param",
-    _FILE: "string_param",
-}
-"""Setting -> the field that its value is in."""
+_TYPE_OF: Mapping[str, type] = {**dict.fromkeys(_LEVEL_OF, bool), _VERBOSE: int, _FORMAT: str, _FILE: str}
+"""Setting -> the type of its value."""
 
 
 class LogControl(logging.Filter):
@@ -42,13 +37,14 @@ class LogControl(logging.Filter):
             return self._verbose > 0
         return self._lets_through[_name_of(record.levelno)]
 
-    def change(self, request: Any) -> Any:
-        """LogSettingsResponse: change what the request names, all of it or (with an error) none; tell what holds."""
-        asked = {name: _value(name, setting) for name, setting in request.settings.items()}
-        self._verbose = asked.get(_VERBOSE, self._verbose)
-        self._lets_through |= {name: value for name, value in asked.items() if name in _LEVEL_OF}
+    def change(self, settings: Mapping[str, Any]) -> dict[str, bool | int | str]:
+        """Change all of these, or (with an error) none; what holds from now on."""
+        for name, value in settings.items():
+            _check(name, value)
+        self._verbose = settings.get(_VERBOSE, self._verbose)
+        self._lets_through |= {name: value for name, value in settings.items() if name in _LEVEL_OF}
         logging.getLogger().setLevel(self._least_level())
-        return self._told()
+        return {**self._lets_through, _VERBOSE: self._verbose, _FORMAT: _ISO8601, _FILE: ""}
 
     def _least_level(self) -> int:
         """What need not be filtered is not even made into a line."""
@@ -56,29 +52,18 @@ class LogControl(logging.Filter):
             return logging.DEBUG
         return min((_LEVEL_OF[name] for name, lets in self._lets_through.items() if lets), default=_NONE)
 
-    def _told(self) -> Any:
-        response = message("LogSettingsResponse")()
-        for name, lets in self._lets_through.items():
-            response.settings[name].bool_param = lets
-        response.settings[_VERBOSE].uint32_param = self._verbose
-        response.settings[_FORMAT].string_param = _ISO8601
-        response.settings[_FILE].string_param = ""
-        return response
-
 
 def _name_of(level: int) -> str:
     return next((name for name, least in reversed(_LEVEL_OF.items()) if level >= least), "log_info")
 
 
-def _value(name: str, setting: Any) -> Any:
-    field, received = _FIELD_OF.get(name), setting.WhichOneof("parameter_choice")
-    if field is None:
-        raise InvalidRequest(f"unknown log setting '{name}': expected {[*_FIELD_OF]}")
-    if received != field:
-        raise InvalidRequest(f"log setting '{name}': expected a {field}, received {received or 'nothing'}")
-    value = getattr(setting, field)
+def _check(name: str, value: Any) -> None:
+    expected = _TYPE_OF.get(name)
+    if expected is None:
+        raise InvalidRequest(f"unknown log setting '{name}': expected {[*_TYPE_OF]}")
+    if type(value) is not expected:
+        raise InvalidRequest(f"log setting '{name}': expected {WORDS[expected]}, received {word(value)}")
     if name == _FILE and value:
         raise InvalidRequest("log_file cannot be changed over the network; lines go to standard error")
     if name == _FORMAT and value not in _FORMATS:
         raise InvalidRequest(f"log_format: expected one of {[*_FORMATS]}, received '{value}'")
-    return value

@@ -16,7 +16,6 @@ from typing import Any
 
 from fovea.contract.errors import InvalidRequest
 from fovea.serving.observability.trace_file import TraceFile
-from fovea.wire import message
 
 OFF, TIMESTAMPS = "OFF", "TIMESTAMPS"
 _LARGEST = 2**31 - 1
@@ -121,14 +120,17 @@ class Tracer:
         facts = {"id": next(self._ids), "model_name": model, "model_version": version, "request_id": request_id}
         return Trace(self._file, path, facts, arrived_s)
 
-    def change(self, request: Any) -> Any:
-        """TraceSettingResponse: change what the request names, for its model or for all, and tell what holds."""
-        model = request.model_name
+    def change(self, model: str, asked: Mapping[str, Sequence[str]]) -> dict[str, str]:
+        """Change settings, for a model or, for "", for all; what holds from now on. A setting without a value goes
+        back to what it was.
+        """
         with self._lock:
-            if request.settings:
-                self._set(model, {**self._own.get(model, {}), **self._asked(request.settings)})
+            if asked:
+                self._set(model, {**self._own.get(model, {}), **self._checked(asked)})
             settings = (self._samplers.get(model) or self._samplers[""]).settings
-        return self._told(settings)
+        return {name: str(getattr(settings, name)) for name in TraceSettings.__dataclass_fields__} | {
+            _FILE: self._file.path
+        }
 
     def _set(self, model: str, own: Mapping[str, Any]) -> None:
         """Put new samplers in the place of those that the change concerns; they count anew."""
@@ -141,21 +143,14 @@ class Tracer:
         self._own = changed
         self.active = any(sampler.active for sampler in self._samplers.values())
 
-    def _asked(self, settings: Mapping[str, Any]) -> dict[str, Any]:
-        """What a request sets, checked; None: back to what holds without it."""
+    def _checked(self, settings: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+        """What is set; None: back to what holds without it."""
         if _FILE in settings:
             raise InvalidRequest(f"{_FILE} cannot be changed over the network; it is set by --trace-file")
-        asked = {name: _value(name, list(setting.value)) for name, setting in settings.items()}
-        if asked.get("trace_level", OFF) not in (OFF, None) and not self.can_write:
+        checked = {name: _value(name, values) for name, values in settings.items()}
+        if checked.get("trace_level", OFF) not in (OFF, None) and not self.can_write:
             raise InvalidRequest("there is nowhere to write traces to; the server must be started with --trace-file")
-        return asked
-
-    def _told(self, settings: TraceSettings) -> Any:
-        response = message("TraceSettingResponse")()
-        for name in TraceSettings.__dataclass_fields__:
-            response.settings[name].value.append(str(getattr(settings, name)))
-        response.settings[_FILE].value.append(self._file.path)
-        return response
+        return checked
 
     def close(self) -> None:
         """Write the traces that have ended, and end the thread."""

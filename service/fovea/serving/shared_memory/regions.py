@@ -7,13 +7,11 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
 
 from fovea.contract.errors import AlreadyExists, InvalidRequest, NotFound, Unavailable
 from fovea.serving.security.access import require_group
 from fovea.serving.shared_memory.places import Place
 from fovea.serving.shared_memory.region import Region, check_size, opened
-from fovea.wire import message
 
 _MOST_REGIONS = 256
 """Each holds a file descriptor."""
@@ -82,30 +80,23 @@ class Regions:
         with self._lock:
             self._users.subtract(list(regions))
 
-    def status(self, request: Any) -> Any:
-        """SystemSharedMemoryStatusResponse: the region of a name, or all."""
-        response = message("SystemSharedMemoryStatusResponse")()
+    def known(self, name: str) -> Mapping[str, Region]:
+        """By name: the region of a name, or all for ""; NotFound where there is none."""
         with self._lock:
             regions = dict(self._regions)
-        if request.name:
-            regions = {request.name: self._named(regions, request.name)}
-        for name, region in regions.items():
-            facts = {"name": name, "key": region.key, "offset": region.offset, "byte_size": region.byte_size}
-            response.regions[name].MergeFrom(message("SystemSharedMemoryStatusResponse.RegionStatus")(**facts))
-        return response
+        return {name: self._named(regions, name)} if name else regions
 
-    def register(self, request: Any) -> Any:
+    def register(self, name: str, key: str, offset: int, byte_size: int) -> None:
         """Make a region known; the object must be there."""
-        if not request.name:
+        if not name:
             raise InvalidRequest("expected the name of a region, received none")
-        region = Region(request.name, request.key, request.offset, request.byte_size, opened(request.key))
+        region = Region(name, key, offset, byte_size, opened(key))
         try:
             check_size(region)
             self._add(region)
         except BaseException:
             os.close(region.file)
             raise
-        return message("SystemSharedMemoryRegisterResponse")()
 
     def _add(self, region: Region) -> None:
         with self._lock:
@@ -115,17 +106,16 @@ class Regions:
                 raise Unavailable(f"{_MOST_REGIONS} shared memory regions are registered, which is the limit")
             self._regions[region.name] = region
 
-    def unregister(self, request: Any) -> Any:
-        """Forget a region, or all; none that a request in flight is to be answered in."""
+    def unregister(self, name: str) -> None:
+        """Forget a region, or all for ""; none that a request in flight is to be answered in."""
         with self._lock:
-            names = [request.name] if request.name else list(self._regions)
-            busy = [name for name in names if self._users[name] > 0]
+            names = [name] if name else list(self._regions)
+            busy = [one for one in names if self._users[one] > 0]
             if busy:
                 raise Unavailable(f"shared memory regions {busy} are in use by requests in flight")
-            for name in names:
-                os.close(self._named(self._regions, name).file)
-                del self._regions[name], self._users[name]
-        return message("SystemSharedMemoryUnregisterResponse")()
+            for one in names:
+                os.close(self._named(self._regions, one).file)
+                del self._regions[one], self._users[one]
 
     @staticmethod
     def _named(regions: Mapping[str, Region], name: str) -> Region:

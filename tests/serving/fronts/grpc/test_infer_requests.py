@@ -12,6 +12,7 @@ from fovea.contract.errors import InvalidRequest
 from fovea.serving.fronts.grpc.infer_requests import RequestReader
 from fovea.serving.fronts.grpc.request_fields import taken_apart
 from fovea.serving.requests.infer_request import InferRequest
+from fovea.serving.requests.tensor_data import ExpectedInput
 from fovea.wire import message
 
 Request = message("ModelInferRequest")
@@ -124,6 +125,22 @@ def test_requests_that_differ_in_their_ids_and_data_share_a_header(ids: tuple[st
     requests = [read(serialized(**fields, id=one, raw_input_contents=[data])) for one, data in sent]
     assert [(request.id, *request.data) for request in requests] == sent
     assert len({id(request.header) for request in requests}) == 1
+
+
+def typed(values: list[float], shape: tuple[int, ...] = (1, 4), **fields: Any) -> bytes:
+    one = {"name": "x", "datatype": "FP32", "shape": shape, "contents": {"fp32_contents": values}}
+    return serialized(**{"model_name": "m", "inputs": [one], **fields})
+
+
+def test_typed_requests_share_a_header_too_and_keep_their_own_values() -> None:
+    read = RequestReader(lambda: 1 << 20)
+    requests = [read(typed([number] * 4)) for number in (1.0, 2.0)]
+    arrays = [request.data[0].array(ExpectedInput("x", "FP32", (1, 4))) for request in requests]  # type: ignore[union-attr]
+    assert [array.tolist() for array in arrays] == [[[1.0] * 4], [[2.0] * 4]]
+    others = [{"shape": (4, 1)}, {"model_name": "n"}, {"model_version": "1"}, {"outputs": [{"name": "y"}]}]
+    others += [{"parameters": {"timeout": {"int64_param": 5}}}, {"parameters": {"timeout": {"int64_param": 6}}}]
+    requests += [read(typed([1.0] * 4, **fields)) for fields in others]
+    assert len({id(request.header) for request in requests}) == 1 + len(others)
 
 
 def test_the_usual_request_needs_no_parser() -> None:

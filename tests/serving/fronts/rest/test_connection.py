@@ -16,12 +16,13 @@ import pytest
 import uvloop
 
 from fovea.serving.fronts.rest.bodies import Bodies
-from fovea.serving.fronts.rest.connection import Connection, Shared
+from fovea.serving.fronts.rest.connection import Connection
 from fovea.serving.fronts.rest.exchange import Exchange
 from fovea.serving.fronts.rest.handover import Handover
 from fovea.serving.fronts.rest.http_status import STATUS
 from fovea.serving.fronts.rest.limits import Bound, RestLimits
 from fovea.serving.fronts.rest.parser import HEAD_MAX_BYTES
+from fovea.serving.fronts.rest.shared import Shared
 
 T = TypeVar("T")
 Requests = list[list[str]]

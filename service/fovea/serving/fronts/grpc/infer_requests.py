@@ -33,6 +33,8 @@ class RequestReader:
         self._most_header = most_header
         self._layouts = KeptLayouts()
         self._headers: Kept[bytes, RequestHeader] = Kept()
+        self._beside_values: Kept[Any, RequestHeader] = Kept()
+        """Of requests whose bytes are values for the most part."""
 
     def __call__(self, data: bytes) -> InferRequest:
         """The request; InvalidRequest where the bytes are none, or have too much beside the tensors' data."""
@@ -69,8 +71,17 @@ class RequestReader:
         key = message.SerializeToString() if raw or placed else b""
         header = self._headers.get(key) or (self._new_header(key, message) if key else None)
         if header is None:
-            return _with_values(message, raw, request_id)
+            return InferRequest(self._header_beside_values(message), _values(message, raw), request_id, has_values=True)
         return InferRequest(header, raw, request_id)
+
+    def _header_beside_values(self, message: Any) -> RequestHeader:
+        key = _names_and_shapes(message)
+        header = self._beside_values.get(key)
+        if header is None:
+            header = _header(message)
+            if key is not None:
+                self._beside_values.put(key, header, len(repr(key)))
+        return header
 
     def _new_header(self, key: bytes, message: Any) -> RequestHeader | None:
         """Kept from now on; None where inputs bring their data with them."""
@@ -90,21 +101,28 @@ def _header(message: Any) -> RequestHeader:
     return RequestHeader(message.model_name, message.model_version, inputs, outputs, plain(message.parameters))
 
 
-def _with_values(message: Any, raw: list[bytes], request_id: str) -> InferRequest:
-    """A request of which inputs have typed contents, or nothing."""
-    data: list[bytes | Values | None]
-    if raw:
-        data = list(raw)
-        for index, tensor in enumerate(message.inputs[: len(raw)]):
-            if has_contents(tensor):
-                data[index] = BothForms()
-    else:
-        data = [
+def _names_and_shapes(message: Any) -> Any:
+    """The same for requests of one header; None where there are parameters, which take longer to compare."""
+    if message.parameters or any(one.parameters for one in (*message.inputs, *message.outputs)):
+        return None
+    inputs = [(tensor.name, tensor.datatype, tuple(tensor.shape)) for tensor in message.inputs]
+    outputs = [output.name for output in message.outputs]
+    return (message.model_name, message.model_version, tuple(inputs), tuple(outputs))
+
+
+def _values(message: Any, raw: list[bytes]) -> list[bytes | Values | None]:
+    """The data of inputs that have typed contents, or nothing."""
+    if not raw:
+        return [
             TypedContents(tensor.contents) if tensor.HasField("contents") else None
             for tensor in message.inputs
             if has_contents(tensor) or not is_placed(tensor.parameters)
         ]
-    return InferRequest(_header(message), data, request_id, has_values=True)
+    data: list[bytes | Values | None] = list(raw)
+    for index, tensor in enumerate(message.inputs[: len(raw)]):
+        if has_contents(tensor):
+            data[index] = BothForms()
+    return data
 
 
 def id_of(data: bytes) -> str:

@@ -15,11 +15,12 @@ import uvloop
 from fovea.serving.addresses import listeners
 from fovea.serving.fronts.rest.acceptor import Acceptor
 from fovea.serving.fronts.rest.bodies import Bodies
-from fovea.serving.fronts.rest.connection import Connection, Shared
+from fovea.serving.fronts.rest.connection import Connection
 from fovea.serving.fronts.rest.exchange import Exchange
 from fovea.serving.fronts.rest.handover import Handover
 from fovea.serving.fronts.rest.http_status import status_table
 from fovea.serving.fronts.rest.limits import RestLimits
+from fovea.serving.fronts.rest.shared import Shared
 from fovea.serving.security.tls import Tls
 
 _LAST_WORD_S = 5.0
@@ -58,7 +59,7 @@ class RestServer:
 
     def unanswered(self) -> list[Exchange]:
         """The requests that have been taken in and whose answers have not been read."""
-        opened = [exchange for connection in list(self._connections) for exchange in connection.open()]
+        opened = [exchange for connection in list(self._connections) for exchange in connection.unread()]
         return [exchange for exchange in opened if exchange.is_complete]
 
     def stop(self, grace_s: float) -> None:

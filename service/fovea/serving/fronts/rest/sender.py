@@ -7,7 +7,8 @@ from collections.abc import Mapping
 
 from fovea.serving.fronts.rest.exchange import Exchange
 from fovea.serving.fronts.rest.limits import RestLimits
-from fovea.serving.fronts.rest.responses import LAST_PIECE, head_of, piece_of
+from fovea.serving.fronts.rest.refusal import Refusal
+from fovea.serving.fronts.rest.responses import JSON, LAST_PIECE, error_body, head_of, piece_of
 from fovea.serving.fronts.rest.timer import Timer
 
 _SMALL_BYTES = 64 * 1024
@@ -48,6 +49,16 @@ class Sender:
         """Write something that is no answer, so that nobody waits for its being read."""
         self._transport.write(data)
 
+    def refuse(self, refusal: Refusal) -> None:
+        """The answer to what is no request."""
+        body = error_body(refusal.text)
+        self.write(head_of(refusal.status, JSON, f"content-length: {len(body)}\r\n", last=True) + body)
+
+    def abort(self, exchange: Exchange) -> None:
+        """Cut off in the middle of an answer."""
+        exchange.is_answered = exchange.gone = True
+        self._transport.abort()
+
     def answer(self, exchange: Exchange, status: int, headers: Mapping[str, str], body: bytes, *, last: bool) -> None:
         """Write a whole answer."""
         head = head_of(status, headers, f"content-length: {len(body)}\r\n", last=last)
@@ -72,8 +83,7 @@ class Sender:
                 self._transport.write(LAST_PIECE)
             self._end(exchange)
         elif self._transport.get_write_buffer_size() > self._limits.body_bytes:
-            self._transport.abort()
-            exchange.is_answered = exchange.gone = True
+            self.abort(exchange)
 
     def _end(self, exchange: Exchange) -> None:
         exchange.is_answered = exchange.gone = True
