@@ -48,9 +48,9 @@ def read_steps(path: Path, specs: Sequence[InputSpec]) -> OwnSteps:
 
 
 def require_files(steps: Mapping[str, InputSteps], files: Mapping[str, str]) -> None:
-    """ExportFailed where a file that the steps name is not there, is not what its step needs, or has a version's name."""
-    if clash := sorted({*files, *(file for one in steps.values() for file in one.files)} & {*_WRITTEN}):
-        raise ExportFailed(f"the steps of an input name {clash[0]}, which is another file of every version: rename it")
+    """ExportFailed where a file that the steps name is not there, or is not what its step needs."""
+    if clash := sorted({*files} & {*_WRITTEN}):
+        raise ExportFailed(f"the steps of an input name {clash[0]}, which is another file of a version: rename it")
     try:
         for one in steps.values():
             maker_of(one, files.__getitem__)

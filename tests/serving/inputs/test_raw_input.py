@@ -62,7 +62,7 @@ def test_where_the_card_names_no_length_nobody_has_tried_to_fill_them_up_and_the
 
 
 def test_without_a_pad_token_they_do_too() -> None:
-    with pytest.raises(InvalidRequest, match="input 'tokens': .* the model has no token that fills up short ones"):
+    with pytest.raises(InvalidRequest, match=r"input 'tokens': .* the model has no token that fills up short ones"):
         made(text_input(length=LENGTH), b"a b", b"b")
 
 
