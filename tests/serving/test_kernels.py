@@ -50,12 +50,13 @@ def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def write_mixed_version(folder: Path) -> None:
-    """SimAM, for which the tiny libraries have a kernel, then Gate, for which they have none."""
-    steps = [helper.make_node("Tanh", ["X"], ["Gate"], "Gate/gate"), helper.make_node("Mul", ["X", "Gate"], ["Y"])]
-    gate = helper.make_function(DOMAIN, "Gate", ["X"], ["Y", "Gate"], steps, [helper.make_opsetid("", 21)])
+    """SimAM, for which the tiny libraries have a kernel, then SqueezeGate, for which they have none."""
+    tanh = helper.make_node("Tanh", ["X"], ["Gate"], "SqueezeGate/gate")
+    steps = [tanh, helper.make_node("Mul", ["X", "Gate"], ["Y"])]
+    gate = helper.make_function(DOMAIN, "SqueezeGate", ["X"], ["Y", "Gate"], steps, [helper.make_opsetid("", 21)])
     nodes = [
         helper.make_node("SimAM", ["image"], ["mid", ""], "first", domain=DOMAIN, **{"lambda": LAMBDA}),
-        helper.make_node("Gate", ["mid"], ["features", ""], "second", domain=DOMAIN),
+        helper.make_node("SqueezeGate", ["mid"], ["features", ""], "second", domain=DOMAIN),
     ]
     image, features = (tensor(name, ["N", *SHAPE]) for name in ("image", "features"))
     save(folder / "model.onnx", nodes, [image], [features], functions=[simam_function(), gate])
@@ -65,7 +66,7 @@ def write_mixed_version(folder: Path) -> None:
         folder,
         layers=(
             AttentionLayer(name="first", attention=AttentionType.SIMAM, operator="SimAM"),
-            AttentionLayer(name="second", attention=AttentionType.GATED, operator="Gate"),
+            AttentionLayer(name="second", attention=AttentionType.SQUEEZE_ONLY, operator="SqueezeGate"),
         ),
     )
 
@@ -131,8 +132,8 @@ def test_operator_without_a_kernel_is_profiled_beside_one_that_has_a_tally(
         counts = series_until(server, "fovea_attention_op_seconds_count", 3)
         told = metadata(server)
     found = {(dict(labels)["op"], dict(labels)["kernels"]): count for labels, count in counts.items()}
-    assert found == {("SimAM", "fused"): 2, ("Gate", "body"): 1}
-    assert (told["kernels"], told["kernels_reason"]) == ("fused", "libTALLY.so has no kernel for Gate")
+    assert found == {("SimAM", "fused"): 2, ("SqueezeGate", "body"): 1}
+    assert (told["kernels"], told["kernels_reason"]) == ("fused", "libTALLY.so has no kernel for SqueezeGate")
 
 
 @pytest.mark.parametrize(("variant", "reason"), [("WRONG", "with kernels: not the golden answers"), ("CRASH", CRASHED)])

@@ -11,7 +11,6 @@ import sys
 import urllib.error
 import urllib.request
 from pathlib import Path
-from typing import Any
 
 import grpc
 import numpy as np
@@ -26,59 +25,11 @@ from servers import (
     requests_by_outcome,
     running_server,
     slow_model,
-    taken_in,
     wait_until,
 )
 
 ANY = "--ready-when=any"
 """One of the models of `repository` is damaged."""
-
-
-@pytest.mark.parametrize("lane", ["fast-lane", "no-fast-lane"])
-def test_sigterm_answers_what_is_in_flight_and_exits_0(tmp_path: Path, lane: str) -> None:
-    x = np.ones((1, 256), np.float32)
-    with (
-        running_server(slow_model(tmp_path), f"--{lane}", "--max-batch-rows=1") as server,
-        grpc.insecure_channel(server.grpc) as channel,
-    ):
-        call = channel.unary_unary(wire.path("ModelInfer"))
-        futures = [call.future(infer_request("slow", x), timeout=60) for _ in range(12)]
-        wait_until(lambda: taken_in(server) >= len(futures) - 1)  # one may run
-        server.process.send_signal(signal.SIGTERM)
-        answers = [wire.message("ModelInferResponse").FromString(future.result()) for future in futures]
-        assert all(answer.raw_output_contents[0] == x.tobytes() for answer in answers)
-        assert server.process.wait(30) == 0
-
-
-@pytest.mark.parametrize("lane", ["fast-lane", "no-fast-lane"])
-def test_while_draining_it_is_live_not_ready_and_refuses_new_requests(tmp_path: Path, lane: str) -> None:
-    x = np.ones((1, 256), np.float32)
-    with (
-        running_server(slow_model(tmp_path), f"--{lane}", "--max-batch-rows=1") as server,
-        grpc.insecure_channel(server.grpc) as channel,
-    ):
-        infer = channel.unary_unary(wire.path("ModelInfer"))
-        ready = channel.unary_unary(
-            wire.path("ServerReady"), response_deserializer=wire.message("ServerReadyResponse").FromString
-        )
-        live = channel.unary_unary(
-            wire.path("ServerLive"), response_deserializer=wire.message("ServerLiveResponse").FromString
-        )
-        held = [infer.future(infer_request("slow", x), timeout=60) for _ in range(60)]
-        wait_until(lambda: taken_in(server) >= len(held) - 1)  # one may run
-        server.process.send_signal(signal.SIGTERM)
-        wait_until(lambda: not ready(b"", timeout=20).ready)
-        assert live(b"", timeout=20).live
-        late: list[Any] = []
-
-        def one_is_refused() -> bool:
-            late.append(infer.future(infer_request("slow", x), timeout=60))
-            return any(call.done() and call.code() != grpc.StatusCode.OK for call in late)
-
-        wait_until(one_is_refused)
-        refusals = {(call.code(), call.details()) for call in late if call.code() != grpc.StatusCode.OK}
-        assert refusals == {(grpc.StatusCode.UNAVAILABLE, "the server is shutting down")}
-        assert all(future.result() for future in held)
 
 
 def test_for_the_drain_delay_it_is_not_ready_and_goes_on_serving(repository: Path) -> None:
@@ -152,40 +103,6 @@ def test_sigterm_while_it_starts_ends_it_without_a_ready_line(tmp_path: Path) ->
     assert (process.returncode, output) == (0, "")
 
 
-def infer_with_timeout(x: Any, timeout_us: int) -> bytes:
-    request = wire.message("ModelInferRequest").FromString(infer_request("slow", x))
-    request.parameters["timeout"].int64_param = timeout_us
-    return bytes(request.SerializeToString())
-
-
-@pytest.mark.parametrize("lane", ["fast-lane", "no-fast-lane"])
-@pytest.mark.parametrize(
-    ("codes", "full", "timed_out"),
-    [
-        ("triton", grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.UNAVAILABLE),
-        ("grpc", grpc.StatusCode.RESOURCE_EXHAUSTED, grpc.StatusCode.DEADLINE_EXCEEDED),
-    ],
-)
-def test_a_full_queue_and_a_time_out_in_it_have_the_codes_of_the_setting(
-    tmp_path: Path, lane: str, codes: str, full: grpc.StatusCode, timed_out: grpc.StatusCode
-) -> None:
-    x = np.ones((1, 256), np.float32)
-    flags = (f"--{lane}", "--max-batch-rows=1", "--max-queue=4", f"--status-codes={codes}")
-    with running_server(slow_model(tmp_path), *flags) as server, grpc.insecure_channel(server.grpc) as channel:
-        call = channel.unary_unary(wire.path("ModelInfer"))
-        call(infer_request("slow", x), timeout=20)
-        running = call.future(infer_request("slow", x), timeout=60)
-        impatient = call.future(infer_with_timeout(x, 1), timeout=60)
-        assert impatient.code() == timed_out
-        assert "in the queue" in impatient.details()
-        flood = [call.future(infer_request("slow", x), timeout=60) for _ in range(40)]
-        refused = [future for future in flood if future.code() != grpc.StatusCode.OK]
-        assert {future.code() for future in refused} == {full}
-        assert "the limit is 4" in refused[0].details()
-        assert running.result()
-        assert len(refused) < 40
-
-
 @pytest.mark.parametrize("lane", ["fast-lane", "no-fast-lane"])
 def test_a_deadline_that_passes_in_the_queue_is_deadline_exceeded_and_counted_as_one(tmp_path: Path, lane: str) -> None:
     forever, short = (infer_request("endless", np.full((1, 4), turns, np.float32)) for turns in (1e9, 1))
@@ -203,22 +120,6 @@ def test_a_deadline_that_passes_in_the_queue_is_deadline_exceeded_and_counted_as
         held.cancel()
         call(short, timeout=60)
         wait_until(lambda: requests_by_outcome(server) == {"deadline": 1, "cancelled": 1, "ok": 1})
-
-
-def test_callers_that_cancel_free_their_places_in_the_queue(tmp_path: Path) -> None:
-    x = np.ones((1, 256), np.float32)
-    with (
-        running_server(slow_model(tmp_path), "--max-batch-rows=1", "--max-queue=4") as server,
-        grpc.insecure_channel(server.grpc) as channel,
-    ):
-        call = channel.unary_unary(wire.path("ModelInfer"))
-        call(infer_request("slow", x), timeout=20)
-        held = call.future(infer_request("slow", x), timeout=60)
-        leaving = [call.future(infer_request("slow", x), timeout=60) for _ in range(4)]
-        for future in leaving:
-            future.cancel()
-        wait_until(lambda: call.future(infer_request("slow", x), timeout=60).exception() is None)
-        assert held.result()
 
 
 def test_http_health_follows_readiness(repository: Path) -> None:

@@ -33,9 +33,15 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def prepare_trials(repository: Path) -> None:
-    """Start what will try the first models, which takes as long to import what it needs as this process does."""
+    """Start what will try the first models, which takes as long to import what it needs as this process does.
+
+    Not where standard input, output or error is closed: a pipe would get its number.
+    """
     with suppress(OSError):  # the server says what is wrong with its repository
-        IDLE.prepare(min(usable_cores(), MOST_PLACES, sum(1 for _ in repository.iterdir())))
+        models = sum(1 for _ in repository.iterdir())
+        for number in (0, 1, 2):
+            os.fstat(number)
+        IDLE.prepare(min(usable_cores(), MOST_PLACES, models))
 
 
 def let_batches_run() -> None:

@@ -26,7 +26,7 @@ _CLOSE_RACE_S = 0.5
 _RACE_MARGIN = 1.05
 """Kernels must be this much costlier before they lose: less is noise, and a tie is theirs."""
 _CLOSE = 0.05
-_CLEAR = 0.1
+_CLEAR = 0.06
 """So far from the margin, it is clear as soon as the least costs are confirmed."""
 _CONFIRMED_BY, _CONFIRMED = 3, 1.05
 """The least cost is no luck once so many runs came so near to it. What disturbs runs makes them dearer by chance: on a

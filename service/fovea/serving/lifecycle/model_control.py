@@ -13,6 +13,7 @@ from functools import partial
 
 from fovea.contract.errors import Misconfigured
 from fovea.runtime.repository import ModelFolder, has_models, no_model_in, scan
+from fovea.serving.lifecycle.change_turns import Turns, side_by_side
 from fovea.serving.lifecycle.control_settings import EVERY_MODEL, ControlSettings
 from fovea.serving.lifecycle.model_entries import VersionEntry, VersionState
 from fovea.serving.lifecycle.model_swap import ModelSwap, warn_of_what_is_passed_over
@@ -23,7 +24,6 @@ from fovea.serving.lifecycle.requested_changes import NOT_LOADED, RequestedChang
 from fovea.serving.lifecycle.retries import Retries
 from fovea.serving.lifecycle.served_version import ServedVersion
 from fovea.serving.lifecycle.triton_config import read_config
-from fovea.serving.lifecycle.turns import Turns, side_by_side
 from fovea.serving.lifecycle.upkeep import Upkeep
 from fovea.serving.lifecycle.version_loader import VersionLoader
 

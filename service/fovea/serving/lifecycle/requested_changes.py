@@ -8,6 +8,7 @@ from pathlib import Path
 
 from fovea.contract.errors import Cancelled, Draining, InvalidRequest, NotFound, Unsupported
 from fovea.runtime.repository import ModelFolder, chosen_versions, model_folder, model_paths, scan, why_none
+from fovea.serving.lifecycle.change_turns import Turns
 from fovea.serving.lifecycle.control_settings import ControlSettings
 from fovea.serving.lifecycle.load_request import LoadRequest
 from fovea.serving.lifecycle.model_entries import ModelEntry, VersionEntry, VersionState
@@ -15,7 +16,6 @@ from fovea.serving.lifecycle.model_swap import ModelSwap, warn_of_what_is_passed
 from fovea.serving.lifecycle.model_table import Models
 from fovea.serving.lifecycle.sent_files import SentFiles
 from fovea.serving.lifecycle.triton_config import read_config
-from fovea.serving.lifecycle.turns import Turns
 
 NOT_LOADED = VersionEntry(VersionState.UNAVAILABLE, "not loaded")
 _UNLOADED = VersionEntry(VersionState.UNAVAILABLE, "unloaded")
@@ -83,7 +83,7 @@ class RequestedChanges:
         entry = self._models.entries.get(folder.name)
         if entry is None or not chosen_versions(folder):
             raise InvalidRequest(f"load failed for model '{folder.name}': {why_none(folder)}")
-        reasons = folder.absent | {version: held.reason for version, held in entry.versions.items() if held.reason}
+        reasons = folder.absent | {version: one.reason for version, one in entry.versions.items() if one.reason}
         if reasons:
             problems = "; ".join(f"version {version}: {reason}" for version, reason in reasons.items())
             raise InvalidRequest(f"load failed for model '{folder.name}': {problems}")

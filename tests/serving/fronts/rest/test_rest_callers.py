@@ -18,7 +18,6 @@ import grpc
 import numpy as np
 import pytest
 import tritonclient.http as http_client
-from onnx import helper
 
 from certificates import authority
 from fakes import FakeControl, FakeInference
@@ -33,13 +32,8 @@ from fovea.serving.requests.answer import Answer, AnswerForm, AnswerMaker, Wante
 from fovea.serving.security.tls import read_tls
 from rest_calls import rest
 from servers import (
-    RunningServer,
-    endless_model,
     infer_request,
     running_server,
-    save_model,
-    slow_model,
-    tensor,
     wait_until,
 )
 
@@ -47,9 +41,6 @@ LONG_S = 60.0
 ASK = b'{"inputs": []}'
 POST = b"POST /v2/models/m/infer HTTP/1.1\r\nHost: h\r\nContent-Length: %d\r\n\r\n"
 POST_ONCE = POST.replace(b"Host", b"Connection: close\r\nHost")
-SLOW = "/v2/models/slow/infer"
-ENDLESS = "/v2/models/endless/infer"
-ROW = {"inputs": [{"name": "x", "shape": [1, 256], "datatype": "FP32", "data": [1.0] * 256}]}
 
 
 def everyone(_rpc: str, _headers: Mapping[str, str]) -> None:
@@ -328,92 +319,6 @@ def test_with_a_certificate_it_speaks_tls(certificate: tuple[Path, Path]) -> Non
         with urlopen(url, timeout=LONG_S, context=context) as answer:
             assert json.load(answer) == {"live": True}
         assert not all_of(connect(server, b"GET /v2/health/live HTTP/1.1\r\n\r\n")).startswith(b"HTTP")
-
-
-def counts(server: RunningServer) -> dict[str, float]:
-    return {
-        dict(labels).get("outcome", "waiting"): value
-        for (name, labels), value in server.samples().items()
-        if name in ("fovea_requests_total", "fovea_waiting_requests") and ("model", "slow") in labels
-    }
-
-
-def test_callers_that_leave_free_their_places_in_the_queue(tmp_path: Path) -> None:
-    with running_server(slow_model(tmp_path), "--max-batch-rows=1", "--max-queue=60") as server:
-        rest(server, SLOW, ROW)
-        body = json.dumps(ROW).encode()
-        data = POST.replace(b"/m/", b"/slow/") % len(body) + body
-        leaving = [socket.create_connection(server.http_address, timeout=LONG_S) for _ in range(60)]
-        for connection in leaving:
-            connection.sendall(data)
-        wait_until(lambda: sum(counts(server).values()) >= 50)
-        for connection in leaving:
-            connection.close()
-        wait_until(lambda: rest(server, SLOW, ROW)[0] == 200)
-        wait_until(lambda: counts(server)["cancelled"] > 10)
-
-
-def test_a_run_that_nobody_waits_for_any_more_is_ended_also_after_short_ones(tmp_path: Path) -> None:
-    short, forever = (
-        {"inputs": [{"name": "x", "shape": [1, 4], "datatype": "FP32", "data": [number] * 4}]} for number in (1.0, 1e9)
-    )
-    body = json.dumps(forever).encode()
-    with running_server(endless_model(tmp_path)) as server:
-        assert [rest(server, ENDLESS, short)[0] for _ in range(2)] == [200, 200]
-        busy_s = server.cpu_s + 0.5
-        with socket.create_connection(server.http_address, timeout=LONG_S) as connection:
-            connection.sendall(POST.replace(b"/m/", b"/endless/") % len(body) + body)
-            wait_until(lambda: server.cpu_s > busy_s)
-        assert rest(server, ENDLESS, short)[0] == 200
-
-
-@pytest.mark.parametrize(("codes", "full", "timed_out"), [("triton", 503, 503), ("grpc", 429, 504)])
-def test_a_full_queue_and_a_time_out_in_it_have_the_status_of_the_setting(
-    tmp_path: Path, codes: str, full: int, timed_out: int
-) -> None:
-    flags = ("--max-batch-rows=1", "--max-queue=4", f"--status-codes={codes}")
-    with running_server(slow_model(tmp_path), *flags) as server, ThreadPoolExecutor(20) as pool:
-        rest(server, SLOW, ROW)
-        answers = list(pool.map(lambda _: rest(server, SLOW, ROW)[:2], range(20)))
-        refused = [told["error"] for status, told in answers if status != 200]
-        assert {status for status, _ in answers} == {200, full}
-        assert all("the limit is 4" in text for text in refused)
-        held = pool.submit(rest, server, SLOW, ROW)
-        status, told, _ = rest(server, SLOW, {**ROW, "parameters": {"timeout": 1}})
-        assert (status, "in the queue" in told["error"]) == (timed_out, True)
-        assert held.result()[0] == 200
-
-
-def test_sigterm_answers_what_is_in_flight_and_refuses_the_rest(tmp_path: Path) -> None:
-    with running_server(slow_model(tmp_path), "--max-batch-rows=1") as server, ThreadPoolExecutor(40) as pool:
-        rest(server, SLOW, ROW)
-        held = [pool.submit(rest, server, SLOW, ROW) for _ in range(30)]
-        wait_until(lambda: sum(counts(server).values()) >= 30)
-        stopping = pool.submit(server.terminate)
-        wait_until(lambda: rest(server, "/v2/health/ready")[:2] == (503, {"ready": False}))
-        assert rest(server, "/v2/health/live")[:2] == (200, {"live": True})
-        wait_until(lambda: rest(server, SLOW, ROW)[:2] == (503, {"error": "the server is shutting down"}))
-        assert [future.result()[0] for future in held] == [200] * 30
-        assert stopping.result() == 0
-
-
-def test_a_slow_reader_gets_its_answer_within_the_drain_time(tmp_path: Path) -> None:
-    node, size = helper.make_node("Expand", ["x", "size"], ["y"]), [1, 4_000_000]
-    constant = helper.make_node("Constant", [], ["size"], value_ints=size)
-    save_model(tmp_path, "wide", [constant, node], [tensor("x", ["n", 1])], [tensor("y", ["n", size[1]])])
-    ask = {"inputs": [{"name": "x", "shape": [1, 1], "datatype": "FP32", "data": [1]}]}
-    body = json.dumps({**ask, "parameters": {"binary_data_output": True}}).encode()
-    with running_server(tmp_path) as server:
-        connection = socket.create_connection(server.http_address, timeout=LONG_S)
-        connection.sendall(POST.replace(b"/m/", b"/wide/") % len(body) + body)
-        assert connection.recv(9) == b"HTTP/1.1 "
-        stopping = threading.Thread(target=server.terminate)
-        stopping.start()
-        wait_until(lambda: rest(server, "/v2/health/ready")[0] == 503)
-        assert stopping.is_alive()
-        assert len(all_of(connection)) > 16_000_000
-        stopping.join(LONG_S)
-        assert server.process.returncode == 0
 
 
 def test_a_flood_over_http_leaves_grpc_answering(repository: Path) -> None:

@@ -43,7 +43,6 @@ class Connection(asyncio.BufferedProtocol):
             self._close()
 
     def connection_lost(self, _error: Exception | None) -> None:
-        """It has gone."""
         self._is_deaf = True
         self._shared.connections.discard(self)
         self._timer.close()
@@ -55,11 +54,9 @@ class Connection(asyncio.BufferedProtocol):
         return self._turns.unread()
 
     def get_buffer(self, _size: int) -> memoryview:
-        """Where to read into."""
         return self._shared.buffer
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Bytes have come."""
         if not self._is_deaf:
             data = self._shared.buffer[:nbytes]
             if self._rest:
@@ -72,7 +69,7 @@ class Connection(asyncio.BufferedProtocol):
         self._sender.pause()
 
     def resume_writing(self) -> None:
-        """It has."""
+        """The caller has read enough for more to be written."""
         self._sender.resume()
         self._go_on()
 

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from fovea.serving.lifecycle.turns import Turns, side_by_side
+from fovea.serving.lifecycle.change_turns import Turns, side_by_side
 from servers import wait_until
 
 LONG_S = 20.0
