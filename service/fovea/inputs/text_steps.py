@@ -14,8 +14,8 @@ from fovea.contract.input_steps import InputSteps, Lowercase, NormaliseUnicode, 
 MAX_TEXT_BYTES = 1 << 16
 """Most bytes of one text: taking it apart holds up every other thread for some milliseconds."""
 MOST_MARKS = 30
-"""Most combining marks in a row, as in Unicode's stream-safe text format: Python puts them in order in a time that grows
-with their square, 1.5 s for a text that is nothing else."""
+"""Most combining marks in a row, as in Unicode's stream-safe text format. The time in which Python orders them grows
+with the square of their number: 1.5 s for a text that is nothing else."""
 _WORD = re.compile(r"\w+|[^\w\s]")
 """A run of letters, digits and underscores, or any other mark by itself; blanks only part them."""
 
