@@ -361,8 +361,8 @@ WORDS = [{"step": "text"}, {"step": "split", "into": "words"}, {"step": "vocabul
 
 
 def test_encoder_takes_texts_by_the_steps_and_the_vocabulary_of_a_file(their_encoder: str, tmp_path: Path) -> None:
-    (tmp_path / "vocabulary.txt").write_text("[PAD]\nthe\nboot\n")
-    (tmp_path / "steps.json").write_text(json.dumps({"tokens": WORDS}))
+    (tmp_path / "vocabulary.txt").write_text("\ufeff[PAD]\r\nthe\r\nboot\r\n")  # as Notepad writes it
+    (tmp_path / "steps.json").write_text("\ufeff" + json.dumps({"tokens": WORDS}))
     own = OwnModule(f"{their_encoder}:make", "encoder", SEQUENCES, masks=["mask"], steps=tmp_path / "steps.json")
     folder = export_module(own, tmp_path / "models")
     card = ModelCard.read(folder / "card.json")
@@ -379,13 +379,15 @@ def test_encoder_takes_texts_by_the_steps_and_the_vocabulary_of_a_file(their_enc
         (json.dumps({"tokens": WORDS[1:]}), r"steps\.json: tokens: expected picture or text as the first step"),
         (json.dumps({"tokens": [*WORDS[:2], {"step": "vocabulary", "file": "none.txt"}]}), "none.txt cannot be read"),
         (json.dumps({"tokens": [*WORDS[:2], {"step": "vocabulary", "unknown": "[UNK]"}]}), "lacks the token"),
+        (json.dumps({"tokens": [*WORDS[:2], {"step": "vocabulary", "file": "card.json"}]}), "card.json, .*: rename it"),
         (json.dumps({"mask": WORDS}), r"mask is BOOL \[-1, -1\], and its steps make INT64 or INT32"),
     ],
 )
 def test_steps_that_do_not_fit_are_told_in_one_line(
     steps: str, message: str, their_encoder: str, tmp_path: Path
 ) -> None:
-    (tmp_path / "vocabulary.txt").write_text("[PAD]\nthe\nboot\n")
+    for name in ("vocabulary.txt", "card.json"):
+        (tmp_path / name).write_text("[PAD]\nthe\nboot\n")
     (tmp_path / "steps.json").write_text(steps)
     own = OwnModule(f"{their_encoder}:make", "encoder", SEQUENCES, masks=["mask"], steps=tmp_path / "steps.json")
     with pytest.raises(ExportFailed, match=message) as refusal:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any, get_args
 
@@ -13,7 +14,7 @@ from hypothesis import strategies as st
 from fovea.contract.errors import InvalidRequest, ModelBroken
 from fovea.contract.input_steps import InputSteps, Step
 from fovea.inputs.makers import TextMaker, data_mask
-from fovea.inputs.text_steps import MAX_TEXT_BYTES, ON_TEXTS, tokens_of
+from fovea.inputs.text_steps import MAX_TEXT_BYTES, MOST_MARKS, ON_TEXTS, tokens_of
 
 WORDS = "[PAD]\n[UNK]\n[CLS]\n[SEP]\nthe\ncafe\n,\nis\nopen\n"
 SPECIAL = {"unknown": "[UNK]", "start": "[CLS]", "end": "[SEP]", "pad": "[PAD]"}
@@ -88,6 +89,17 @@ def test_without_a_pad_token_texts_of_one_length_only_are_joined() -> None:
 def test_a_text_that_cannot_be_had_is_refused_with_the_reason(data: bytes, reason: str) -> None:
     with pytest.raises(InvalidRequest, match=reason):
         maker(most_tokens=6).row(data)
+
+
+@pytest.mark.parametrize("change", [{"step": "strip_accents"}, {"step": "unicode", "form": "NFKC"}], ids=str)
+@pytest.mark.parametrize("marks", ["\u0301\u0316", "\u0f73", "\uff9e\u0301"], ids=ascii)
+def test_marks_without_end_on_one_letter_are_refused_before_they_cost_time(change: dict[str, str], marks: str) -> None:
+    whole = steps(change, into="characters")
+    assert tokens_of(("a" + marks * (MOST_MARKS // len(marks))) * 9, whole)
+    start_s = time.thread_time()
+    with pytest.raises(InvalidRequest, match="more than 30 combining marks in a row"):
+        tokens_of("a" + marks * (MAX_TEXT_BYTES // 6), whole)
+    assert time.thread_time() - start_s < 0.1
 
 
 EVERY = ({"step": "unicode", "form": "NFKC"}, {"step": "strip_accents"}, {"step": "lowercase"})

@@ -115,3 +115,12 @@ def test_lengths_are_those_of_the_card_as_the_folder_changes_them() -> None:
     assert settings.card.lengths["t"].axes == {"x": 1}
     assert settings.length_changes.keys() == {"t"}
     assert resolved(card, {}).card.lengths == {}
+
+
+def test_the_one_length_of_a_card_may_be_called_sequence_also_beside_a_new_one() -> None:
+    inputs = tuple(TensorSpec(name=name, datatype="FP32", shape=(-1, -1)) for name in ("src", "tgt"))
+    card = card_with(inputs=inputs, lengths={"source": {"inputs": {"src": 1}}})
+    changes = {"sequence": {"padded": False}, "target": {"inputs": {"tgt": 1}}}
+    settings = resolved(card, {"lengths": changes})
+    assert {name: length.padded for name, length in settings.card.lengths.items()} == {"source": False, "target": True}
+    assert settings.length_changes.keys() == {"source", "target"}

@@ -20,7 +20,7 @@ from fovea.runtime.model_toml import ServingChoices
 from fovea.runtime.repository import Configured
 from fovea.runtime.sample_rows import warm_up_lengths
 from fovea.runtime.stopwatch import Duration
-from fovea.runtime.warm_up import batch_sizes, measure_batch_cost, measure_cost, run_measured_sizes
+from fovea.runtime.warm_up import batch_sizes, measure_cost, run_measured_sizes
 
 
 @pytest.mark.parametrize(("most", "expected"), [(1, [1]), (2, [1, 2]), (7, [1, 2, 4, 7]), (8, [1, 2, 4, 8])])
@@ -52,9 +52,14 @@ class SlowSession:
         return [{} for _ in rows_per_request]
 
 
+def only_curve(session: SlowSession) -> dict[int, float]:
+    """Rows -> seconds of a batch, of a model without lengths."""
+    return dict(measure_cost(session, {(): {"x": np.zeros((1, 2))}}, session.stopwatch).curves[()])
+
+
 def test_long_batches_are_not_made_longer():
     session = SlowSession()
-    cost_s = measure_batch_cost(session, {"x": np.zeros((1, 2))}, session.stopwatch, 16)
+    cost_s = only_curve(session)
     assert cost_s == pytest.approx({1: 0.02, 2: 0.04, 4: 0.08})
 
 
@@ -124,7 +129,7 @@ def test_another_session_runs_every_size_that_was_measured_and_does_without_thos
 
 def test_cold_first_run_does_not_end_the_warm_up():
     session = ColdSession()
-    assert list(measure_batch_cost(session, {"x": np.zeros((1, 2))}, session.stopwatch, 16)) == [1, 2, 4, 8, 16]
+    assert list(only_curve(session)) == [1, 2, 4, 8, 16]
 
 
 class DisturbedSession(SlowSession):
@@ -138,8 +143,8 @@ class DisturbedSession(SlowSession):
 
 def test_costs_are_those_of_undisturbed_runs_also_where_every_long_run_is_interrupted():
     session = DisturbedSession()
-    cost_s = measure_batch_cost(session, {"x": np.zeros((1, 2))}, session.stopwatch, 8)
-    assert cost_s == pytest.approx({1: 0.001, 2: 0.002, 4: 0.004, 8: 0.008})
+    cost_s = only_curve(session)
+    assert cost_s == pytest.approx({1: 0.001, 2: 0.002, 4: 0.004, 8: 0.008, 16: 0.016})
 
 
 def test_a_bucket_that_runs_with_no_bucket_of_the_other_length_is_told_and_one_that_runs_with_some_is_served():

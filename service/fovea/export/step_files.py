@@ -10,11 +10,15 @@ from pydantic import TypeAdapter, ValidationError
 
 from fovea.contract.errors import ExportFailed, ModelBroken
 from fovea.contract.input_steps import InputSteps
+from fovea.contract.model_card import CARD_FILE, GOLDEN_FILE, MAPS_FILE, MODEL_FILE
 from fovea.contract.validation import first_problem
 from fovea.export.input_specs import InputSpec
+from fovea.export.weights import WEIGHTS_FILE
 from fovea.inputs.makers import maker_of
 
 _STEPS = TypeAdapter(dict[str, InputSteps])
+_WRITTEN = (MODEL_FILE, MAPS_FILE, WEIGHTS_FILE, GOLDEN_FILE, CARD_FILE)
+"""What an export writes: a file of the steps that had such a name would be overwritten, or overwrite it."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,8 @@ def read_steps(path: Path, specs: Sequence[InputSpec]) -> OwnSteps:
 
 def require_files(steps: Mapping[str, InputSteps], files: Mapping[str, str]) -> None:
     """ExportFailed where a file that the steps name is not there, or is not what its step needs."""
+    if clash := sorted({*files} & {*_WRITTEN}):
+        raise ExportFailed(f"the steps of an input name {clash[0]}, which is another file of a version: rename it")
     try:
         for one in steps.values():
             maker_of(one, files.__getitem__)
@@ -56,6 +62,6 @@ def require_files(steps: Mapping[str, InputSteps], files: Mapping[str, str]) -> 
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text("utf-8")
+        return path.read_text("utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ExportFailed(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error

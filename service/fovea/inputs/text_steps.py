@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable
+from itertools import groupby
 from typing import Any
 
 from fovea.contract.errors import InvalidRequest
@@ -12,6 +13,9 @@ from fovea.contract.input_steps import InputSteps, Lowercase, NormaliseUnicode, 
 
 MAX_TEXT_BYTES = 1 << 16
 """Most bytes of one text: taking it apart holds up every other thread for some milliseconds."""
+MOST_MARKS = 30
+"""Most combining marks in a row, as in Unicode's stream-safe text format. The time in which Python orders them grows
+with the square of their number: 1.5 s for a text that is nothing else."""
 _WORD = re.compile(r"\w+|[^\w\s]")
 """A run of letters, digits and underscores, or any other mark by itself; blanks only part them."""
 
@@ -39,6 +43,7 @@ def tokens_of(text: str, steps: InputSteps) -> list[str]:
 
 
 def _in_form(text: str, step: NormaliseUnicode) -> str:
+    _require_few_marks(text)
     return unicodedata.normalize(step.form, text)
 
 
@@ -47,7 +52,17 @@ def _lowercase(text: str, _: Lowercase) -> str:
 
 
 def _without_accents(text: str, _: StripAccents) -> str:
+    _require_few_marks(text)
     return "".join(mark for mark in unicodedata.normalize("NFD", text) if unicodedata.category(mark) != "Mn")
+
+
+def _require_few_marks(text: str) -> None:
+    """InvalidRequest where more than `MOST_MARKS` follow each other."""
+    if text.isascii():
+        return
+    marks = {letter for letter in set(text) if unicodedata.combining(unicodedata.normalize("NFKD", letter)[0])}
+    if marks and any(found and len(list(run)) > MOST_MARKS for found, run in groupby(text, marks.__contains__)):
+        raise InvalidRequest(f"more than {MOST_MARKS} combining marks in a row")
 
 
 ON_TEXTS: dict[type[Any], Callable[[str, Any], str]] = {

@@ -77,7 +77,7 @@ def read_text(folder: Path, name: str, most_bytes: int = MOST_VOCABULARY_BYTES) 
     """A text file of a version, in UTF-8; ModelBroken where it cannot be had, or is larger than `most_bytes`."""
     require_small(folder, name, most_bytes)
     try:
-        return (folder / name).read_text("utf-8")
+        return (folder / name).read_text("utf-8-sig")
     except OSError as error:
         raise ModelBroken(f"{name} cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:

@@ -53,7 +53,7 @@ def resolve(card: ModelCard, said: Configured, defaults: LoadSettings, nobody: W
         session=replace(session_settings(said, defaults), allow_tf32=card.allow_tf32),
         max_batch_rows=rows,
         why_one_row=_why_one_row(card, said) if rows == 1 else "",
-        length_changes={own_name(name, served.lengths): one for name, one in said.choices.named_lengths.items()},
+        length_changes={own_name(name, card.lengths): one for name, one in said.choices.named_lengths.items()},
     )
 
 

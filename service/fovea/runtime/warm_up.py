@@ -84,18 +84,6 @@ def run_measured_sizes(session: ModelSession, rows: Mapping[Lengths, Arrays], co
             session.run()
 
 
-def measure_batch_cost(session: ModelSession, row: Arrays, stopwatch: Stopwatch, most_rows: int) -> dict[int, float]:
-    """Seconds per batch, by rows; fewer sizes where batches get long.
-
-    `row` is one row of every input (the whole request of a model without a batch axis). ExecutionFailed where the model
-    cannot run the row, as may be with a made-up one.
-    """
-    runs = _Runs(session, row, stopwatch)
-    runs.first(most_rows)
-    runs.more()
-    return runs.curve()
-
-
 class _Runs:
     """The runs of one set of lengths, in batches of every size. Sizes take turns: a disturbance hits them all."""
 

@@ -152,3 +152,22 @@ def test_blocks_that_are_alike_share_a_body_and_a_block_that_is_used_again_its_w
     assert len(graph.model.functions) == 1
     assert len(graph.model.graph.initializer) == 2 * 4
     require_not_a_bit_changed(again, graph)
+
+
+class Doubled(nn.Module):
+    """A block whose sum is with itself: no shortcut comes from outside."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.block = FORMS["linears"]()
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y = self.block(x)
+        return torch.relu(y + y)
+
+
+def test_a_block_that_is_added_to_itself_is_no_residual_branch() -> None:
+    module = Doubled().eval()
+    graph = export_graph(module, example(), ["y"])
+    assert [(layer.name, layer.operator) for layer in graph.layers] == [("block", "SqueezeExcitation")]
+    require_not_a_bit_changed(module, graph)

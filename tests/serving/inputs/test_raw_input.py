@@ -50,13 +50,20 @@ def test_texts_become_ids_and_a_mask_of_the_datatypes_that_the_model_takes() -> 
 def test_where_filling_changes_answers_texts_of_one_length_only_share_a_request() -> None:
     unpadded = text_input(length={**LENGTH, "padded": False}, pad="[PAD]")
     assert made(unpadded, b"a b", b"b a")["tokens"].tolist() == [[2, 3], [3, 2]]
-    with pytest.raises(InvalidRequest, match="texts of different lengths in one request: the model gives other"):
+    with pytest.raises(InvalidRequest, match="texts of different lengths in one request: the model may answer other"):
         made(unpadded, b"a b", b"b")
 
 
+def test_where_the_card_names_no_length_nobody_has_tried_to_fill_them_up_and_they_do_too() -> None:
+    unnamed = text_input(pad="[PAD]")
+    assert made(unnamed, b"a b", b"b a")["tokens"].tolist() == [[2, 3], [3, 2]]
+    with pytest.raises(InvalidRequest, match="texts of different lengths in one request: the model may answer other"):
+        made(unnamed, b"a b", b"b")
+
+
 def test_without_a_pad_token_they_do_too() -> None:
-    with pytest.raises(InvalidRequest, match="input 'tokens': texts of different lengths in one request"):
-        made(text_input(), b"a b", b"b")
+    with pytest.raises(InvalidRequest, match=r"input 'tokens': .* the model has no token that fills up short ones"):
+        made(text_input(length=LENGTH), b"a b", b"b")
 
 
 @pytest.mark.parametrize(

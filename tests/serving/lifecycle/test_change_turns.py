@@ -3,39 +3,29 @@
 from __future__ import annotations
 
 import threading
+from contextlib import AbstractContextManager
 
 import pytest
 
 from fovea.serving.lifecycle.change_turns import Turns, side_by_side
-from servers import wait_until
 
 LONG_S = 20.0
 
 
 def test_changes_of_one_model_go_one_after_another_in_order() -> None:
-    turns, begun, free, done = Turns(), threading.Event(), threading.Event(), list[int]()
+    turns, done = Turns(), list[int]()
 
-    def hold() -> None:
-        with turns.of("a"):
-            begun.set()
-            assert free.wait(LONG_S)
-
-    def note(number: int) -> None:
-        with turns.of("a"):
+    def note(number: int, turn: AbstractContextManager[None]) -> None:
+        with turn:
             done.append(number)
 
-    holder = threading.Thread(target=hold)
-    holder.start()
-    assert begun.wait(LONG_S)
-    threads = []
-    for number in range(5):
-        threads += [threading.Thread(target=note, args=(number,))]
-        threads[-1].start()
-        wait_until(lambda waiting=number + 1: turns.waiting("a") == waiting)
+    threads = [threading.Thread(target=note, args=(number, turns.of("a"))) for number in range(5)]
     assert turns.is_changing("a")
     assert not turns.is_changing("b")
-    free.set()
-    for thread in [holder, *threads]:
+    for thread in reversed(threads):
+        assert done == []
+        thread.start()
+    for thread in threads:
         thread.join(LONG_S)
     assert done == [0, 1, 2, 3, 4]
     assert turns.idle
@@ -65,6 +55,16 @@ def test_jobs_that_fail_or_hang_end_no_other(caplog: pytest.LogCaptureFixture) -
     for thread in threads:
         thread.join(LONG_S)
     assert "a change of a model failed" in caplog.text
+
+
+def test_where_no_threads_are_to_be_had_jobs_are_done_all_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    done = list[int]()
+    assert side_by_side([lambda: done.append(1), lambda: done.append(2)]) == []
+    assert done == [1, 2]
 
 
 def test_no_jobs_take_no_threads() -> None:

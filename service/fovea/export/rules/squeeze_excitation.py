@@ -47,6 +47,8 @@ class SqueezeExcitation(AttentionRule):
         yield from _layout_problems(context, sizes(x)[1])
         if not same_sizes(x, block) or (self._residual and not same_sizes(block, bound["R"])):
             yield "is broadcast", block
+        if self._residual and bound["R"].producer() in context.nodes:
+            yield "is added to itself", block
 
 
 def _is_plane(axes: ir.Value) -> bool:

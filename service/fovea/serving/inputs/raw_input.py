@@ -30,8 +30,8 @@ class RawInput:
     """A row of the tensor that they become; -1 for a length that differs from text to text."""
     mask: TensorSpec | None = None
     """The input that tells how far each row goes."""
-    padded: bool = True
-    """Whether short rows may be filled up."""
+    padded: bool = False
+    """Whether short rows may be filled up: only along a length of the card, where that was seen to change nothing."""
 
     def spec(self, axes: int) -> TensorSpec:
         """What a request's elements must look like, where it sends them with so many axes: [rows] or [rows, 1]."""
@@ -50,7 +50,7 @@ class RawInput:
         """The input, and its mask; InvalidRequest for rows of different lengths where they cannot be filled up."""
         if not self.padded and len(set(map(len, rows))) > 1:
             raise InvalidRequest(
-                f"input '{self.name}': texts of different lengths in one request: the model gives other answers where "
+                f"input '{self.name}': texts of different lengths in one request: the model may answer otherwise where "
                 "short ones are filled up"
             )
         try:

@@ -6,7 +6,7 @@ import logging
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from queue import Empty, SimpleQueue
 
 log = logging.getLogger(__name__)
@@ -22,13 +22,20 @@ class Turns:
         self._lines: dict[str, deque[object]] = {}
         """Model -> who changes it, then who waits for that."""
 
-    @contextmanager
-    def of(self, model: str) -> Iterator[None]:
-        """Wait for a turn to change this model, and hold it."""
+    def of(self, model: str) -> AbstractContextManager[None]:
+        """A place in the line of those who change this model, from now on: to enter it waits for the turn, and has it.
+
+        It must be entered, or those behind it wait for ever.
+        """
         mine = object()
         with self._changed:
             line = self._lines.setdefault(model, deque())
             line.append(mine)
+        return self._turn(model, line, mine)
+
+    @contextmanager
+    def _turn(self, model: str, line: deque[object], mine: object) -> Iterator[None]:
+        with self._changed:
             self._changed.wait_for(lambda: line[0] is mine)
         try:
             yield
@@ -42,10 +49,6 @@ class Turns:
     def is_changing(self, model: str) -> bool:
         """Whether somebody has, or waits for, a turn of it."""
         return model in self._lines
-
-    def waiting(self, model: str) -> int:
-        """How many wait for a turn of it that another has."""
-        return max(0, len(self._lines.get(model, ())) - 1)
 
     @property
     def idle(self) -> bool:
@@ -61,12 +64,16 @@ def side_by_side(jobs: Sequence[Callable[[], None]]) -> list[threading.Thread]:
     waiting: SimpleQueue[Callable[[], None]] = SimpleQueue()
     for job in jobs:
         waiting.put(job)
-    threads = [
-        threading.Thread(target=_work, args=(waiting,), daemon=True, name="load")
-        for _ in range(min(len(jobs), _MOST_THREADS))
-    ]
-    for thread in threads:
-        thread.start()
+    threads = list[threading.Thread]()
+    for _ in range(min(len(jobs), _MOST_THREADS)):
+        thread = threading.Thread(target=_work, args=(waiting,), daemon=True, name="load")
+        try:
+            thread.start()
+        except RuntimeError:  # no more are to be had: those that there are do all
+            break
+        threads.append(thread)
+    if not threads:
+        _work(waiting)
     return threads
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractContextManager
 from functools import partial
 
 from fovea.contract.errors import Misconfigured
@@ -82,11 +83,11 @@ class ModelControl:
 
     def _begin(self, changes: Mapping[str, Callable[[], object]]) -> list[threading.Thread]:
         """Begin changes, by model; they are done when these threads have ended."""
-        return side_by_side([partial(self._change, model, change) for model, change in changes.items()])
+        return side_by_side([partial(self._change, self._turns.of(model), change) for model, change in changes.items()])
 
-    def _change(self, model: str, change: Callable[[], object]) -> None:
-        """In its model's turn, unless the server ends before that."""
-        with self._turns.of(model):
+    def _change(self, turn: AbstractContextManager[None], change: Callable[[], object]) -> None:
+        """In its turn, unless the server ends before that."""
+        with turn:
             if not self._stopped.is_set():
                 change()
 

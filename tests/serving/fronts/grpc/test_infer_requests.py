@@ -117,6 +117,12 @@ def test_requests_of_one_length_are_not_taken_for_each_other(messages: list[byte
         require_what_the_parser_says(read, data)
 
 
+def test_a_request_of_nothing_but_data_changes_no_other() -> None:
+    read = RequestReader(lambda: 1 << 20)
+    for data in (serialized(raw_input_contents=[b"x"]), typed([1.0] * 4), serialized(model_name="m", inputs=[INPUT])):
+        require_what_the_parser_says(read, data)
+
+
 @pytest.mark.parametrize("ids", [("", ""), ("one", "two"), ("1", "twelve")])
 def test_requests_that_differ_in_their_ids_and_data_share_a_header(ids: tuple[str, str]) -> None:
     read = RequestReader(lambda: 1 << 20)

@@ -6,6 +6,7 @@ import asyncio
 import json
 import re
 import socket
+import sys
 import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
@@ -265,6 +266,19 @@ def test_what_comes_behind_a_request_that_has_no_answer_waits() -> None:
                 await caller.pause()
             told = answers(await caller.rest())
         assert told == [(200, ["GET", "/b", ""]), (200, ["GET", "/c", ""]), (400, {"error": told[-1][1]["error"]})]
+
+    run(main)
+
+
+def test_a_body_in_chunks_of_two_bytes_takes_little_more_memory_than_it_has() -> None:
+    async def main() -> None:
+        async with connected(held := Held()) as caller:
+            await caller.send(CHUNKED + b"2\r\nab\r\n" * 10_000 + b"0\r\n\r\n")
+            while not held.exchanges:
+                await caller.pause()
+            (exchange,) = held.exchanges
+            assert sum(map(sys.getsizeof, exchange.parts)) < 2 * exchange.held_bytes
+            assert exchange.body == b"ab" * 10_000
 
     run(main)
 

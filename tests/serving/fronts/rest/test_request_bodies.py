@@ -67,6 +67,8 @@ BODIES = [
     (body(ONES)[0] + b"more", body(ONES)[1]),
     (body(ONES)[0][:-1], body(ONES)[1]),
     (body(ONES)[0], None),
+    (b'{"inputs": null}', None),
+    (b'{"inputs": 1e400}', None),
 ]
 
 

@@ -67,12 +67,12 @@ class RequestReader:
         raw, request_id = list(message.raw_input_contents), message.id
         message.ClearField("raw_input_contents")
         message.ClearField("id")
-        placed = all(is_placed(tensor.parameters) for tensor in message.inputs)
-        key = message.SerializeToString() if raw or placed else b""
-        header = self._headers.get(key) or (self._new_header(key, message) if key else None)
-        if header is None:
-            return InferRequest(self._header_beside_values(message), _values(message, raw), request_id, has_values=True)
-        return InferRequest(header, raw, request_id)
+        if raw or all(is_placed(tensor.parameters) for tensor in message.inputs):
+            key = message.SerializeToString()
+            header = self._headers.get(key) or self._new_header(key, message)
+            if header is not None:
+                return InferRequest(header, raw, request_id)
+        return InferRequest(self._header_beside_values(message), _values(message, raw), request_id, has_values=True)
 
     def _header_beside_values(self, message: Any) -> RequestHeader:
         key = _names_and_shapes(message)

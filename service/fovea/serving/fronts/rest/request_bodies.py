@@ -22,6 +22,8 @@ from fovea.serving.requests.kept import Kept
 _NONE: Any = object()
 """In place of JSON data, where an input has none."""
 _LONGEST_KEPT = 64 * 1024
+_INFINITE = b"null"
+"""As which orjson writes what `1e400` is read as: such JSON would be taken for another."""
 
 Key = tuple[str, str, bytes]
 
@@ -53,9 +55,12 @@ class RequestBodies:
 
     def _read_of(self, model: str, version: str, facts: dict[str, Any]) -> HeaderRead:
         try:
-            key = (model, version, b"\0" + orjson.dumps(facts))  # no JSON begins like that
+            written = orjson.dumps(facts)
         except TypeError:  # an integer beyond 64 bits, say
+            written = _INFINITE
+        if _INFINITE in written:
             return read_header(model, version, facts, self._limits)
+        key = (model, version, b"\0" + written)  # no JSON begins like that
         read = self._read.get(key)
         if read is None:
             read = read_header(model, version, facts, self._limits)
