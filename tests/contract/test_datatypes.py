@@ -37,7 +37,7 @@ def test_the_protocol_has_its_field_and_its_name_in_configurations(name: str) ->
     facts = DATATYPES[name]
     fields = wire.message("InferTensorContents").DESCRIPTOR.fields_by_name
     assert not facts.contents or facts.contents in fields
-    assert wire.enum_number("DataType", facts.triton) > 0
+    assert wire.message("ModelInput")(data_type=facts.triton).data_type > 0
 
 
 def test_what_triton_has_beside_these_numpy_has_not() -> None:
