@@ -10,11 +10,12 @@ from pydantic import TypeAdapter, ValidationError
 
 from fovea.contract.errors import ExportFailed, ModelBroken
 from fovea.contract.input_steps import InputSteps
+from fovea.contract.lengths import LengthSpec, NamedLengths
 from fovea.contract.model_card import CARD_FILE, GOLDEN_FILE, MAPS_FILE, MODEL_FILE
 from fovea.contract.validation import first_problem
 from fovea.export.input_specs import InputSpec
 from fovea.export.weights import WEIGHTS_FILE
-from fovea.inputs.makers import maker_of
+from fovea.inputs.makers import TextMaker, maker_of
 
 _STEPS = TypeAdapter(dict[str, InputSteps])
 _WRITTEN = (MODEL_FILE, MAPS_FILE, WEIGHTS_FILE, GOLDEN_FILE, CARD_FILE)
@@ -27,6 +28,18 @@ class OwnSteps:
 
     by_input: Mapping[str, InputSteps]
     files: Mapping[str, str]
+
+    def with_pad_tokens(self, lengths: NamedLengths) -> dict[str, LengthSpec]:
+        """The lengths, their texts filled up with the pad tokens: those of one request and those of a batch alike."""
+        makers = {name: maker_of(one, self.files.__getitem__) for name, one in self.by_input.items()}
+        pads = {name: maker.vocabulary.pad for name, maker in makers.items() if isinstance(maker, TextMaker)}
+        padding = {name: pad for name, pad in pads.items() if pad is not None}
+        return {
+            name: one.model_copy(
+                update={"padding": {tensor: padding[tensor] for tensor in one.inputs if tensor in padding}}
+            )
+            for name, one in lengths.items()
+        }
 
 
 NO_STEPS = OwnSteps({}, {})
