@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from fovea.contract.model_card import CARD_FILE, GOLDEN_FILE, MAPS_FILE, MODEL_F
 from fovea.contract.validation import first_problem
 from fovea.export.input_specs import InputSpec
 from fovea.export.weights import WEIGHTS_FILE
-from fovea.inputs.makers import TextMaker, maker_of
+from fovea.inputs.makers import TextMaker, maker_of, require_same_filling
 
 _STEPS = TypeAdapter(dict[str, InputSteps])
 _WRITTEN = (MODEL_FILE, MAPS_FILE, WEIGHTS_FILE, GOLDEN_FILE, CARD_FILE)
@@ -60,13 +60,18 @@ def read_steps(path: Path, specs: Sequence[InputSpec]) -> OwnSteps:
     return OwnSteps(steps, files)
 
 
-def require_files(steps: Mapping[str, InputSteps], files: Mapping[str, str]) -> None:
-    """ExportFailed where a file that the steps name is not there, or is not what its step needs."""
+def require_files(
+    steps: Mapping[str, InputSteps], files: Mapping[str, str], lengths: Iterable[LengthSpec] = ()
+) -> None:
+    """ExportFailed where a file that the steps name is not there, or is not what its step and the lengths need."""
     if clash := sorted({*files} & {*_WRITTEN}):
         raise ExportFailed(f"the steps of an input name {clash[0]}, which is another file of a version: rename it")
     try:
-        for one in steps.values():
-            maker_of(one, files.__getitem__)
+        for name, one in steps.items():
+            maker = maker_of(one, files.__getitem__)
+            for length in lengths:
+                if name in length.inputs:
+                    require_same_filling(name, length, maker)
     except KeyError as error:
         raise ExportFailed(f"the steps of an input name {error}, which is none of its files") from error
     except ModelBroken as error:
