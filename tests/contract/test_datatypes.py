@@ -24,7 +24,7 @@ def test_onnx_calls_its_element_type_so_and_numpy_its_dtype(name: str) -> None:
 def test_it_holds_what_numpy_holds(name: str) -> None:
     facts = DATATYPES[name]
     dtype = np.dtype(facts.numpy)
-    if facts.kind is Kind.WHOLE:
+    if facts.kind is Kind.INTEGER:
         assert facts.range == (np.iinfo(dtype).min, np.iinfo(dtype).max)
     elif facts.kind is Kind.FLOAT:
         assert facts.range == (np.finfo(dtype).min, np.finfo(dtype).max)
