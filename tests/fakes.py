@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from fovea.contract.errors import ExecutionFailed, FoveaError
-from fovea.wire import message
 
 
 class FakeReply:
@@ -123,4 +122,4 @@ class FakeControl:
 
     def answer(self, rpc: str, _request: Any, _is_gone: Any = None) -> Any:
         assert rpc == "ServerLive"
-        return message("ServerLiveResponse")(live=True)
+        return {"live": True}

@@ -69,6 +69,14 @@ class Products(nn.Module):
         return x * torch.sigmoid(b2 + torch.relu(x.mean((2, 3)) @ w1 + b1) @ w2)[:, :, None, None]
 
 
+class BareProducts(Products):
+    """The same without biases."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        w1, _, w2, _ = self.weights
+        return x * torch.sigmoid(torch.relu(x.mean((2, 3)) @ w1) @ w2)[:, :, None, None]
+
+
 FORMS: dict[str, Callable[[], nn.Module]] = {
     "convolutions": Convolutions,
     "linears": Linears,
@@ -76,6 +84,7 @@ FORMS: dict[str, Callable[[], nn.Module]] = {
     "indexed": Indexed,
     "squeezed": Squeezed,
     "products": Products,
+    "bare_products": BareProducts,
 }
 
 

@@ -37,14 +37,8 @@ def message(name: str) -> Any:
 
 
 @cache
-def enum_number(enum: str, value: str) -> int:
-    """The number of an enum's value, e.g. ("DataType", "TYPE_FP32")."""
-    return int(POOL.FindEnumTypeByName(f"{PACKAGE}.{enum}").values_by_name[value].number)
-
-
-@cache
 def enum_name(enum: str, number: int) -> str:
-    """The name of an enum's value: the other way round. KeyError where there is none of that number."""
+    """The name of an enum's value, e.g. TYPE_FP32 of DataType's 11. KeyError where there is none of that number."""
     return str(POOL.FindEnumTypeByName(f"{PACKAGE}.{enum}").values_by_number[number].name)
 
 

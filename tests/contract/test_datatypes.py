@@ -24,7 +24,7 @@ def test_onnx_calls_its_element_type_so_and_numpy_its_dtype(name: str) -> None:
 def test_it_holds_what_numpy_holds(name: str) -> None:
     facts = DATATYPES[name]
     dtype = np.dtype(facts.numpy)
-    if facts.kind is Kind.WHOLE:
+    if facts.kind is Kind.INTEGER:
         assert facts.range == (np.iinfo(dtype).min, np.iinfo(dtype).max)
     elif facts.kind is Kind.FLOAT:
         assert facts.range == (np.finfo(dtype).min, np.finfo(dtype).max)
@@ -37,7 +37,7 @@ def test_the_protocol_has_its_field_and_its_name_in_configurations(name: str) ->
     facts = DATATYPES[name]
     fields = wire.message("InferTensorContents").DESCRIPTOR.fields_by_name
     assert not facts.contents or facts.contents in fields
-    assert wire.enum_number("DataType", facts.triton) > 0
+    assert wire.message("ModelInput")(data_type=facts.triton).data_type > 0
 
 
 def test_what_triton_has_beside_these_numpy_has_not() -> None:

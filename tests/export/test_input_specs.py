@@ -10,7 +10,7 @@ from fovea.contract.errors import ExportFailed
 from fovea.contract.lengths import LengthSpec
 from fovea.export.input_specs import lengths_of, parse_input
 
-WHOLE = [np.dtype(facts.numpy).name for facts in DATATYPES.values() if facts.kind in (Kind.WHOLE, Kind.TRUTH)]
+WHOLE = [np.dtype(facts.numpy).name for facts in DATATYPES.values() if facts.kind in (Kind.INTEGER, Kind.BOOLEAN)]
 
 
 @pytest.mark.parametrize("dtype", ["float32", *WHOLE])

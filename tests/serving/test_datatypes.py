@@ -106,5 +106,5 @@ def test_the_own_client_gives_back_the_array(server: RunningServer, name: str) -
 @every_datatype
 def test_metadata_and_configuration_name_it(call: RawClient, name: str) -> None:
     config = call("ModelConfig", name=name).config
-    assert config.input[0].data_type == wire.enum_number("DataType", DATATYPES[name].triton)
+    assert wire.enum_name("DataType", config.input[0].data_type) == DATATYPES[name].triton
     assert call("ModelMetadata", name=name).inputs[0].datatype == name

@@ -13,8 +13,8 @@ from enum import StrEnum
 class Kind(StrEnum):
     """What the elements of a tensor are."""
 
-    TRUTH = "truth"
-    WHOLE = "whole number"
+    BOOLEAN = "boolean"
+    INTEGER = "integer"
     FLOAT = "float"
     TEXT = "text"
 
@@ -45,21 +45,21 @@ class Datatype:
     @property
     def is_number(self) -> bool:
         """Whether its elements can be counted with, and ranked."""
-        return self.kind in (Kind.WHOLE, Kind.FLOAT)
+        return self.kind in (Kind.INTEGER, Kind.FLOAT)
 
 
 _HALF, _SINGLE, _DOUBLE = 65504.0, 3.4028234663852886e38, 1.7976931348623157e308
 
 _TABLE = (
-    Datatype("BOOL", Kind.TRUTH, "?", "tensor(bool)", 9, "bool_contents", (0, 1)),
-    Datatype("UINT8", Kind.WHOLE, "<u1", "tensor(uint8)", 2, "uint_contents", (0, 2**8 - 1)),
-    Datatype("UINT16", Kind.WHOLE, "<u2", "tensor(uint16)", 4, "uint_contents", (0, 2**16 - 1)),
-    Datatype("UINT32", Kind.WHOLE, "<u4", "tensor(uint32)", 12, "uint_contents", (0, 2**32 - 1)),
-    Datatype("UINT64", Kind.WHOLE, "<u8", "tensor(uint64)", 13, "uint64_contents", (0, 2**64 - 1)),
-    Datatype("INT8", Kind.WHOLE, "<i1", "tensor(int8)", 3, "int_contents", (-(2**7), 2**7 - 1)),
-    Datatype("INT16", Kind.WHOLE, "<i2", "tensor(int16)", 5, "int_contents", (-(2**15), 2**15 - 1)),
-    Datatype("INT32", Kind.WHOLE, "<i4", "tensor(int32)", 6, "int_contents", (-(2**31), 2**31 - 1)),
-    Datatype("INT64", Kind.WHOLE, "<i8", "tensor(int64)", 7, "int64_contents", (-(2**63), 2**63 - 1)),
+    Datatype("BOOL", Kind.BOOLEAN, "?", "tensor(bool)", 9, "bool_contents", (0, 1)),
+    Datatype("UINT8", Kind.INTEGER, "<u1", "tensor(uint8)", 2, "uint_contents", (0, 2**8 - 1)),
+    Datatype("UINT16", Kind.INTEGER, "<u2", "tensor(uint16)", 4, "uint_contents", (0, 2**16 - 1)),
+    Datatype("UINT32", Kind.INTEGER, "<u4", "tensor(uint32)", 12, "uint_contents", (0, 2**32 - 1)),
+    Datatype("UINT64", Kind.INTEGER, "<u8", "tensor(uint64)", 13, "uint64_contents", (0, 2**64 - 1)),
+    Datatype("INT8", Kind.INTEGER, "<i1", "tensor(int8)", 3, "int_contents", (-(2**7), 2**7 - 1)),
+    Datatype("INT16", Kind.INTEGER, "<i2", "tensor(int16)", 5, "int_contents", (-(2**15), 2**15 - 1)),
+    Datatype("INT32", Kind.INTEGER, "<i4", "tensor(int32)", 6, "int_contents", (-(2**31), 2**31 - 1)),
+    Datatype("INT64", Kind.INTEGER, "<i8", "tensor(int64)", 7, "int64_contents", (-(2**63), 2**63 - 1)),
     Datatype("FP16", Kind.FLOAT, "<f2", "tensor(float16)", 10, "", (-_HALF, _HALF)),
     Datatype("FP32", Kind.FLOAT, "<f4", "tensor(float)", 1, "fp32_contents", (-_SINGLE, _SINGLE)),
     Datatype("FP64", Kind.FLOAT, "<f8", "tensor(double)", 11, "fp64_contents", (-_DOUBLE, _DOUBLE)),

@@ -1,4 +1,4 @@
-"""The steps that make a model's input of what people have: the bytes of a picture, or a text.
+"""The steps that make a model's input of the bytes of a picture or a text.
 
 A card lists them by input, in order. The first one decodes the bytes; each takes what the one before it gives.
 `fovea.inputs` does them: the same functions for training, export, client and server.
@@ -163,7 +163,7 @@ Step = Annotated[
     Field(discriminator="step"),
 ]
 _LAST = {"picture": "pixels", "text": "ids"}
-"""What a list begins with -> what its last step gives."""
+"""What steps begin with -> what the last one gives."""
 
 
 class InputSteps(RootModel[Annotated[tuple[Step, ...], FailFast(), Field(min_length=1, max_length=MOST_STEPS)]]):
@@ -173,7 +173,7 @@ class InputSteps(RootModel[Annotated[tuple[Step, ...], FailFast(), Field(min_len
 
     @property
     def kind(self) -> str:
-        """What people have: "picture" or "text"."""
+        """What they begin with: "picture" or "text"."""
         return self.root[0].step
 
     @property

@@ -258,7 +258,7 @@ class ModelCard(_Facts):
 
 
 _MADE = {"picture": ("FP32",), "text": ("INT64", "INT32")}
-"""What people have -> the datatypes that its steps can make."""
+"""What steps begin with -> the datatypes that they can make."""
 
 
 def _takes(spec: TensorSpec, steps: InputSteps) -> bool:

@@ -18,7 +18,7 @@ _LENGTH = r"[A-Z][A-Za-wyz0-9_]{0,63}"
 """A name without the x that separates sizes."""
 _INPUT = re.compile(rf"(?P<name>[A-Za-z_][\w.-]*)=(?P<shape>\d+(?:x(?:\d+|{_LENGTH}))*)(?::(?P<dtype>\w+))?")
 _BUCKETS = re.compile(rf"(?:(?P<length>{_LENGTH})=)?(?P<sizes>[1-9]\d*(?:,[1-9]\d*)*)")
-_MADE_UP = (Kind.TRUTH, Kind.WHOLE)
+_MADE_UP = (Kind.BOOLEAN, Kind.INTEGER)
 _DTYPES = ("float32", *(NUMPY_DTYPE[name].name for name, facts in DATATYPES.items() if facts.kind in _MADE_UP))
 
 

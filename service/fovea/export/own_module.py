@@ -54,7 +54,7 @@ def export_module(own: OwnModule, repository: Path, version: int | None = None) 
 
 
 def _subject(own: OwnModule) -> tuple[Subject, Reference]:
-    """With the oracle that told what its rows may be."""
+    """And the module in float64, by whose answers its rows were fitted."""
     specs = parse_inputs(own.inputs)
     labels = _read_labels(own.labels) if own.labels is not None else ()
     preprocessing = preprocessing_of(own.preprocessing, specs) if own.preprocessing is not None else None

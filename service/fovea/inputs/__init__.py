@@ -1,1 +1,1 @@
-"""What people have, as what a model takes: one way for training, export, client and server."""
+"""Pictures and texts become tensors, classes get their labels: one way for training, export, client and server."""

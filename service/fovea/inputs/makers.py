@@ -1,4 +1,4 @@
-"""What makes an input of a model, row by row, of the bytes that people have."""
+"""What makes an input of a model, row by row, of the bytes of pictures or texts."""
 
 from __future__ import annotations
 

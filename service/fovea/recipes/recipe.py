@@ -53,7 +53,7 @@ D = TypeVar("D", bound=DataSet)
 
 
 class Recipe(Protocol[D]):
-    """One model: everything that decides its weights, and what is told of it. `D` is the data that it learns from."""
+    """One model: everything that decides its weights, and what its card says. `D` is the data that it learns from."""
 
     @property
     def name(self) -> str:
@@ -80,7 +80,7 @@ class Recipe(Protocol[D]):
         """What a card says of the module, measured on the test data: {"accuracy": 0.931}."""
 
     def subject(self, trained: Trained, data: D) -> Subject:
-        """What is exported: the module, real rows of its input, and what people are told of it."""
+        """What is exported: the module, real rows of its input, and what its card says of them."""
 
     def facts(self) -> Mapping[str, Any]:
         """Whatever else decides the weights, as JSON has it."""

@@ -10,6 +10,7 @@ import pytest
 import torch
 from onnxscript.rewriter import RewriteRuleClassBase
 
+from fovea.contract.errors import ExportFailed
 from fovea.contract.operators import DOMAIN, OPERATORS
 from fovea.export.bound_bodies import attention_nodes
 from fovea.export.exporter import trace
@@ -69,6 +70,29 @@ def test_the_graph_that_is_given_stays_as_it_is(graph: onnx.ModelProto) -> None:
     before = graph.SerializeToString(deterministic=True)
     assert apply_rules(graph, INPUTS).model != graph
     assert graph.SerializeToString(deterministic=True) == before
+
+
+class Indexing(torch.nn.Module):
+    """Squeeze-and-Excitation, times a row of a table that its largest value chooses."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.block, self.table = FORMS["indexed"](), torch.nn.Parameter(torch.rand(10))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        y: torch.Tensor = self.block(x) * self.table[x.amax((1, 2, 3), keepdim=True).long()]
+        return y
+
+
+def test_a_graph_that_takes_no_larger_numbers_is_tried_on_those_that_it_takes() -> None:
+    graph = trace(Indexing().eval(), {"x": torch.tensor(INPUTS["x"])}, ["y"], {})
+    assert [node.op_type for node in attention_nodes(apply_rules(graph, INPUTS).model)] == ["SqueezeExcitation"]
+
+
+def test_a_graph_that_cannot_be_run_at_all_is_an_export_that_failed() -> None:
+    graph = trace(Indexing().eval(), {"x": torch.tensor(INPUTS["x"])}, ["y"], {})
+    with pytest.raises(ExportFailed, match=r"ONNX Runtime cannot run the exported graph: .*invalid index found"):
+        apply_rules(graph, {"x": 10 * INPUTS["x"]})
 
 
 def test_every_rule_has_an_operator_and_a_name() -> None:

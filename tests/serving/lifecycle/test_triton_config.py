@@ -213,6 +213,7 @@ def problem_of(folder: Path, text: str) -> str | None:
         ("max_batch_size: 5000", "max_batch_size: Input should be less than or equal to 4096, found 5000"),
         ('input { name: "x" dims: 4 }', "x: datatype"),
         ('input { name: "x" data_type: TYPE_BF16 dims: 4 }', "FP64' or 'BYTES', found 'BF16'"),
+        ('input { name: "x" data_type: 77 dims: 4 }', "FP64' or 'BYTES', found '77'"),
         ('input { name: "x" data_type: TYPE_FP32 dims: 2 reshape { } }', "x: reshape: [2] and [] do not hold the same"),
         (
             'max_batch_size: 2 output { name: "y" data_type: TYPE_FP32 dims: [ -1, 2 ] reshape { shape: [ 2, -1 ] } }',

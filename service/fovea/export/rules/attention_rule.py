@@ -46,10 +46,14 @@ class AttentionRule(RewriteRuleClassBase):  # type: ignore[misc]
 
     def check(self, context: MatchContext, **bound: ir.Value) -> MatchResult:
         """The rewriter's form of `problems`. Besides, all that a function body reads must be an input or a constant."""
-        result = MatchResult()
+        result, bound = MatchResult(), self._with_missing(bound)
         for reason, where in (*self._open_ends(context, bound), *self.problems(context, **bound)):
             return result.fail(reason, where)
         return result
+
+    def _with_missing(self, bound: dict[str, Any]) -> dict[str, Any]:
+        """With None for inputs that the matched form does not have: the rewriter leaves them out."""
+        return {**dict.fromkeys(self.operator.inputs), **bound}
 
     def _open_ends(self, context: MatchContext, bound: dict[str, ir.Value]) -> Problems:
         inputs = [bound[name] for name in self.operator.inputs]
@@ -62,7 +66,7 @@ class AttentionRule(RewriteRuleClassBase):  # type: ignore[misc]
 
     def rewrite(self, op: Any, **bound: Any) -> Any:
         """The operator's node; the rewriter makes its function."""
-        inputs = [bound[name] for name in self.operator.inputs]
+        inputs = [self._with_missing(bound)[name] for name in self.operator.inputs]
         y = getattr(op, self.operator.name)(*inputs, _domain=DOMAIN, _version=VERSION)
         y.producer().metadata_props.update({MAP_KEY + name: bound[name].name for name in self.operator.maps})
         return y

@@ -7,6 +7,7 @@ name: Fovea's own body of the operator, run beside each node on the same inputs,
 from __future__ import annotations
 
 import copy
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnxscript.rewriter import RULE_NAME_TAG
 
+from fovea.contract.errors import ExportFailed
 from fovea.export.bound_bodies import Bodies, attention_nodes, bind_bodies
 from fovea.runtime.arrays import Arrays
 from fovea.runtime.ort_errors import short_reason
@@ -26,12 +28,14 @@ _BESIDE = ".defined"
 
 
 def disagreements(before: onnx.ModelProto, after: onnx.ModelProto, found: Bodies, example: Arrays) -> dict[str, str]:
-    """Of the nodes that rules made, those that do not hold for these inputs: first output -> why, in a line."""
+    """Of the nodes that rules made, those that do not hold for these inputs: first output -> why, in a line.
+
+    ExportFailed where the graph as it was cannot be run on them.
+    """
     made = [node for node in attention_nodes(after) if any(entry.key == RULE_NAME_TAG for entry in node.metadata_props)]
     if not made:
         return {}
-    inputs = {name: _with_large_rows(array) for name, array in example.items()}
-    was = _outputs(before, found, inputs)
+    inputs, was = _answered(before, found, example)
     try:
         now = _outputs(after, found, inputs)
         if all(np.array_equal(was[name], now[name], equal_nan=True) for name in was):
@@ -40,6 +44,17 @@ def disagreements(before: onnx.ModelProto, after: onnx.ModelProto, found: Bodies
     except Exception as error:  # ONNX's checker and ONNX Runtime have a dozen kinds
         reason = f"the graph does not run with it: {short_reason(error)}"
     return {node.output[0]: _undone(node, reason) for node in made}
+
+
+def _answered(before: onnx.ModelProto, found: Bodies, example: Arrays) -> tuple[Arrays, Arrays]:
+    """The inputs to try, with large rows where the graph takes them, and its outputs."""
+    large = {name: _with_large_rows(array) for name, array in example.items()}
+    with suppress(Exception):  # some fail on large numbers, as an index that is made of them does
+        return large, _outputs(before, found, large)
+    try:
+        return example, _outputs(before, found, example)
+    except Exception as error:
+        raise ExportFailed(f"ONNX Runtime cannot run the exported graph: {short_reason(error)}") from error
 
 
 def _misnamed(after: onnx.ModelProto, found: Bodies, inputs: Arrays) -> dict[str, str]:

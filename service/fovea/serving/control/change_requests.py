@@ -6,60 +6,65 @@ model's name in field 1. So a name in field 1 alone is a model's.
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any
-
-from google.protobuf import json_format
 
 from fovea.contract.errors import InvalidRequest, Unsupported
 from fovea.contract.model_card import MOST_TEXT_BYTES
 from fovea.runtime.names import NAME_RULE, is_model_name, shown_name
+from fovea.serving.control.control_requests import ModelChange
 from fovea.serving.lifecycle.load_request import LoadRequest
-from fovea.wire import message
+from fovea.serving.lifecycle.model_config_text import from_json
 
 _FILE_PREFIX = "file:"
 _FILE_NAME = re.compile(r"[1-9][0-9]{0,17}(?:/[A-Za-z0-9][A-Za-z0-9._-]{0,199}){1,2}", re.ASCII)
 """A model with weights beside it may be a folder in its version's: 1/model.onnx/model.onnx."""
+_FIELDS: dict[type, str] = {
+    bool: "bool_param",
+    int: "int64_param",
+    str: "string_param",
+    bytes: "bytes_param",
+    type(None): "nothing",
+}
+"""A parameter's type -> the field of the protocol that has it."""
 
 
-def requested_name(request: Any) -> str:
+def requested_name(request: ModelChange) -> str:
     """The model's name in either form. InvalidRequest where it is no name, Unsupported where a repository is named."""
     name = request.model_name or request.repository_name
     if request.model_name and request.repository_name:
         raise Unsupported(f"there is one repository and it has no name, received '{request.repository_name}'")
     if not is_model_name(name):
         raise InvalidRequest(f"expected the name of a model ({NAME_RULE}), received '{shown_name(name)}'")
-    return str(name)
+    return name
 
 
-def load_requested(request: Any) -> LoadRequest:
-    """What a RepositoryModelLoadRequest asks for; InvalidRequest tells which parameter is wrong."""
+def load_requested(request: ModelChange) -> LoadRequest:
+    """What a RepositoryModelLoad asks for; InvalidRequest tells which parameter is wrong."""
     name, config, files = requested_name(request), None, {}
     for parameter, value in request.parameters.items():
         if parameter == "config":
-            config = _config(_value(parameter, value, "string_param"))
+            config = _config(_required(parameter, value, str))
         elif parameter.startswith(_FILE_PREFIX):
-            files[_file_name(parameter)] = _value(parameter, value, "bytes_param")
+            files[_file_name(parameter)] = _required(parameter, value, bytes)
         else:
             raise InvalidRequest(f"parameter '{parameter}': expected 'config' or 'file:<version>/<name>'")
     return LoadRequest(name, config, files)
 
 
-def name_to_unload(request: Any) -> str:
-    """The model of a RepositoryModelUnloadRequest. Its parameter changes nothing: no model has dependents here."""
+def name_to_unload(request: ModelChange) -> str:
+    """The model that a RepositoryModelUnload names. Its parameter changes nothing: no model has dependents here."""
     for parameter, value in request.parameters.items():
         if parameter != "unload_dependents":
             raise InvalidRequest(f"parameter '{parameter}': expected 'unload_dependents'")
-        _value(parameter, value, "bool_param")
+        _required(parameter, value, bool)
     return requested_name(request)
 
 
-def _value(name: str, parameter: Any, expected: str) -> Any:
-    choice = parameter.WhichOneof("parameter_choice")
-    if choice != expected:
-        raise InvalidRequest(f"parameter '{name}': expected {expected}, received {choice or 'nothing'}")
-    return getattr(parameter, choice)
+def _required(name: str, value: Any, expected: type) -> Any:
+    if type(value) is not expected:
+        raise InvalidRequest(f"parameter '{name}': expected {_FIELDS[expected]}, received {_FIELDS[type(value)]}")
+    return value
 
 
 def _file_name(parameter: str) -> str:
@@ -73,9 +78,6 @@ def _config(text: str) -> Any:
     if len(text) > MOST_TEXT_BYTES:
         raise InvalidRequest(f"parameter 'config': expected at most {MOST_TEXT_BYTES} characters, received {len(text)}")
     try:
-        facts = json.loads(text)
-        if not isinstance(facts, dict):
-            raise TypeError("received no object")
-        return json_format.ParseDict(facts, message("ModelConfig")())
-    except (TypeError, ValueError, RecursionError, json_format.ParseError) as error:
+        return from_json(text)
+    except ValueError as error:
         raise InvalidRequest(f"parameter 'config': expected the JSON of a ModelConfig: {error}") from error

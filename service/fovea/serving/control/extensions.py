@@ -8,14 +8,17 @@ from functools import partial
 from typing import Any
 
 from fovea.contract.errors import Unsupported
+from fovea.serving.control.control_requests import AboutRegion
 from fovea.serving.control.setting_answers import log_settings, memory_status, register_memory, unregister_memory
 from fovea.serving.observability.log_settings import LogControl
 from fovea.serving.observability.trace import Tracer
 from fovea.serving.security.access import Group
 from fovea.serving.shared_memory.regions import Regions
 
-Answer = Callable[[Any], Any]
-"""From a request message to its answer's message; raises what it refuses."""
+Answer = Callable[[Any], dict[str, Any]]
+"""From a request (control_requests.py) to the fields of its answer, as the protocol names them; raises what it
+refuses.
+"""
 
 _ALWAYS = (
     *("classification", "schedule_policy", "model_configuration"),
@@ -60,5 +63,5 @@ class Extensions:
         }
 
 
-def _no_cuda(_request: Any) -> Any:
+def _no_cuda(_request: AboutRegion) -> dict[str, Any]:
     raise Unsupported("this server takes no CUDA shared memory; system shared memory can be opened")

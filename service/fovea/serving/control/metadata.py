@@ -3,35 +3,39 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from fovea import __version__
 from fovea.contract.lengths import SEQUENCE, NamedLengths
-from fovea.contract.model_card import ModelCard
+from fovea.contract.model_card import ModelCard, TensorSpec
 from fovea.runtime.repository import why_none
 from fovea.serving.inputs.raw_input import raw_input_facts
 from fovea.serving.lifecycle.model_entries import ModelEntry, VersionState
 from fovea.serving.lifecycle.served_version import ServedVersion
 from fovea.serving.lifecycle.triton_fields import PLATFORM
-from fovea.wire import message
 
 
-def server_metadata(extensions: Iterable[str]) -> Any:
+def server_metadata(extensions: Iterable[str]) -> dict[str, Any]:
     """ServerMetadataResponse: the extensions are those that work."""
-    return message("ServerMetadataResponse")(name="fovea", version=__version__, extensions=extensions)
+    return {"name": "fovea", "version": __version__, "extensions": list(extensions)}
 
 
-def model_metadata(served: ServedVersion, versions: Iterable[str]) -> Any:
+def model_metadata(served: ServedVersion, versions: Iterable[str]) -> dict[str, Any]:
     """ModelMetadataResponse; attention types, labels and the like are in `properties`."""
-    response = message("ModelMetadataResponse")(
-        name=served.card.name, versions=versions, platform=PLATFORM, properties=properties(served)
-    )
     card = served.card
-    for specs, field in ((card.inputs, response.inputs), (card.outputs, response.outputs)):
-        for spec in card.as_clients_see(specs):
-            field.add(name=spec.name, datatype=spec.datatype, shape=spec.shape)
-    return response
+    return {
+        "name": card.name,
+        "versions": list(versions),
+        "platform": PLATFORM,
+        "inputs": _tensors(card.as_clients_see(card.inputs)),
+        "outputs": _tensors(card.as_clients_see(card.outputs)),
+        "properties": properties(served),
+    }
+
+
+def _tensors(specs: Iterable[TensorSpec]) -> list[dict[str, Any]]:
+    return [{"name": spec.name, "datatype": spec.datatype, "shape": spec.shape} for spec in specs]
 
 
 def properties(served: ServedVersion) -> dict[str, str]:
@@ -91,20 +95,24 @@ def _maps(served: ServedVersion) -> list[dict[str, Any]]:
     ]
 
 
-def repository_index(entries: Mapping[str, ModelEntry], *, only_ready: bool) -> Any:
+def repository_index(entries: Mapping[str, ModelEntry], *, only_ready: bool) -> dict[str, Any]:
     """RepositoryIndexResponse: every version the policy chose, with the reason where it is not ready.
 
     A model of which it chose none is there without a version, and a folder that is none for its name by that name.
     """
-    response = message("RepositoryIndexResponse")()
-    for name, entry in sorted(entries.items()):
-        if not entry.versions and not only_ready:
-            state, reason = VersionState.UNAVAILABLE.value, why_none(entry.folder)
-            response.models.add(name=name, state=state, reason=reason)
-        for version, reason in () if only_ready else entry.folder.passed_over.items():
-            if version not in entry.versions:
-                response.models.add(name=name, version=version, state=VersionState.UNAVAILABLE.value, reason=reason)
-        for version, held in entry.versions.items():
-            if held.state is VersionState.READY or not only_ready:
-                response.models.add(name=name, version=version, state=held.state.value, reason=held.told)
-    return response
+    models = [one for name, entry in sorted(entries.items()) for one in _versions(name, entry)]
+    return {"models": [one for one in models if one["state"] == VersionState.READY.value or not only_ready]}
+
+
+def _versions(name: str, entry: ModelEntry) -> Iterator[dict[str, str]]:
+    if not entry.versions:
+        yield _index_line(name, "", VersionState.UNAVAILABLE, why_none(entry.folder))
+    for version, reason in entry.folder.passed_over.items():
+        if version not in entry.versions:
+            yield _index_line(name, version, VersionState.UNAVAILABLE, reason)
+    for version, held in entry.versions.items():
+        yield _index_line(name, version, held.state, held.told)
+
+
+def _index_line(name: str, version: str, state: VersionState, reason: str) -> dict[str, str]:
+    return {"name": name, "version": version, "state": state.value, "reason": reason}

@@ -10,77 +10,111 @@ from fovea.contract.model_card import ModelCard, TensorSpec
 from fovea.serving.control.metadata import properties
 from fovea.serving.lifecycle.served_version import ServedVersion
 from fovea.serving.lifecycle.triton_fields import BACKEND, PLATFORM
-from fovea.wire import enum_number, message
 
 
-def model_config(served: ServedVersion) -> Any:
-    """ModelConfigResponse; dims are without the batch axis."""
-    card = served.card
-    response = message("ModelConfigResponse")()
-    config = response.config
-    config.name, config.platform, config.backend = card.name, PLATFORM, BACKEND
-    config.default_model_filename = served.loaded.file
-    config.max_batch_size = served.max_batch_rows if card.batched else 0
-    for specs, field in ((card.inputs, config.input), (card.outputs, config.output)):
-        for spec in specs:
-            _set_tensor(field.add(name=spec.name, data_type=_data_type(spec)), spec, card)
-    _set_labels(config, served)
-    optional = masks_of(card.lengths).union(card.optional_inputs)
-    for tensor in config.input:
-        tensor.optional = tensor.name in optional
-    if card.batched:
-        _set_batching(config.dynamic_batching, served)
-    config.instance_group.add(
-        name=card.name, kind=_instance_kind(served.loaded.provider), count=served.folder.choices.instances
-    )
-    config.response_cache.enable = served.cache is not None
-    _set_version_policy(config, served)
-    facts = properties(served)
-    for name in ("attention", "kernels", "batch_cost"):
-        config.parameters[name].string_value = facts.get(name, "")
-    return response
+def model_config(served: ServedVersion) -> dict[str, Any]:
+    """ModelConfigResponse, also with fields that are always empty here: Triton's JSON has them."""
+    card, facts = served.card, properties(served)
+    config = {
+        "name": card.name,
+        "platform": PLATFORM,
+        "backend": BACKEND,
+        "runtime": "",
+        "version_policy": _version_policy(served.folder.choices.versions),
+        "max_batch_size": served.max_batch_rows if card.batched else 0,
+        "input": _inputs(card),
+        "output": _outputs(served),
+        "batch_input": [],
+        "batch_output": [],
+        **({"dynamic_batching": _batching(served)} if card.batched else {}),
+        "instance_group": [_instances(served)],
+        "default_model_filename": served.loaded.file,
+        "cc_model_filenames": {},
+        "metric_tags": {},
+        "parameters": {name: {"string_value": facts.get(name, "")} for name in ("attention", "kernels", "batch_cost")},
+        "model_warmup": [],
+        "response_cache": {"enable": served.cache is not None},
+    }
+    return {"config": config}
 
 
-def _set_tensor(tensor: Any, spec: TensorSpec, card: ModelCard) -> None:
-    first = 1 if card.batched else 0
-    tensor.dims.extend(card.client_shapes.get(spec.name, spec.shape)[first:])
-    if spec.name in card.client_shapes:
-        tensor.reshape.SetInParent()  # also where the model's shape is empty
-        tensor.reshape.shape.extend(spec.shape[first:])
-
-
-def _set_labels(config: Any, served: ServedVersion) -> None:
-    """The files that another server's configuration names; those of a card are in the metadata."""
-    declared = served.folder.declared
-    for tensor in config.output:
-        if declared is not None and (labels := declared.labels.get(tensor.name)):
-            tensor.label_filename = labels.file
-
-
-def _set_batching(batching: Any, served: ServedVersion) -> None:
-    choices, queueing = served.folder.choices, served.engine.queueing
-    batching.preferred_batch_size.extend(queueing.preferred_rows)
-    batching.max_queue_delay_microseconds = round(queueing.delay_s * 1e6)
-    batching.priority_levels = choices.priority_levels
-    batching.default_priority_level = choices.default_priority or choices.priority_levels
-    batching.default_queue_policy.max_queue_size = queueing.most_requests
-    batching.default_queue_policy.default_timeout_microseconds = round((choices.default_timeout_s or 0) * 1e6)
-
-
-def _data_type(spec: TensorSpec) -> int:
-    return enum_number("DataType", DATATYPES[spec.datatype].triton)
-
-
-def _instance_kind(provider: str) -> int:
-    kind = "KIND_GPU" if provider.startswith("CUDA") else "KIND_CPU"
-    return message("ModelInstanceGroup").Kind.Value(kind)  # type: ignore[no-any-return]
-
-
-def _set_version_policy(config: Any, served: ServedVersion) -> None:
-    choice = served.folder.choices.versions
+def _version_policy(choice: Any) -> dict[str, Any]:
     if choice == "all":
-        config.version_policy.all.SetInParent()
-    elif isinstance(choice, tuple):
-        config.version_policy.specific.versions.extend(choice)
-    else:
-        config.version_policy.latest.num_versions = 1 if choice == "latest" else choice.latest
+        return {"all": {}}
+    if isinstance(choice, tuple):
+        return {"specific": {"versions": choice}}
+    return {"latest": {"num_versions": 1 if choice == "latest" else choice.latest}}
+
+
+def _inputs(card: ModelCard) -> list[dict[str, Any]]:
+    optional = masks_of(card.lengths).union(card.optional_inputs)
+    return [
+        {
+            "name": spec.name,
+            "data_type": DATATYPES[spec.datatype].triton,
+            "format": "FORMAT_NONE",
+            **_shape(spec, card),
+            "is_shape_tensor": False,
+            "allow_ragged_batch": False,
+            "optional": spec.name in optional,
+            "is_non_linear_format_io": False,
+        }
+        for spec in card.inputs
+    ]
+
+
+def _outputs(served: ServedVersion) -> list[dict[str, Any]]:
+    """Label files are those that another server's configuration names; a card's labels are in the metadata."""
+    declared = served.folder.declared
+    files = {} if declared is None else {name: labels.file for name, labels in declared.labels.items()}
+    return [
+        {
+            "name": spec.name,
+            "data_type": DATATYPES[spec.datatype].triton,
+            **_shape(spec, served.card),
+            "label_filename": files.get(spec.name, ""),
+            "is_shape_tensor": False,
+            "is_non_linear_format_io": False,
+        }
+        for spec in served.card.outputs
+    ]
+
+
+def _shape(spec: TensorSpec, card: ModelCard) -> dict[str, Any]:
+    """Without the batch axis; where clients see another shape than the model has, both."""
+    first = 1 if card.batched else 0
+    dims = card.client_shapes.get(spec.name)
+    if dims is None:
+        return {"dims": spec.shape[first:]}
+    return {"dims": dims[first:], "reshape": {"shape": spec.shape[first:]}}
+
+
+def _batching(served: ServedVersion) -> dict[str, Any]:
+    choices, queueing = served.folder.choices, served.engine.queueing
+    return {
+        "preferred_batch_size": queueing.preferred_rows,
+        "max_queue_delay_microseconds": round(queueing.delay_s * 1e6),
+        "preserve_ordering": False,
+        "priority_levels": choices.priority_levels,
+        "default_priority_level": choices.default_priority or choices.priority_levels,
+        "default_queue_policy": {
+            "timeout_action": "REJECT",
+            "default_timeout_microseconds": round((choices.default_timeout_s or 0) * 1e6),
+            "allow_timeout_override": False,
+            "max_queue_size": queueing.most_requests,
+        },
+        "priority_queue_policy": {},
+    }
+
+
+def _instances(served: ServedVersion) -> dict[str, Any]:
+    return {
+        "name": served.card.name,
+        "kind": "KIND_GPU" if served.loaded.provider.startswith("CUDA") else "KIND_CPU",
+        "count": served.folder.choices.instances,
+        "gpus": [],
+        "secondary_devices": [],
+        "profile": [],
+        "passive": False,
+        "host_policy": "",
+    }

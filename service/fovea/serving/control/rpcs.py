@@ -1,4 +1,4 @@
-"""The RPCs that are no inference, each answered from a request's message by an answer's, whatever front brought it."""
+"""The RPCs that are no inference, answered in plain values, whatever front brought them."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 from fovea.contract.errors import InvalidRequest, NotFound, Unsupported
 from fovea.serving.control import metadata
 from fovea.serving.control.change_requests import load_requested, name_to_unload
+from fovea.serving.control.control_requests import AboutModel, AboutRepository, ModelChange, TraceChange
 from fovea.serving.control.extensions import Answer, Extensions
 from fovea.serving.control.model_config import model_config
 from fovea.serving.control.setting_answers import trace_settings
@@ -16,7 +17,6 @@ from fovea.serving.lifecycle.model_table import Models
 from fovea.serving.lifecycle.requested_changes import RequestedChanges
 from fovea.serving.lifecycle.served_version import ServedVersion
 from fovea.serving.security.access import require_open
-from fovea.wire import message
 
 LOAD, UNLOAD = "RepositoryModelLoad", "RepositoryModelUnload"
 QUICK_RPCS = ("ServerLive", "ServerReady", "ServerMetadata", "ModelReady")
@@ -41,8 +41,11 @@ class Control:
         """Names of the RPCs that are answered here."""
         return (*self._answers, LOAD, UNLOAD)
 
-    def answer(self, rpc: str, request: Any, is_gone: Callable[[], bool] = lambda: False) -> Any:
-        """The answer to a request; raises why there is none. `is_gone` tells whether its caller has left."""
+    def answer(self, rpc: str, request: Any, is_gone: Callable[[], bool] = lambda: False) -> dict[str, Any]:
+        """The fields of the answer to one of `REQUESTS`, as the protocol names them; raises why there is none.
+
+        `is_gone` tells whether its caller has left.
+        """
         require_open(rpc, self._extensions.open_rpcs)
         if rpc == LOAD:
             return self._load_model(request, is_gone)
@@ -52,8 +55,8 @@ class Control:
 
     def _every_answer(self) -> dict[str, Answer]:
         return {
-            "ServerLive": lambda _: message("ServerLiveResponse")(live=True),
-            "ServerReady": lambda _: message("ServerReadyResponse")(ready=self.ready),
+            "ServerLive": lambda _: {"live": True},
+            "ServerReady": lambda _: {"ready": self.ready},
             "ServerMetadata": lambda _: metadata.server_metadata(self._extensions.names()),
             "ModelReady": self._model_ready,
             "ModelMetadata": self._model_metadata,
@@ -64,27 +67,27 @@ class Control:
             "TraceSetting": self._trace_setting,
         }
 
-    def _trace_setting(self, request: Any) -> Any:
+    def _trace_setting(self, request: TraceChange) -> dict[str, Any]:
         if request.model_name:
             self._models.entry(request.model_name, "")
         return trace_settings(self._extensions.tracer, request)
 
-    def _served(self, request: Any) -> ServedVersion:
+    def _served(self, request: AboutModel) -> ServedVersion:
         return self._models.ready(request.name, request.version)
 
-    def _model_ready(self, request: Any) -> Any:
+    def _model_ready(self, request: AboutModel) -> dict[str, Any]:
         """Not to be ready is an answer and no error, also where there is no such model or version."""
         try:
             _, entry = self._models.entry(request.name, request.version)
             ready = entry.served is not None and not self.stopping
         except NotFound:
             ready = False
-        return message("ModelReadyResponse")(ready=ready)
+        return {"ready": ready}
 
-    def _model_metadata(self, request: Any) -> Any:
+    def _model_metadata(self, request: AboutModel) -> dict[str, Any]:
         return metadata.model_metadata(self._served(request), self._models.ready_versions(request.name))
 
-    def _model_statistics(self, request: Any) -> Any:
+    def _model_statistics(self, request: AboutModel) -> dict[str, Any]:
         if request.version and not request.name:
             raise InvalidRequest("a version without a model name")
         if request.version:
@@ -94,17 +97,17 @@ class Control:
         every = self._models.served()
         return model_statistics(one for one in every if request.name in ("", one.card.name))
 
-    def _repository_index(self, request: Any) -> Any:
+    def _repository_index(self, request: AboutRepository) -> dict[str, Any]:
         if request.repository_name:
             raise Unsupported(f"there is one repository and it has no name, received '{request.repository_name}'")
         return metadata.repository_index(self._changes.entries(), only_ready=request.ready)
 
-    def _load_model(self, request: Any, is_gone: Callable[[], bool]) -> Any:
+    def _load_model(self, request: ModelChange, is_gone: Callable[[], bool]) -> dict[str, Any]:
         wanted = load_requested(request)
         self._changes.load(wanted, is_gone)
-        return message("RepositoryModelLoadResponse")(model_name=wanted.name, isLoaded=True)
+        return {"model_name": wanted.name, "isLoaded": True}
 
-    def _unload_model(self, request: Any, is_gone: Callable[[], bool]) -> Any:
+    def _unload_model(self, request: ModelChange, is_gone: Callable[[], bool]) -> dict[str, Any]:
         name = name_to_unload(request)
         self._changes.unload(name, is_gone)
-        return message("RepositoryModelUnloadResponse")(model_name=name, isUnloaded=True)
+        return {"model_name": name, "isUnloaded": True}

@@ -1,57 +1,43 @@
-"""Shared memory, traces and logs: their requests' messages to plain values, and what they answer to messages."""
+"""Shared memory, traces and logs: what is asked of them, and what they answer."""
 
 from __future__ import annotations
 
 from typing import Any
 
+from fovea.serving.control.control_requests import AboutRegion, LogChange, NewRegion, TraceChange
 from fovea.serving.observability.log_settings import LogControl
 from fovea.serving.observability.trace import Tracer
 from fovea.serving.shared_memory.regions import Regions
-from fovea.wire import message
 
 
-def memory_status(regions: Regions, request: Any) -> Any:
-    """SystemSharedMemoryStatusResponse: the region of a name, or all."""
-    response = message("SystemSharedMemoryStatusResponse")()
-    for name, region in regions.known(request.name).items():
-        facts = {"name": name, "key": region.key, "offset": region.offset, "byte_size": region.byte_size}
-        response.regions[name].MergeFrom(message("SystemSharedMemoryStatusResponse.RegionStatus")(**facts))
-    return response
+def memory_status(regions: Regions, request: AboutRegion) -> dict[str, Any]:
+    """The region of a name, or all."""
+    known = regions.known(request.name).items()
+    return {
+        "regions": {
+            name: {"name": name, "key": region.key, "offset": region.offset, "byte_size": region.byte_size}
+            for name, region in known
+        }
+    }
 
 
-def register_memory(regions: Regions, request: Any) -> Any:
-    """SystemSharedMemoryRegisterResponse."""
+def register_memory(regions: Regions, request: NewRegion) -> dict[str, Any]:
+    """The region may be named by requests from now on."""
     regions.register(request.name, request.key, request.offset, request.byte_size)
-    return message("SystemSharedMemoryRegisterResponse")()
+    return {}
 
 
-def unregister_memory(regions: Regions, request: Any) -> Any:
-    """SystemSharedMemoryUnregisterResponse: the region of a name is forgotten, or all are."""
+def unregister_memory(regions: Regions, request: AboutRegion) -> dict[str, Any]:
+    """The region of a name is forgotten, or all are."""
     regions.unregister(request.name)
-    return message("SystemSharedMemoryUnregisterResponse")()
+    return {}
 
 
-def trace_settings(tracer: Tracer, request: Any) -> Any:
-    """TraceSettingResponse: what the request names is changed, for its model or for all; it tells what holds."""
-    asked = {name: list(setting.value) for name, setting in request.settings.items()}
-    response = message("TraceSettingResponse")()
-    for name, value in tracer.change(request.model_name, asked).items():
-        response.settings[name].value.append(value)
-    return response
+def trace_settings(tracer: Tracer, request: TraceChange) -> dict[str, Any]:
+    """What the request names is changed, for its model or for all; the answer is what holds, by name."""
+    return {"settings": tracer.change(request.model_name, request.settings)}
 
 
-_LOG_FIELDS = {bool: "bool_param", int: "uint32_param", str: "string_param"}
-
-
-def log_settings(logs: LogControl, request: Any) -> Any:
-    """LogSettingsResponse: what the request names is changed; it tells what holds."""
-    asked = {name: _plain(setting) for name, setting in request.settings.items()}
-    response = message("LogSettingsResponse")()
-    for name, value in logs.change(asked).items():
-        setattr(response.settings[name], _LOG_FIELDS[type(value)], value)
-    return response
-
-
-def _plain(setting: Any) -> Any:
-    choice = setting.WhichOneof("parameter_choice")
-    return None if choice is None else getattr(setting, choice)
+def log_settings(logs: LogControl, request: LogChange) -> dict[str, Any]:
+    """What the request names is changed; the answer is what holds, by name."""
+    return {"settings": logs.change(request.settings)}

@@ -1,4 +1,4 @@
-"""A model version's statistics, as the protocol tells them."""
+"""A model version's statistics, as the protocol names them."""
 
 from __future__ import annotations
 
@@ -7,33 +7,41 @@ from typing import Any
 
 from fovea.serving.lifecycle.served_version import ServedVersion
 from fovea.serving.observability.statistics import BatchTotals, Total, VersionTotals
-from fovea.wire import message
 
 
-def model_statistics(served: Iterable[ServedVersion]) -> Any:
+def model_statistics(served: Iterable[ServedVersion]) -> dict[str, Any]:
     """ModelStatisticsResponse: `inference_count` counts rows, `execution_count` batches."""
-    response = message("ModelStatisticsResponse")()
-    for version in served:
-        _fill_statistics(response.model_stats.add(), version, version.statistics.read())
-    return response
+    return {"model_stats": [_statistics(version, version.statistics.read()) for version in served]}
 
 
-def _fill_statistics(stats: Any, served: ServedVersion, totals: VersionTotals) -> None:
-    stats.name, stats.version = served.card.name, served.version
-    stats.last_inference = totals.last_inference_ms
-    stats.inference_count, stats.execution_count = totals.inference_count, totals.execution_count
-    for name in ("success", "fail", "queue", "cache_hit", "cache_miss"):
-        _fill_total(getattr(stats.inference_stats, name), getattr(totals, name))
-    _fill_compute(stats.inference_stats, totals.compute)
-    for rows, of_rows in sorted(totals.by_rows.items()):
-        batch = stats.batch_stats.add(batch_size=rows)
-        _fill_compute(batch, of_rows)
+def _statistics(served: ServedVersion, totals: VersionTotals) -> dict[str, Any]:
+    return {
+        "name": served.card.name,
+        "version": served.version,
+        "last_inference": totals.last_inference_ms,
+        "inference_count": totals.inference_count,
+        "execution_count": totals.execution_count,
+        "inference_stats": {
+            "success": _total(totals.success),
+            "fail": _total(totals.fail),
+            "queue": _total(totals.queue),
+            **_compute(totals.compute),
+            "cache_hit": _total(totals.cache_hit),
+            "cache_miss": _total(totals.cache_miss),
+        },
+        "batch_stats": [{"batch_size": rows, **_compute(of_rows)} for rows, of_rows in sorted(totals.by_rows.items())],
+        "memory_usage": [],
+        "response_stats": {},
+    }
 
 
-def _fill_compute(target: Any, totals: BatchTotals) -> None:
-    for name in ("compute_input", "compute_infer", "compute_output"):
-        _fill_total(getattr(target, name), getattr(totals, name))
+def _compute(totals: BatchTotals) -> dict[str, Any]:
+    return {
+        "compute_input": _total(totals.compute_input),
+        "compute_infer": _total(totals.compute_infer),
+        "compute_output": _total(totals.compute_output),
+    }
 
 
-def _fill_total(target: Any, total: Total) -> None:
-    target.count, target.ns = total.count, total.ns
+def _total(total: Total) -> dict[str, int]:
+    return {"count": total.count, "ns": total.ns}

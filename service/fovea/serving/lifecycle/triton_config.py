@@ -10,7 +10,6 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from google.protobuf import text_format
 from pydantic import ValidationError
 
 from fovea.contract.datatypes import DATATYPES
@@ -23,9 +22,9 @@ from fovea.runtime.files import require_small
 from fovea.runtime.model_toml import Latest, ServingChoices
 from fovea.runtime.printable import printable
 from fovea.runtime.repository import Configured
+from fovea.serving.lifecycle.model_config_text import data_type_of, from_pbtxt
 from fovea.serving.lifecycle.triton_choices import CHOICES
 from fovea.serving.lifecycle.triton_fields import problems, remark
-from fovea.wire import enum_name, message
 
 CONFIG_FILE = "config.pbtxt"
 _LONGEST_REMARK = 2000
@@ -52,8 +51,8 @@ def configured_of(config: Any, folder: Path) -> Configured:
 def parse(text: str) -> Any:
     """A ModelConfig; ModelBroken tells line and field where the text is none."""
     try:
-        return text_format.Parse(text, message("ModelConfig")())
-    except (text_format.ParseError, RecursionError) as error:
+        return from_pbtxt(text)
+    except ValueError as error:
         raise ModelBroken(f"{CONFIG_FILE}: {error}") from error
 
 
@@ -108,7 +107,7 @@ def _batched(config: Any) -> bool | None:
 
 def _spec(tensor: Any, batched: bool) -> TensorSpec:
     """A tensor as its model has it, which may be another shape than the one that clients see."""
-    triton = enum_name("DataType", tensor.data_type)
+    triton = data_type_of(tensor)
     datatype = _DATATYPE_OF_TRITON.get(triton, triton.removeprefix("TYPE_"))
     shape = _with_batch(tensor.reshape.shape if tensor.HasField("reshape") else tensor.dims, batched)
     try:

@@ -1,4 +1,4 @@
-"""What Triton's HTTP clients send and read, beside inference: JSON to a request's message, and an answer's to JSON."""
+"""What Triton's HTTP clients send and read, beside inference: JSON to a plain request, and an answer to JSON."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from fovea import wire
 from fovea.contract.errors import InvalidRequest
+from fovea.serving.control.control_requests import REQUESTS
 from fovea.serving.fronts.rest.control_routes import CONTROL_ROUTES, ControlRoute
 from fovea.serving.fronts.rest.limits import RestLimits
 
@@ -36,10 +36,7 @@ def route(method: str, path: str) -> ControlRoute:
         (
             *("POST", "/v2/repository/models/{name}/load", {"name": "m"}),
             {"parameters": {"config": "{}", "file:1/model.onnx": "b25ueA=="}},
-            {
-                "model_name": "m",
-                "parameters": {"config": {"string_param": "{}"}, "file:1/model.onnx": {"bytes_param": b"onnx"}},
-            },
+            {"model_name": "m", "parameters": {"config": "{}", "file:1/model.onnx": b"onnx"}},
         ),
         (
             *(
@@ -48,7 +45,7 @@ def route(method: str, path: str) -> ControlRoute:
                 {"name": "m"},
                 {"parameters": {"unload_dependents": False}},
             ),
-            {"model_name": "m", "parameters": {"unload_dependents": {"bool_param": False}}},
+            {"model_name": "m", "parameters": {"unload_dependents": False}},
         ),
         ("GET", "/v2/systemsharedmemory/status", {}, None, {}),
         ("GET", "/v2/systemsharedmemory/region/{name:path}/status", {"name": "r"}, None, {"name": "r"}),
@@ -60,22 +57,12 @@ def route(method: str, path: str) -> ControlRoute:
             {"trace_level": ["TIMESTAMPS"], "trace_rate": "10", "trace_count": None},
             {
                 "model_name": "m",
-                "settings": {
-                    "trace_level": {"value": ["TIMESTAMPS"]},
-                    "trace_rate": {"value": ["10"]},
-                    "trace_count": {},
-                },
+                "settings": {"trace_level": ["TIMESTAMPS"], "trace_rate": ["10"], "trace_count": []},
             },
         ),
         (
             *("POST", "/v2/logging", {}, {"log_info": False, "log_verbose_level": 1, "log_format": "json"}),
-            {
-                "settings": {
-                    "log_info": {"bool_param": False},
-                    "log_verbose_level": {"uint32_param": 1},
-                    "log_format": {"string_param": "json"},
-                }
-            },
+            {"settings": {"log_info": False, "log_verbose_level": 1, "log_format": "json"}},
         ),
     ],
 )
@@ -84,7 +71,7 @@ def test_a_body_becomes_the_request_of_its_rpc(
 ) -> None:
     one = route(method, path)
     asked = one.request(names, b"" if body is None else json.dumps(body).encode())
-    assert asked == wire.message(f"{one.rpc}Request")(**fields)
+    assert asked == REQUESTS[one.rpc](**fields)
 
 
 @pytest.mark.parametrize(
@@ -125,19 +112,19 @@ def test_a_body_that_does_not_fit_is_refused(path: str, body: Any, words: str) -
         ),
         (
             "/v2/trace/setting",
-            {"settings": {"trace_level": {"value": ["OFF"]}, "trace_rate": {"value": ["1000"]}, "trace_file": {}}},
+            {"settings": {"trace_level": "OFF", "trace_rate": "1000", "trace_file": ""}},
             {"trace_level": ["OFF"], "trace_rate": "1000", "trace_file": ""},
         ),
         (
             "/v2/logging",
-            {"settings": {"log_info": {"bool_param": False}, "log_verbose_level": {"uint32_param": 0}}},
+            {"settings": {"log_info": False, "log_verbose_level": 0}},
             {"log_info": False, "log_verbose_level": 0},
         ),
     ],
 )
 def test_an_answer_is_told_as_tritons_clients_read_it(path: str, answer: dict[str, Any], told: Any) -> None:
     one = route("GET", path)
-    assert one.answer(wire.message(f"{one.rpc}Response")(**answer), {}) == told
+    assert one.answer(answer, {}) == told
 
 
 def test_only_the_route_that_takes_files_takes_much_json_and_that_only_in_long_texts() -> None:
@@ -146,6 +133,6 @@ def test_only_the_route_that_takes_files_takes_much_json_and_that_only_in_long_t
     load, (path,) = {"name": "m"}, large
     file = b64encode(bytes(2 << 20)).decode()
     parsed = route("POST", path).request(load, json.dumps({"parameters": {"file:1/model.onnx": file}}).encode())
-    assert len(parsed.parameters["file:1/model.onnx"].bytes_param) == 2 << 20
+    assert len(parsed.parameters["file:1/model.onnx"]) == 2 << 20
     with pytest.raises(InvalidRequest, match="more than 65536 of the characters"):
         route("POST", path).request(load, json.dumps({"parameters": {"a": [1] * 100_000}}).encode())

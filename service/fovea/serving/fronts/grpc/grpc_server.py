@@ -21,6 +21,7 @@ from fovea.serving.control.rpcs import MOST_CONTROL_CALLS, QUICK_RPCS, Control
 from fovea.serving.fronts.grpc import fast_lane, pooled_lane
 from fovea.serving.fronts.grpc.call_reply import CallReply
 from fovea.serving.fronts.grpc.control_call import answer_control
+from fovea.serving.fronts.grpc.control_messages import answer_bytes
 from fovea.serving.fronts.grpc.fast_call import Accept
 from fovea.serving.fronts.grpc.gate import Gate
 from fovea.serving.fronts.grpc.handler_pool import HEALTH_CHECK, HEALTH_WATCH, INFER, Bounds, handler_pools, path_of
@@ -129,7 +130,7 @@ class GrpcServer:
             answer = partial(self._changes.submit, answer)
         elif on_loop and rpc not in QUICK_RPCS:
             answer = partial(self._control_pool.submit, answer)
-        return lambda call, data: answer(CallReply(call, _serialized, STATUS), data)
+        return lambda call, data: answer(CallReply(call, partial(answer_bytes, rpc), STATUS), data)
 
     def _listen(self, settings: GrpcSettings) -> int:
         why = f"the port is taken, or {settings.host} is no address of this machine"
@@ -177,10 +178,6 @@ class GrpcServer:
         """Refuse new calls, give those in flight `grace_s`, and return when all have ended; False where some do not."""
         self._reads.stop()
         return bool(self._server.stop(grace_s).wait(grace_s + _LAST_WORD_S))
-
-
-def _serialized(answer: Any) -> bytes:
-    return bytes(answer.SerializeToString())
 
 
 def _credentials(tls: Tls) -> grpc.ServerCredentials:

@@ -8,42 +8,41 @@ from dataclasses import dataclass
 from typing import Any
 
 from fovea.contract.errors import InvalidRequest
-from fovea.serving.fronts.rest.control_json import plain, plain_map
+from fovea.serving.control.control_requests import REQUESTS
 from fovea.serving.fronts.rest.json_text import parse_files, parse_object, take, word
 from fovea.serving.fronts.rest.limits import Bound, RestLimits
-from fovea.serving.fronts.rest.parameters import SETTING_FIELDS, require_few, set_parameters
-from fovea.wire import message
+from fovea.serving.fronts.rest.parameters import checked, require_few
 
 Names = Mapping[str, str]
 """What a path names: `name`, `version`."""
-Ask = Callable[[Any, Names, dict[str, Any]], None]
-"""Fills a request's message from the names in the path and the JSON of the body."""
-Tell = Callable[[Any, Names], Any]
-"""From an answer's message to JSON."""
+Ask = Callable[[Names, dict[str, Any]], dict[str, Any]]
+"""From the names in the path and the JSON of the body to the fields of a request."""
+Tell = Callable[[dict[str, Any], Names], Any]
+"""From an answer's fields to what JSON has of them."""
 
+_INT64, _UINT64, _UINT32 = range(-(2**63), 2**63), range(2**64), range(2**32)
 _LISTS = ("trace_level",)
 """Trace settings that are lists, also where they have one value."""
 
 
-def _by_name(request: Any, names: Names, _: dict[str, Any]) -> None:
+def _by_name(names: Names, _: dict[str, Any]) -> dict[str, Any]:
     for field, name in names.items():
         if not name:  # which would mean every one there is
             raise InvalidRequest(f"expected a {field}, received none")
-        setattr(request, field, name)
+    return dict(names)
 
 
-def _index(request: Any, _: Names, facts: dict[str, Any]) -> None:
-    request.ready = take(facts, "ready", bool)
+def _index(_: Names, facts: dict[str, Any]) -> dict[str, Any]:
+    return {"ready": take(facts, "ready", bool)}
 
 
-def _change(request: Any, names: Names, facts: dict[str, Any]) -> None:
-    """Fill in a request to load or unload a model; files come in Base64, as Triton's clients send them."""
-    request.model_name = names["name"]
-    for name, value in take(facts, "parameters", dict).items():
-        if name.startswith("file:"):
-            request.parameters[name].bytes_param = _file(name, value)
-        else:
-            set_parameters(request.parameters, {name: value})
+def _change(names: Names, facts: dict[str, Any]) -> dict[str, Any]:
+    """A model to load or unload; files come in Base64, as Triton's clients send them."""
+    parameters = {
+        name: _file(name, value) if name.startswith("file:") else checked(name, value, _INT64)
+        for name, value in take(facts, "parameters", dict).items()
+    }
+    return {"model_name": names["name"], "parameters": parameters}
 
 
 def _file(name: str, value: Any) -> bytes:
@@ -53,62 +52,66 @@ def _file(name: str, value: Any) -> bytes:
         raise InvalidRequest(f"parameter '{name}' must be a text in Base64") from error
 
 
-def _region(request: Any, names: Names, facts: dict[str, Any]) -> None:
-    request.name, request.key = names["name"], take(facts, "key", str)
-    for field in ("offset", "byte_size"):
-        try:
-            setattr(request, field, take(facts, field, int))
-        except ValueError as error:
-            raise InvalidRequest(f"'{field}' must be at least 0 and of 64 bits, received {facts[field]}") from error
+def _region(names: Names, facts: dict[str, Any]) -> dict[str, Any]:
+    places = {field: take(facts, field, int) for field in ("offset", "byte_size")}
+    for field, place in places.items():
+        if place not in _UINT64:
+            raise InvalidRequest(f"'{field}' must be at least 0 and of 64 bits, received {place}")
+    return {"name": names["name"], "key": take(facts, "key", str), **places}
 
 
-def _trace(request: Any, names: Names, facts: dict[str, Any]) -> None:
-    """A setting that is null goes back to what it was."""
-    request.model_name = names.get("name", "")
+def _trace(names: Names, facts: dict[str, Any]) -> dict[str, Any]:
     require_few(facts)
-    for name, value in facts.items():
-        values = [] if value is None else value if type(value) is list else [value]
-        others = set(map(type, values)) - {str}
-        if others:
-            raise InvalidRequest(f"setting '{name}' must be a text or a list of texts, received {word(others.pop())}")
-        request.settings[name].value.extend(values)
+    return {
+        "model_name": names.get("name", ""),
+        "settings": {name: _trace_values(name, value) for name, value in facts.items()},
+    }
 
 
-def _log(request: Any, _: Names, facts: dict[str, Any]) -> None:
-    set_parameters(request.settings, facts, fields=SETTING_FIELDS)
+def _trace_values(name: str, value: Any) -> list[str]:
+    """A setting that is null goes back to what it was."""
+    values = [] if value is None else value if type(value) is list else [value]
+    others = set(map(type, values)) - {str}
+    if others:
+        raise InvalidRequest(f"setting '{name}' must be a text or a list of texts, received {word(others.pop())}")
+    return values
 
 
-def _whole(answer: Any, _: Names) -> Any:
-    return plain(answer)
+def _log(_: Names, facts: dict[str, Any]) -> dict[str, Any]:
+    require_few(facts)
+    return {"settings": {name: checked(name, value, _UINT32) for name, value in facts.items()}}
 
 
-def _nothing(_answer: Any, _: Names) -> Any:
+def _whole(answer: dict[str, Any], _: Names) -> Any:
+    return answer
+
+
+def _nothing(_answer: dict[str, Any], _: Names) -> Any:
     return {}
 
 
-def _named(answer: Any, names: Names) -> Any:
-    return {"name": names["name"], **plain(answer)}
+def _named(answer: dict[str, Any], names: Names) -> Any:
+    return {"name": names["name"], **answer}
 
 
-def _config(answer: Any, _: Names) -> Any:
-    return plain(answer.config)
+def _config(answer: dict[str, Any], _: Names) -> Any:
+    return answer["config"]
 
 
-def _models(answer: Any, _: Names) -> Any:
-    return [plain(model) for model in answer.models]
+def _models(answer: dict[str, Any], _: Names) -> Any:
+    return answer["models"]
 
 
-def _regions(answer: Any, _: Names) -> Any:
-    return [plain(answer.regions[name]) for name in sorted(answer.regions)]
+def _regions(answer: dict[str, Any], _: Names) -> Any:
+    return [region for _, region in sorted(answer["regions"].items())]
 
 
-def _trace_settings(answer: Any, _: Names) -> Any:
-    lists = {name: list(setting.value) for name, setting in answer.settings.items()}
-    return {name: values if name in _LISTS else "".join(values) for name, values in lists.items()}
+def _trace_settings(answer: dict[str, Any], _: Names) -> Any:
+    return {name: [value] if name in _LISTS else value for name, value in answer["settings"].items()}
 
 
-def _log_settings(answer: Any, _: Names) -> Any:
-    return plain_map(answer.settings)
+def _log_settings(answer: dict[str, Any], _: Names) -> Any:
+    return answer["settings"]
 
 
 @dataclass(frozen=True)
@@ -128,13 +131,12 @@ class ControlRoute:
         return limits.body if self.of_files else limits.json
 
     def request(self, names: Names, body: bytes) -> Any:
-        """The request's message; InvalidRequest where the body does not fit."""
-        request = message(f"{self.rpc}Request")()
-        self.ask(request, names, parse_files(body) if self.of_files else parse_object(body))
-        return request
+        """What its RPC is asked; InvalidRequest where the body does not fit."""
+        facts = parse_files(body) if self.of_files else parse_object(body)
+        return REQUESTS[self.rpc](**self.ask(names, facts))
 
-    def answer(self, answer: Any, names: Names) -> Any:
-        """What is said in JSON of the answer's message."""
+    def answer(self, answer: dict[str, Any], names: Names) -> Any:
+        """What is said in JSON of an answer."""
         return self.tell(answer, names)
 
 

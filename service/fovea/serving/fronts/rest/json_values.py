@@ -34,8 +34,8 @@ _LONGEST_LETTER = len(r"\u0000")
 _CHUNK_VALUES = 128 * 1024
 """Written at once: some 10 ms in which no other thread runs."""
 _ALLOWED: dict[Kind, tuple[frozenset[type], str]] = {
-    Kind.TRUTH: (frozenset({bool}), "true or false"),
-    Kind.WHOLE: (frozenset({int}), "integers"),
+    Kind.BOOLEAN: (frozenset({bool}), "true or false"),
+    Kind.INTEGER: (frozenset({int}), "integers"),
     Kind.FLOAT: (frozenset({int, float, NotFinite}), "numbers"),
     Kind.TEXT: (frozenset({str}), "texts; what is no UTF-8 travels as binary data"),
 }
@@ -91,7 +91,7 @@ def _array(expected: ExpectedInput, values: list[Any], types: set[type]) -> NDAr
     if kind is Kind.FLOAT and str in types:
         values = [NOT_FINITE.get(value, value) if type(value) is str else value for value in values]
         types = set(map(type, values))
-    if kind is Kind.WHOLE and float in types and any(map(_was_long, values)):
+    if kind is Kind.INTEGER and float in types and any(map(_was_long, values)):
         raise OverflowError
     _check(expected, types)
     if kind is Kind.FLOAT:
