@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from fakes import FakeControl, FakeInference
-from fovea.serving.changes import Changes
+from fovea.serving.fronts.changes import Changes
 from fovea.serving.fronts.grpc.grpc_server import GrpcServer, GrpcSettings
 from fovea.serving.fronts.grpc.reads import ReadLimits
 from fovea.serving.fronts.grpc.transport import Transport

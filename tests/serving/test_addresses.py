@@ -13,7 +13,7 @@ import grpc
 import pytest
 
 from fovea.contract.errors import Misconfigured
-from fovea.serving.unix_sockets import cleared
+from fovea.serving.fronts.unix_sockets import cleared
 from raw_client import RawClient
 from servers import running_server
 

@@ -18,6 +18,7 @@ from fovea.serving.fronts.grpc.reads import ReadLimits
 from fovea.serving.fronts.grpc.transport import Transport
 from fovea.serving.fronts.rest.limits import RestLimits
 from fovea.serving.fronts.rest.rest_server import RestSettings
+from fovea.serving.fronts.unix_sockets import GRPC_SOCKET, HTTP_SOCKET, cleared, listening
 from fovea.serving.lifecycle.control_settings import ControlSettings
 from fovea.serving.lifecycle.served_version import BatchDefaults
 from fovea.serving.observability.log_settings import LogControl
@@ -27,7 +28,6 @@ from fovea.serving.security.tls import Tls
 from fovea.serving.security.token import Tokens
 from fovea.serving.settings import Settings
 from fovea.serving.shared_memory.regions import Regions
-from fovea.serving.unix_sockets import GRPC_SOCKET, HTTP_SOCKET, cleared, listening
 
 _MB = 1024 * 1024
 

@@ -13,12 +13,13 @@ from fovea.contract.errors import Misconfigured
 from fovea.inputs.makers import Limits
 from fovea.runtime.device import resolve_device
 from fovea.serving.addresses import address_of
-from fovea.serving.changes import Changes
 from fovea.serving.control.rpcs import Control
+from fovea.serving.fronts.changes import Changes
 from fovea.serving.fronts.grpc.grpc_server import GrpcServer
 from fovea.serving.fronts.grpc.health_service import SERVER
 from fovea.serving.fronts.rest.app import RestApp
 from fovea.serving.fronts.rest.rest_server import RestServer
+from fovea.serving.fronts.unix_sockets import remove
 from fovea.serving.inputs.decode_queue import DecodeQueue
 from fovea.serving.kernel_words import kernel_words
 from fovea.serving.lifecycle.model_control import ModelControl
@@ -45,7 +46,6 @@ from fovea.serving.security.access import require_open
 from fovea.serving.security.tls import read_tls
 from fovea.serving.security.token import HEADER, read_tokens
 from fovea.serving.settings import Settings
-from fovea.serving.unix_sockets import remove
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")

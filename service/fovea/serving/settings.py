@@ -101,8 +101,9 @@ class Settings(FromVariables):
         20,
         ge=1,
         le=86_400,
-        description="Seconds that a version may take in the process that tries it before it is opened; every 50 MB of "
-        "its files add one. More let slow models in; fewer end one that hangs sooner.",
+        description="Seconds that a version may take in the process that tries it before it is opened, less what it "
+        "waits for a processor; every 50 MB of its files add one. More let slow models in; fewer end one that hangs "
+        "sooner.",
     )
     trial_memory_mb: int = Field(
         6144,

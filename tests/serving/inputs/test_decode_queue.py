@@ -16,8 +16,8 @@ from fakes import FakeObserver, FakeReply
 from fovea.contract.errors import Draining, ExecutionFailed, InvalidRequest, QueueFull, VersionEnded
 from fovea.contract.input_steps import Preprocessing
 from fovea.inputs.makers import Limits, PictureMaker
-from fovea.serving.engines.batching.batcher import BatchKey, QueuedRequest
 from fovea.serving.engines.queue_limit import QueueLimit
+from fovea.serving.engines.queued_request import BatchKey, QueuedRequest
 from fovea.serving.inputs.decode_lines import DecodeLines, Undecoded
 from fovea.serving.inputs.decode_queue import DecodeQueue
 from fovea.serving.inputs.raw_input import RawInput

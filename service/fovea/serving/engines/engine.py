@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from fovea.serving.engines.batching.queued_request import QueuedRequest
+from fovea.serving.engines.queued_request import QueuedRequest
 
 
 class Cost(Protocol):

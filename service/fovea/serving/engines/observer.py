@@ -10,8 +10,8 @@ from typing import Protocol
 
 from fovea.contract.errors import FoveaError
 from fovea.runtime.arrays import Arrays
-from fovea.serving.engines.batching.queued_request import QueuedRequest
 from fovea.serving.engines.outcomes import Outcome, outcome_of
+from fovea.serving.engines.queued_request import QueuedRequest
 
 log = logging.getLogger(__name__)
 

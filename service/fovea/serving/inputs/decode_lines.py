@@ -12,9 +12,9 @@ from typing import Any
 from numpy.typing import NDArray
 
 from fovea.runtime.arrays import Arrays
-from fovea.serving.engines.batching.queued_request import BatchKey, QueuedRequest
 from fovea.serving.engines.observer import Observer
 from fovea.serving.engines.queue_limit import QueueLimit
+from fovea.serving.engines.queued_request import BatchKey, QueuedRequest
 from fovea.serving.inputs.raw_input import RawInput
 
 

@@ -9,9 +9,9 @@ from collections import deque
 
 from fovea.contract.errors import Draining, ExecutionFailed, FoveaError, VersionEnded
 from fovea.inputs.makers import Limits
-from fovea.serving.engines.batching.queued_request import QueuedRequest, is_late
 from fovea.serving.engines.observer import fail
 from fovea.serving.engines.queue_limit import QueueLimit
+from fovea.serving.engines.queued_request import QueuedRequest, is_late
 from fovea.serving.inputs.decode_lines import DecodeLines, Undecoded
 
 log = logging.getLogger(__name__)

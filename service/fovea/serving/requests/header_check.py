@@ -11,10 +11,10 @@ from fovea.contract.errors import InvalidRequest
 from fovea.contract.model_card import MAP_PREFIX, ModelCard, TensorSpec
 from fovea.contract.reshape import Reshape
 from fovea.runtime.arrays import Arrays
-from fovea.serving.engines.batching.batch_keys import BatchKeys
-from fovea.serving.engines.batching.queued_request import BatchKey
+from fovea.serving.engines.queued_request import BatchKey
 from fovea.serving.inputs.raw_input import RawInput
 from fovea.serving.requests.answer import AnswerForm, AnswerMaker, WantedOutput
+from fovea.serving.requests.batch_keys import BatchKeys
 from fovea.serving.requests.infer_request import InputTensor, RequestedOutput, RequestHeader
 from fovea.serving.requests.request_parameters import RequestDefaults, classes_wanted, urgency
 from fovea.serving.requests.tensor_data import ExpectedInput

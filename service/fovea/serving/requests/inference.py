@@ -11,10 +11,10 @@ from typing import Protocol
 
 from fovea.contract.errors import Draining, FoveaError, InvalidRequest, NotFound, NotReady, Unsupported, VersionEnded
 from fovea.contract.model_card import ModelCard
-from fovea.serving.engines.batching.queued_request import QueuedRequest
 from fovea.serving.engines.engine import Engine
 from fovea.serving.engines.observer import Observer
 from fovea.serving.engines.outcomes import outcome_of
+from fovea.serving.engines.queued_request import QueuedRequest
 from fovea.serving.engines.reply import Reply
 from fovea.serving.inputs.decode_lines import Undecoded
 from fovea.serving.inputs.decode_queue import DecodeQueue

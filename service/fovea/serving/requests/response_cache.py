@@ -19,7 +19,7 @@ from typing import Any, Protocol
 from numpy.typing import NDArray
 
 from fovea.contract.errors import FoveaError
-from fovea.serving.engines.batching.queued_request import QueuedRequest
+from fovea.serving.engines.queued_request import QueuedRequest
 from fovea.serving.engines.reply import Reply
 from fovea.serving.requests.answer import Answer
 from fovea.serving.requests.door import Admitted

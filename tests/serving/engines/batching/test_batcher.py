@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from fakes import FakeReply
 from fovea.serving.engines.batching.batcher import BatchPolicy, drop_dead, take_batch
-from fovea.serving.engines.batching.queued_request import BatchKey, QueuedRequest
 from fovea.serving.engines.batching.waiting import Waiting
+from fovea.serving.engines.queued_request import BatchKey, QueuedRequest
 
 
 def request(rows: int = 1, kind: object = "a", arrived_s: float = 0.0, **more: Any) -> QueuedRequest:

@@ -14,9 +14,9 @@ from fakes import FakeObserver, FakeReply, FakeSession
 from fovea.contract.errors import Cancelled, DeadlineExceeded, ExecutionFailed, QueueFull, QueueTimeout, VersionEnded
 from fovea.serving.engines.batching.batcher import BatchPolicy
 from fovea.serving.engines.batching.pipeline import Pipeline
-from fovea.serving.engines.batching.queued_request import BatchKey, QueuedRequest
 from fovea.serving.engines.batching.worker import SessionSource, Worker
 from fovea.serving.engines.queue_limit import QueueLimit
+from fovea.serving.engines.queued_request import BatchKey, QueuedRequest
 
 LONG_S = 20.0
 

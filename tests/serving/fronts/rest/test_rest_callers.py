@@ -24,7 +24,7 @@ from fakes import FakeControl, FakeInference
 from fovea import wire
 from fovea.contract.errors import InvalidRequest, NotFound
 from fovea.contract.model_card import TensorSpec
-from fovea.serving.changes import Changes
+from fovea.serving.fronts.changes import Changes
 from fovea.serving.fronts.rest.app import RestApp
 from fovea.serving.fronts.rest.limits import Patience, RestLimits
 from fovea.serving.fronts.rest.rest_server import RestServer, RestSettings

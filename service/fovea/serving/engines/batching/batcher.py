@@ -8,8 +8,8 @@ from itertools import accumulate
 from math import inf
 
 from fovea.contract.lengths import Lengths
-from fovea.serving.engines.batching.queued_request import BatchKey, QueuedRequest, is_late
 from fovea.serving.engines.batching.waiting import Line, Waiting, put_back
+from fovea.serving.engines.queued_request import BatchKey, QueuedRequest, is_late
 
 _SOON_S = 0.001
 """A batch that is held back for company begins so long before the time of one of its requests is up, besides twice what

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fovea.contract.errors import DeadlineExceeded, QueueTimeout
-from fovea.serving.engines.batching.queued_request import QueuedRequest
+from fovea.serving.engines.queued_request import QueuedRequest
 
 SURE = 0.75
 """Only who would be late even if everything took this share of its measured time is refused: what was measured on a

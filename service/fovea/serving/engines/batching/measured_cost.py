@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 
 from fovea.runtime.cost import BatchCost
-from fovea.serving.engines.batching.queued_request import BatchKey
+from fovea.serving.engines.queued_request import BatchKey
 
 _NOTHING = BatchCost()
 _KEPT = 1024

@@ -15,12 +15,12 @@ from fovea.serving.engines.batching.batcher import BatchPolicy, Selection, drop_
 from fovea.serving.engines.batching.caller_watch import CallerWatch
 from fovea.serving.engines.batching.forecast import refusal
 from fovea.serving.engines.batching.measured_cost import UNMEASURED, MeasuredCost
-from fovea.serving.engines.batching.queued_request import BatchKey, QueuedRequest, why_gone
 from fovea.serving.engines.batching.waiting import Waiting
 from fovea.serving.engines.batching.worker import SessionSource, Worker
 from fovea.serving.engines.engine import Queueing
 from fovea.serving.engines.observer import Observer, fail
 from fovea.serving.engines.queue_limit import QueueLimit
+from fovea.serving.engines.queued_request import BatchKey, QueuedRequest, why_gone
 
 log = logging.getLogger(__name__)
 _LIMIT = QueueLimit()

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from operator import attrgetter
 
-from fovea.serving.engines.batching.queued_request import BatchKey, QueuedRequest
+from fovea.serving.engines.queued_request import BatchKey, QueuedRequest
 
 Line = deque[QueuedRequest]
 _URGENCY = attrgetter("urgency")

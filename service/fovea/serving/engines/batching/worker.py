@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from fovea.contract.errors import ExecutionFailed, FoveaError, NotReady
 from fovea.runtime.arrays import Arrays
 from fovea.serving.engines.batching.measured_cost import UNMEASURED, MeasuredCost
-from fovea.serving.engines.batching.queued_request import QueuedRequest, why_gone
 from fovea.serving.engines.observer import BatchRecord, Observer, fail, tell
 from fovea.serving.engines.outcomes import Outcome, outcome_of
+from fovea.serving.engines.queued_request import QueuedRequest, why_gone
 
 log = logging.getLogger(__name__)
 _OPEN_AGAIN_S = 30.0

@@ -14,7 +14,7 @@ import grpc
 from grpc import _common
 from grpc._cython import cygrpc
 
-from fovea.serving.deadlines import NEVER_S, deadline_after
+from fovea.serving.fronts.grpc.deadlines import NEVER_S, deadline_after
 from fovea.serving.fronts.grpc.status import UNFORESEEN
 
 log = logging.getLogger(__name__)

@@ -15,9 +15,9 @@ from fovea import wire
 from fovea.contract.errors import Misconfigured
 from fovea.runtime.memory import resident_bytes, return_freed_memory
 from fovea.serving.addresses import address_of
-from fovea.serving.answer_pool import AnswerPool
-from fovea.serving.changes import CHANGE_RPCS, Changes
 from fovea.serving.control.rpcs import MOST_CONTROL_CALLS, QUICK_RPCS, Control
+from fovea.serving.fronts.answer_pool import AnswerPool
+from fovea.serving.fronts.changes import CHANGE_RPCS, Changes
 from fovea.serving.fronts.grpc import fast_lane, pooled_lane
 from fovea.serving.fronts.grpc.call_reply import CallReply
 from fovea.serving.fronts.grpc.control_call import answer_control
@@ -35,10 +35,10 @@ from fovea.serving.fronts.grpc.status import STATUS, status_table
 from fovea.serving.fronts.grpc.stream import StreamLimits
 from fovea.serving.fronts.grpc.streams import Streams
 from fovea.serving.fronts.grpc.transport import Transport
+from fovea.serving.fronts.unix_sockets import let_in
 from fovea.serving.requests.inference import Inference
 from fovea.serving.security.tls import Tls, TlsMaterial
 from fovea.serving.security.token import Tokens
-from fovea.serving.unix_sockets import let_in
 
 _STREAM = "ModelStreamInfer"
 Answer = Callable[[Any, bytes], None]

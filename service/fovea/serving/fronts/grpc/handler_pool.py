@@ -8,9 +8,9 @@ from typing import Any
 import grpc
 
 from fovea import wire
-from fovea.serving.bounded_pool import BoundedPool
-from fovea.serving.changes import CHANGE_RPCS, MOST_CHANGES
 from fovea.serving.control.rpcs import MOST_CONTROL_CALLS, QUICK_RPCS
+from fovea.serving.fronts.bounded_pool import BoundedPool
+from fovea.serving.fronts.changes import CHANGE_RPCS, MOST_CHANGES
 from fovea.serving.fronts.grpc.context_reads import ContextReads
 from fovea.serving.fronts.grpc.gate import refusing
 from fovea.serving.fronts.grpc.health_service import SERVICE as HEALTH

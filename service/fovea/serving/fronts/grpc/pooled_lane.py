@@ -11,7 +11,7 @@ from typing import Any
 
 import grpc
 
-from fovea.serving.deadlines import deadline_after
+from fovea.serving.fronts.grpc.deadlines import deadline_after
 from fovea.serving.fronts.grpc.handler_pool import HandlerPool
 
 Accept = Callable[[Any, bytes], None]

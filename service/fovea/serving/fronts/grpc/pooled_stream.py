@@ -13,7 +13,7 @@ from queue import SimpleQueue
 
 import grpc
 
-from fovea.serving.deadlines import deadline_after
+from fovea.serving.fronts.grpc.deadlines import deadline_after
 from fovea.serving.fronts.grpc.streams import DRAINING, Streams
 
 log = logging.getLogger(__name__)

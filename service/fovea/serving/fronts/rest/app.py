@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from fovea.serving.answer_pool import AnswerPool
-from fovea.serving.changes import CHANGE_RPCS, Changes
 from fovea.serving.control.rpcs import MOST_CONTROL_CALLS, QUICK_RPCS, Control
+from fovea.serving.fronts.answer_pool import AnswerPool
+from fovea.serving.fronts.changes import CHANGE_RPCS, Changes
 from fovea.serving.fronts.rest.bulk import Bulk
 from fovea.serving.fronts.rest.control_routes import CONTROL_ROUTES, MODEL_PATHS, ControlRoute
 from fovea.serving.fronts.rest.exchange import Exchange

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from fovea.serving.bounded_pool import BoundedPool
 from fovea.serving.engines.reply import Reply
+from fovea.serving.fronts.bounded_pool import BoundedPool
 
 Call = Reply[Any]
 Accept = Callable[[Any, Any], None]

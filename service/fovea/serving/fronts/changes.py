@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from fovea.contract.errors import Draining
-from fovea.serving.answer_pool import Accept, AnswerPool, Call
 from fovea.serving.control.rpcs import LOAD, UNLOAD
+from fovea.serving.fronts.answer_pool import Accept, AnswerPool, Call
 
 CHANGE_RPCS = (LOAD, UNLOAD)
 MOST_CHANGES = 64

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from fovea.contract.errors import InvalidRequest
 from fovea.contract.lengths import LengthSpec, input_axes, masks_of
 from fovea.contract.model_card import ModelCard
-from fovea.serving.engines.batching.queued_request import BatchKey
+from fovea.serving.engines.queued_request import BatchKey
 
 Shape = tuple[int, ...]
 
