@@ -11,6 +11,9 @@ from fovea.contract.errors import InvalidRequest, ModelBroken
 from fovea.contract.model_card import ModelCard
 from fovea.inputs.makers import Limits
 from fovea.serving.inputs.raw_input import RawInput, raw_inputs
+from fovea.serving.requests.header_check import MOST_UNBATCHED, HeaderCheck
+from fovea.serving.requests.infer_request import InputTensor, RequestHeader
+from fovea.serving.requests.request_parameters import RequestDefaults
 
 WORDS = "[PAD]\n[UNK]\na\nb\n"
 TOKENS = {"name": "tokens", "datatype": "INT32", "shape": [-1, -1]}
@@ -18,22 +21,25 @@ MASK = {"name": "mask", "datatype": "FP32", "shape": [-1, -1]}
 LENGTH = {"inputs": {"tokens": 1}, "mask": "mask"}
 
 
-def text_input(vocabulary: str = WORDS, length: dict[str, Any] | None = None, **step: Any) -> RawInput:
+def text_card(length: dict[str, Any] | None = None, batched: bool = True, **step: Any) -> ModelCard:
     steps = [{"step": "text"}, {"step": "split", "into": "words"}, {"step": "vocabulary", **step}]
-    card = ModelCard.model_validate(
+    return ModelCard.model_validate(
         {
             "name": "m",
             "attention": "none",
             "inputs": [TOKENS, MASK],
             "outputs": [{"name": "y", "datatype": "FP32", "shape": [-1, 2]}],
-            "batched": True,
+            "batched": batched,
             "lengths": {} if length is None else {"text": length},
             "input_steps": {"tokens": steps},
             "parameters": 0,
             "opset": 21,
         }
     )
-    return raw_inputs(card, {"vocabulary.txt": vocabulary}.__getitem__)["tokens"]
+
+
+def text_input(vocabulary: str = WORDS, length: dict[str, Any] | None = None, **step: Any) -> RawInput:
+    return raw_inputs(text_card(length, **step), {"vocabulary.txt": vocabulary}.__getitem__)["tokens"]
 
 
 def made(raw: RawInput, *texts: bytes) -> dict[str, np.ndarray]:
@@ -78,3 +84,16 @@ def test_a_vocabulary_that_does_not_fit_its_card_is_the_models_fault(
 ) -> None:
     with pytest.raises(ModelBroken, match=problem):
         text_input(vocabulary, LENGTH, **step)
+
+
+def test_a_request_to_a_model_that_does_not_batch_has_few_texts() -> None:
+    card = text_card(LENGTH, batched=False)
+    raw = raw_inputs(card, {"vocabulary.txt": WORDS}.__getitem__)
+    check = HeaderCheck(card, 1, 1, RequestDefaults(), raw)
+
+    def header(texts: int) -> RequestHeader:
+        return RequestHeader("m", "", [InputTensor("tokens", "BYTES", (texts,))])
+
+    assert check.check(header(MOST_UNBATCHED)).rows == 1
+    with pytest.raises(InvalidRequest, match="input 'tokens': expected at most 256, received 257 texts"):
+        check.check(header(MOST_UNBATCHED + 1))

@@ -20,6 +20,10 @@ from fovea.serving.requests.request_parameters import RequestDefaults, classes_w
 from fovea.serving.requests.tensor_data import ExpectedInput
 from fovea.serving.shared_memory.places import Place, place_of
 
+MOST_UNBATCHED = 256
+"""Most pictures or texts of a request to a model that does not batch, where nothing else bounds rows: a few bytes become
+a megabyte."""
+
 
 @dataclass(frozen=True, slots=True)
 class CheckedHeader:
@@ -94,6 +98,9 @@ class HeaderCheck:
         for one in raw:
             if 0 in shapes[one.name]:
                 raise InvalidRequest(f"input '{one.name}': expected at least one {one.kind}, received none")
+            if not self._batched and shapes[one.name][0] > MOST_UNBATCHED:
+                what = f"{shapes[one.name][0]} {one.kind}s"
+                raise InvalidRequest(f"input '{one.name}': expected at most {MOST_UNBATCHED}, received {what}")
             if one.mask is not None and one.mask.name in shapes:
                 raise InvalidRequest(f"input '{one.mask.name}' is made of the texts of '{one.name}': send one of them")
             made[one.name] = (shapes[one.name][0], *one.row_shape)
