@@ -361,13 +361,14 @@ WORDS = [{"step": "text"}, {"step": "split", "into": "words"}, {"step": "vocabul
 
 
 def test_encoder_takes_texts_by_the_steps_and_the_vocabulary_of_a_file(their_encoder: str, tmp_path: Path) -> None:
-    (tmp_path / "vocabulary.txt").write_text("\ufeff[PAD]\r\nthe\r\nboot\r\n")  # as Notepad writes it
+    (tmp_path / "vocabulary.txt").write_text("\ufeffthe\r\n[PAD]\r\nboot\r\n")  # as Notepad writes it
     (tmp_path / "steps.json").write_text("\ufeff" + json.dumps({"tokens": WORDS}))
     own = OwnModule(f"{their_encoder}:make", "encoder", SEQUENCES, masks=["mask"], steps=tmp_path / "steps.json")
     folder = export_module(own, tmp_path / "models")
     card = ModelCard.read(folder / "card.json")
     assert card.steps_by_input == {"tokens": InputSteps.model_validate(WORDS)}
-    assert (folder / "vocabulary.txt").read_text() == "[PAD]\nthe\nboot\n"
+    assert (folder / "vocabulary.txt").read_text() == "the\n[PAD]\nboot\n"
+    assert [length.padding for length in card.lengths.values()] == [{"tokens": 1}]
     assert "vocabulary.txt" in card.sha256
 
 

@@ -59,7 +59,7 @@ def _subject(own: OwnModule) -> tuple[Subject, Reference]:
     labels = _read_labels(own.labels) if own.labels is not None else ()
     preprocessing = preprocessing_of(own.preprocessing, specs) if own.preprocessing is not None else None
     steps = read_steps(own.steps, specs) if own.steps is not None else NO_STEPS
-    lengths = lengths_of(specs, own.masks, own.buckets)
+    lengths = steps.with_pad_tokens(lengths_of(specs, own.masks, own.buckets))
     module = load_module(own.target, own.weights)
     reference = Reference(module)
     rows = fitted(specs, lengths, lambda inputs: reference.answer(inputs).outputs)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,11 +10,12 @@ from pydantic import TypeAdapter, ValidationError
 
 from fovea.contract.errors import ExportFailed, ModelBroken
 from fovea.contract.input_steps import InputSteps
+from fovea.contract.lengths import LengthSpec, NamedLengths
 from fovea.contract.model_card import CARD_FILE, GOLDEN_FILE, MAPS_FILE, MODEL_FILE
 from fovea.contract.validation import first_problem
 from fovea.export.input_specs import InputSpec
 from fovea.export.weights import WEIGHTS_FILE
-from fovea.inputs.makers import maker_of
+from fovea.inputs.makers import TextMaker, maker_of, require_same_filling
 
 _STEPS = TypeAdapter(dict[str, InputSteps])
 _WRITTEN = (MODEL_FILE, MAPS_FILE, WEIGHTS_FILE, GOLDEN_FILE, CARD_FILE)
@@ -27,6 +28,18 @@ class OwnSteps:
 
     by_input: Mapping[str, InputSteps]
     files: Mapping[str, str]
+
+    def with_pad_tokens(self, lengths: NamedLengths) -> dict[str, LengthSpec]:
+        """The lengths, their texts filled up with the pad tokens: those of one request and those of a batch alike."""
+        makers = {name: maker_of(one, self.files.__getitem__) for name, one in self.by_input.items()}
+        pads = {name: maker.vocabulary.pad for name, maker in makers.items() if isinstance(maker, TextMaker)}
+        padding = {name: pad for name, pad in pads.items() if pad is not None}
+        return {
+            name: one.model_copy(
+                update={"padding": {tensor: padding[tensor] for tensor in one.inputs if tensor in padding}}
+            )
+            for name, one in lengths.items()
+        }
 
 
 NO_STEPS = OwnSteps({}, {})
@@ -47,13 +60,18 @@ def read_steps(path: Path, specs: Sequence[InputSpec]) -> OwnSteps:
     return OwnSteps(steps, files)
 
 
-def require_files(steps: Mapping[str, InputSteps], files: Mapping[str, str]) -> None:
-    """ExportFailed where a file that the steps name is not there, or is not what its step needs."""
+def require_files(
+    steps: Mapping[str, InputSteps], files: Mapping[str, str], lengths: Iterable[LengthSpec] = ()
+) -> None:
+    """ExportFailed where a file that the steps name is not there, or is not what its step and the lengths need."""
     if clash := sorted({*files} & {*_WRITTEN}):
         raise ExportFailed(f"the steps of an input name {clash[0]}, which is another file of a version: rename it")
     try:
-        for one in steps.values():
-            maker_of(one, files.__getitem__)
+        for name, one in steps.items():
+            maker = maker_of(one, files.__getitem__)
+            for length in lengths:
+                if name in length.inputs:
+                    require_same_filling(name, length, maker)
     except KeyError as error:
         raise ExportFailed(f"the steps of an input name {error}, which is none of its files") from error
     except ModelBroken as error:

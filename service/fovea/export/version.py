@@ -60,7 +60,7 @@ def export_version(
 
     `reference`: the module's oracle, where there is one already.
     """
-    require_files(subject.input_steps, subject.files)
+    require_files(subject.input_steps, subject.files, subject.lengths.values())
     reference = reference or Reference(subject.module)
     require_independent_rows(reference, subject.rows)
     example = {name: torch.tensor(array) for name, array in subject.rows(2).items()}

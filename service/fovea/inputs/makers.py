@@ -10,8 +10,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from fovea.contract.errors import InvalidRequest
+from fovea.contract.errors import InvalidRequest, ModelBroken
 from fovea.contract.input_steps import InputSteps, UseVocabulary
+from fovea.contract.lengths import LengthSpec
 from fovea.inputs.picture_steps import picture_row
 from fovea.inputs.pictures import MAX_PIXELS, open_picture
 from fovea.inputs.text_steps import decode_text, tokens_of
@@ -83,6 +84,13 @@ def data_mask(rows: Sequence[NDArray[Any]]) -> NDArray[np.bool_]:
     lengths = np.array([len(row) for row in rows])
     mask: NDArray[np.bool_] = np.arange(lengths.max()) < lengths[:, None]
     return mask
+
+
+def require_same_filling(name: str, length: LengthSpec, maker: Maker) -> None:
+    """ModelBroken where texts of one request would be filled up with another number than requests of one batch."""
+    filling, pad = length.padding.get(name, 0), maker.vocabulary.pad if isinstance(maker, TextMaker) else None
+    if pad is not None and pad != filling:
+        raise ModelBroken(f"input '{name}' is filled up with {filling:g}, and its pad token has the id {pad}")
 
 
 def maker_of(steps: InputSteps, read_file: ReadFile) -> Maker:

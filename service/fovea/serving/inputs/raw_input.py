@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fovea.contract.errors import InvalidRequest, ModelBroken, OutOfMemory
+from fovea.contract.errors import InvalidRequest, OutOfMemory
 from fovea.contract.input_steps import InputSteps, UseVocabulary
 from fovea.contract.model_card import ModelCard, TensorSpec
-from fovea.inputs.makers import PICTURE_FORMATS, Limits, Maker, ReadFile, TextMaker, data_mask, maker_of
+from fovea.inputs.makers import (
+    PICTURE_FORMATS,
+    Limits,
+    Maker,
+    ReadFile,
+    TextMaker,
+    data_mask,
+    maker_of,
+    require_same_filling,
+)
 from fovea.inputs.text_steps import MAX_TEXT_BYTES
 from fovea.raw_tensors import NUMPY_DTYPE
 
@@ -89,12 +98,5 @@ def _raw_input(card: ModelCard, name: str, maker: Maker) -> RawInput:
     length = next((one for one in card.lengths.values() if name in one.inputs), None)
     if length is None or not isinstance(maker, TextMaker):
         return plain
-    _require_same_filling(name, length.padding, maker)
+    require_same_filling(name, length, maker)
     return replace(plain, mask=specs[length.mask] if length.mask else None, padded=length.padded)
-
-
-def _require_same_filling(name: str, padding: Mapping[str, float], maker: TextMaker) -> None:
-    """ModelBroken where the card fills up texts of one request with another number than texts of one batch."""
-    filling, pad = padding.get(name, 0), maker.vocabulary.pad
-    if pad is not None and pad != filling:
-        raise ModelBroken(f"input '{name}' is filled up with {filling:g}, and its pad token has the id {pad}")
