@@ -90,12 +90,12 @@ class Version:
 class Served:
     """An inference over one version, or over what finds one."""
 
-    def __init__(self, find: Version | Callable[[], Any]) -> None:
+    def __init__(self, find: Version | Callable[[], Any], regions: Any = None) -> None:
         self._find = find
         self.most_header = 1 << 16
         self.uncounted: list[Any] = []
         uncounted = Uncounted(lambda: self.uncounted.append("stray"), lambda *names: self.uncounted.append(names))
-        self.inference = Inference(self, None, Regions(), Tracer(), uncounted)  # type: ignore[arg-type]
+        self.inference = Inference(self, None, regions or Regions(), Tracer(), uncounted)  # type: ignore[arg-type]
 
     def ready(self, name: str, _version: str) -> Any:
         if name != "m":
@@ -209,6 +209,28 @@ def test_an_unforeseen_error_keeps_its_text_to_itself(caplog: pytest.LogCaptureF
     refused = Served(Version(error=ValueError("password=1234"))).ask(request()).only
     assert str(refused) == "internal error; the server's log has the details"
     assert "unforeseen" in caplog.text
+
+
+class Region:
+    """Shared memory that knows how many hold it."""
+
+    held = 0
+
+    def hold(self, _places: Any) -> Region:
+        self.held += 1
+        return self
+
+    def release(self) -> None:
+        self.held -= 1
+
+
+@pytest.mark.parametrize("error", [Draining(), RuntimeError("unforeseen")])
+def test_a_request_that_is_not_taken_holds_no_shared_memory(error: Exception) -> None:
+    place = {"shared_memory_region": "r", "shared_memory_byte_size": 16}
+    asked, region = header(), Region()
+    asked.outputs = [RequestedOutput("y", place)]
+    assert isinstance(Served(Version(error=error), region).ask(request(asked)).only, FoveaError)
+    assert region.held == 0
 
 
 def test_pieces_of_an_answer_come_as_they_are_sent_and_the_last_is_final() -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Protocol
 
-from fovea.contract.errors import Cancelled, DeadlineExceeded, FoveaError
+from fovea.contract.errors import Cancelled, DeadlineExceeded, FoveaError, QueueTimeout
 from fovea.contract.lengths import Lengths
 from fovea.runtime.arrays import Arrays
 from fovea.serving.engines.reply import Reply
@@ -95,3 +95,13 @@ def why_gone(request: QueuedRequest, now_s: float) -> FoveaError:
     if request.deadline_s is not None and request.deadline_s <= now_s + _CLOCKS_APART_S:
         return DeadlineExceeded("the deadline passed")
     return Cancelled("the caller is gone")
+
+
+def why_late(request: QueuedRequest, now_s: float, waiting: int) -> FoveaError:
+    """The error for one that waited until its time was up; `waiting` more do."""
+    waited_s = now_s - request.arrived_s
+    told = f"after {waited_s * 1e3:.1f} ms in the queue, where {waiting} more requests wait"
+    if request.deadline_s is not None and request.deadline_s <= now_s:
+        return DeadlineExceeded(f"deadline passed {told}")
+    limit_s = request.due_s - request.arrived_s
+    return QueueTimeout(f"timed out {told}; its limit is {limit_s * 1e3:.1f} ms")

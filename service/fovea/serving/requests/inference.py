@@ -140,7 +140,7 @@ class Inference:
             self._decoding.submit(
                 Undecoded(served.card.name, queued, admitted.decode, checked.raw, *places, checked.key_of_arrays)
             )
-        except FoveaError:
+        except Exception:
             _end(queued, admitted)
             raise
 

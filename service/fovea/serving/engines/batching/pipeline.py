@@ -9,23 +9,22 @@ from dataclasses import dataclass, replace
 from math import inf
 from queue import Empty, SimpleQueue
 
-from fovea.contract.errors import DeadlineExceeded, FoveaError, QueueTimeout, VersionEnded
+from fovea.contract.errors import FoveaError, VersionEnded
 from fovea.runtime.cost import BatchCost
 from fovea.serving.engines.batching.batcher import BatchPolicy, Selection, drop_dead, take_batch
 from fovea.serving.engines.batching.caller_watch import CallerWatch
-from fovea.serving.engines.batching.forecast import refusal
+from fovea.serving.engines.batching.forecast import Forecast, RowCosts
 from fovea.serving.engines.batching.measured_cost import UNMEASURED, MeasuredCost
 from fovea.serving.engines.batching.waiting import Waiting
 from fovea.serving.engines.batching.worker import SessionSource, Worker
 from fovea.serving.engines.engine import Queueing
 from fovea.serving.engines.observer import Observer, fail
 from fovea.serving.engines.queue_limit import QueueLimit
-from fovea.serving.engines.queued_request import BatchKey, QueuedRequest, why_gone
+from fovea.serving.engines.queued_request import QueuedRequest, why_gone, why_late
 
 log = logging.getLogger(__name__)
 _LIMIT = QueueLimit()
 _LONG_S = 0.02
-_KINDS_KEPT = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +51,8 @@ class Pipeline:
         self.cost: BatchCost = measured.cost
         self.queueing = Queueing(limit.requests, policy.delay_s, policy.sizes(self.cost.curves))
         self._waiting = Waiting()
-        self._row_s: dict[BatchKey, float] = {}
-        """What a row of a kind costs at best."""
+        self._row_s = RowCosts(policy)
+        self._forecast = Forecast(policy, source.instances)
         self._bell: SimpleQueue[None] = SimpleQueue()
         self._idle = 0
         self._in_hand: dict[Worker, _InHand] = {}
@@ -89,8 +88,7 @@ class Pipeline:
 
     def submit(self, request: QueuedRequest) -> None:
         """Admit a request; QueueFull, VersionEnded, DeadlineExceeded or QueueTimeout where it cannot be."""
-        row_s = self._row_s.get(request.batch_key)
-        request.work_s = request.rows * (self._look_up(request.batch_key) if row_s is None else row_s)
+        request.work_s = request.rows * self._row_s[request.batch_key]
         with self._lock:
             simple = request.due_s == inf and not self._closed and self._limit.admits(self._waiting, request.bytes)
             if simple:
@@ -101,12 +99,6 @@ class Pipeline:
             self._bell.put(None)
         if self._lookout.asleep:
             self._lookout.wake()
-
-    def _look_up(self, key: BatchKey) -> float:
-        if len(self._row_s) >= _KINDS_KEPT:
-            self._row_s.clear()
-        row_s = self._row_s[key] = self._policy.row_s(key)
-        return row_s
 
     def _submit_if_possible(self, request: QueuedRequest) -> None:
         with self._lock:
@@ -121,20 +113,8 @@ class Pipeline:
             return VersionEnded("this version has been let go")
         if not self._limit.admits(self._waiting, request.bytes):
             return self._limit.full("queue", self._waiting)
-        return None if request.due_s == inf else self._hopeless(request)
-
-    def _hopeless(self, request: QueuedRequest) -> FoveaError | None:
-        """Why a request cannot be answered in time; None where it may be, or nothing is known of what it costs."""
-        alone_s = self._policy.cost(request.batch_key, request.rows)
-        if alone_s is None:
-            return None
-        now_s, workers = time.monotonic(), len(self._workers)
-        own_s = self._first_free_s(now_s) + (alone_s if request.due_s == request.deadline_s else 0.0)
-        if refusal(request, own_s + self._waiting.work_s / workers, now_s) is None:
-            return None
-        most = self._policy.rows_of(request.batch_key)
-        ahead_s = self._waiting.ahead_s(request, most)  # the exact one takes a look at every request that waits
-        return refusal(request, own_s + ahead_s / workers, now_s)
+        now_s = time.monotonic()
+        return self._forecast.refusal(request, self._waiting, self._first_free_s(now_s), now_s)
 
     def _first_free_s(self, now_s: float) -> float:
         """How long until a worker takes the next batch."""
@@ -221,13 +201,4 @@ class Pipeline:
         for request in selection.gone:
             fail(request, why_gone(request, now_s), self._observer)
         for request in selection.late:
-            fail(request, _late(request, now_s, self._waiting.requests), self._observer)
-
-
-def _late(request: QueuedRequest, now_s: float, waiting: int) -> FoveaError:
-    waited_s = now_s - request.arrived_s
-    told = f"after {waited_s * 1e3:.1f} ms in the queue, where {waiting} more requests wait"
-    if request.deadline_s is not None and request.deadline_s <= now_s:
-        return DeadlineExceeded(f"deadline passed {told}")
-    limit_s = request.due_s - request.arrived_s
-    return QueueTimeout(f"timed out {told}; its limit is {limit_s * 1e3:.1f} ms")
+            fail(request, why_late(request, now_s, self._waiting.requests), self._observer)

@@ -12,7 +12,6 @@ from fovea.serving.fronts.rest.limits import Patience
 from fovea.serving.security.tls import Tls
 
 log = logging.getLogger(__name__)
-Connect = Callable[[], asyncio.BaseProtocol]
 _TRY_AGAIN_S = 0.1
 
 
