@@ -21,8 +21,8 @@ from fovea.serving.requests.tensor_data import ExpectedInput
 from fovea.serving.shared_memory.places import Place, place_of
 
 MOST_UNBATCHED = 256
-"""Most pictures or texts of a request to a model that does not batch, where nothing else bounds rows: a few bytes become
-a megabyte."""
+"""Most pictures or texts of a request to a model that does not batch, where nothing else bounds rows: a few bytes
+become a megabyte."""
 
 
 @dataclass(frozen=True, slots=True)
