@@ -17,6 +17,7 @@ from fovea.runtime.trial_question import Trial
 PATIENCE_S = 1.2
 """Three times what a child takes to start and to find no file, which is mostly processor time."""
 OTHERS = 10
+LONG_S = 20.0
 
 
 @contextmanager
@@ -57,5 +58,16 @@ def test_who_does_not_answer_in_time_is_waited_for_no_longer() -> None:
     try:
         with pytest.raises(TimeoutError):
             child.answer(0.1)
+    finally:
+        child.end()
+
+
+def test_where_memory_runs_out_linux_ends_what_tries_versions_and_no_server(tmp_path: Path) -> None:
+    child = TrialProcess()
+    try:
+        child.ask(trial(tmp_path).to_line())
+        child.answer(LONG_S)
+        pids = Path("/proc/thread-self/children").read_text().split()
+        assert "1000" in [Path(f"/proc/{pid}/oom_score_adj").read_text().strip() for pid in pids]
     finally:
         child.end()

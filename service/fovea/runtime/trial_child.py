@@ -9,6 +9,8 @@ import resource
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from fovea.contract.errors import FoveaError
@@ -20,6 +22,7 @@ from fovea.runtime.trial_question import Trial, Tried
 from fovea.runtime.trial_version import VersionTrial
 
 _IDLE_S = 30.0
+_OOM_SCORE = Path("/proc/self/oom_score_adj")
 _FREE_THREADS, _THREAD_BYTES = 2, 72 << 20
 """Each thread but these adds its stack, and an arena of the C library, to the address space that a trial may use."""
 _TRIED = "while it is tried (trial_memory_mb sets how much)"
@@ -30,6 +33,8 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w", encoding="ascii")
     os.dup2(2, 1)  # whatever a library prints is no answer
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with suppress(OSError):  # several are tried at once: where memory runs out, Linux ends one of them and no server
+        _OOM_SCORE.write_text("1000")
     lines: queue.Queue[bytes] = queue.Queue()
     threading.Thread(target=_read, args=(lines,), daemon=True).start()
     while True:
