@@ -16,7 +16,8 @@ from onnx import helper, numpy_helper
 
 from fovea import wire
 from fovea.contract.attention import AttentionType
-from fovea.contract.model_card import CARD_FILE, GOLDEN_FILE, MODEL_FILE, ModelCard, TensorSpec
+from fovea.contract.model_card import CARD_FILE, GOLDEN_FILE, MODEL_FILE, ModelCard
+from fovea.contract.tensor_spec import TensorSpec
 from fovea.runtime.files import file_sha256
 from fovea.runtime.golden import write_golden
 from servers import infer_request, save_model, tensor

@@ -11,8 +11,10 @@ import onnx
 from onnx import TensorProto, helper
 
 from fovea.contract.attention import AttentionType
-from fovea.contract.model_card import AttentionLayer, ModelCard, TensorSpec
+from fovea.contract.attention_layer import AttentionLayer
+from fovea.contract.model_card import ModelCard
 from fovea.contract.operators import DOMAIN
+from fovea.contract.tensor_spec import TensorSpec
 from fovea.runtime.files import file_sha256
 from fovea.runtime.golden import write_golden
 from kernel_formulas import formula

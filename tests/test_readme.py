@@ -18,8 +18,9 @@ from PIL import Image
 from committed_models import COMMITTED, link_committed_models
 from fovea.client import Client
 from fovea.contract.attention import AttentionType
-from fovea.contract.input_steps import InputSteps, Step
+from fovea.contract.input_steps import InputSteps
 from fovea.contract.model_card import CARD_FILE, ModelCard
+from fovea.contract.step_kinds import Step
 from servers import running_server, wait_until
 
 ROOT = Path(__file__).parents[1]

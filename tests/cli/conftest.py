@@ -15,8 +15,10 @@ from PIL import Image
 
 from fovea.cli import main
 from fovea.contract.attention import AttentionType
+from fovea.contract.attention_layer import AttentionLayer
 from fovea.contract.input_steps import Preprocessing
-from fovea.contract.model_card import AttentionLayer, ModelCard, TensorSpec
+from fovea.contract.model_card import ModelCard
+from fovea.contract.tensor_spec import TensorSpec
 from fovea.runtime.golden import write_golden
 from servers import RunningServer, running_server
 

@@ -7,7 +7,7 @@ from pydantic import ValidationError
 
 from fovea.contract.length_problems import problem_of
 from fovea.contract.lengths import DEFAULT_BUCKETS, MOST_LENGTHS, LengthChanges, LengthSpec, changed
-from fovea.contract.model_card import TensorSpec
+from fovea.contract.tensor_spec import TensorSpec
 
 TOKENS = TensorSpec(name="tokens", datatype="INT64", shape=(-1, -1))
 FIXED = TensorSpec(name="fixed", datatype="FP32", shape=(-1, 16))

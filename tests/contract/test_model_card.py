@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from fovea.contract.attention import AttentionType
+from fovea.contract.attention_layer import AttentionLayer
 from fovea.contract.errors import ModelBroken
 from fovea.contract.input_steps import Preprocessing
 from fovea.contract.lengths import LengthSpec
-from fovea.contract.model_card import AttentionLayer, ModelCard, TensorSpec
+from fovea.contract.model_card import ModelCard
+from fovea.contract.tensor_spec import TensorSpec
 
 X = TensorSpec(name="x", datatype="FP32", shape=(-1, 3))
 MAP = TensorSpec(name="attention.block", datatype="FP32", shape=(-1, 1, 7, 7))

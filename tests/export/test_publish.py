@@ -8,7 +8,8 @@ import pytest
 
 from fovea.contract.attention import AttentionType
 from fovea.contract.errors import ExportFailed
-from fovea.contract.model_card import ModelCard, TensorSpec
+from fovea.contract.model_card import ModelCard
+from fovea.contract.tensor_spec import TensorSpec
 from fovea.export.publish import publish
 from fovea.runtime.files import file_sha256
 

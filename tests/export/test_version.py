@@ -15,8 +15,9 @@ import torch
 from torch import nn
 
 from fovea.contract.attention import AttentionType
+from fovea.contract.attention_layer import AttentionLayer
 from fovea.contract.errors import ExportFailed, ModelBroken
-from fovea.contract.model_card import AttentionLayer, ModelCard
+from fovea.contract.model_card import ModelCard
 from fovea.export.parity import measure_bodies
 from fovea.export.reference import Reference
 from fovea.export.version import export_version, primary_attention

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fovea.contract.input_steps import DecodePicture, InputSteps, Preprocessing, Step
+from fovea.contract.input_steps import InputSteps, Preprocessing
+from fovea.contract.step_kinds import DecodePicture, Step
 from fovea.inputs.picture_steps import ON_PICTURES, ON_PIXELS, flattened, picture_row, pixel_rows
 
 GREY = Preprocessing(mode="L", height=2, width=3, mean=(0.5,), std=(0.25,)).steps

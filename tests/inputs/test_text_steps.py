@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fovea.contract.errors import InvalidRequest, ModelBroken
-from fovea.contract.input_steps import InputSteps, Step
+from fovea.contract.input_steps import InputSteps
+from fovea.contract.step_kinds import Step
 from fovea.inputs.makers import TextMaker, data_mask
 from fovea.inputs.text_steps import MAX_TEXT_BYTES, MOST_MARKS, ON_TEXTS, tokens_of
 

@@ -12,8 +12,9 @@ import onnxruntime
 import pytest
 
 from fovea.contract.attention import AttentionType
+from fovea.contract.attention_layer import AttentionLayer
 from fovea.contract.datatypes import DATATYPES
-from fovea.contract.model_card import AttentionLayer, ModelCard
+from fovea.contract.model_card import ModelCard
 from fovea.contract.operators import DOMAIN, OPERATORS
 from fovea.export.function_bodies import BODIES
 from fovea.runtime.device import CPU, Device

@@ -13,7 +13,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from fovea.contract.errors import ModelBroken
-from fovea.contract.model_card import TensorSpec
+from fovea.contract.tensor_spec import TensorSpec
 from fovea.runtime.golden import write_golden
 from fovea.runtime.load_settings import LoadSettings
 from fovea.runtime.loaded_version import LoadedVersion

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from fovea.contract.attention import AttentionType
+from fovea.contract.attention_layer import AttentionLayer
 from fovea.contract.errors import Misconfigured, ModelBroken
-from fovea.contract.model_card import AttentionLayer
 from fovea.runtime.kernel_library import (
     LIBRARY_NAME,
     Cause,

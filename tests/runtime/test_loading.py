@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fovea.contract.errors import ModelBroken, NotFound
-from fovea.contract.model_card import TensorSpec
+from fovea.contract.tensor_spec import TensorSpec
 from fovea.runtime.golden import write_golden
 from fovea.runtime.load_settings import LoadSettings
 from fovea.runtime.loaded_version import LoadedVersion

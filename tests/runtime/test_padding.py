@@ -16,7 +16,7 @@ from onnx import TensorProto, helper
 from encoder_model import VOCABULARY, write_encoder
 from fovea.contract.errors import ExecutionFailed, ModelBroken
 from fovea.contract.lengths import DEFAULT_BUCKETS, LengthChanges, LengthSpec
-from fovea.contract.model_card import TensorSpec
+from fovea.contract.tensor_spec import TensorSpec
 from fovea.runtime.description import specs
 from fovea.runtime.device import CPU
 from fovea.runtime.load_settings import LoadSettings

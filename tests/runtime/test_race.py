@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from fovea.contract.errors import ExecutionFailed
-from fovea.contract.model_card import TensorSpec
+from fovea.contract.tensor_spec import TensorSpec
 from fovea.runtime.golden import Golden
 from fovea.runtime.kernel_library import Cause, Obstacle
 from fovea.runtime.race import race

@@ -9,7 +9,8 @@ import pytest
 
 from fovea.contract.attention import AttentionType
 from fovea.contract.errors import ModelBroken
-from fovea.contract.model_card import ModelCard, TensorSpec
+from fovea.contract.model_card import ModelCard
+from fovea.contract.tensor_spec import TensorSpec
 from fovea.runtime.batching_choice import Wanted
 from fovea.runtime.declared import Declared
 from fovea.runtime.load_settings import LoadSettings

@@ -16,7 +16,7 @@ from onnx import helper
 
 from fovea.client import Client
 from fovea.contract.attention import AttentionType
-from fovea.contract.model_card import AttentionLayer
+from fovea.contract.attention_layer import AttentionLayer
 from fovea.contract.operators import DOMAIN
 from fovea.runtime.golden import write_golden
 from kernel_builds import tiny_library

@@ -20,7 +20,8 @@ from tritonclient.utils import np_to_triton_dtype
 from fovea import wire
 from fovea.cli import main
 from fovea.contract.input_steps import Preprocessing
-from fovea.contract.model_card import ModelCard, TensorSpec
+from fovea.contract.model_card import ModelCard
+from fovea.contract.tensor_spec import TensorSpec
 from fovea.runtime.files import file_sha256
 from fovea.runtime.golden import write_golden
 from graphs import write_graph

@@ -4,27 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from itertools import chain
-from typing import Protocol
 
 from fovea.contract.datatypes import DATATYPES, Kind
 from fovea.contract.lengths import LengthSpec, NamedLengths, place_of
-
-
-class Tensor(Protocol):
-    """A named tensor of a model; see `fovea.contract.model_card.TensorSpec`."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def datatype(self) -> str: ...
-
-    @property
-    def shape(self) -> tuple[int, ...]: ...
+from fovea.contract.tensor_spec import TensorSpec
 
 
 def problem_of(
-    lengths: NamedLengths, inputs: Iterable[Tensor], outputs: Iterable[Tensor], maps: Iterable[Tensor]
+    lengths: NamedLengths, inputs: Iterable[TensorSpec], outputs: Iterable[TensorSpec], maps: Iterable[TensorSpec]
 ) -> str | None:
     """Why a model that batches and has these tensors cannot be served so; None where it can."""
     by_name = {tensor.name: tensor for tensor in inputs}
@@ -38,7 +25,9 @@ def problem_of(
     return next(found, None)
 
 
-def _own_problems(length: LengthSpec, inputs: Mapping[str, Tensor], answers: Mapping[str, Tensor]) -> Iterator[str]:
+def _own_problems(
+    length: LengthSpec, inputs: Mapping[str, TensorSpec], answers: Mapping[str, TensorSpec]
+) -> Iterator[str]:
     """Of one length; the later ones rely on what the earlier ones saw."""
     found = chain(
         (_input_problem(name, axis, inputs) for name, axis in length.inputs.items()),
@@ -71,7 +60,7 @@ def _filled_twice(lengths: NamedLengths) -> Iterator[str]:
                 yield f"{place_of(name)}: padding: '{tensor}' is filled up with {values[tensor]:g} already"
 
 
-def _input_problem(name: str, axis: int, inputs: Mapping[str, Tensor]) -> str | None:
+def _input_problem(name: str, axis: int, inputs: Mapping[str, TensorSpec]) -> str | None:
     if name not in inputs:
         return f"inputs: unknown input '{name}', the model has {list(inputs)}"
     if inputs[name].datatype == "BYTES":
@@ -87,7 +76,7 @@ def _axis_problem(what: str, axis: int, shape: tuple[int, ...]) -> str | None:
     return None
 
 
-def _padding_problem(name: str, value: float, length: LengthSpec, inputs: Mapping[str, Tensor]) -> str | None:
+def _padding_problem(name: str, value: float, length: LengthSpec, inputs: Mapping[str, TensorSpec]) -> str | None:
     if name not in length.inputs:
         return f"padding: '{name}' is none of the length's inputs, {list(length.inputs)}"
     datatype = inputs[name].datatype
@@ -99,14 +88,14 @@ def _padding_problem(name: str, value: float, length: LengthSpec, inputs: Mappin
     return f"padding: {value:g} does not fit '{name}', which is {datatype} ({least} to {most})"
 
 
-def _output_problem(name: str, axes: tuple[int, ...], answers: Mapping[str, Tensor]) -> str | None:
+def _output_problem(name: str, axes: tuple[int, ...], answers: Mapping[str, TensorSpec]) -> str | None:
     if name not in answers:
         return f"outputs: unknown output or map '{name}', the model has {list(answers)}"
     found = (_axis_problem(f"outputs: '{name}'", axis, answers[name].shape) for axis in axes)
     return next((problem for problem in found if problem is not None), None)
 
 
-def _silence_problems(tensor: Tensor, lengths: NamedLengths) -> Iterator[str]:
+def _silence_problems(tensor: TensorSpec, lengths: NamedLengths) -> Iterator[str]:
     """An axis of unknown size may be a length: nobody should get padding for an answer because nothing was said."""
     known = {axis for length in lengths.values() for axis in length.outputs.get(tensor.name, ())}
     if all(size != -1 or axis in known for axis, size in enumerate(tensor.shape) if axis):
@@ -117,7 +106,7 @@ def _silence_problems(tensor: Tensor, lengths: NamedLengths) -> Iterator[str]:
             yield f"{place_of(name)}: outputs: say {what}; [] where none is"
 
 
-def _mask_problem(name: str, length: LengthSpec, inputs: Mapping[str, Tensor]) -> str | None:
+def _mask_problem(name: str, length: LengthSpec, inputs: Mapping[str, TensorSpec]) -> str | None:
     if name not in inputs:
         return f"mask: unknown input '{name}', the model has {list(inputs)}"
     if name in length.inputs:

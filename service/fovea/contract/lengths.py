@@ -11,8 +11,9 @@ from collections.abc import Iterable, Mapping
 from itertools import pairwise
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
+from fovea.contract.facts import Facts
 from fovea.contract.validation import first_problem
 
 SEQUENCE = "sequence"
@@ -38,18 +39,16 @@ def buckets_up_to(longest: int, buckets: Iterable[int] = DEFAULT_BUCKETS) -> tup
     return kept if kept == buckets or longest in kept else (*kept, longest)
 
 
-class LengthSpec(BaseModel):
+class LengthSpec(Facts):
     """One length of a model. Axes are counted with the batch axis, which is 0."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     inputs: dict[str, Axis] = Field(min_length=1)
     """Input -> its axis of this length. A request's inputs all have the same size there."""
-    outputs: dict[str, tuple[Axis, ...]] = {}
+    outputs: dict[str, tuple[Axis, ...]] = Field(default={})
     """Output or map -> its axes of this length; filling is cut off them."""
     mask: str | None = None
     """An input (rows, length) that the server makes: 1 or true where there is data. A client may send its own."""
-    padding: dict[str, float] = {}
+    padding: dict[str, float] = Field(default={})
     """Input -> what it is filled up with; 0 where nothing is said."""
     buckets: tuple[Size, ...] = Field(default=DEFAULT_BUCKETS, min_length=1, max_length=MOST_BUCKETS)
     """Ascending sizes that requests are grouped by; one beyond the last shares its batch with its own size only."""
@@ -96,7 +95,7 @@ NamedLengths = Mapping[str, LengthSpec]
 class LengthChanges(LengthSpec):
     """What is said besides, or in place of, what is known of a length."""
 
-    inputs: dict[str, Axis] = {}
+    inputs: dict[str, Axis] = Field(default={})
 
     @model_validator(mode="before")
     @classmethod

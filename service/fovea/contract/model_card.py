@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
 from stat import S_ISREG
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, FailFast, Field, ValidationError, model_validator
+from pydantic import FailFast, Field, ValidationError, model_validator
 
 from fovea.contract.attention import AttentionType
-from fovea.contract.datatypes import DATATYPES
+from fovea.contract.attention_layer import AttentionLayer
 from fovea.contract.errors import ModelBroken
+from fovea.contract.facts import Facts
 from fovea.contract.input_steps import InputSteps, Preprocessing
 from fovea.contract.length_problems import problem_of
 from fovea.contract.lengths import MOST_LENGTHS, SEQUENCE, LengthName, LengthSpec, NamedLengths
 from fovea.contract.reshape import reshape_problem
+from fovea.contract.tensor_spec import TensorSpec, TensorSpecs
 from fovea.contract.validation import first_problem
 
 MODEL_FILE = "model.onnx"
@@ -28,58 +29,11 @@ MOST_BATCH_ROWS = 4096
 MOST_TEXT_BYTES = 1 << 20
 """Most bytes of a card, or of another file that people write."""
 
-if TYPE_CHECKING:
-    DatatypeName = str
-else:
-    DatatypeName = Literal[tuple(DATATYPES)]
-
-
-class _Facts(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
-
-
-class TensorSpec(_Facts):
-    """A named tensor. `shape` has -1 for a dynamic axis; in a model that batches, axis 0 is -1, the batch."""
-
-    name: str = Field(min_length=1)
-    datatype: DatatypeName
-    shape: tuple[int, ...]
-
-    def admits(self, shape: tuple[int, ...]) -> bool:
-        """Whether a tensor of this shape will do; where it leaves a size open, with -1, so must this one."""
-        own = self.shape
-        if len(shape) != len(own):
-            return False
-        for size, expected in zip(shape, own, strict=True):  # noqa: SIM110 (all() takes twice as long, for every request)
-            if size != expected and expected != -1:
-                return False
-        return True
-
-
-_Specs = Annotated[tuple[TensorSpec, ...], FailFast()]
 _Texts = Annotated[tuple[str, ...], FailFast()]
-"""Read as far as the first that is wrong: a card has room for 900,000 mistakes, and no other thread runs while they are
-collected."""
+"""Read as far as the first that is wrong, as `TensorSpecs` are."""
 
 
-class AttentionLayer(_Facts):
-    """One attention block of the network; `maps` are its graph outputs in `maps.onnx`."""
-
-    name: str
-    attention: AttentionType
-    operator: str
-    maps: _Specs = ()
-    found: bool = False
-    """By a rule, in plain operators of the graph; the module does not say that it is attention."""
-
-
-def primary_attention(layers: Iterable[AttentionLayer]) -> AttentionType:
-    """The most frequent type, the first of equals; `none` without layers."""
-    counted = Counter(layer.attention for layer in layers)
-    return counted.most_common(1)[0][0] if counted else AttentionType.NONE
-
-
-class Training(_Facts):
+class Training(Facts):
     """Where the weights come from, so that they can be made again."""
 
     data: str
@@ -89,7 +43,7 @@ class Training(_Facts):
     """Training examples seen per epoch."""
 
 
-class Parity(_Facts):
+class Parity(Facts):
     """Largest absolute error against PyTorch in float64, over all outputs, per batch size."""
 
     runs: Literal["body", "kernel"]
@@ -97,7 +51,7 @@ class Parity(_Facts):
     """Rows of a batch -> its largest absolute error."""
 
 
-class ModelCard(_Facts):
+class ModelCard(Facts):
     """Everything a server, a client and a person need to know about one exported version."""
 
     format: Literal[1] = 1
@@ -107,29 +61,29 @@ class ModelCard(_Facts):
     layers: Annotated[tuple[AttentionLayer, ...], FailFast()] = ()
     undone: _Texts = ()
     """What export took for a layer and undid, since it did not hold: a line each."""
-    inputs: _Specs = Field(min_length=1)
-    outputs: _Specs = Field(min_length=1)
+    inputs: TensorSpecs = Field(min_length=1)
+    outputs: TensorSpecs = Field(min_length=1)
     batched: bool
     """True: axis 0 of every input and output is the batch."""
     max_batch_rows: int | None = Field(default=None, gt=0, le=MOST_BATCH_ROWS)
     """None: the server's setting."""
     optional_inputs: tuple[str, ...] = ()
     """Inputs that requests may leave out."""
-    client_shapes: dict[str, tuple[int, ...]] = {}
+    client_shapes: dict[str, tuple[int, ...]] = Field(default={})
     """Of inputs and outputs that clients send and get in another shape than the model's, by name; see `Reshape`."""
     lengths: dict[LengthName, LengthSpec] = Field(default={}, max_length=MOST_LENGTHS)
     """Which axes are lengths, by the lengths' names. Cards of one length may say it as `sequence` too."""
     labels: _Texts = ()
     """Of the classes of the prediction, which is the first output."""
-    output_labels: dict[str, _Texts] = {}
+    output_labels: dict[str, _Texts] = Field(default={})
     """The same of any output, by its name; goes before `labels`."""
     preprocessing: Preprocessing | None = None
     """The short form of `input_steps` for the one input that pictures of this size fit."""
-    input_steps: dict[str, InputSteps] = {}
+    input_steps: dict[str, InputSteps] = Field(default={})
     """Input -> the steps that make it of a picture or a text, whose bytes may be sent in its place."""
     parameters: int = Field(ge=0)
     """Trained numbers in the model."""
-    metrics: dict[str, float] = {}
+    metrics: dict[str, float] = Field(default={})
     """What was measured on the test set, e.g. {"accuracy": 0.931}."""
     training: Training | None = None
     opset: int
@@ -137,9 +91,9 @@ class ModelCard(_Facts):
     """Version of the `ai.fovea` operators; None where there are none."""
     allow_tf32: bool = False
     parity: tuple[Parity, ...] = ()
-    tolerances: dict[str, float] = {}
+    tolerances: dict[str, float] = Field(default={})
     """Output or map name -> largest absolute deviation from the golden batch that is still right."""
-    sha256: dict[str, str] = {}
+    sha256: dict[str, str] = Field(default={})
     """File name -> hash, for every other file of the version."""
 
     @model_validator(mode="after")

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import onnx
 import onnxruntime
 
-from fovea.contract.model_card import AttentionLayer
+from fovea.contract.attention_layer import AttentionLayer
 from fovea.export.reference import AttentionCall
 from fovea.runtime.arrays import Arrays
 

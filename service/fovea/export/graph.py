@@ -13,10 +13,12 @@ import onnx
 
 import fovea
 from fovea.contract.attention import AttentionType
+from fovea.contract.attention_layer import AttentionLayer
 from fovea.contract.datatypes import DATATYPES
 from fovea.contract.errors import ExportFailed
-from fovea.contract.model_card import MAP_PREFIX, AttentionLayer, TensorSpec
+from fovea.contract.model_card import MAP_PREFIX
 from fovea.contract.operators import OPERATORS
+from fovea.contract.tensor_spec import TensorSpec
 from fovea.export.bound_bodies import attention_nodes, bind_bodies
 from fovea.export.layer_names import module_path, unique_names
 from fovea.export.length_axes import AxisNames, length_axes

@@ -6,7 +6,8 @@ import re
 from collections.abc import Sequence
 
 from fovea.contract.errors import ExportFailed
-from fovea.contract.input_steps import CHANNELS, Preprocessing
+from fovea.contract.input_steps import Preprocessing
+from fovea.contract.step_kinds import CHANNELS
 from fovea.export.input_specs import InputSpec
 
 _WORD = re.compile(r"(?P<mode>L|RGB)(:(?P<mean>[^:]+):(?P<std>[^:]+))?")

@@ -11,16 +11,10 @@ import onnx
 import torch
 from pydantic import ValidationError
 
+from fovea.contract.attention_layer import primary_attention
 from fovea.contract.errors import ExportFailed, FoveaError, ModelBroken
 from fovea.contract.lengths import LengthSpec, input_axes
-from fovea.contract.model_card import (
-    GOLDEN_FILE,
-    MAPS_FILE,
-    MODEL_FILE,
-    ModelCard,
-    Parity,
-    primary_attention,
-)
+from fovea.contract.model_card import GOLDEN_FILE, MAPS_FILE, MODEL_FILE, ModelCard, Parity
 from fovea.contract.operators import VERSION
 from fovea.contract.validation import first_problem
 from fovea.export.exporter import export_graph

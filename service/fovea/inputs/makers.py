@@ -11,8 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fovea.contract.errors import InvalidRequest, ModelBroken
-from fovea.contract.input_steps import InputSteps, UseVocabulary
+from fovea.contract.input_steps import InputSteps
 from fovea.contract.lengths import LengthSpec
+from fovea.contract.step_kinds import UseVocabulary
 from fovea.inputs.picture_steps import picture_row
 from fovea.inputs.pictures import MAX_PIXELS, open_picture
 from fovea.inputs.text_steps import decode_text, tokens_of

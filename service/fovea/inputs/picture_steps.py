@@ -9,7 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from fovea.contract.input_steps import ConvertChannels, Crop, DecodePicture, InputSteps, Normalise, Resize, Scale
+from fovea.contract.input_steps import InputSteps
+from fovea.contract.step_kinds import ConvertChannels, Crop, DecodePicture, Normalise, Resize, Scale
 
 Pixels = NDArray[np.float32]
 _STRIP_PIXELS = 1 << 18

@@ -9,7 +9,8 @@ from itertools import groupby
 from typing import Any
 
 from fovea.contract.errors import InvalidRequest
-from fovea.contract.input_steps import InputSteps, Lowercase, NormaliseUnicode, Split, StripAccents
+from fovea.contract.input_steps import InputSteps
+from fovea.contract.step_kinds import Lowercase, NormaliseUnicode, Split, StripAccents
 
 MAX_TEXT_BYTES = 1 << 16
 """Most bytes of one text: taking it apart holds up every other thread for some milliseconds."""

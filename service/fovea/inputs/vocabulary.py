@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fovea.contract.errors import InvalidRequest, ModelBroken
-from fovea.contract.input_steps import UseVocabulary
+from fovea.contract.step_kinds import UseVocabulary
 
 MOST_TOKENS = 1_000_000
 """The largest vocabularies have a quarter of them; a token takes 100 bytes of memory."""

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from fovea.contract.attention import AttentionType
-from fovea.contract.model_card import AttentionLayer, primary_attention
+from fovea.contract.attention_layer import AttentionLayer, primary_attention
 from fovea.contract.operators import DOMAIN, OPERATORS
 from fovea.runtime.attention_patterns import patterns
 from fovea.runtime.onnx_graph import Node, flat_graph

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from fovea.contract.lengths import LengthSpec
-from fovea.contract.model_card import ModelCard, TensorSpec
+from fovea.contract.model_card import ModelCard
+from fovea.contract.tensor_spec import TensorSpec
 from fovea.runtime.row_verdicts import RowVerdict
 
 Wish = Literal["none", "asked", "said", "unsaid"]

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from fovea.contract.errors import InvalidRequest
 from fovea.contract.lengths import Lengths
-from fovea.contract.model_card import TensorSpec
+from fovea.contract.tensor_spec import TensorSpec
 from fovea.raw_tensors import NUMPY_DTYPE
 from fovea.runtime.device import Device, batch_buffer
 from fovea.runtime.ort_errors import failure

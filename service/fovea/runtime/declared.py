@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from fovea.contract.errors import ModelBroken
-from fovea.contract.model_card import MODEL_FILE, ModelCard, TensorSpec
+from fovea.contract.model_card import MODEL_FILE, ModelCard
+from fovea.contract.tensor_spec import TensorSpec
 
 
 @dataclass(frozen=True)

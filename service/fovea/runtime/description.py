@@ -10,7 +10,7 @@ import numpy as np
 import onnxruntime
 
 from fovea.contract.errors import ModelBroken
-from fovea.contract.model_card import TensorSpec
+from fovea.contract.tensor_spec import TensorSpec
 from fovea.raw_tensors import NUMPY_DTYPE
 from fovea.runtime.ort_errors import short_reason
 from fovea.runtime.value_forms import Form, Value, class_names, value_of

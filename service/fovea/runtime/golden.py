@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fovea.contract.errors import ExecutionFailed, ModelBroken
-from fovea.contract.model_card import GOLDEN_FILE, ModelCard, TensorSpec
+from fovea.contract.model_card import GOLDEN_FILE, ModelCard
+from fovea.contract.tensor_spec import TensorSpec
 from fovea.raw_tensors import NUMPY_DTYPE
 from fovea.runtime.arrays import Arrays
 from fovea.runtime.session import ModelSession

@@ -7,7 +7,7 @@ from pathlib import Path
 from onnxruntime import InferenceSession
 
 from fovea.contract.errors import ModelBroken
-from fovea.contract.model_card import TensorSpec
+from fovea.contract.tensor_spec import TensorSpec
 from fovea.runtime.description import describe
 from fovea.runtime.ort_session import SessionSettings, fused_operators, open_session
 from fovea.runtime.session import KernelUse, ModelSession

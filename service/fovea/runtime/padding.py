@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fovea.contract.lengths import Lengths, NamedLengths, filling_of, input_axes, output_axes
-from fovea.contract.model_card import TensorSpec
+from fovea.contract.tensor_spec import TensorSpec
 from fovea.raw_tensors import NUMPY_DTYPE
 from fovea.runtime.arrays import Arrays
 

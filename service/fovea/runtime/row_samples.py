@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fovea.contract.lengths import Lengths, LengthSpec, NamedLengths, filling_of, input_axes, masks_of
-from fovea.contract.model_card import TensorSpec
+from fovea.contract.tensor_spec import TensorSpec
 from fovea.raw_tensors import NUMPY_DTYPE
 from fovea.runtime.golden import Golden
 from fovea.runtime.sample_rows import of_lengths

@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fovea.contract.lengths import Lengths, NamedLengths, input_axes, masks_of
-from fovea.contract.model_card import ModelCard, TensorSpec
+from fovea.contract.model_card import ModelCard
+from fovea.contract.tensor_spec import TensorSpec
 from fovea.raw_tensors import NUMPY_DTYPE
 from fovea.runtime.arrays import Arrays
 from fovea.runtime.golden import Golden

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from fovea.contract.datatypes import DATATYPES, Kind
 from fovea.contract.errors import ExecutionFailed, ModelBroken
-from fovea.contract.model_card import TensorSpec
+from fovea.contract.tensor_spec import TensorSpec
 from fovea.runtime.attention_seen import attention_seen
 from fovea.runtime.cost import BatchCost
 from fovea.runtime.description import describe

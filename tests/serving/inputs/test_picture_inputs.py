@@ -21,7 +21,8 @@ from tritonclient.utils import InferenceServerException
 
 from fovea.contract.attention import AttentionType
 from fovea.contract.input_steps import InputSteps, Preprocessing
-from fovea.contract.model_card import ModelCard, TensorSpec
+from fovea.contract.model_card import ModelCard
+from fovea.contract.tensor_spec import TensorSpec
 from fovea.inputs.picture_steps import picture_row
 from fovea.inputs.pictures import open_picture
 from fovea.runtime.golden import write_golden

@@ -8,7 +8,8 @@ from typing import Any
 
 from fovea import __version__
 from fovea.contract.lengths import SEQUENCE, NamedLengths
-from fovea.contract.model_card import ModelCard, TensorSpec
+from fovea.contract.model_card import ModelCard
+from fovea.contract.tensor_spec import TensorSpec
 from fovea.runtime.repository import why_none
 from fovea.serving.inputs.raw_input import raw_input_facts
 from fovea.serving.lifecycle.model_entries import ModelEntry, VersionState

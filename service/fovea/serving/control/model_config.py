@@ -6,7 +6,8 @@ from typing import Any
 
 from fovea.contract.datatypes import DATATYPES
 from fovea.contract.lengths import masks_of
-from fovea.contract.model_card import ModelCard, TensorSpec
+from fovea.contract.model_card import ModelCard
+from fovea.contract.tensor_spec import TensorSpec
 from fovea.serving.control.metadata import properties
 from fovea.serving.lifecycle.served_version import ServedVersion
 from fovea.serving.lifecycle.triton_fields import BACKEND, PLATFORM

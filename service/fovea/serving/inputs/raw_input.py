@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fovea.contract.errors import InvalidRequest, OutOfMemory
-from fovea.contract.input_steps import InputSteps, UseVocabulary
-from fovea.contract.model_card import ModelCard, TensorSpec
+from fovea.contract.input_steps import InputSteps
+from fovea.contract.model_card import ModelCard
+from fovea.contract.step_kinds import UseVocabulary
+from fovea.contract.tensor_spec import TensorSpec
 from fovea.inputs.makers import (
     PICTURE_FORMATS,
     Limits,

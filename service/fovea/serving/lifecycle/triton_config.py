@@ -14,8 +14,9 @@ from pydantic import ValidationError
 
 from fovea.contract.datatypes import DATATYPES
 from fovea.contract.errors import ModelBroken, Unsupported
-from fovea.contract.model_card import MODEL_FILE, MOST_TEXT_BYTES, TensorSpec
+from fovea.contract.model_card import MODEL_FILE, MOST_TEXT_BYTES
 from fovea.contract.reshape import reshape_problem
+from fovea.contract.tensor_spec import TensorSpec
 from fovea.contract.validation import first_problem
 from fovea.runtime.declared import Declared, Labels
 from fovea.runtime.files import require_small

@@ -10,8 +10,8 @@ from typing import Any
 from numpy.typing import NDArray
 
 from fovea.contract.errors import ExecutionFailed, InvalidRequest
-from fovea.contract.model_card import TensorSpec
 from fovea.contract.reshape import Reshape
+from fovea.contract.tensor_spec import TensorSpec
 from fovea.raw_tensors import NUMPY_DTYPE
 from fovea.runtime.arrays import Arrays
 from fovea.serving.requests.best_classes import best_classes

@@ -8,8 +8,9 @@ from typing import Any
 
 from fovea.contract.datatypes import DATATYPES
 from fovea.contract.errors import InvalidRequest
-from fovea.contract.model_card import MAP_PREFIX, ModelCard, TensorSpec
+from fovea.contract.model_card import MAP_PREFIX, ModelCard
 from fovea.contract.reshape import Reshape
+from fovea.contract.tensor_spec import TensorSpec
 from fovea.runtime.arrays import Arrays
 from fovea.serving.engines.queued_request import BatchKey
 from fovea.serving.inputs.raw_input import RawInput

@@ -23,7 +23,7 @@ from certificates import authority
 from fakes import FakeControl, FakeInference
 from fovea import wire
 from fovea.contract.errors import InvalidRequest, NotFound
-from fovea.contract.model_card import TensorSpec
+from fovea.contract.tensor_spec import TensorSpec
 from fovea.serving.fronts.changes import Changes
 from fovea.serving.fronts.rest.app import RestApp
 from fovea.serving.fronts.rest.limits import Patience, RestLimits
