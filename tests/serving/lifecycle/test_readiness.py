@@ -68,6 +68,21 @@ def test_a_model_has_to_serve_once_it_has_served_until_it_is_unloaded_or_gone() 
     assert not readiness.is_enough
     readiness.release("a")
     assert readiness.is_enough
+
+
+def test_a_model_that_is_unloaded_has_to_serve_no_more_though_its_versions_end_one_after_the_other() -> None:
+    models = table(a=SERVING)
+    readiness = Readiness("all", models)
+    readiness.changed(["a"])
+    readiness.release("a")
+    readiness.changed(["a"])  # one version has ended, another still answers
+    models.entries = {"a": entry("a", FAILED)}
+    readiness.changed(["a"])
+    assert readiness.is_enough
+    models.entries = {"a": entry("a", SERVING)}
+    readiness.changed(["a"])  # it was loaded again
+    models.entries = {"a": entry("a", FAILED)}
+    assert not readiness.is_enough
     readiness.expect(["a"])
     models.entries = {}
     readiness.changed(["a"])
@@ -159,6 +174,17 @@ def test_in_explicit_mode_it_is_ready_without_a_model_and_whatever_is_loaded_or_
     client("RepositoryModelLoad", repository_name=MODEL)
     client("RepositoryModelUnload", repository_name=MODEL)
     assert explicit.say() == {True}
+
+
+def test_a_model_of_several_versions_may_be_unloaded_and_the_server_is_ready(explicit: Fronts, tmp_path: Path) -> None:
+    for version in (2, 3, 4):
+        write_version(tmp_path, 10, version)
+    client = RawClient(explicit.channel)
+    for _ in range(4):
+        every = {"config": {"string_param": '{"version_policy": {"all": {}}}'}}
+        client("RepositoryModelLoad", model_name=MODEL, parameters=every)
+        client("RepositoryModelUnload", model_name=MODEL)
+        assert explicit.say() == {True}
 
 
 @pytest.mark.parametrize(("when", "ready"), [("all", False), ("any", True)])

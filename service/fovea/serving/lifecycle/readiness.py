@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Mapping
 from typing import Literal
 
@@ -22,23 +23,35 @@ class Readiness:
     def __init__(self, when: ReadyWhen, models: Models) -> None:
         self._when, self._models = when, models
         self._names: frozenset[str] = frozenset()
+        self._unloading: frozenset[str] = frozenset()
+        """Models that have to serve no more, though some of their versions may still be in the table."""
+        self._lock = threading.Lock()
 
     def expect(self, names: Iterable[str]) -> None:
         """From now on these have to serve."""
-        self._names |= frozenset(names)
+        with self._lock:
+            self._names |= frozenset(names)
 
     def release(self, name: str) -> None:
-        """Readiness no longer waits for this model."""
-        self._names -= {name}
+        """Readiness no longer waits for this model, which is unloaded now, one version after the other."""
+        with self._lock:
+            self._names -= {name}
+            self._unloading |= {name}
 
     def changed(self, names: Iterable[str]) -> None:
         """Take note of models that have come to serve, or are gone."""
-        for name in names:
-            entry = self._models.entries.get(name)
-            if entry is None:
-                self.release(name)
-            elif entry.ready:
-                self.expect([name])
+        with self._lock:
+            for name in names:
+                self._take_note(name)
+
+    def _take_note(self, name: str) -> None:
+        entry = self._models.entries.get(name)
+        if entry is None:
+            self._names -= {name}
+        if entry is None or not entry.ready:
+            self._unloading -= {name}
+        elif name not in self._unloading:
+            self._names |= {name}
 
     @property
     def missing(self) -> dict[str, str]:
