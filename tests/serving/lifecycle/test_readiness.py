@@ -11,6 +11,7 @@ from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import grpc
+import numpy as np
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
@@ -22,7 +23,7 @@ from fovea.serving.lifecycle.model_table import Models
 from fovea.serving.lifecycle.readiness import Readiness
 from fovea.wire import SERVICE
 from raw_client import RawClient
-from servers import RunningServer, running_server, wait_until
+from servers import RunningServer, infer_request, running_server, slow_model, taken_in, wait_until
 
 SERVING = VersionEntry(VersionState.READY, served=cast(Any, object()))
 FAILED = VersionEntry(VersionState.UNAVAILABLE, "half a file")
@@ -163,6 +164,17 @@ def test_neither_files_that_cannot_replace_a_model_nor_a_new_broken_one_make_it_
     shutil.rmtree(tmp_path / MODEL)
     wait_until(lambda: [one.name for one in client("RepositoryIndex").models] == ["new"])
     assert polling.say() == {True}
+
+
+def test_a_model_that_leaves_the_repository_makes_no_server_unready_while_it_ends(tmp_path: Path) -> None:
+    for fronts in started(slow_model(tmp_path), "--control-mode=poll", "--poll-s=0.1", "--max-batch-rows=1"):
+        client, row = RawClient(fronts.channel), np.zeros((1, 256), np.float32)
+        calls = [client.start("ModelInfer", infer_request("slow", row), 60) for _ in range(40)]
+        wait_until(lambda fronts=fronts: taken_in(fronts.server) > 30)
+        shutil.rmtree(tmp_path / "slow")
+        wait_until(lambda client=client: [one.state for one in client("RepositoryIndex").models] == ["UNLOADING"])
+        assert fronts.say() == {True}
+        assert all(call.result() for call in calls)
 
 
 def test_in_explicit_mode_it_is_ready_without_a_model_and_whatever_is_loaded_or_unloaded(explicit: Fronts) -> None:

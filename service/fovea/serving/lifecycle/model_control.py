@@ -107,6 +107,7 @@ class ModelControl:
 
     def _follow(self, name: str, folder: ModelFolder | None) -> None:
         if folder is None:
+            self._readiness.release(name)
             self._swap.unload(name)
             return
         warn_of_what_is_passed_over(folder)
