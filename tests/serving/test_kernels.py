@@ -116,7 +116,7 @@ def test_every_batch_is_counted_with_what_its_kernels_took_and_nothing_else_is(
 def test_without_a_tally_the_profiler_tells_what_kernels_took(
     repository: Path, build_kernels: Callable[[str], Path]
 ) -> None:
-    with running_server(repository, f"--kernel-library={build_kernels('RIGHT')}") as server:
+    with running_server(repository, "--kernels=require", f"--kernel-library={build_kernels('RIGHT')}") as server:
         infer(server, 8)
         (labels,) = series_until(server, "fovea_attention_op_seconds_count", 1)
     assert ("kernels", "fused") in labels

@@ -13,6 +13,8 @@ from servers import RunningServer, running_server, save_model, tensor
 CYCLES, FIRST_CYCLES = 200, 20
 WEIGHTS = 500_000
 X = np.ones((1, 4), np.float32)
+ONE_HEAP = {"MALLOC_ARENA_MAX": "1"}
+"""Each heap of the C library keeps up to twice its largest freed block, and each thread that loads may take another."""
 
 
 def heavy_model(repository: Path) -> Path:
@@ -50,7 +52,7 @@ def held(server: RunningServer) -> dict[str, int]:
 def test_200_loads_and_unloads_leave_memory_threads_descriptors_and_series_where_they_were(tmp_path: Path) -> None:
     flags = ("--control-mode=explicit", "--open-rpcs=model_control", "--attention-sample-s=0", "--max-batch-rows=2")
     with (
-        running_server(heavy_model(tmp_path), *flags) as server,
+        running_server(heavy_model(tmp_path), *flags, environment=ONE_HEAP) as server,
         triton.InferenceServerClient(server.grpc) as client,
     ):
         for _ in range(FIRST_CYCLES):
