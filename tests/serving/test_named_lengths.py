@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
-from functools import partial
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -20,6 +18,7 @@ from fovea.cli import main
 from graphs import write_graph
 from rest_calls import rest
 from servers import RunningServer, running_server, total
+from triton_calls import in_flight_together, inputs
 
 Arrays = dict[str, np.ndarray]
 
@@ -99,24 +98,10 @@ def sentence_pair(source: int, target: int, rows: int = 1) -> Arrays:
     return {"src": random.integers(0, 50, (rows, source)), "tgt": random.integers(0, 40, (rows, target))}
 
 
-def inputs(request: Arrays) -> list[triton.InferInput]:
-    made = []
-    for name, array in request.items():
-        made.append(triton.InferInput(name, array.shape, np_to_triton_dtype(array.dtype)))
-        made[-1].set_data_from_numpy(array)
-    return made
-
-
 def together(client: Any, model: str, requests: list[Arrays], outputs: tuple[str, ...]) -> list[Arrays]:
     """All in flight at once."""
-    done: SimpleQueue[tuple[int, Any, Any]] = SimpleQueue()
-    wanted = [triton.InferRequestedOutput(name) for name in outputs]
-    for place, request in enumerate(requests):
-        keep = partial(lambda place, result, error: done.put((place, result, error)), place)
-        client.async_infer(model, inputs(request), callback=keep, outputs=wanted)
-    found = sorted((done.get(timeout=60) for _ in requests), key=lambda one: one[0])
-    assert [str(error) for *_, error in found if error is not None] == []
-    return [{name: result.as_numpy(name) for name in outputs} for _, result, _ in found]
+    results = in_flight_together(client, model, requests, outputs)
+    return [{name: result.as_numpy(name) for name in outputs} for result in results]
 
 
 def alone(file: Path, request: Arrays, masks: Mapping[str, str], outputs: tuple[str, ...]) -> Arrays:

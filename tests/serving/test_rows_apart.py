@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from functools import partial
 from io import BytesIO
 from pathlib import Path
-from queue import SimpleQueue
 from typing import Any
 
 import numpy as np
@@ -15,7 +13,6 @@ import onnxruntime
 import pytest
 import tritonclient.grpc as triton
 from PIL import Image
-from tritonclient.utils import np_to_triton_dtype
 
 from fovea import wire
 from fovea.cli import main
@@ -26,6 +23,7 @@ from fovea.runtime.files import file_sha256
 from fovea.runtime.golden import write_golden
 from graphs import write_graph
 from servers import RunningServer, running_server
+from triton_calls import in_flight_together, inputs
 
 Arrays = dict[str, np.ndarray]
 SOFTMAX = "(float[n,4] x) => (float[n,4] y) { y = Softmax<axis = 0>(x) }"
@@ -187,23 +185,8 @@ def client(server: RunningServer) -> Iterator[Any]:
         yield client
 
 
-def inputs(request: Arrays) -> list[triton.InferInput]:
-    made = []
-    for name, array in request.items():
-        made.append(triton.InferInput(name, array.shape, np_to_triton_dtype(array.dtype)))
-        made[-1].set_data_from_numpy(array)
-    return made
-
-
 def together(client: Any, model: str, requests: list[Arrays]) -> list[np.ndarray]:
-    """All in flight at once, in the order they were sent."""
-    done: SimpleQueue[tuple[int, Any, Any]] = SimpleQueue()
-    for place, request in enumerate(requests):
-        keep = partial(lambda place, result, error: done.put((place, result, error)), place)
-        client.async_infer(model, inputs(request), callback=keep)
-    found = sorted((done.get(timeout=60) for _ in requests), key=lambda one: one[0])
-    assert [str(error) for *_, error in found if error is not None] == []
-    return [result.as_numpy("y") for _, result, _ in found]
+    return [result.as_numpy("y") for result in in_flight_together(client, model, requests)]
 
 
 def alone(repository: Path, model: str, request: Arrays) -> np.ndarray:

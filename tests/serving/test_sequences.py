@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
-from queue import SimpleQueue
 
 import grpc
 import numpy as np
@@ -17,6 +15,7 @@ import tritonclient.grpc as triton
 from encoder_model import VOCABULARY, write_encoder
 from fovea import wire
 from servers import RunningServer, running_server, total
+from triton_calls import in_flight_together, inputs
 
 CHOICES = """
 [sequence]
@@ -55,23 +54,8 @@ def tokens(length: int, rows: int = 1) -> np.ndarray:
     return np.random.default_rng(length).integers(0, VOCABULARY, (rows, length))
 
 
-def inputs(**arrays: np.ndarray) -> list[triton.InferInput]:
-    made = []
-    for name, array in arrays.items():
-        made.append(triton.InferInput(name, array.shape, "BOOL" if array.dtype == bool else "INT64"))
-        made[-1].set_data_from_numpy(array)
-    return made
-
-
 def infer_all(client: triton.InferenceServerClient, lengths: list[int]) -> list[triton.InferResult]:
-    """All at once, so that they wait for each other and are batched."""
-    done: SimpleQueue[tuple[int, triton.InferResult, object]] = SimpleQueue()
-    for place, length in enumerate(lengths):
-        keep = partial(lambda place, result, error: done.put((place, result, error)), place)
-        client.async_infer("encoder", inputs(tokens=tokens(length)), callback=keep)
-    answers = {place: (result, error) for place, result, error in (done.get() for _ in lengths)}
-    assert [str(error) for _, error in answers.values() if error is not None] == []
-    return [answers[place][0] for place in range(len(lengths))]
+    return in_flight_together(client, "encoder", [{"tokens": tokens(length)} for length in lengths])
 
 
 def plain(encoders: Path, ids: np.ndarray) -> dict[str, np.ndarray]:
@@ -96,7 +80,7 @@ def test_every_length_gets_the_answer_that_it_gets_alone(client, encoders):
 
 def test_padding_ratio_is_observed_for_every_batch(server, client):
     before, _ = padding(server)
-    client.infer("encoder", inputs(tokens=tokens(5)))
+    client.infer("encoder", inputs({"tokens": tokens(5)}))
     batches, total = padding(server)
     assert batches > before
     assert 0.0 <= total < batches
@@ -105,7 +89,7 @@ def test_padding_ratio_is_observed_for_every_batch(server, client):
 def test_a_mask_that_a_client_sends_counts(client, encoders):
     ids = tokens(6)
     mask = np.array([[1, 1, 1, 0, 0, 0]], bool)
-    found = client.infer("encoder", inputs(tokens=ids, mask=mask)).as_numpy("pooled")
+    found = client.infer("encoder", inputs({"tokens": ids, "mask": mask})).as_numpy("pooled")
     np.testing.assert_allclose(found, plain(encoders, ids[:, :3])["pooled"], rtol=0, atol=1e-5)
 
 
@@ -119,7 +103,7 @@ def test_a_mask_that_a_client_sends_counts(client, encoders):
 )
 def test_lengths_that_cannot_be_are_refused(client, arrays, told):
     with pytest.raises(triton.InferenceServerException, match=told) as refusal:
-        client.infer("encoder", inputs(**arrays))
+        client.infer("encoder", inputs(arrays))
     assert refusal.value.status() == "StatusCode.INVALID_ARGUMENT"
 
 

@@ -219,7 +219,8 @@ def test_what_the_batch_in_hand_will_take_counts_against_a_deadline() -> None:
     bench.pipeline.close()
 
 
-def test_what_waits_ahead_is_shared_by_the_workers() -> None:
+def two_workers() -> tuple[Pipeline, threading.Event, threading.Semaphore]:
+    """A pipeline whose runs end once the event is set, and release the semaphore when they begin. "long" costs much."""
     free, running = threading.Event(), threading.Semaphore(0)
 
     def run() -> None:
@@ -229,6 +230,11 @@ def test_what_waits_ahead_is_shared_by_the_workers() -> None:
     source = SessionSource(lambda: FakeSession(run), FakeSession, instances=2)
     policy = BatchPolicy(1, cost=lambda kind, _rows: 100.0 if kind.shapes == "long" else 0.001)
     pipeline = Pipeline(source, policy, FakeObserver())
+    return pipeline, free, running
+
+
+def test_what_waits_ahead_is_shared_by_the_workers() -> None:
+    pipeline, free, running = two_workers()
 
     def send(kind: str, left_s: float | None = None, **more: Any) -> FakeReply:
         reply, now_s = FakeReply(), time.monotonic()
@@ -250,15 +256,7 @@ def test_what_waits_ahead_is_shared_by_the_workers() -> None:
 
 
 def test_a_request_waits_for_the_first_worker_that_gets_free_not_for_the_last() -> None:
-    free, running = threading.Event(), threading.Semaphore(0)
-
-    def run() -> None:
-        running.release()
-        assert free.wait(LONG_S)
-
-    source = SessionSource(lambda: FakeSession(run), FakeSession, instances=2)
-    policy = BatchPolicy(1, cost=lambda kind, _rows: 100.0 if kind.shapes == "long" else 0.001)
-    pipeline = Pipeline(source, policy, FakeObserver())
+    pipeline, free, running = two_workers()
     replies = [FakeReply() for _ in range(3)]
     for reply, kind in zip(replies, ("short", "long", "short"), strict=True):
         deadline_s = time.monotonic() + LONG_S if kind == "short" else None
