@@ -66,9 +66,9 @@ class CustomOp : public Ort::CustomOpBase<CustomOp, RunningKernel, true> {
 
   const char* GetName() const { return op().name; }
   const char* GetExecutionProviderType() const { return device_.provider; }
-  size_t GetInputTypeCount() const { return op().inputs + (op().masked ? 1 : 0); }
+  size_t GetInputTypeCount() const { return op().inputs + static_cast<size_t>(op().optional); }
   ONNXTensorElementDataType GetInputType(size_t index) const {
-    return index < op().inputs ? element_.type : ONNX_TENSOR_ELEMENT_DATA_TYPE_BOOL;
+    return index == op().inputs ? ONNX_TENSOR_ELEMENT_DATA_TYPE_BOOL : element_.type;
   }
   OrtCustomOpInputOutputCharacteristic GetInputCharacteristic(size_t index) const {
     return index < op().inputs ? INPUT_OUTPUT_REQUIRED : INPUT_OUTPUT_OPTIONAL;

@@ -10,13 +10,16 @@
 
 namespace fovea {
 
-/// One operator: `inputs` required ones of the element type, then, where `masked`, an optional boolean mask; and its
-/// kernels by device, empty where it runs from its body there.
+/// Optional inputs, after those that are required: a boolean mask, then a bias of the element type.
+enum class Optional { kNone, kMask, kMaskAndBias };
+
+/// One operator: `inputs` required ones of the element type, then optional ones; and its kernels by device, empty where
+/// it runs from its body there.
 struct Operator {
   const char* name;
   size_t inputs, outputs;
-  bool masked;
-  bool in_place;  ///< Y may take the memory of X
+  Optional optional;
+  bool in_place;     ///< Y may take the memory of X
   Kernels cpu{};
   Kernels cuda{};
 };

@@ -3,6 +3,7 @@
 
 #include "cpu/convolution.h"
 #include "cpu/gates.h"
+#include "cpu/multi_head.h"
 #include "cpu/pooling.h"
 #include "cpu/sequences.h"
 #include "cpu/simam.h"
@@ -21,7 +22,7 @@ const Maths kMaths = {
     Maps<float>(),
     Maps<Half>(),
     {Multiply, Transpose, DistanceScores, ExponentialsFit, Exponentials, AdditiveScores, AdditiveScoresOfExponentials,
-     SoftmaxRows, NormaliseTwice, Widen, Narrow},
+     SoftmaxRows, NormaliseTwice, HeadScratch, AttendHead, Widen, Narrow},
 };
 
 }  // namespace FOVEA_ISA
