@@ -1,4 +1,4 @@
-"""What every score's weights have in common, and what hard attention and SimAM keep, for any shapes, masks and dtypes."""
+"""What holds of weights and choices for any shapes, masks and dtypes, whatever the score."""
 
 from __future__ import annotations
 

@@ -48,7 +48,7 @@ def test_a_neuron_weighs_by_the_inverse_of_its_least_energy() -> None:
 def test_equation_5_is_the_least_energy_with_the_variance_that_the_papers_code_has_not_the_mean_as_it_is_printed(
     squared: str, right: bool
 ) -> None:
-    """e = 4 (σ² + λ) / ((t - μ)² + 2σ² + 2λ), of which a text prints μ² where σ² is meant."""
+    """e = 4 (s + λ) / ((t - mean)² + 2 s + 2 λ): s is the variance; a text prints the square of the mean."""
     plane = np.random.default_rng(7).normal(2, 1.5, 30)
     mean, variance = plane.mean(), plane.var()
     spread = variance if squared == "variance" else mean**2

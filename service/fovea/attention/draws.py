@@ -1,7 +1,7 @@
 """Draws that anybody can repeat: a counter hash, so that a draw depends on its seed and its place and nothing else.
 
-bits(seed, i, j) = mix(mix(mix(low + mix(high + G)) + (i + 1) G) + (j + 1) G) in 32 bits without sign, where low and high
-are the halves of the row's seed; u = (the upper 22 bits + 1/2) / 2²²; noise = -log(-log u), a Gumbel variable.
+bits(seed, i, j) = mix(mix(mix(low + mix(high + G)) + (i + 1) G) + (j + 1) G) in 32 bits without sign, where low and
+high are the halves of the row's seed; u = (the upper 22 bits + 1/2) / 2²²; noise = -log(-log u), a Gumbel variable.
 The function body and the kernel draw the same, bit for bit: of the 2²² noises none is so near to the middle between two
 numbers of float32 that errors of float64's logarithms would tell (with 24 bits one was).
 """

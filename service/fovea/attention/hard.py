@@ -43,7 +43,9 @@ def hard_sample_attention(scores: Tensor, v: Tensor, seed: Tensor, mask: Tensor 
     """
     if seed.shape != scores.shape[:1]:
         raise ValueError(f"expected a seed for each of {scores.shape[0]} rows, got {list(seed.shape)}")
-    return hard_argmax_attention(scores + gumbel_noise(seed, *scores.shape[1:]), v, mask)
+    noisy = scores + gumbel_noise(seed, *scores.shape[1:])
+    y, index = hard_argmax_attention(noisy, v, mask)
+    return y, index
 
 
 class HardAttention(nn.Module):
@@ -73,7 +75,7 @@ class HardAttention(nn.Module):
         seed: Tensor | None = None,
         return_attention: bool = False,
     ) -> Tensor | tuple[Tensor, Tensor]:
-        """y (B, Tq, D), or (y, index (B, Tq)). `mask`: boolean, broadcastable to (B, Tq, Tk); `seed` (B) int64: draw."""
+        """y (B, Tq, D), or (y, index (B, Tq)). `mask`: broadcastable to (B, Tq, Tk); `seed` (B) int64: draw."""
         scores = self.score.scores(query, key)
         y, index = self.choose(scores, value, full_mask(mask, query, key), seed)
         return (y, index) if return_attention else y

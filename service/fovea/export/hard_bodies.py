@@ -1,4 +1,4 @@
-"""Bodies of hard attention: one value a query, the most probable or a drawn one. How to write one: `function_bodies.py`.
+"""Bodies of hard attention: the value of one key, the most probable or a drawn one. See `function_bodies.py`.
 
 A draw has the numbers of `fovea.attention.draws`, bit for bit.
 """
