@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, Protocol, Self, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -47,6 +47,9 @@ class DataSet(Protocol):
     @property
     def rows(self) -> int:
         """Training examples, the same ones in every epoch."""
+
+    def sample(self, rows: int) -> Self:
+        """The first `rows` training and test examples, for a try in seconds."""
 
 
 D = TypeVar("D", bound=DataSet)
