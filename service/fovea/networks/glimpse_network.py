@@ -1,7 +1,7 @@
 """A small network that reads a word through one glimpse: a single attention step over its letters.
 
 A convolution gives each letter the features of its neighbourhood, the mean of the features makes the query, and what
-the glimpse brings back is classified. Without attention the mean itself is. The types differ in nothing but their score.
+the glimpse brings back is classified. Without attention the mean itself is. The types differ in their score alone.
 """
 
 from __future__ import annotations
