@@ -40,8 +40,10 @@ def _showing_stages(bars: Progress, task: TaskID, title: str) -> Iterator[None]:
     handler, level = Shown(), stages.level
     stages.addHandler(handler)
     stages.setLevel(logging.INFO)
+    stages.propagate = False  # what is shown here belongs in no log besides
     try:
         yield
     finally:
         stages.removeHandler(handler)
         stages.setLevel(level)
+        stages.propagate = True
