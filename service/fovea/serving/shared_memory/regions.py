@@ -23,7 +23,7 @@ class Held:
     def __init__(self, regions: Mapping[str, Region], release: Callable[[], None]) -> None:
         self._regions, self._release = regions, [release]
 
-    def write(self, place: Place, data: bytes) -> None:
+    def write(self, place: Place, data: bytes | memoryview) -> None:
         """Put an output at its place; RegionTooSmall where it does not fit."""
         self._regions[place.region].write(place, data)
 
