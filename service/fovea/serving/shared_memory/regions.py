@@ -107,15 +107,18 @@ class Regions:
             self._regions[region.name] = region
 
     def unregister(self, name: str) -> None:
-        """Forget a region, or all for ""; none that a request in flight is to be answered in."""
+        """Forget a region, or all for ""; none that a request in flight is to be answered in.
+
+        One that is unknown is forgotten already: Triton's callers begin by forgetting what a run before left behind.
+        """
         with self._lock:
-            names = [name] if name else list(self._regions)
+            names = [one for one in self._regions if name in ("", one)]
             busy = [one for one in names if self._users[one] > 0]
             if busy:
                 raise Unavailable(f"shared memory regions {busy} are in use by requests in flight")
             for one in names:
-                os.close(self._named(self._regions, one).file)
-                del self._regions[one], self._users[one]
+                os.close(self._regions.pop(one).file)
+                del self._users[one]
 
     @staticmethod
     def _named(regions: Mapping[str, Region], name: str) -> Region:
