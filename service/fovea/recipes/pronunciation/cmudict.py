@@ -69,11 +69,12 @@ def load(folder: Path | None = None) -> Spellings:
 
 
 def _stressed(text: str) -> Iterator[tuple[str, int]]:
-    """Words of letters, each with its vowel; further pronunciations, "word(2)", are left out."""
+    """Words of letters and several syllables, each with its vowel; further pronunciations, "word(2)", are left out."""
     for line in text.splitlines():
         word, *sounds = line.partition("#")[0].split()
-        stressed = [sound[:-1] for sound in sounds if sound.endswith("1")]
-        if stressed and _WORD.fullmatch(word):
+        vowels = [sound for sound in sounds if sound[-1].isdigit()]
+        stressed = [vowel[:-1] for vowel in vowels if vowel.endswith("1")]
+        if stressed and len(vowels) > 1 and _WORD.fullmatch(word):
             yield word, VOWELS.index(stressed[0])
 
 
