@@ -36,6 +36,7 @@ MASK_FORMS = ("B11K", "BH1K", "B1QK", "BHQK", "QK", "HQK", "1H1K", "BHQ1", "K")
 
 GATED = ("SqueezeExcitation", "SqueezeGate", "SpatialAttention", "CBAM", "SimAM")
 SCORED = ("AdditiveAttention", "DistanceAttention", "DotAttention", "BilinearAttention")
+HARD = ("HardArgmaxAttention", "HardSampleAttention")
 
 
 @dataclass(frozen=True)
@@ -54,7 +55,7 @@ class Case:
 
     def with_dtype(self, dtype: type) -> Case:
         """The same numbers, as far as the dtype holds them."""
-        cast = {name: array if array.dtype == bool else array.astype(dtype) for name, array in self.inputs.items()}
+        cast = {name: array.astype(dtype) if array.dtype.kind == "f" else array for name, array in self.inputs.items()}
         return Case(self.operator, cast, self.settings)
 
 
@@ -119,6 +120,20 @@ def head_case(sizes: tuple[int, ...], *, form: str | None = None, causal: int = 
     return Case("MultiHeadAttention", inputs | masks, {"scale": 0.5, "causal": causal, "window": window})
 
 
+def hard_case(operator: str, sizes: tuple[int, ...], *, masked: bool = False) -> Case:
+    """Scores, many of them equal, and values; seeds of all kinds."""
+    batch, queries, keys, _, width = sizes
+    rng = np.random.default_rng(sum(sizes))
+    inputs: dict[str, NDArray[Any]] = {"Scores": np.round(_normal(rng, batch, queries, keys), 1)}
+    inputs["V"] = _normal(rng, batch, keys, width)
+    if operator == "HardSampleAttention":
+        inputs["seed"] = np.resize(np.array([3, -1, 2**63 - 1, -(2**63), 7 << 40]), batch)
+    if masked:
+        inputs["mask"] = rng.random((batch, queries, keys)) < 0.6
+        inputs["mask"][:, ::3] = False
+    return Case(operator, inputs)
+
+
 def external_case(sizes: tuple[int, ...]) -> Case:
     """Tokens and the two memories."""
     batch, tokens, width, slots = sizes
@@ -145,4 +160,5 @@ CASES: tuple[Case, ...] = (
     ),
     *(head_case(sizes, form=form) for sizes in HEAD_SIZES[1:7:2] for form in MASK_FORMS),
     *(head_case(sizes, form=form, causal=1, window=50) for sizes in HEAD_SIZES[6:9] for form in ("B11K", "QK")),
+    *(hard_case(name, sizes, masked=masked) for name in HARD for sizes in SEQUENCE_SIZES for masked in (False, True)),
 )

@@ -8,25 +8,26 @@ namespace fovea {
 // Kept for good, like everything that a thread may still use while the process exits.
 
 const std::vector<Operator>& Operators() {
-  constexpr Optional kNone = Optional::kNone, kMask = Optional::kMask, kMaskAndBias = Optional::kMaskAndBias;
   static const auto& all = *new std::vector<Operator>{
-      // name, inputs, outputs, optional inputs, in place, kernels on the CPU, kernels on CUDA
-      {"SqueezeExcitation", 5, 2, kNone, true, cpu::SqueezeExcitation(), {}},
-      {"SqueezeExcitationAddRelu", 6, 2, kNone, true, cpu::SqueezeExcitationAddRelu(), {}},
-      {"SqueezeGate", 1, 2, kNone, true, cpu::SqueezeGate(), {}},
-      {"SqueezeGateAddRelu", 2, 2, kNone, true, cpu::SqueezeGateAddRelu(), {}},
-      {"SpatialAttention", 2, 2, kNone, true, cpu::SpatialAttention(), {}},
-      {"SpatialAttentionAddRelu", 3, 2, kNone, true, cpu::SpatialAttentionAddRelu(), {}},
-      {"CBAM", 6, 3, kNone, true, cpu::Cbam(), {}},
-      {"CBAMAddRelu", 7, 3, kNone, true, cpu::CbamAddRelu(), {}},
-      {"SimAM", 1, 2, kNone, true, cpu::Simam(), {}},
-      {"SimAMAddRelu", 2, 2, kNone, true, cpu::SimamAddRelu(), {}},
-      {"AdditiveAttention", 4, 2, kMask, false, cpu::AdditiveAttention(), {}},
-      {"DistanceAttention", 3, 2, kMask, false, cpu::DistanceAttention(), {}},
-      {"DotAttention", 3, 2, kMask, false, cpu::DotAttention(), {}},
-      {"BilinearAttention", 4, 2, kMask, false, cpu::BilinearAttention(), {}},
-      {"MultiHeadAttention", 3, 2, kMaskAndBias, false, cpu::MultiHeadAttention(), {}},
-      {"ExternalAttention", 3, 2, kNone, false, cpu::ExternalAttention(), {}},
+      // name, inputs, outputs, masked, in place, kernels on the CPU, kernels on CUDA, seeded, choosing, biased
+      {"SqueezeExcitation", 5, 2, false, true, cpu::SqueezeExcitation(), {}},
+      {"SqueezeExcitationAddRelu", 6, 2, false, true, cpu::SqueezeExcitationAddRelu(), {}},
+      {"SqueezeGate", 1, 2, false, true, cpu::SqueezeGate(), {}},
+      {"SqueezeGateAddRelu", 2, 2, false, true, cpu::SqueezeGateAddRelu(), {}},
+      {"SpatialAttention", 2, 2, false, true, cpu::SpatialAttention(), {}},
+      {"SpatialAttentionAddRelu", 3, 2, false, true, cpu::SpatialAttentionAddRelu(), {}},
+      {"CBAM", 6, 3, false, true, cpu::Cbam(), {}},
+      {"CBAMAddRelu", 7, 3, false, true, cpu::CbamAddRelu(), {}},
+      {"SimAM", 1, 2, false, true, cpu::Simam(), {}},
+      {"SimAMAddRelu", 2, 2, false, true, cpu::SimamAddRelu(), {}},
+      {"AdditiveAttention", 4, 2, true, false, cpu::AdditiveAttention(), {}},
+      {"DistanceAttention", 3, 2, true, false, cpu::DistanceAttention(), {}},
+      {"DotAttention", 3, 2, true, false, cpu::DotAttention(), {}},
+      {"BilinearAttention", 4, 2, true, false, cpu::BilinearAttention(), {}},
+      {"HardArgmaxAttention", 2, 2, true, false, cpu::HardArgmaxAttention(), {}, false, true},
+      {"HardSampleAttention", 2, 2, true, false, cpu::HardSampleAttention(), {}, true, true},
+      {"MultiHeadAttention", 3, 2, true, false, cpu::MultiHeadAttention(), {}, false, false, true},
+      {"ExternalAttention", 3, 2, false, false, cpu::ExternalAttention(), {}},
   };
   return all;
 }

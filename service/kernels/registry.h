@@ -10,18 +10,18 @@
 
 namespace fovea {
 
-/// Optional inputs, after those that are required: a boolean mask, then a bias of the element type.
-enum class Optional { kNone, kMask, kMaskAndBias };
-
-/// One operator: `inputs` required ones of the element type, then optional ones; and its kernels by device, empty where
-/// it runs from its body there.
+/// One operator: `inputs` required ones of the element type; where `seeded`, an int64 seed for each row; where `masked`,
+/// an optional boolean mask; and its kernels by device, empty where it runs from its body there.
 struct Operator {
   const char* name;
   size_t inputs, outputs;
-  Optional optional;
-  bool in_place;     ///< Y may take the memory of X
+  bool masked;
+  bool in_place;  ///< Y may take the memory of X
   Kernels cpu{};
   Kernels cuda{};
+  bool seeded = false;
+  bool choosing = false;  ///< the last output is an index, int64
+  bool biased = false;    ///< beside the mask, an optional bias of the element type
 };
 
 /// A device: as a session's entry `fovea.device` names it, and ONNX Runtime's provider for it.

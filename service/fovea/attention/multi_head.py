@@ -55,6 +55,11 @@ def _all_of(conditions: list[Tensor]) -> Tensor | None:
     return reduce(torch.logical_and, conditions) if conditions else None
 
 
+def mask_and_bias(mask: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
+    """A mask, as torch has them, in the operator's place for its type."""
+    return (None, mask) if mask is not None and mask.is_floating_point() else (mask, None)
+
+
 class MultiHeadAttention(nn.Module):
     """Q, K and V from one sequence: (B, T, D) -> (B, T, D).
 
@@ -78,8 +83,9 @@ class MultiHeadAttention(nn.Module):
         `mask`, broadcastable to P: boolean, True = may be attended, or floating-point, added to the scores.
         """
         q, k, v = self.split_heads(self.project_in(x))
-        masks = (None, mask) if mask is not None and mask.is_floating_point() else (mask, None)
-        y, attention = torch.ops.fovea.multi_head_attention(q, k, v, *masks, self.scale, self.causal, self.window)
+        y, attention = torch.ops.fovea.multi_head_attention(
+            q, k, v, *mask_and_bias(mask), self.scale, self.causal, self.window
+        )
         y = self.project_out(y.transpose(1, 2).flatten(2))  # (B, T, D)
         return (y, attention) if return_attention else y
 

@@ -18,32 +18,32 @@ constexpr int kTileRows = 4, kTileVecs = 2;
 
 /// A number that is known when the code is compiled.
 template <int kCount>
-struct Count {
+struct Fixed {
   constexpr operator int() const { return kCount; }
 };
 
-/// body(Count of rows, first row) for n rows, as many as a tile has at a time.
+/// body(number of rows, first row) for n rows, as many as a tile has at a time.
 template <class Body>
 inline void ForRows(int64_t n, const Body& body) {
   int64_t row = 0;
-  for (; row + kTileRows <= n; row += kTileRows) body(Count<kTileRows>{}, row);
+  for (; row + kTileRows <= n; row += kTileRows) body(Fixed<kTileRows>{}, row);
   if constexpr (kTileRows > 4) {
-    for (; row + 4 <= n; row += 4) body(Count<4>{}, row);
+    for (; row + 4 <= n; row += 4) body(Fixed<4>{}, row);
   }
-  for (; row + 2 <= n; row += 2) body(Count<2>{}, row);
-  if (row < n) body(Count<1>{}, row);
+  for (; row + 2 <= n; row += 2) body(Fixed<2>{}, row);
+  if (row < n) body(Fixed<1>{}, row);
 }
 
-/// body(Count of vectors), of which there are 1 to kMost.
+/// body(number of vectors), of which there are 1 to kMost.
 template <int kMost, class Body>
 inline void WithCount(int64_t vecs, const Body& body) {
   if constexpr (kMost > 1) {
     if (vecs < kMost) return WithCount<kMost - 1>(vecs, body);
   }
-  body(Count<kMost>{});
+  body(Fixed<kMost>{});
 }
 
-/// body(Count of vectors, first one) for vectors [begin, end), as many as a tile has at a time.
+/// body(number of vectors, first one) for vectors [begin, end), as many as a tile has at a time.
 template <class Body>
 inline void ForVecs(int64_t begin, int64_t end, const Body& body) {
   for (; begin < end; begin += kTileVecs) {
@@ -52,12 +52,12 @@ inline void ForVecs(int64_t begin, int64_t end, const Body& body) {
   }
 }
 
-/// body(Count of vectors, first column, lanes of the last vector) for n columns.
+/// body(number of vectors, first column, lanes of the last vector) for n columns.
 template <class Body>
 inline void ForColumns(int64_t n, const Body& body) {
   const int64_t whole = n / kLanes;
   ForVecs(0, whole, [&](auto vecs, int64_t vec) { body(vecs, vec * kLanes, Full{}); });
-  if (n % kLanes != 0) body(Count<1>{}, whole * kLanes, Part{n % kLanes});
+  if (n % kLanes != 0) body(Fixed<1>{}, whole * kLanes, Part{n % kLanes});
 }
 
 /// body(r, v, where in c, lanes) for every vector of a tile.

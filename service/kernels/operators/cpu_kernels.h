@@ -28,6 +28,10 @@ Kernels BilinearAttention();
 // multi_head.cc
 Kernels MultiHeadAttention();
 
+// hard.cc
+Kernels HardArgmaxAttention();
+Kernels HardSampleAttention();
+
 // external.cc
 Kernels ExternalAttention();
 

