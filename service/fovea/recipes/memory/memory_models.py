@@ -1,0 +1,20 @@
+"""The recipes of the memory networks that come with Fovea."""
+
+from __future__ import annotations
+
+from fovea.contract.attention import AttentionType
+from fovea.networks.key_value_memory import KeyValueMemoryNetwork
+from fovea.networks.memory_network import MemoryNetwork
+from fovea.recipes.memory.answering import QuestionAnswering
+from fovea.recipes.memory.questions import as_keys_and_values, as_sentences, load
+from fovea.recipes.recipe import Schedule
+
+_SCHEDULE = Schedule(epochs=20, batch_rows=64, peak_learning_rate=1e-2, weight_decay=1e-3, label_smoothing=0.0)
+
+MEMORY_MODELS = (
+    QuestionAnswering("memn2n-countries", AttentionType.DOT, MemoryNetwork, as_sentences, _SCHEDULE, load),
+    QuestionAnswering(
+        "kv-memnn-countries", AttentionType.DOT, KeyValueMemoryNetwork, as_keys_and_values, _SCHEDULE, load
+    ),
+)
+"""Three hops each: as many as the longest way to an answer has facts."""
