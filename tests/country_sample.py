@@ -1,9 +1,8 @@
-"""Forty invented countries in place of the real ones, and stories about them."""
+"""Forty invented countries in place of the real ones."""
 
 from __future__ import annotations
 
 from fovea.recipes.memory.countries import Country
-from fovea.recipes.memory.questions import Questions, questions_of
 
 _NUMBER = 40
 _CONTINENTS = ("north side", "south side", "west side", "east side")
@@ -12,11 +11,6 @@ _CONTINENTS = ("north side", "south side", "west side", "east side")
 def invented_countries() -> tuple[Country, ...]:
     """Each borders the next one; the names of some have two words."""
     return tuple(_country(number) for number in range(_NUMBER))
-
-
-def invented_questions(train: int = 600, test: int = 200) -> Questions:
-    """Stories about them."""
-    return questions_of(invented_countries(), train, test)
 
 
 def _country(number: int) -> Country:

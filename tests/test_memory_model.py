@@ -14,19 +14,25 @@ import torch
 import tritonclient.grpc as grpc_client
 import tritonclient.http as http_client
 
-from country_sample import invented_questions
+from country_sample import invented_countries
 from fovea.contract.model_card import ModelCard
 from fovea.export.recipes import export_recipe
 from fovea.recipes.memory.answering import QuestionAnswering
 from fovea.recipes.memory.memory_models import MEMORY_MODELS
-from fovea.recipes.memory.questions import rows_of
+from fovea.recipes.memory.questions import rows_of, words_of
 from servers import RunningServer, running_server
 
-QUESTIONS = invented_questions()
 RECIPES = {
-    recipe.name: replace(recipe, schedule=replace(recipe.schedule, epochs=1), load=lambda: QUESTIONS)
+    recipe.name: replace(
+        recipe,
+        schedule=replace(recipe.schedule, epochs=1),
+        load=invented_countries,
+        training_stories=600,
+        test_stories=200,
+    )
     for recipe in MEMORY_MODELS
 }
+WORDS = words_of(invented_countries())
 HOPS = 3
 
 
@@ -70,7 +76,7 @@ def ask(front: Any, model: str, rows: dict[str, np.ndarray], *outputs: str) -> l
 
 def rows(recipe: QuestionAnswering, place: int) -> dict[str, np.ndarray]:
     """One test story, as long as it is by itself."""
-    return rows_of([QUESTIONS.test[place]], recipe.form, QUESTIONS.words)
+    return rows_of([recipe.data().test[place]], recipe.form, WORDS)
 
 
 def expected(recipe: QuestionAnswering, folder: Path, given: dict[str, np.ndarray]) -> np.ndarray:
@@ -110,5 +116,5 @@ def test_its_card_names_lengths_and_answers_and_says_how_good_guessing_is(reposi
     card = ModelCard.read(repository / model / "1" / "card.json")
     assert [length.padded for length in card.lengths.values()] == [True] * len(card.lengths)
     assert {"facts", "question"} < set(card.lengths)
-    assert card.labels == QUESTIONS.words.answers
+    assert card.labels == WORDS.answers
     assert {f"{what}_{n}" for what in ("accuracy", "chance", "without_facts") for n in (1, 2, 3)} < set(card.metrics)

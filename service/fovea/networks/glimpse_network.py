@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from fovea.attention.draws import normal_noise
+
 
 @dataclass(frozen=True)
 class Rollout:
@@ -59,7 +61,10 @@ class Retina(nn.Module):
 
 
 class GlimpseNetwork(nn.Module):
-    """(N, 1, side, side) -> logits (N, classes), and the path (N, glimpses, 2)."""
+    """Pictures (N, 1, side, side) and seeds (N) int64 -> logits (N, classes), and the path (N, glimpses, 2)."""
+
+    deviation = 0.1
+    """Of the noise that is added to where the network would look."""
 
     def __init__(
         self, classes: int = 10, *, glimpses: int = 6, size: int = 12, scales: int = 3, width: int = 256
@@ -75,11 +80,17 @@ class GlimpseNetwork(nn.Module):
         self.expect = nn.Linear(width, 1)
         self.classify = nn.Linear(width, classes)
 
+    def forward(self, image: Tensor, seed: Tensor) -> tuple[Tensor, Tensor]:
+        """A path that is drawn: the same seed gives the same one, whatever else is in the batch."""
+        noise = normal_noise(seed, self.glimpses - 1, 2).to(image.dtype) * self.deviation
+        rollout = self.rollout(image, noise)
+        return rollout.logits, rollout.path
+
     def rollout(self, image: Tensor, noise: Tensor) -> Rollout:
         """Look along a path; `noise` (N, glimpses - 1, 2) is added to where the network would look."""
         pyramid = self.retina.pyramid(image)
-        state = image.new_zeros(len(image), self.remember.in_features)
-        place = image.new_zeros(len(image), 2)
+        state = image.new_zeros(image.shape[0], self.remember.in_features)
+        place = image.new_zeros(image.shape[0], 2)
         path, means, baselines = [place], [], []
         for step in range(self.glimpses):
             if step:

@@ -1,11 +1,10 @@
-"""The stories as tensors: words and their ids, facts as sentences or as keys and values, answers by their names."""
+"""Stories as tensors: words and their ids, facts as sentences or as keys and values."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from random import Random
 from typing import Any
 
 import numpy as np
@@ -13,14 +12,11 @@ from numpy.typing import NDArray
 
 from fovea.contract.step_kinds import UseVocabulary
 from fovea.inputs.vocabulary import Vocabulary
-from fovea.recipes.memory import countries
 from fovea.recipes.memory.countries import Country
-from fovea.recipes.memory.stories import FACTS, OF_CAPITAL, OF_NEIGHBOUR, QUESTIONS, Fact, Story, StoryTeller
+from fovea.recipes.memory.stories import FACTS, OF_CAPITAL, OF_NEIGHBOUR, QUESTIONS, Fact, Story
 
 PAD, UNKNOWN = "[PAD]", "[UNK]"
 QUESTION = "question"
-TRAINING_STORIES, TEST_STORIES = 40_000, 5_000
-_SEED = 0
 _KEYS = {
     "capital": ("the capital of {0}", "the country with the capital {1}"),
     "continent": ("the continent of {0}", ""),
@@ -75,38 +71,14 @@ def _vocabulary(tokens: tuple[str, ...]) -> Vocabulary:
     return Vocabulary(UseVocabulary(unknown=UNKNOWN, pad=PAD), "\n".join(tokens))
 
 
-def words_of(known: Sequence[Country]) -> Words:
+@cache
+def words_of(countries: tuple[Country, ...]) -> Words:
     """The words of all names and phrases."""
-    names = {name for one in known for name in (one.name, one.capital, one.continent, one.currency)}
+    names = {name for one in countries for name in (one.name, one.capital, one.continent, one.currency)}
     told = (*FACTS.values(), *QUESTIONS.values(), *_KEYS.values(), OF_CAPITAL, OF_NEIGHBOUR)
     phrases = " ".join(phrase.replace("{0}", "").replace("{1}", "") for several in told for phrase in several)
     words = {word for text in (phrases, *names) for word in text.split()}
     return Words((PAD, UNKNOWN, *sorted(words)), tuple(sorted(names)))
-
-
-@dataclass(frozen=True, eq=False)
-class Questions:
-    """Stories to train on and to be tested with."""
-
-    words: Words
-    train: Sequence[Story]
-    test: Sequence[Story]
-
-
-@cache
-def load() -> Questions:
-    """The same stories every time; made once for all recipes."""
-    return questions_of(countries.load(), TRAINING_STORIES, TEST_STORIES)
-
-
-def questions_of(known: Sequence[Country], train: int, test: int) -> Questions:
-    """So many stories of these countries."""
-    learning, testing = StoryTeller(known, Random(_SEED)), StoryTeller(known, Random(_SEED + 1))
-    return Questions(
-        words=words_of(known),
-        train=[learning.training_story() for _ in range(train)],
-        test=[testing.test_story() for _ in range(test)],
-    )
 
 
 def rows_of(stories: Sequence[Story], form: Form, words: Words) -> Rows:
@@ -114,6 +86,17 @@ def rows_of(stories: Sequence[Story], form: Form, words: Words) -> Rows:
     texts = [form(story) for story in stories]
     facts = {name: filled([[words.ids(one) for one in text[name]] for text in texts]) for name in texts[0]}
     return {**facts, QUESTION: filled([words.ids(story.question) for story in stories])}
+
+
+def joined(parts: Sequence[NDArray[np.int64]]) -> NDArray[np.int16]:
+    """Arrays one below the other, filled up to the longest, in a quarter of the bytes."""
+    longest = [max(sizes) for sizes in zip(*(part.shape[1:] for part in parts), strict=True)]
+    whole = np.zeros((sum(map(len, parts)), *longest), np.int16)
+    first = 0
+    for part in parts:
+        whole[(slice(first, first + len(part)), *map(slice, part.shape[1:]))] = part
+        first += len(part)
+    return whole
 
 
 def filled(ragged: Sequence[Any]) -> NDArray[np.int64]:
