@@ -8,7 +8,7 @@ Differs from the papers: a query that may attend nothing yields zeros.
 from __future__ import annotations
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from fovea.attention.registration import operator
 from fovea.attention.scores import ScoredAttention, attend, require_fit
@@ -48,3 +48,18 @@ class ScaledDotAttention(DotAttention):
     def scale(self, width: int) -> float:
         """1 / √width."""
         return float(width**-0.5)
+
+
+class PlainSelfAttention(nn.Module):
+    """Self-attention in its simplest form, Q = K = V = x without parameters: softmax(x xᵀ / √D) x; (B, T, D)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.score = ScaledDotAttention()
+
+    def forward(
+        self, x: Tensor, mask: Tensor | None = None, return_attention: bool = False
+    ) -> Tensor | tuple[Tensor, Tensor]:
+        """y, or (y, P (B, T, T)). `mask`: boolean, broadcastable to P, True = may be attended."""
+        found: Tensor | tuple[Tensor, Tensor] = self.score(x, x, x, mask, return_attention)
+        return found

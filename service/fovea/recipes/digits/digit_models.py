@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from functools import cache
 
-from fovea.networks.glimpse_network import GlimpseNetwork
+from fovea.networks.recurrent_attention import RecurrentAttention
 from fovea.recipes.digits import mnist
 from fovea.recipes.digits.glimpsing import Glimpsing
 from fovea.recipes.recipe import Schedule
 
 _SCHEDULE = Schedule(epochs=60, peak_learning_rate=1e-3, weight_decay=1e-4, label_smoothing=0.0)
 
-DIGIT_MODELS = (Glimpsing("ram-mnist", GlimpseNetwork, _SCHEDULE, cache(mnist.load)),)
+DIGIT_MODELS = (Glimpsing("ram-mnist", RecurrentAttention, _SCHEDULE, cache(mnist.load)),)

@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from fovea.contract.attention import AttentionType
 from fovea.contract.input_steps import Preprocessing
 from fovea.inputs.picture_steps import pixel_rows
-from fovea.networks.glimpse_network import GlimpseNetwork, Rollout
+from fovea.networks.recurrent_attention import RecurrentAttention, Rollout
 from fovea.recipes.digits.scenes import SIDE, cluttered, translated
 from fovea.recipes.images.dataset import ImageDataset
 from fovea.recipes.recipe import Schedule, Trained
@@ -39,7 +39,7 @@ class Glimpsing:
     """The network takes pictures (N, 1, 60, 60) and seeds (N), and gives logits and the path of its glimpses."""
 
     name: str
-    make: Callable[[], GlimpseNetwork]
+    make: Callable[[], RecurrentAttention]
     schedule: Schedule
     load: Callable[[], ImageDataset]
     attention: AttentionType = AttentionType.HARD_SAMPLE
@@ -55,7 +55,7 @@ class Glimpsing:
 
     def loss(self, module: nn.Module, data: ImageDataset, chosen: Tensor, generator: torch.Generator) -> Tensor:
         """Of new scenes with the chosen digits, half of them cluttered, along paths drawn at random."""
-        assert isinstance(module, GlimpseNetwork)
+        assert isinstance(module, RecurrentAttention)
         digits = torch.from_numpy(data.train_images[chosen.numpy()])
         scenes = translated(digits, generator)
         clear = int(len(scenes) * (1 - _CLUTTERED_SHARE))

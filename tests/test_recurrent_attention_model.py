@@ -17,7 +17,7 @@ from PIL import Image
 
 from fovea.contract.model_card import ModelCard
 from fovea.export.recipes import export_recipe
-from fovea.networks.glimpse_network import GlimpseNetwork
+from fovea.networks.recurrent_attention import RecurrentAttention
 from fovea.recipes.digits.digit_models import DIGIT_MODELS
 from fovea.recipes.digits.glimpsing import scenes_of
 from fovea.recipes.images.dataset import ImageDataset
@@ -30,7 +30,7 @@ _DIGITS = ImageDataset("noise", _IMAGES, np.arange(64) % 10, _IMAGES, np.arange(
 RECIPE = replace(
     DIGIT_MODELS[0],
     schedule=replace(DIGIT_MODELS[0].schedule, epochs=1, batch_rows=16),
-    make=lambda: GlimpseNetwork(glimpses=GLIMPSES, width=32),
+    make=lambda: RecurrentAttention(glimpses=GLIMPSES, width=32),
     load=lambda: _DIGITS,
 )
 SCENES = scenes_of(_IMAGES[:4])[0].numpy()

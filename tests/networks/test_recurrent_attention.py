@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from fovea.networks.glimpse_network import GlimpseNetwork, Retina
+from fovea.networks.recurrent_attention import RecurrentAttention, Retina
 from fovea.recipes.digits.glimpsing import hybrid_loss
 
 SIDE = 60
@@ -51,9 +51,9 @@ def test_places_are_columns_and_rows_from_the_upper_left() -> None:
     assert seen(pixel(50, 5), place(5.5, 50.5))[0].sum() == 0
 
 
-def network() -> GlimpseNetwork:
+def network() -> RecurrentAttention:
     torch.manual_seed(0)
-    return GlimpseNetwork(glimpses=4, width=32).eval()
+    return RecurrentAttention(glimpses=4, width=32).eval()
 
 
 def test_a_path_begins_in_the_centre_and_stays_within_the_picture() -> None:
