@@ -69,4 +69,4 @@ def test_a_map_before_an_answer_or_of_no_type_is_refused(
     names: tuple[str, str], attention: AttentionType | None
 ) -> None:
     with pytest.raises(ExportFailed, match=r"attention\.path is an attention map"):
-        with_own_maps(exported(*names), kind)
+        with_own_maps(exported(*names), attention)

@@ -1,7 +1,7 @@
 """The key-value memory network (Miller et al. 2016, arXiv:1606.03126): finds facts by their keys, reads their values.
 
 q = A question; in each hop p = softmax(q · A key over the facts), o = Σ p A value, q ← R (q + o) with an R for each;
-logits = q · B answer. Sentences become vectors with position encoding.
+logits = q · B answer. Sentences are bags of words.
 Differs from the paper: the memory is all of the facts that come with the question, none are chosen by their words.
 """
 
@@ -22,8 +22,8 @@ class KeyValueMemoryNetwork(nn.Module):
     def __init__(self, words: int, answers: Tensor, *, hops: int = 3, width: int = 64) -> None:
         super().__init__()
         self.register_buffer("answers", answers, persistent=False)
-        self.embed = SentenceEmbedding(words, width)
-        self.embed_answer = SentenceEmbedding(words, width)
+        self.embed = SentenceEmbedding(words, width, positions=False)
+        self.embed_answer = SentenceEmbedding(words, width, positions=False)
         self.hops = nn.ModuleList(DotAttention() for _ in range(hops))
         self.updates = nn.ModuleList(nn.Linear(width, width, bias=False) for _ in range(hops))
 
