@@ -21,11 +21,11 @@ from fovea.export.graph import ExportedGraph
 
 def with_own_maps(graph: ExportedGraph, attention: AttentionType | None) -> ExportedGraph:
     """The graph in which they are maps of layers of this type: outputs of the file with maps alone."""
-    answers = [spec for spec in graph.outputs if not spec.name.startswith(MAP_PREFIX)]
-    own = list(graph.outputs[len(answers) :])
+    own = tuple(spec for spec in graph.outputs if spec.name.startswith(MAP_PREFIX))
     if not own:
         return graph
-    if attention is None or graph.outputs[: len(answers)] != tuple(answers):
+    answers = graph.outputs[: -len(own)]
+    if attention is None or graph.outputs != (*answers, *own):
         raise ExportFailed(f"{own[0].name} is an attention map: expected it after the answers, and a type for it")
     layers = [
         AttentionLayer(name=spec.name.removeprefix(MAP_PREFIX), attention=attention, maps=(spec,)) for spec in own
@@ -35,7 +35,7 @@ def with_own_maps(graph: ExportedGraph, attention: AttentionType | None) -> Expo
         model=_without(graph.model, {spec.name for spec in own}),
         maps=graph.maps or graph.model,
         layers=(*layers, *graph.layers),
-        outputs=tuple(answers),
+        outputs=answers,
     )
 
 
