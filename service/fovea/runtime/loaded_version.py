@@ -63,8 +63,7 @@ class LoadedVersion:
         """Why requests do not share batches as the file would let them, or do against what was seen of it."""
         self.session = choice.session
         self.fused_operators = choice.session.fused_operators
-        operators = frozenset(layer.operator for layer in card.layers)
-        untallied, on_gpu = operators - choice.session.tallied_operators, settings.device.kind == "cuda"
+        untallied, on_gpu = card.operators - choice.session.tallied_operators, settings.device.kind == "cuda"
         self.profiled_operators = frozenset[str]() if on_gpu else untallied
         """Those whose time no run tells, unless it is profiled."""
         self.unmeasured_operators = untallied if on_gpu else frozenset[str]()
