@@ -54,7 +54,7 @@ kernels-sanitize: .venv/dev.done
 bench: .venv/dev.done service/kernels/build/.done
 	$(BIN)/python -m tests.benchmarks $(FLAGS)
 
-bench-kernels: .venv/dev.done service/kernels/build/.done
+bench-kernels: .venv/dev.done .venv/peers.done service/kernels/build/.done
 	$(BIN)/python -m tests.benchmarks.kernels
 
 bench-start: .venv/dev.done service/kernels/build/.done
@@ -75,6 +75,7 @@ lock: .venv/tools.done
 	$(COMPILE) pyproject.toml --extra cpu -o requirements/cpu.lock
 	$(COMPILE) pyproject.toml --extra gpu $(ALIKE) -o requirements/gpu.lock
 	$(COMPILE) pyproject.toml --extra dev --extra export $(ALIKE) --overrides requirements/not-locked.txt -o requirements/dev.lock
+	$(COMPILE) pyproject.toml --extra peers $(ALIKE) -o requirements/peers.lock
 	$(COMPILE) --group build $(ALIKE) -o requirements/build.lock
 	$(COMPILE) --group tools -o requirements/tools.lock
 
@@ -104,6 +105,10 @@ wheel: .venv/tools.done .venv/$(RUNTIME).done
 	@echo "Installing PyTorch and what the tests need into .venv (several minutes, the first time)"
 	@$(LOCKED)/dev.lock --no-deps | $(SHOWN)
 	@$(OWN) -e '.[dev,export]' | $(SHOWN)
+	@touch $@
+
+.venv/peers.done: requirements/peers.lock .venv/dev.done
+	@$(LOCKED)/peers.lock --no-deps | $(SHOWN)
 	@touch $@
 
 .venv/tools.done: requirements/tools.lock | .venv/bin/pip

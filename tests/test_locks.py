@@ -21,6 +21,7 @@ HELD: dict[str, list[str]] = {
     "cpu": SERVING + EXTRAS["cpu"],
     "gpu": SERVING + EXTRAS["gpu"],
     "dev": SERVING + EXTRAS["dev"] + EXTRAS["export"],
+    "peers": SERVING + EXTRAS["peers"],
     "build": GROUPS["build"],
     "tools": GROUPS["tools"],
 }

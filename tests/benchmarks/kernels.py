@@ -14,6 +14,7 @@ from pathlib import Path
 import torch
 from rich.console import Console
 from tests.benchmarks.kernels_blocks import BLOCKS
+from tests.benchmarks.kernels_heads import SHAPES, Heads
 from tests.benchmarks.kernels_race import Race
 from tests.benchmarks.kernels_report import Report, show, write
 from tests.benchmarks.kernels_tax import RESNET_50, SMALL, Tax
@@ -27,6 +28,7 @@ from fovea.runtime.processor import this_processor
 
 TARGETS_FOR = "avx512"
 KERNELS_FULL, KERNELS_SHORT = Effort(21, 0.01, 5), Effort(3, 0.004, 3)
+HEADS_SHORT = Effort(1, 0.0, 1)
 TAX_FULL, TAX_SHORT = Effort(5, 0.0, 2), Effort(3, 0.0, 3)
 
 
@@ -58,8 +60,13 @@ def _measure(library: Path, short: bool) -> Report:
         for block in BLOCKS:
             progress.print(block.label)
             kernels.append(race.row(block))
+        progress.print("multi-head attention")
+        rows = Heads(Path(name), library, HEADS_SHORT if short else KERNELS_FULL, judged)
+        heads = tuple(rows.row(shape) for shape in SHAPES)
         tax = Tax(Path(name), library, network, tax_effort, judged and not short)
-        return Report(machine, _notes(short, judged), tuple(kernels), network.label, tuple(tax.rows(progress.print)))
+        return Report(
+            machine, _notes(short, judged), tuple(kernels), heads, network.label, tuple(tax.rows(progress.print))
+        )
 
 
 def _notes(short: bool, judged: bool) -> tuple[str, ...]:

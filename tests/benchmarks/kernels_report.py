@@ -10,6 +10,9 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from tests.benchmarks.kernels_heads import FORMS as HEAD_FORMS
+from tests.benchmarks.kernels_heads import OURS as OUR_HEADS
+from tests.benchmarks.kernels_heads import HeadRow
 from tests.benchmarks.kernels_profile import KINDS
 from tests.benchmarks.kernels_race import COLUMNS, KernelRow
 from tests.benchmarks.kernels_tax import FORMS, TaxRow
@@ -33,21 +36,23 @@ class Report:
     machine: dict[str, str]
     notes: tuple[str, ...]
     kernels: tuple[KernelRow, ...]
+    heads: tuple[HeadRow, ...]
     network: str
     tax: tuple[TaxRow, ...]
 
     @property
     def passed(self) -> bool:
         """Whether every target is met."""
-        return all(row.passed for row in (*self.kernels, *self.tax))
+        return all(row.passed for row in (*self.kernels, *self.heads, *self.tax))
 
 
 def show(report: Report) -> None:
-    """Print three tables and the machine."""
+    """Print four tables and the machine."""
     console = Console(width=190)
     title = "; ".join(("Fovea: kernels", *report.notes))
     for table in (
         _kernel_table(report.kernels, title),
+        _head_table(report.heads),
         _tax_table(report.tax, report.network),
         _kinds_table(report.tax),
     ):
@@ -60,6 +65,7 @@ def write(path: Path, report: Report) -> None:
     """The same as JSON."""
     facts = asdict(report) | {
         "kernels": [asdict(row) | {"findings": _facts(row.findings)} for row in report.kernels],
+        "heads": [asdict(row) | {"finding": as_facts(row.finding)} for row in report.heads],
         "tax": [asdict(row) | {"percent": _facts(row.percent), "tax": as_facts(row.tax)} for row in report.tax],
     }
     path.write_text(json.dumps(facts, indent=2) + "\n")
@@ -78,9 +84,21 @@ def _kernel_table(rows: Sequence[KernelRow], title: str) -> Table:
     return table
 
 
+def _head_table(rows: Sequence[HeadRow]) -> Table:
+    title = "Multi-head attention, and ONNX Runtime's own forms of it"
+    table = _table(
+        title, "sizes", f"{OUR_HEADS} µs", "GFLOP/s", *(f"{form} µs" for form in HEAD_FORMS), "as fast as the best"
+    )
+    for row in rows:
+        times = [f"{row.microseconds[form]:.0f}" for form in (OUR_HEADS, *HEAD_FORMS)]
+        table.add_row(row.label, times[0], f"{row.gflop_per_s:.0f}", *times[1:], _cell(row.finding))
+    return table
+
+
 def _tax_table(rows: Sequence[TaxRow], network: str) -> Table:
     title = f"Attention tax: percent that attention adds to a {network}"
-    table = _table(title, "attention", "batch", "ms without", *FORMS, "the race takes", "")
+    forms = tuple(rows[0].percent) if rows else FORMS
+    table = _table(title, "attention", "batch", "ms without", *forms, "the race takes", "")
     for row in rows:
         cells = [_cell(finding) for finding in (*row.percent.values(), row.tax)]
         table.add_row(row.attention, str(row.rows), f"{row.without_ms:.1f}", *cells, row.chosen)

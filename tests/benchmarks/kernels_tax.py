@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import statistics
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from tests.benchmarks.kernels_peers import NAME as PEER
+from tests.benchmarks.kernels_peers import OpenVino, has_openvino
 from tests.benchmarks.kernels_plain import PLAIN
 from tests.benchmarks.kernels_profile import KINDS, Kinds, profiled
 from tests.benchmarks.kernels_resnet import Attention, seeded
@@ -28,6 +31,8 @@ TARGETS: dict[AttentionType, dict[int, float]] = {
     AttentionType.SIMAM: {1: 13, 4: 20},
 }
 """Attention type -> rows of the batch -> most percent that may be added."""
+ABOVE_PEER = 1.0
+"""Percentage points that may be added beyond what OpenVINO adds with the plain export, in the same run."""
 
 Sides = dict[str, tuple[Path, Path | None]]
 """Name -> (file, kernel library)."""
@@ -37,7 +42,8 @@ Sides = dict[str, tuple[Path, Path | None]]
 class TaxRow:
     """One attention type at one batch size. `percent`: form -> what it adds; `tax`: that of the quicker of ours.
 
-    `kinds`: form -> kind of node -> percent that it adds. `without_ms`: the network without attention.
+    OpenVINO's, where it is installed, is of its own time without attention. `kinds`: form -> kind of node -> what it
+    adds in percent. `without_ms`: the network without attention.
     """
 
     attention: str
@@ -112,12 +118,21 @@ class Tax:
     def _seconds(self, sides: Sides, feeds: Sequence[Feed]) -> list[dict[str, list[float]]]:
         """For each feed, the seconds of every side, round by round."""
         runners = {name: open_bound(path, feeds[-1], Opening(library)) for name, (path, library) in sides.items()}
+        runners |= {
+            f"{name} {PEER}": OpenVino(path) for name, path in self._plain_files(sides).items() if has_openvino()
+        }
         result = []
         for feed in feeds:
             for runner in runners.values():
                 runner.gather([feed])
-            result.append(interleaved({name: runner.run for name, runner in runners.items()}, self.effort))
+            runs = {name: runner.run for name, runner in runners.items()}
+            result.append(interleaved(runs, self.effort, time.process_time))  # OpenVINO's thread is its own affair
         return result
+
+    def _plain_files(self, sides: Sides) -> dict[str, Path]:
+        """What OpenVINO runs: the network without attention, and with it as torch exports it."""
+        plain = {str(attention): sides[f"{attention} {PLAIN_FORM}"][0] for attention in TARGETS}
+        return {WITHOUT: sides[WITHOUT][0], **plain}
 
     def _row(
         self, attention: AttentionType, rows: int, seconds: dict[str, list[float]], kinds: dict[str, Kinds]
@@ -128,13 +143,18 @@ class Tax:
             for form in FORMS
         }
         chosen = min(OURS, key=lambda form: percent[form].value)
+        target = TARGETS[attention][rows]
+        if f"{WITHOUT} {PEER}" in seconds:
+            above, below = seconds[f"{attention} {PEER}"], seconds[f"{WITHOUT} {PEER}"]
+            percent[PEER] = _percent(f"{attention} {PEER}, batch {rows}", above, below)
+            target = min(target, percent[PEER].value + ABOVE_PEER)
         return TaxRow(
             attention=attention,
             rows=rows,
             without_ms=statistics.median(without) * 1000,
             percent=percent,
             chosen=chosen,
-            tax=replace(percent[chosen], target=TARGETS[attention][rows] if self.judged else None),
+            tax=replace(percent[chosen], target=target if self.judged else None),
             kinds={form: _added(kinds[f"{attention} {form}"], kinds[WITHOUT]) for form in OURS},
         )
 

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from tests.benchmarks import readme
 from tests.benchmarks.kernels_blocks import BLOCKS
+from tests.benchmarks.kernels_heads import SHAPES
+from tests.benchmarks.kernels_peers import has_openvino
 from tests.benchmarks.kernels_race import COLUMNS
 from tests.benchmarks.kernels_tax import BATCHES, TARGETS
 
@@ -38,6 +40,9 @@ def test_a_short_run_shows_every_block_and_every_tax_and_feeds_the_readme(tmp_pa
     assert [row["label"] for row in report["kernels"]] == [block.label for block in BLOCKS]
     assert all({"plain", "body", "float16"} <= set(row["findings"]) <= set(COLUMNS) for row in report["kernels"])
     assert [(row["attention"], row["rows"]) for row in report["tax"]] == [(a, n) for a in TARGETS for n in BATCHES]
+    assert [row["label"] for row in report["heads"]] == [str(shape) for shape in SHAPES]
+    assert all(("openvino" in row["percent"]) == has_openvino() for row in report["tax"])
     chart = readme.kernels(report)
+    assert all(f"| {shape} |" in chart for shape in SHAPES)
     assert all(block.label in done.stdout and f"| {block.label} |" in chart for block in BLOCKS)
     assert all(f"| `{attention}` | {rows} |" in chart for attention in TARGETS for rows in BATCHES)
