@@ -191,7 +191,7 @@ BROKEN = {
     "lacks": (b"a\nb\n", "vocabulary.txt lacks the token '[UNK]', which the card names"),
     "twice": (b"[PAD]\n[UNK]\na\na\n", "vocabulary.txt: a token is in it twice"),
     "bytes": (b"[PAD]\n[UNK]\n\xff\n", "vocabulary.txt is no UTF-8"),
-    "large": (b"[PAD]\n[UNK]\n" + b"a" * (8 << 20), "vocabulary.txt is larger than 8192 KiB"),
+    "large": (b"[PAD]\n[UNK]\n" + b"a" * (32 << 20), "vocabulary.txt is larger than 32768 KiB"),
     "moved": (b"[UNK]\n[PAD]\n", "input 'tokens' is filled up with 0, and its pad token has the id 1"),
 }
 

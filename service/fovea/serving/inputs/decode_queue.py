@@ -8,7 +8,7 @@ import time
 from collections import deque
 
 from fovea.contract.errors import Draining, ExecutionFailed, FoveaError, VersionEnded
-from fovea.inputs.makers import Limits
+from fovea.inputs.pictures import Limits
 from fovea.serving.engines.observer import fail
 from fovea.serving.engines.queue_limit import QueueLimit
 from fovea.serving.engines.queued_request import QueuedRequest, is_late
@@ -116,11 +116,11 @@ class DecodeQueue:
         """The next picture, or the next few texts."""
         inputs, left = undecoded.request.inputs, undecoded.left
         if left is None:
-            left = undecoded.left = deque((raw, row) for raw in undecoded.raw for row in range(inputs[raw.name].size))
+            left = undecoded.left = deque((raw, row) for raw in undecoded.raw for row in range(len(inputs[raw.name])))
         stop_s = time.thread_time() + _TEXTS_S
         while left:
             raw, row = left.popleft()
-            made = raw.row(row, inputs[raw.name].ravel()[row], self._limits)
+            made = raw.row(row, inputs[raw.name][row : row + 1].ravel().tolist(), self._limits)
             undecoded.rows.setdefault(raw.name, []).append(made)
             if raw.kind == "picture" or time.thread_time() > stop_s:
                 return

@@ -102,8 +102,8 @@ class HeaderCheck:
             if not self._batched and shapes[one.name][0] > MOST_UNBATCHED:
                 what = f"{shapes[one.name][0]} {one.kind}s"
                 raise InvalidRequest(f"input '{one.name}': expected at most {MOST_UNBATCHED}, received {what}")
-            if one.mask is not None and one.mask.name in shapes:
-                raise InvalidRequest(f"input '{one.mask.name}' is made of the texts of '{one.name}': send one of them")
+            if sent := [name for name in one.made if name in shapes]:
+                raise InvalidRequest(f"input '{sent[0]}' is made of the texts of '{one.name}': send one of them")
             made[one.name] = (shapes[one.name][0], *one.row_shape)
         if not any(-1 in one.row_shape for one in raw):
             return self._keys.of(made, maps=maps), None
@@ -111,11 +111,14 @@ class HeaderCheck:
 
     def _tensors(self, received: Sequence[InputTensor]) -> tuple[ExpectedInput, ...]:
         tensors: dict[str, ExpectedInput] = {}
+        optional = self._keys.optional
         for tensor in received:
             if tensor.name in tensors:
                 raise InvalidRequest(f"input '{tensor.name}' was sent twice")
             tensors[tensor.name] = self._tensor(tensor)
-        missing = [name for name in self._inputs if name not in tensors and name not in self._keys.optional]
+            if self._raw and self._is_raw(tensor):
+                optional = optional.union(self._raw[tensor.name].made)
+        missing = [name for name in self._inputs if name not in tensors and name not in optional]
         if missing:
             raise InvalidRequest(f"missing input(s) {missing}: expected {list(self._inputs)}, received {list(tensors)}")
         return tuple(tensors.values())
@@ -134,7 +137,7 @@ class HeaderCheck:
         if spec is None:
             raise InvalidRequest(f"unexpected input '{tensor.name}': expected {list(self._inputs)}")
         if self._is_raw(tensor):
-            return self._raw[tensor.name].spec(len(tensor.shape))
+            return self._raw[tensor.name].spec(tensor.shape)
         if tensor.datatype != spec.datatype:
             raise InvalidRequest(f"input '{spec.name}': expected {spec.datatype}, received '{tensor.datatype}'")
         return spec
