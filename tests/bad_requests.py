@@ -110,7 +110,7 @@ BAD_REQUESTS: dict[str, tuple[dict[str, Any], grpc.StatusCode, list[str]]] = {
     "raw and typed": (
         infer(inputs=[tensor(contents={"fp32_contents": ROW})]),
         INVALID,
-        ["'x'", "raw and typed"],
+        ["for 'x' for model 'double'", "raw_input_contents"],
     ),
     "neither raw nor typed": (infer(raw_input_contents=[]), INVALID, ["'x'", "neither"]),
     "surplus raw": (infer(raw_input_contents=[ROW.tobytes()] * 2), INVALID, ["1 inputs", "2"]),

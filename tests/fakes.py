@@ -81,9 +81,10 @@ class FakeObserver:
         self.batch_rows: list[int] = []
         self.failed_batches = 0
 
-    def batch(self, record: Any, queue_s: Sequence[float]) -> None:
-        assert len(queue_s) == record.requests
-        self.batch_rows.append(record.rows)
+    def batch(self, ran: Any) -> None:
+        assert len(ran.rows) == len(ran.arrived_s) == len(ran.outcomes)
+        self.batch_rows.append(sum(ran.rows))
+        self.outcomes += ran.outcomes
 
     def batch_failed(self) -> None:
         self.failed_batches += 1

@@ -27,6 +27,7 @@ TOKEN_SIZES = (
 
 GATED = ("SqueezeExcitation", "SqueezeGate", "SpatialAttention", "CBAM", "SimAM")
 SCORED = ("AdditiveAttention", "DistanceAttention", "DotAttention", "BilinearAttention")
+HARD = ("HardArgmaxAttention", "HardSampleAttention")
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Case:
 
     def with_dtype(self, dtype: type) -> Case:
         """The same numbers, as far as the dtype holds them."""
-        cast = {name: array if array.dtype == bool else array.astype(dtype) for name, array in self.inputs.items()}
+        cast = {name: array.astype(dtype) if array.dtype.kind == "f" else array for name, array in self.inputs.items()}
         return Case(self.operator, cast, self.settings)
 
 
@@ -86,6 +87,20 @@ def score_case(operator: str, sizes: tuple[int, ...], *, masked: bool = False, s
     return Case(operator, inputs, {} if operator == "AdditiveAttention" else {"scale": 0.5})
 
 
+def hard_case(operator: str, sizes: tuple[int, ...], *, masked: bool = False) -> Case:
+    """Scores, many of them equal, and values; seeds of all kinds."""
+    batch, queries, keys, _, width = sizes
+    rng = np.random.default_rng(sum(sizes))
+    inputs: dict[str, NDArray[Any]] = {"Scores": np.round(_normal(rng, batch, queries, keys), 1)}
+    inputs["V"] = _normal(rng, batch, keys, width)
+    if operator == "HardSampleAttention":
+        inputs["seed"] = np.resize(np.array([3, -1, 2**63 - 1, -(2**63), 7 << 40]), batch)
+    if masked:
+        inputs["mask"] = rng.random((batch, queries, keys)) < 0.6
+        inputs["mask"][:, ::3] = False
+    return Case(operator, inputs)
+
+
 def external_case(sizes: tuple[int, ...]) -> Case:
     """Tokens and the two memories."""
     batch, tokens, width, slots = sizes
@@ -105,4 +120,5 @@ CASES: tuple[Case, ...] = (
         for masked in (False, True)
     ),
     *(external_case(sizes) for sizes in TOKEN_SIZES),
+    *(hard_case(name, sizes, masked=masked) for name in HARD for sizes in SEQUENCE_SIZES for masked in (False, True)),
 )

@@ -5,6 +5,7 @@ Each takes the node's inputs by name and its settings, all arrays of one dtype, 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -80,6 +81,39 @@ def external_attention(i: dict[str, Array], epsilon: float) -> tuple[Array, ...]
     return attention @ i["Mv"], attention
 
 
+def hard_argmax_attention(i: dict[str, Array]) -> tuple[Array, ...]:
+    """Query by query; where nothing is open, zeros and -1."""
+    scores, v = i["Scores"], i["V"]
+    allowed = i.get("mask", np.ones(scores.shape, bool))
+    y, index = np.zeros((*scores.shape[:2], v.shape[2]), v.dtype), np.full(scores.shape[:2], -1)
+    for row, query in np.ndindex(*scores.shape[:2]):
+        if (open_keys := np.flatnonzero(allowed[row, query])).size:
+            index[row, query] = open_keys[scores[row, query, open_keys].argmax()]
+            y[row, query] = v[row, index[row, query]]
+    return y, index
+
+
+def hard_sample_attention(i: dict[str, Array]) -> tuple[Array, ...]:
+    """The largest of the scores with Gumbel noise, which is made of 64-bit counters here, one key at a time."""
+    noise = np.zeros(i["Scores"].shape, np.float32)
+    for row, query, key in np.ndindex(*noise.shape):
+        low, high = int(i["seed"][row]) & 0xFFFFFFFF, (int(i["seed"][row]) >> 32) & 0xFFFFFFFF
+        state = _mixed(_mixed(low + _mixed(high + _GOLDEN)) + _GOLDEN * (query + 1))
+        uniform = ((_mixed(state + _GOLDEN * (key + 1)) >> 10) + 0.5) / 2**22
+        noise[row, query, key] = -math.log(-math.log(uniform))
+    return hard_argmax_attention({**i, "Scores": i["Scores"] + noise})
+
+
+_GOLDEN = 0x9E3779B9
+
+
+def _mixed(x: int) -> int:
+    x = (x ^ (x & 0xFFFFFFFF) >> 16) & 0xFFFFFFFF
+    x = x * 0x7FEB352D & 0xFFFFFFFF
+    x = (x ^ x >> 15) * 0x846CA68B & 0xFFFFFFFF
+    return x ^ x >> 16
+
+
 def _attended(scores: Array, i: dict[str, Array]) -> tuple[Array, ...]:
     attention = softmax(scores, i.get("mask"))
     return attention @ i["V"], attention
@@ -112,13 +146,15 @@ FORMULAS: dict[str, Callable[..., tuple[Array, ...]]] = {
     "DistanceAttention": distance_attention,
     "DotAttention": dot_attention,
     "BilinearAttention": bilinear_attention,
+    "HardArgmaxAttention": hard_argmax_attention,
+    "HardSampleAttention": hard_sample_attention,
 }
 """Operator -> formula, without the residual forms."""
 
 
 def formula(operator: str, inputs: dict[str, Array], settings: dict[str, float], dtype: type) -> tuple[Array, ...]:
     """An operator's outputs computed in `dtype`; an `…AddRelu` form is relu(block + R)."""
-    cast = {name: array if array.dtype == bool else array.astype(dtype) for name, array in inputs.items()}
+    cast = {name: array.astype(dtype) if array.dtype.kind == "f" else array for name, array in inputs.items()}
     plain = operator.removesuffix("AddRelu")
     y, *maps = FORMULAS[plain](cast, *settings.values())
     return (np.maximum(y + cast["R"], 0) if plain != operator else y, *maps)

@@ -33,7 +33,11 @@ def node_model(
         [node],
         operator,
         [_open(name, array) for name, array in inputs.items() if name not in constant],
-        [helper.make_tensor_value_info(name, element, None) for name in outputs if name],
+        [
+            helper.make_tensor_value_info(name, onnx.TensorProto.INT64 if name == "Index" else element, None)
+            for name in outputs
+            if name
+        ],
         [onnx.numpy_helper.from_array(inputs[name], name) for name in constant],
     )
     return _serialized(graph)

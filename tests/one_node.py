@@ -31,7 +31,10 @@ def model_of(operator: str, overload: str, inputs: Arrays, attributes: Mapping[s
         for name, array in inputs.items()
     ]
     kind = onnx.helper.np_dtype_to_tensor_dtype(next(iter(inputs.values())).dtype)
-    graph_outputs = [onnx.helper.make_tensor_value_info(name, kind, None) for name in names]
+    kinds = [onnx.TensorProto.INT64 if name == "Index" else kind for name in names]
+    graph_outputs = [
+        onnx.helper.make_tensor_value_info(name, one, None) for name, one in zip(names, kinds, strict=True)
+    ]
     graph = onnx.helper.make_graph([node], "one", graph_inputs, graph_outputs)
     imports = [onnx.helper.make_opsetid("", OPSET), onnx.helper.make_opsetid(DOMAIN, 1)]
     return onnx.helper.make_model(graph, functions=[function], opset_imports=imports, ir_version=10)

@@ -66,15 +66,18 @@ class CustomOp : public Ort::CustomOpBase<CustomOp, RunningKernel, true> {
 
   const char* GetName() const { return op().name; }
   const char* GetExecutionProviderType() const { return device_.provider; }
-  size_t GetInputTypeCount() const { return op().inputs + (op().masked ? 1 : 0); }
+  size_t GetInputTypeCount() const { return Required() + (op().masked ? 1 : 0); }
   ONNXTensorElementDataType GetInputType(size_t index) const {
-    return index < op().inputs ? element_.type : ONNX_TENSOR_ELEMENT_DATA_TYPE_BOOL;
+    if (index >= Required()) return ONNX_TENSOR_ELEMENT_DATA_TYPE_BOOL;
+    return index < op().inputs ? element_.type : ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64;
   }
   OrtCustomOpInputOutputCharacteristic GetInputCharacteristic(size_t index) const {
-    return index < op().inputs ? INPUT_OUTPUT_REQUIRED : INPUT_OUTPUT_OPTIONAL;
+    return index < Required() ? INPUT_OUTPUT_REQUIRED : INPUT_OUTPUT_OPTIONAL;
   }
   size_t GetOutputTypeCount() const { return op().outputs; }
-  ONNXTensorElementDataType GetOutputType(size_t) const { return element_.type; }
+  ONNXTensorElementDataType GetOutputType(size_t index) const {
+    return op().choosing && index + 1 == op().outputs ? ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64 : element_.type;
+  }
   OrtCustomOpInputOutputCharacteristic GetOutputCharacteristic(size_t index) const {
     return index == 0 ? INPUT_OUTPUT_REQUIRED : INPUT_OUTPUT_OPTIONAL;
   }
@@ -87,6 +90,7 @@ class CustomOp : public Ort::CustomOpBase<CustomOp, RunningKernel, true> {
 
  private:
   const Operator& op() const { return Operators()[index_]; }
+  size_t Required() const { return op().inputs + (op().seeded ? 1 : 0); }
 
   size_t index_;
   const Device& device_;

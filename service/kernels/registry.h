@@ -10,8 +10,8 @@
 
 namespace fovea {
 
-/// One operator: `inputs` required ones of the element type, then, where `masked`, an optional boolean mask; and its
-/// kernels by device, empty where it runs from its body there.
+/// One operator: `inputs` required ones of the element type; where `seeded`, an int64 seed for each row; where `masked`,
+/// an optional boolean mask; and its kernels by device, empty where it runs from its body there.
 struct Operator {
   const char* name;
   size_t inputs, outputs;
@@ -19,6 +19,8 @@ struct Operator {
   bool in_place;  ///< Y may take the memory of X
   Kernels cpu{};
   Kernels cuda{};
+  bool seeded = false;
+  bool choosing = false;  ///< the last output is an index, int64
 };
 
 /// A device: as a session's entry `fovea.device` names it, and ONNX Runtime's provider for it.

@@ -47,6 +47,8 @@ def _score_calls(rows: int, queries: int, keys: int) -> dict[str, tuple[object, 
         "distance_attention": (q, k, v, mask, 0.5),
         "dot_attention": (q, k, v, None, 0.5),
         "bilinear_attention": (q, k, v, _random(4, 4), mask, 1.0),
+        "hard_argmax_attention": (_random(rows, queries, keys), v, mask),
+        "hard_sample_attention": (_random(rows, queries, keys), v, torch.arange(rows) - 1, mask),
     }
 
 
@@ -85,7 +87,7 @@ def test_float32_stays_float32_and_close_to_float64(name: str) -> None:
     exact = _calls()[name]
     single = [v.float() if isinstance(v, Tensor) and v.is_floating_point() else v for v in exact]
     for wide, narrow in zip(_operator(name)(*exact), _operator(name)(*single), strict=True):
-        torch.testing.assert_close(narrow, wide.float(), rtol=2e-5, atol=2e-6)
+        torch.testing.assert_close(narrow, wide.float() if wide.is_floating_point() else wide, rtol=2e-5, atol=2e-6)
 
 
 @pytest.mark.parametrize("shape", [(1, 1, 1, 1), (2, 1, 7, 7), (3, 5, 1, 1), (1, 7, 13, 11), (2, 17, 3, 1)])

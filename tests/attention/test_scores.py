@@ -13,7 +13,7 @@ from torch.nn.functional import scaled_dot_product_attention
 from fovea.attention.additive import AdditiveAttention
 from fovea.attention.bilinear import BilinearAttention
 from fovea.attention.distance import DistanceAttention
-from fovea.attention.dot import DotAttention, ScaledDotAttention
+from fovea.attention.dot import DotAttention, PlainSelfAttention, ScaledDotAttention
 
 Score = Callable[[np.ndarray, np.ndarray], float]
 
@@ -83,6 +83,24 @@ def test_dot_products_agree_with_torch(masked: bool) -> None:
     for module, scale in ((DotAttention(), 1.0), (ScaledDotAttention(), None)):
         expected = scaled_dot_product_attention(query, key, value, mask, scale=scale)
         torch.testing.assert_close(module(query, key, value, mask), expected)
+
+
+@pytest.mark.parametrize("kind", MODULES)
+def test_where_keys_are_the_values_attention_is_the_plain_mean_of_them_by_their_shares(kind: str) -> None:
+    module, (query, key, value) = MODULES[kind]().double(), _tokens()
+    y, shares = module(query, key, key, return_attention=True)
+    torch.testing.assert_close(y, (shares[..., None] * key[:, None]).sum(2))
+    _, same_shares = module(query, key, value, return_attention=True)
+    assert torch.equal(shares, same_shares)  # values have no part in where it looks
+
+
+def test_self_attention_without_parameters_is_torchs_of_one_tensor() -> None:
+    module, (x, *_) = PlainSelfAttention(), _tokens()
+    assert not list(module.parameters())
+    torch.testing.assert_close(module(x), scaled_dot_product_attention(x, x, x))
+    y, shares = module(x, torch.eye(3, dtype=torch.bool), return_attention=True)
+    assert torch.equal(y, x)
+    assert torch.equal(shares[0], torch.eye(3, dtype=torch.float64))
 
 
 @pytest.mark.parametrize("kind", MODULES)

@@ -42,3 +42,17 @@ def test_a_neuron_weighs_by_the_inverse_of_its_least_energy() -> None:
     energy = np.array([[least_energy(t, alike, 1.0)[2] for t in row] for row in plane])
     _, weights = SimAM(LAMBDA)(torch.from_numpy(plane)[None, None], return_attention=True)
     np.testing.assert_allclose(weights[0, 0].numpy(), 1 / (1 + np.exp(-1 / energy)), rtol=1e-9)
+
+
+@pytest.mark.parametrize(("squared", "right"), [("variance", True), ("mean", False)])
+def test_equation_5_is_the_least_energy_with_the_variance_that_the_papers_code_has_not_the_mean_as_it_is_printed(
+    squared: str, right: bool
+) -> None:
+    """e = 4 (s + λ) / ((t - mean)² + 2 s + 2 λ): s is the variance; a text prints the square of the mean."""
+    plane = np.random.default_rng(7).normal(2, 1.5, 30)
+    mean, variance = plane.mean(), plane.var()
+    spread = variance if squared == "variance" else mean**2
+    alike = np.array([mean - np.sqrt(variance), mean + np.sqrt(variance)])
+    printed = 4 * (spread + LAMBDA) / ((plane - mean) ** 2 + 2 * spread + 2 * LAMBDA)
+    least = np.array([least_energy(t, alike, 1.0)[2] for t in plane])
+    assert np.allclose(printed, least, rtol=1e-9) == right

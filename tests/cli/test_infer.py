@@ -130,7 +130,7 @@ def test_the_last_map_with_positions_is_drawn_or_that_of_the_layer_that_is_named
     [
         (
             ["infer", "nobody", "{picture}", "--server", "{server}"],
-            "unknown model 'nobody'; the server has damaged, tiny; ",
+            "unknown model: 'nobody' is not found; the server has damaged, tiny; ",
         ),
         (["infer", "damaged", "{picture}", "--server", "{server}"], "maps.onnx"),
         (["infer", "tiny", "{folder}/none.png", "--server", "{server}"], "No such file"),

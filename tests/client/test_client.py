@@ -95,7 +95,7 @@ def test_the_server_tells_of_itself(client: Any) -> None:
     assert found.totals["success"].count >= 1
     assert found.totals["success"].seconds > 0
     assert found.batch_s[1] > 0
-    assert (client.server().name, "statistics" in client.server().extensions) == ("fovea", True)
+    assert (client.server().name, "statistics" in client.server().extensions) == ("triton", True)
     assert [client.ready(), client.ready("double"), client.ready("damaged")] == [True, True, False]
     assert [client.healthy(), client.healthy("double"), client.healthy("damaged")] == [True, True, False]
     assert (client.check("damaged"), client.healthy("nobody")) == (False, False)

@@ -122,6 +122,34 @@ def test_one_head_makes_self_attention_and_the_root_of_the_width_scaled_products
     assert [layer.attention for layer in exported(kind_of_sequence).layers] == [attention]
 
 
+class Related(nn.Module):
+    """Products of a sequence with itself, or of its parts."""
+
+    def __init__(self, relate: Callable[[Tensor], tuple[Tensor, Tensor, Tensor]]) -> None:
+        super().__init__()
+        self.score, self.relate = ScaledDotAttention(), relate
+
+    def forward(self, x: Tensor) -> Tensor:
+        y: Tensor = self.score(*self.relate(x))
+        return y
+
+
+@pytest.mark.parametrize(
+    ("relate", "attention"),
+    [
+        (lambda x: (x, x, x), AttentionType.SELF),
+        (lambda x: (x + 1, x, x), AttentionType.SCALED_DOT),
+        (lambda x: (x + 1, x, 2 * x), AttentionType.KEY_VALUE),
+        (lambda x: (x, x, 2 * x), AttentionType.KEY_VALUE),
+    ],
+)
+def test_one_tensor_for_all_makes_self_attention_and_values_other_than_keys_key_value_attention(
+    relate: Callable[[Tensor], tuple[Tensor, Tensor, Tensor]], attention: AttentionType
+) -> None:
+    graph = export_graph(Related(relate), {"x": torch.randn(2, 3, 4)}, ["y"])
+    assert [layer.attention for layer in graph.layers] == [attention]
+
+
 def test_products_of_single_numbers_have_nothing_to_be_scaled_by() -> None:
     class Single(nn.Module):
         def __init__(self) -> None:
@@ -129,7 +157,7 @@ def test_products_of_single_numbers_have_nothing_to_be_scaled_by() -> None:
             self.score = ScaledDotAttention()
 
         def forward(self, x: Tensor) -> Tensor:
-            y: Tensor = self.score(x, x, x)
+            y: Tensor = self.score(x + 1, x, x)
             return y
 
     graph = export_graph(Single(), {"x": torch.randn(2, 3, 1)}, ["y"])

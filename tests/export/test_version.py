@@ -18,6 +18,7 @@ from fovea.contract.attention import AttentionType
 from fovea.contract.attention_layer import AttentionLayer
 from fovea.contract.errors import ExportFailed, ModelBroken
 from fovea.contract.model_card import ModelCard
+from fovea.export.expected import Expected, expected_batches
 from fovea.export.parity import measure_bodies
 from fovea.export.reference import Reference
 from fovea.export.version import export_version, primary_attention
@@ -104,7 +105,7 @@ def test_file_that_says_something_else_than_pytorch_is_refused(
     other = network("cbam")
     nn.init.constant_(other.get_submodule("classify").bias, 0.1)  # type: ignore[arg-type]
     with pytest.raises(ExportFailed, match="logits of the body is off by"):
-        measure_bodies([published / "model.onnx"], Reference(other), [rows(2)])
+        measure_bodies([published / "model.onnx"], [Expected.of(Reference(other), rows(2))])
 
 
 def test_a_map_that_is_off_by_a_thousandth_is_refused_although_the_answer_is_right(
@@ -116,8 +117,26 @@ def test_a_map_that_is_off_by_a_thousandth_is_refused_although_the_answer_is_rig
     told.input.append("factor")
     model.graph.initializer.append(onnx.numpy_helper.from_array(np.array(1.001, np.float32), "factor"))
     onnx.save(model, tmp_path / "maps.onnx")
+    expected = Expected.of(Reference(network("cbam")), rows(2))
     with pytest.raises(ExportFailed, match=r"attention\.again\.map of the body is off by"):
-        measure_bodies([published / "model.onnx", tmp_path / "maps.onnx"], Reference(network("cbam")), [rows(2)])
+        measure_bodies([published / "model.onnx", tmp_path / "maps.onnx"], [expected])
+
+
+def test_every_row_of_a_large_batch_is_compared_though_pytorch_answers_a_few(
+    published: Path, network: Callable[[str], nn.Module], tmp_path: Path
+) -> None:
+    """The planted fault is in row 30 only."""
+    model = onnx.load(published / "model.onnx")
+    offset = np.zeros((32, 1), np.float32)
+    offset[30] = 0.1
+    model.graph.initializer.append(onnx.numpy_helper.from_array(offset, "offset"))
+    model.graph.node[-1].output[0] = "right"
+    model.graph.node.append(onnx.helper.make_node("Add", ["right", "offset"], ["logits"]))
+    onnx.save(model, tmp_path / "model.onnx")
+    batches, _ = expected_batches(Subject("tiny", network("cbam"), rows, ["logits"]), Reference(network("cbam")), 4)
+    assert [(batch.rows, len(batch.exact[0])) for batch in batches] == [(1, 1), (2, 2), (7, 7), (32, 7)]
+    with pytest.raises(ExportFailed, match=r"logits of the body is off by 0\.1 at batch 32"):
+        measure_bodies([tmp_path / "model.onnx"], batches[-1:])
 
 
 def test_module_that_disagrees_with_its_export_is_not_published(

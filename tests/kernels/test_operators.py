@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from fovea.runtime.processor import KERNEL_CODE, this_processor
-from kernel_cases import CASES, GATED, SCORED, Case, external_case, map_case, score_case
+from kernel_cases import CASES, GATED, HARD, SCORED, Case, external_case, hard_case, map_case, score_case
 from kernel_formulas import formula
 from kernel_nodes import run_chain, run_node
 
@@ -23,6 +23,7 @@ MAPS = [map_case(name, (1, 64, 56, 56)) for name in (*GATED, "CBAMAddRelu", "Sim
 SEQUENCES = [
     *(score_case(name, (1, 200, 65, 40, 64), masked=True) for name in SCORED),
     external_case((1, 196, 64, 32)),
+    *(hard_case(name, (1, 2000, 65, 40, 64), masked=True) for name in HARD),
 ]
 
 
@@ -74,7 +75,7 @@ def test_float16_kernel_gives_the_formulas_answer(forced, isa, case):
 @pytest.mark.parametrize("rows", [1, 9])
 def test_two_threads_give_exactly_what_one_gives(kernel_library, case, rows):
     first = next(iter(case.inputs))
-    per_row = {"X", "R", "Q", "K", "V", "mask"}
+    per_row = {"X", "R", "Q", "K", "V", "mask", "Scores", "seed"}
     inputs = {
         name: np.concatenate([array] * rows)[:rows] if name in per_row else array for name, array in case.inputs.items()
     }
@@ -195,6 +196,10 @@ WRONG_SHAPES = {
     "v is [5], expected [6]": ("AdditiveAttention", {"v": (5,)}),
     "W is [6, 5], expected [6, 8]": ("BilinearAttention", {"W": (6, 5)}),
     "mask is [2, 1, 4], expected [2, 3, 4]": ("DotAttention", {"mask": (2, 1, 4)}),
+    "Scores is [2, 4], expected [-1, -1, -1]": ("HardArgmaxAttention", {"Scores": (2, 4)}),
+    "V is [2, 5, 3], expected [2, 4, -1] ": ("HardArgmaxAttention", {"V": (2, 5, 3)}),
+    "mask is [2, 1, 4], expected [2, 3, 4] ": ("HardSampleAttention", {"mask": (2, 1, 4)}),
+    "seed is [3], expected [2]": ("HardSampleAttention", {"seed": (3,)}),
     "Mv is [3, 6], expected [4, 6]": ("ExternalAttention", {"Mv": (3, 6)}),
 }
 
@@ -207,9 +212,13 @@ def test_wrong_shape_is_refused_with_both_shapes(kernel_library, text):
         if operator.removesuffix("AddRelu") in GATED
         else external_case((2, 5, 6, 4))
         if operator == "ExternalAttention"
+        else hard_case(operator, (2, 3, 4, 6, 3), masked=True)
+        if operator in HARD
         else score_case(operator, (2, 3, 4, 6, 3), masked=True)
     )
-    replaced = {name: np.zeros(shape, bool if name == "mask" else np.float32) for name, shape in wrong.items()}
+    replaced = {
+        name: np.zeros(shape, {"mask": bool, "seed": np.int64}.get(name, np.float32)) for name, shape in wrong.items()
+    }
     with pytest.raises(Exception, match=r"ai\.fovea::") as refused:
         run_node(kernel_library, operator, case.inputs | replaced, settings=case.settings)
-    assert f"{operator}: {text}" in str(refused.value)
+    assert f"{operator}: {text.strip()}" in str(refused.value)

@@ -10,8 +10,10 @@ import pytest
 import torch
 from rich.console import Console
 
+from fovea.contract.model_card import Training
 from fovea.recipes.catalogue import RECIPES
-from fovea.recipes.checkpoint import checkpoint_path, load_trained, save_trained
+from fovea.recipes.checkpoint import UnfinishedTraining, checkpoint_path, load_trained, save_trained
+from fovea.recipes.images.augmentation import Augmentation
 from fovea.recipes.images.classification import ImageClassification
 from fovea.recipes.images.dataset import ImageDataset
 from fovea.recipes.images.fashion_models import FASHION_MODELS
@@ -34,7 +36,7 @@ def test_a_short_training_learns_digits(trained: Trained) -> None:
 
 
 def test_a_trained_model_says_where_it_comes_from(trained: Trained, small_recipe: ImageClassification) -> None:
-    assert trained.training.model_dump() == {"data": "digits", "seed": small_recipe.seed, "epochs": 4, "rows": 700}
+    assert trained.training == Training(data="digits", seed=small_recipe.seed, epochs=4, rows=700)
     assert not trained.module.training
 
 
@@ -46,6 +48,31 @@ def test_the_same_seed_gives_the_same_weights_and_another_seed_others(
     other = train(replace(short, seed=1), digits)
     assert torch.equal(_weights(first), _weights(again))
     assert not torch.equal(_weights(first), _weights(other))
+
+
+class _Interrupted(Exception):
+    """The power fails."""
+
+
+def test_an_interrupted_training_goes_on_to_the_weights_that_it_would_have_had(
+    cache: Path, small_recipe: ImageClassification, digits: ImageDataset
+) -> None:
+    short = replace(small_recipe.schedule, epochs=2)
+    recipe = replace(small_recipe, schedule=short, augmentation=Augmentation(flip=True))
+    steps_seen: list[int] = []
+
+    def fail_in_the_second_epoch(done: int, steps: int, _loss: float) -> None:
+        if done > steps * 0.6:
+            raise _Interrupted
+
+    with pytest.raises(_Interrupted):
+        train(recipe, digits, fail_in_the_second_epoch, epochs=UnfinishedTraining(recipe))
+    resumed = train(recipe, digits, lambda done, *_: steps_seen.append(done), epochs=UnfinishedTraining(recipe))
+    steps = recipe.schedule.epochs * (digits.rows // recipe.schedule.batch_rows)
+    assert steps_seen == list(range(steps // 2 + 1, steps + 1))
+    assert torch.equal(_weights(resumed), _weights(train(recipe, digits)))
+    UnfinishedTraining(recipe).discard()
+    assert not list((cache / "trained").iterdir())
 
 
 def test_a_checkpoint_gives_the_trained_model_back(
@@ -73,7 +100,7 @@ def test_a_changed_recipe_finds_no_old_checkpoint(
 
 def test_every_recipe_has_its_own_checkpoint_and_the_name_it_is_listed_by(cache: Path) -> None:
     assert all(recipe.name == name for name, recipe in RECIPES.items())
-    assert len({checkpoint_path(recipe) for recipe in RECIPES.values()}) == 7
+    assert len({checkpoint_path(recipe) for recipe in RECIPES.values()}) == len(RECIPES)
     assert cache.is_dir()
 
 

@@ -45,6 +45,24 @@ def test_batches_of_changing_size_do_not_disturb_each_other(doubling):
         assert doubling.infer(rows(*values))["y"][:, 0].tolist() == (2 * values).tolist()
 
 
+class OnlyPublic:
+    """An ONNX Runtime session without what is private of it, which another release may not have."""
+
+    def __init__(self, session):
+        self._session = session
+
+    def __getattr__(self, name):
+        if name.startswith("_"):
+            raise AttributeError(name)
+        return getattr(self._session, name)
+
+
+def test_a_session_runs_without_what_is_private_of_onnx_runtime(doubling):
+    signature = Signature(doubling.inputs, doubling.outputs, True, 8)
+    session = ModelSession(OnlyPublic(doubling.opened), signature, CPU)
+    assert session.infer(rows(1, 2))["y"][:, 0].tolist() == [2, 4]
+
+
 def test_session_is_described_as_it_is(doubling):
     assert [(spec.name, spec.datatype, spec.shape) for spec in doubling.inputs] == [("x", "FP32", (-1, 3))]
     assert doubling.providers == ("CPUExecutionProvider",)

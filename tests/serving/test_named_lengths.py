@@ -25,6 +25,7 @@ Arrays = dict[str, np.ndarray]
 TRANSLATOR = """
 from torch import nn
 from fovea.attention.additive import AdditiveAttention
+from fovea.attention.cross import CrossAttention
 from fovea.attention.multi_head import MultiHeadAttention
 
 
@@ -33,7 +34,7 @@ class Translator(nn.Module):
         super().__init__()
         self.read, self.write = nn.Embedding(50, 16), nn.Embedding(40, 16)
         self.encoder, self.decoder = MultiHeadAttention(16, 2), MultiHeadAttention(16, 2, causal=True)
-        self.cross = AdditiveAttention(16, 16, 8)
+        self.cross, self.heads = AdditiveAttention(16, 16, 8), CrossAttention(16, 16, 2)
         self.logits = nn.Linear(16, 7)
 
     def forward(self, src, src_mask, tgt, tgt_mask):
@@ -41,12 +42,13 @@ class Translator(nn.Module):
         source = source + self.encoder(source, src_mask[:, None, None, :])
         target = target + self.decoder(target, tgt_mask[:, None, None, :])
         target = target + self.cross(target, source, source, src_mask[:, None, :])
+        target = target + self.heads(target, source, src_mask[:, None, None, :])
         shares = tgt_mask[..., None].to(target.dtype)
         return self.logits(target), (target * shares).sum(1) / shares.sum(1)
 """
 INPUTS = ("src=1xS:int64", "src_mask=1xS:bool", "tgt=1xT:int64", "tgt_mask=1xT:bool")
 OPTIONS = ("--mask", "src_mask", "--mask", "tgt_mask", "--buckets", "S=8,16,32", "--buckets", "T=6,12,24")
-OUTPUTS = ("output_0", "output_1", "attention.cross", "attention.encoder", "attention.decoder")
+OUTPUTS = ("output_0", "output_1", "attention.cross", "attention.heads", "attention.encoder", "attention.decoder")
 
 LENGTHS = """
 [lengths.source]
@@ -195,7 +197,12 @@ def test_clients_are_told_the_lengths_by_name(client: Any) -> None:
     assert list(lengths) == ["S", "T"]
     assert (lengths["S"]["inputs"], lengths["S"]["mask"], lengths["S"]["longest"]) == ({"src": 1}, "src_mask", None)
     assert (lengths["T"]["buckets"], lengths["T"]["longest"]) == ([6, 12, 24], 48)
-    assert lengths["T"]["outputs"] == {"output_0": [1], "attention.decoder": [2, 3], "attention.cross": [1]}
+    assert lengths["T"]["outputs"] == {
+        "output_0": [1],
+        "attention.decoder": [2, 3],
+        "attention.cross": [1],
+        "attention.heads": [2],
+    }
     assert lengths["S"]["outputs"]["attention.cross"] == [2]
     assert "sequence" not in told
     optional = {tensor.name: tensor.optional for tensor in client.get_model_config("translator").config.input}

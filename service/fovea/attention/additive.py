@@ -11,7 +11,12 @@ import torch
 from torch import Tensor, nn
 
 from fovea.attention.registration import operator
-from fovea.attention.scores import attend, full_mask, require_fit
+from fovea.attention.scores import ScoredAttention, attend, require_fit
+
+
+def additive_scores(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+    """Σ_a v[a] tanh(q[a] + k[a]): (B, Tq, A), (B, Tk, A), (A) -> (B, Tq, Tk)."""
+    return torch.tanh(q[:, :, None] + k[:, None]) @ v  # (B, Tq, Tk, A) -> (B, Tq, Tk)
 
 
 @operator("AdditiveAttention")
@@ -22,11 +27,10 @@ def additive_attention(q: Tensor, k: Tensor, value: Tensor, v: Tensor, mask: Ten
     -> Y (B, Tq, D), P (B, Tq, Tk). A query that may attend nothing has P = 0 and Y = 0.
     """
     require_fit(q, k, value, mask)
-    scores = torch.tanh(q[:, :, None] + k[:, None]) @ v  # (B, Tq, Tk, A) -> (B, Tq, Tk)
-    return attend(scores, value, mask)
+    return attend(additive_scores(q, k, v), value, mask)
 
 
-class AdditiveAttention(nn.Module):
+class AdditiveAttention(ScoredAttention):
     """Scores keys by a small network of one hidden layer, `hidden` wide; neither projection has a bias."""
 
     def __init__(self, query_width: int, key_width: int, hidden: int) -> None:
@@ -36,10 +40,12 @@ class AdditiveAttention(nn.Module):
         self.v = nn.Parameter(torch.empty(hidden))
         nn.init.normal_(self.v, std=hidden**-0.5)
 
-    def forward(
-        self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None, return_attention: bool = False
-    ) -> Tensor | tuple[Tensor, Tensor]:
-        """y, or (y, P). `mask`: boolean, broadcastable to P, True = may be attended."""
+    def scores(self, query: Tensor, key: Tensor) -> Tensor:
+        """v · tanh(W key + U query)."""
+        return additive_scores(self.project_query(query), self.project_key(key), self.v)
+
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+        """One `AdditiveAttention` node."""
         q, k = self.project_query(query), self.project_key(key)  # (B, Tq, hidden), (B, Tk, hidden)
-        y, attention = torch.ops.fovea.additive_attention(q, k, value, self.v, full_mask(mask, query, key))
-        return (y, attention) if return_attention else y
+        y, attention = torch.ops.fovea.additive_attention(q, k, value, self.v, mask)
+        return y, attention

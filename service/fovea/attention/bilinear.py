@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from fovea.attention.registration import operator
-from fovea.attention.scores import attend, full_mask, require_fit
+from fovea.attention.scores import ScoredAttention, attend, require_fit
 
 
 @operator("BilinearAttention")
@@ -28,7 +28,7 @@ def bilinear_attention(
     return attend(scores, v, mask)
 
 
-class BilinearAttention(nn.Module):
+class BilinearAttention(ScoredAttention):
     """Compares queries with keys of another space through one learned matrix. `scale` multiplies the scores."""
 
     def __init__(self, query_width: int, key_width: int, scale: float = 1.0) -> None:
@@ -37,10 +37,11 @@ class BilinearAttention(nn.Module):
         self.scale = scale
         nn.init.normal_(self.weight, std=(query_width * key_width) ** -0.5)
 
-    def forward(
-        self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None, return_attention: bool = False
-    ) -> Tensor | tuple[Tensor, Tensor]:
-        """y, or (y, P). `mask`: boolean, broadcastable to P, True = may be attended."""
-        allowed = full_mask(mask, query, key)
-        y, attention = torch.ops.fovea.bilinear_attention(query, key, value, self.weight, allowed, self.scale)
-        return (y, attention) if return_attention else y
+    def scores(self, query: Tensor, key: Tensor) -> Tensor:
+        """scale · queryᵀ W key."""
+        return self.scale * (query @ self.weight @ key.transpose(1, 2))
+
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+        """One `BilinearAttention` node."""
+        y, attention = torch.ops.fovea.bilinear_attention(query, key, value, self.weight, mask, self.scale)
+        return y, attention

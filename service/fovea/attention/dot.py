@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from fovea.attention.registration import operator
-from fovea.attention.scores import attend, full_mask, require_fit
+from fovea.attention.scores import ScoredAttention, attend, require_fit
 
 
 @operator("DotAttention")
@@ -25,20 +25,21 @@ def dot_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: f
     return attend(scores, v, mask)
 
 
-class DotAttention(nn.Module):
+class DotAttention(ScoredAttention):
     """Attends to keys that point where the query points; nothing is learned."""
 
     def scale(self, width: int) -> float:  # noqa: ARG002
         """What products of vectors this wide are multiplied by."""
         return 1.0
 
-    def forward(
-        self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None = None, return_attention: bool = False
-    ) -> Tensor | tuple[Tensor, Tensor]:
-        """y, or (y, P). `mask`: boolean, broadcastable to P, True = may be attended."""
-        scale = self.scale(query.shape[-1])
-        y, attention = torch.ops.fovea.dot_attention(query, key, value, full_mask(mask, query, key), scale)
-        return (y, attention) if return_attention else y
+    def scores(self, query: Tensor, key: Tensor) -> Tensor:
+        """scale · query · key."""
+        return self.scale(query.shape[-1]) * (query @ key.transpose(1, 2))
+
+    def attend(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
+        """One `DotAttention` node."""
+        y, attention = torch.ops.fovea.dot_attention(query, key, value, mask, self.scale(query.shape[-1]))
+        return y, attention
 
 
 class ScaledDotAttention(DotAttention):
@@ -47,3 +48,18 @@ class ScaledDotAttention(DotAttention):
     def scale(self, width: int) -> float:
         """1 / √width."""
         return float(width**-0.5)
+
+
+class PlainSelfAttention(nn.Module):
+    """Self-attention in its simplest form, Q = K = V = x without parameters: softmax(x xᵀ / √D) x; (B, T, D)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.score = ScaledDotAttention()
+
+    def forward(
+        self, x: Tensor, mask: Tensor | None = None, return_attention: bool = False
+    ) -> Tensor | tuple[Tensor, Tensor]:
+        """y, or (y, P (B, T, T)). `mask`: boolean, broadcastable to P, True = may be attended."""
+        found: Tensor | tuple[Tensor, Tensor] = self.score(x, x, x, mask, return_attention)
+        return found

@@ -62,7 +62,11 @@ def _gradients_of(
 ) -> tuple[Tensor | None, ...]:
     """One gradient per argument; None for settings and for tensors that need none or have no part in the outputs."""
     wanted = [index for index, value in enumerate(arguments) if isinstance(value, Tensor) and value.requires_grad]
-    arrived = [(output, gradient) for output, gradient in zip(outputs, gradients, strict=True) if gradient is not None]
+    arrived = [
+        (output, gradient)
+        for output, gradient in zip(outputs, gradients, strict=True)
+        if gradient is not None and output.requires_grad  # a choice depends on its scores, without a gradient
+    ]
     result: list[Tensor | None] = [None] * len(arguments)
     if wanted and arrived:
         sources, incoming = zip(*arrived, strict=True)

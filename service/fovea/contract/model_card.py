@@ -42,6 +42,8 @@ class Training(Facts):
     epochs: int
     rows: int
     """Training examples seen per epoch."""
+    started_from: str | None = None
+    """The model whose trained weights it began with; None: random numbers."""
 
 
 class Parity(Facts):

@@ -63,6 +63,8 @@ OPERATORS: dict[str, Operator] = _table(
     Operator("DistanceAttention", AttentionType.DISTANCE, ("Q", "K", "V", "mask?"), ("Y", "P"), ("scale",)),
     Operator("DotAttention", AttentionType.DOT, ("Q", "K", "V", "mask?"), ("Y", "P"), ("scale",)),
     Operator("BilinearAttention", AttentionType.BILINEAR, ("Q", "K", "V", "W", "mask?"), ("Y", "P"), ("scale",)),
+    Operator("HardArgmaxAttention", AttentionType.HARD_ARGMAX, ("Scores", "V", "mask?"), ("Y", "Index")),
+    Operator("HardSampleAttention", AttentionType.HARD_SAMPLE, ("Scores", "V", "seed", "mask?"), ("Y", "Index")),
     Operator(
         "MultiHeadAttention",
         AttentionType.MULTI_HEAD,

@@ -14,12 +14,13 @@ import onnx.parser
 
 from fovea.contract.operators import DOMAIN, OPERATORS
 from fovea.export.feature_map_bodies import FEATURE_MAP_BODIES
+from fovea.export.hard_bodies import HARD_BODIES
 from fovea.export.score_bodies import SCORE_BODIES
 from fovea.export.sequence_bodies import SEQUENCE_BODIES
 
 OPSET = 23
 
-BODIES: dict[tuple[str, str], str] = {**FEATURE_MAP_BODIES, **SEQUENCE_BODIES, **SCORE_BODIES}
+BODIES: dict[tuple[str, str], str] = {**FEATURE_MAP_BODIES, **SEQUENCE_BODIES, **SCORE_BODIES, **HARD_BODIES}
 """(Operator, overload) -> body. An overload is what an optional input, a costly option or a costly map makes of it."""
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,7 +11,6 @@ from typing import Any
 import onnx
 
 import fovea
-from fovea.contract.attention import AttentionType
 from fovea.contract.attention_layer import AttentionLayer
 from fovea.contract.datatypes import DATATYPES
 from fovea.contract.errors import ExportFailed
@@ -21,6 +19,7 @@ from fovea.contract.operators import OPERATORS
 from fovea.contract.tensor_spec import TensorSpec
 from fovea.export.bound_bodies import attention_nodes, bind_bodies
 from fovea.export.layer_names import module_path, unique_names
+from fovea.export.layer_types import attention_type
 from fovea.export.length_axes import AxisNames, length_axes
 from fovea.export.rules.applied import Applied, apply_rules
 from fovea.runtime.arrays import Arrays
@@ -98,27 +97,8 @@ def _layer(node: onnx.NodeProto, shapes: dict[str, onnx.ValueInfoProto], *, foun
         _spec(shapes[value]).model_copy(update={"name": name})
         for name, value in zip(names, node.output[1:], strict=True)
     )
-    attention = _attention(node, shapes)
+    attention = attention_type(node, shapes)
     return AttentionLayer(name=node.name, attention=attention, operator=operator.name, maps=maps, found=found)
-
-
-def _attention(node: onnx.NodeProto, shapes: dict[str, onnx.ValueInfoProto]) -> AttentionType:
-    """The operator's type, or the narrower one that this node's facts make of it."""
-    operator = OPERATORS[node.op_type]
-    first = shapes.get(node.input[0])
-    sizes = [axis.dim_value for axis in first.type.tensor_type.shape.dim] if first is not None else []
-    match operator.attention, sizes:
-        case AttentionType.MULTI_HEAD, [_, 1, _, _]:  # Q (B, heads, Tq, d)
-            return AttentionType.SELF
-        case AttentionType.DOT, [_, _, width] if _is_scaled(node, width):  # Q (B, Tq, A)
-            return AttentionType.SCALED_DOT
-    return operator.attention
-
-
-def _is_scaled(node: onnx.NodeProto, width: int) -> bool:
-    """Whether products are divided by the root of the width; of width 1 there is nothing to divide by."""
-    scale = next(attribute.f for attribute in node.attribute if attribute.name == "scale")
-    return width > 1 and math.isclose(scale, width**-0.5, rel_tol=1e-6)  # attributes are float32
 
 
 def _shapes(model: onnx.ModelProto) -> dict[str, onnx.ValueInfoProto]:

@@ -26,26 +26,25 @@ def require_independent_rows(reference: Reference, rows: Callable[[int], Arrays]
     for count, scale in _TRIALS:
         batch = {name: _scaled(array, scale) for name, array in rows(count).items()}
         together = reference.answer(batch).arrays
-        if not _same(together, reference.answer(batch).arrays):
-            raise ExportFailed(
-                "the module answers the same rows otherwise each time: is dropout on, or does it draw random numbers?"
-            )
         for row in range(count):
             alone = reference.answer({name: array[row : row + 1] for name, array in batch.items()}).arrays
-            _require_part(alone, together, row)
+            if not _same(alone, [np.atleast_1d(array)[row : row + 1] for array in together]):
+                raise ExportFailed(_why(row, same_again=_same(together, reference.answer(batch).arrays)))
 
 
 def _scaled(array: NDArray[Any], factor: float) -> NDArray[Any]:
     return array * array.dtype.type(factor) if array.dtype.kind == "f" else array
 
 
-def _require_part(alone: Sequence[NDArray[Any]], together: Sequence[NDArray[Any]], row: int) -> None:
-    if not _same(alone, [np.atleast_1d(array)[row : row + 1] for array in together]):
-        raise ExportFailed(
-            f"row {row} of a batch is answered otherwise than alone: axis 0 is not a batch of independent rows. "
-            "PyTorch's attention and recurrent modules have the batch there with batch_first=True; "
-            "a softmax, a norm or a product over axis 0 mixes rows too"
-        )
+def _why(row: int, *, same_again: bool) -> str:
+    """A row was answered otherwise in a batch than alone; `same_again`: the batch is answered alike each time."""
+    if not same_again:
+        return "the module answers the same rows otherwise each time: is dropout on, or does it draw random numbers?"
+    return (
+        f"row {row} of a batch is answered otherwise than alone: axis 0 is not a batch of independent rows. "
+        "PyTorch's attention and recurrent modules have the batch there with batch_first=True; "
+        "a softmax, a norm or a product over axis 0 mixes rows too"
+    )
 
 
 def _same(left: Sequence[NDArray[Any]], right: Sequence[NDArray[Any]]) -> bool:

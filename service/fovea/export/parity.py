@@ -18,12 +18,10 @@ from numpy.typing import NDArray
 
 from fovea.contract.errors import ExportFailed
 from fovea.contract.model_card import Parity
-from fovea.export.reference import Reference
-from fovea.runtime.arrays import Arrays
+from fovea.export.expected import Expected
 from fovea.runtime.ort_errors import short_reason
 from fovea.runtime.ort_session import SessionSettings, fused_operators, open_session
 
-BATCH_ROWS = (1, 2, 7, 32)
 _FACTOR, _GOLDEN_FACTOR, _FLOOR = 4.0, 10.0, 1e-4
 
 
@@ -46,74 +44,67 @@ class Comparison:
         return _GOLDEN_FACTOR * max(self.error, self.float32_error) + _FLOOR * self.scale
 
 
-def measure_bodies(files: Sequence[Path], reference: Reference, batches: Sequence[Arrays]) -> Parity:
+def measure_bodies(files: Sequence[Path], batches: Sequence[Expected]) -> Parity:
     """What the bodies say, at the worst over `files`. ExportFailed where an error is beyond its bound.
 
     A file has the outputs of the module first; what follows is taken as its attention maps in order.
     """
     sessions = [open_session(file, SessionSettings()) for file in files]
-    return _measure(sessions, reference, batches, "body")
+    return _measure(sessions, batches, "body")
 
 
-def measure_kernels(
-    files: Sequence[Path], reference: Reference, batches: Sequence[Arrays], library: Path
-) -> Parity | None:
+def measure_kernels(files: Sequence[Path], batches: Sequence[Expected], library: Path) -> Parity | None:
     """The same of the kernels; None where the library has none for these files. A FoveaError where they cannot run."""
     sessions = [open_session(file, SessionSettings(kernel_library=library)) for file in files]
     if not any(fused_operators(session) for session in sessions):
         return None
-    return _measure(sessions, reference, batches, "kernel")
+    return _measure(sessions, batches, "kernel")
 
 
 def _measure(
-    sessions: Sequence[onnxruntime.InferenceSession],
-    reference: Reference,
-    batches: Sequence[Arrays],
-    runs: Literal["body", "kernel"],
+    sessions: Sequence[onnxruntime.InferenceSession], batches: Sequence[Expected], runs: Literal["body", "kernel"]
 ) -> Parity:
-    errors = {
-        _rows(batch): max(_parity_error(session, reference, batch, runs) for session in sessions) for batch in batches
-    }
+    errors = {batch.rows: max(_parity_error(session, batch, runs) for session in sessions) for batch in batches}
     return Parity(runs=runs, max_abs_error=errors)
 
 
-def compare(session: onnxruntime.InferenceSession, reference: Reference, inputs: Arrays) -> dict[str, Comparison]:
+def compare(session: onnxruntime.InferenceSession, batch: Expected) -> dict[str, Comparison]:
     """Every output of the session, by name, against the module in float64 and in float32."""
     names = [output.name for output in session.get_outputs()]
-    actual = _answer(session, names, inputs)
-    exact = reference.answer(inputs).arrays[: len(names)]
-    single = reference.answer_float32(inputs).arrays[: len(names)]
+    actual, (exact, single) = _answer(session, names, batch), (batch.exact[: len(names)], batch.single[: len(names)])
     return {
-        name: Comparison(_largest(a, e), _largest(s, e), _largest(e, np.zeros_like(e)))
+        name: Comparison(_largest_of_batch(a, e, batch.rows), _largest(s, e), _largest(e, np.zeros_like(e)))
         for name, a, e, s in zip(names, actual, exact, single, strict=True)
     }
 
 
-def _answer(session: onnxruntime.InferenceSession, names: list[str], inputs: Arrays) -> list[NDArray[Any]]:
+def _answer(session: onnxruntime.InferenceSession, names: list[str], batch: Expected) -> list[NDArray[Any]]:
     try:
-        return list(session.run(names, dict(inputs)))
+        return list(session.run(names, dict(batch.inputs)))
     except Exception as error:  # ONNX Runtime has a dozen kinds
-        raise ExportFailed(f"the exported graph fails at batch {_rows(inputs)}: {short_reason(error)}") from error
+        raise ExportFailed(f"the exported graph fails at batch {batch.rows}: {short_reason(error)}") from error
 
 
-def _parity_error(session: onnxruntime.InferenceSession, reference: Reference, inputs: Arrays, run: str) -> float:
-    compared = compare(session, reference, inputs)
+def _parity_error(session: onnxruntime.InferenceSession, batch: Expected, run: str) -> float:
+    compared = compare(session, batch)
     for name, comparison in compared.items():
         if not comparison.error <= comparison.bound:  # a NaN fails too
             raise ExportFailed(
-                f"{name} of the {run} is off by {comparison.error:.3g} at batch {_rows(inputs)}; "
+                f"{name} of the {run} is off by {comparison.error:.3g} at batch {batch.rows}; "
                 f"float32 explains {comparison.bound:.3g}"
             )
     return max(comparison.error for comparison in compared.values())
 
 
-def _rows(inputs: Arrays) -> int:
-    return len(next(iter(inputs.values())))
+def _largest_of_batch(actual: NDArray[Any], exact: NDArray[Any], rows: int) -> float:
+    """Over the whole batch, whose first rows `exact` has; NaN where there is one."""
+    if actual.shape != (rows, *exact.shape[1:]):
+        raise ExportFailed(f"the exported graph gives shape {list(actual.shape)}, PyTorch {[rows, *exact.shape[1:]]}")
+    parts = (actual[start : start + len(exact)] for start in range(0, rows, len(exact)))
+    return float(np.max([_largest(part, exact[: len(part)]) for part in parts]))
 
 
 def _largest(left: NDArray[Any], right: NDArray[Any]) -> float:
-    if left.shape != right.shape:
-        raise ExportFailed(f"the exported graph gives shape {list(left.shape)}, PyTorch {list(right.shape)}")
     if left.size == 0:
         return 0.0
     return float(np.max(np.abs(left.astype(np.float64) - right.astype(np.float64))))

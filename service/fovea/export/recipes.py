@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
+
+from torch import Tensor
 
 from fovea.contract.errors import ExportFailed
 from fovea.export.spinner import export_subject
 from fovea.recipes.catalogue import RECIPES
-from fovea.recipes.checkpoint import load_trained, save_trained
+from fovea.recipes.checkpoint import UnfinishedTraining, load_trained, save_trained
 from fovea.recipes.progress import progress_bar
-from fovea.recipes.recipe import D, Recipe, Trained
+from fovea.recipes.recipe import ContinuedRecipe, D, Recipe, Trained
 from fovea.recipes.training import train
 
 
@@ -32,11 +35,21 @@ def export_recipe(recipe: Recipe[D], repository: Path) -> Path:
 
 
 def _trained(recipe: Recipe[D], data: D) -> Trained:
-    """From the cache, or trained now and then kept."""
+    """From the cache, or trained now, from the last whole epoch where it was interrupted, and then kept."""
     cached = load_trained(recipe)
     if cached is not None:
         return cached
+    weights = _first_weights(recipe)
+    unfinished = UnfinishedTraining(recipe)
     with progress_bar(f"training {recipe.name}") as progress:
-        trained = train(recipe, data, progress)
+        trained = train(recipe, data, progress, weights, unfinished)
     save_trained(recipe, trained)
+    unfinished.discard()
     return trained
+
+
+def _first_weights(recipe: Recipe[Any]) -> Mapping[str, Tensor] | None:
+    """What the recipe's training begins with; None: random numbers."""
+    if not isinstance(recipe, ContinuedRecipe):
+        return None
+    return _trained(recipe.start, recipe.start.data()).module.state_dict()

@@ -17,18 +17,18 @@ from fovea.contract.lengths import LengthSpec, input_axes
 from fovea.contract.model_card import GOLDEN_FILE, MAPS_FILE, MODEL_FILE, ModelCard, Parity
 from fovea.contract.operators import VERSION
 from fovea.contract.validation import first_problem
+from fovea.export.expected import BATCH_ROWS, Expected, expected_batches
 from fovea.export.exporter import export_graph
 from fovea.export.found_maps import FoundMaps
 from fovea.export.function_bodies import OPSET
 from fovea.export.graph import ExportedGraph
 from fovea.export.independent_rows import require_independent_rows
-from fovea.export.parity import BATCH_ROWS, compare, measure_bodies, measure_kernels
+from fovea.export.parity import compare, measure_bodies, measure_kernels
 from fovea.export.publish import publish
 from fovea.export.reference import Reference
 from fovea.export.step_files import files_of, require_files
 from fovea.export.weights import save_models
 from fovea.recipes.subject import Subject
-from fovea.runtime.arrays import Arrays
 from fovea.runtime.attention_seen import Seen, attention_seen
 from fovea.runtime.batching_choice import Wanted, choose_batching
 from fovea.runtime.golden import write_golden
@@ -41,6 +41,8 @@ _PROBE = ProbeLimits(seconds=120)
 """More patience than a server has: nobody waits for an answer."""
 
 logger = logging.getLogger(__name__)
+stages = logging.getLogger(f"{__name__}.stages")
+"""Says what is being done, for whoever waits."""
 
 
 def export_version(
@@ -56,10 +58,12 @@ def export_version(
     """
     require_files(subject.input_steps, subject.files, subject.lengths.values())
     reference = reference or Reference(subject.module)
+    stages.info("seeing that rows are independent")
     require_independent_rows(reference, subject.rows)
     example = {name: torch.tensor(array) for name, array in subject.rows(2).items()}
     names, places = list(subject.lengths), input_axes(subject.lengths)
     lengths = {name: {axis: names[place] for axis, place in axes.items()} for name, axes in places.items()}
+    stages.info("tracing the module")
     graph = export_graph(subject.module, example, subject.output_names, lengths)
     if graph.maps is not None and any(layer.found for layer in graph.layers):
         reference = reference.seeing(FoundMaps(graph.maps, graph.layers))
@@ -73,14 +77,19 @@ def _write(
     for name, text in files_of(subject.input_steps, subject.files).items():
         (folder / name).write_text(text, encoding="utf-8", newline="\n")
     card = _describe(subject, graph, attention_seen(files[0]))
-    bodies = measure_bodies(files, reference, _batches(subject))
-    tolerances = _write_golden(folder / GOLDEN_FILE, files[-1], card, reference, subject.rows(GOLDEN_ROWS))
+    stages.info("asking PyTorch, in float64")
+    batches, golden = expected_batches(subject, reference, GOLDEN_ROWS)
+    stages.info("comparing the exported file with PyTorch")
+    bodies = measure_bodies(files, batches)
+    tolerances = _write_golden(folder / GOLDEN_FILE, files[-1], card, golden)
     card = card.model_copy(update={"parity": (bodies,), "tolerances": tolerances})
+    stages.info("trying it as a server will")
     tried = _tried(folder, card, kernel_library if graph.layers else None)
     card = _as_tried(card, tried)
-    kernels = (
-        _kernel_parity(subject, reference, files, kernel_library, tried) if kernel_library and graph.layers else None
-    )
+    if kernel_library is None or not graph.layers:
+        return card
+    stages.info("comparing the kernels with PyTorch")
+    kernels = _kernel_parity(card.name, batches, files, kernel_library, tried)
     return card.model_copy(update={"parity": (bodies, kernels)}) if kernels is not None else card
 
 
@@ -114,20 +123,16 @@ def _as_tried(card: ModelCard, tried: Tried) -> ModelCard:
     return card.model_copy(update={"lengths": lengths})
 
 
-def _batches(subject: Subject) -> list[Arrays]:
-    return [subject.rows(rows) for rows in BATCH_ROWS]
-
-
 def _kernel_parity(
-    subject: Subject, reference: Reference, files: Sequence[Path], library: Path, tried: Tried
+    name: str, batches: Sequence[Expected], files: Sequence[Path], library: Path, tried: Tried
 ) -> Parity | None:
     """The kernels' record. Of kernels that crash, fail or disagree there is none but a warning: the bodies decide."""
     try:
         if tried.obstacle is not None:
             raise ModelBroken(tried.obstacle.reason)
-        return measure_kernels(files, reference, _batches(subject), library)
+        return measure_kernels(files, batches, library)
     except FoveaError as error:
-        logger.warning("%s: no parity of kernels, since %s", subject.name, error)
+        logger.warning("%s: no parity of kernels, since %s", name, error)
         return None
 
 
@@ -136,12 +141,12 @@ def _models(graph: ExportedGraph) -> dict[str, onnx.ModelProto]:
     return {MODEL_FILE: graph.model} | ({MAPS_FILE: graph.maps} if graph.maps is not None else {})
 
 
-def _write_golden(path: Path, file: Path, card: ModelCard, reference: Reference, inputs: Arrays) -> dict[str, float]:
-    """Write PyTorch's float64 answers for `inputs`; the tolerance of each, measured on `file`, which gives them all."""
-    compared = compare(open_session(file, SessionSettings()), reference, inputs)
-    answers = dict(zip(compared, reference.answer(inputs).arrays[: len(compared)], strict=True))
+def _write_golden(path: Path, file: Path, card: ModelCard, golden: Expected) -> dict[str, float]:
+    """Write PyTorch's float64 answers; the tolerance of each, measured on `file`, which gives them all."""
+    compared = compare(open_session(file, SessionSettings()), golden)
+    answers = dict(zip(compared, golden.exact[: len(compared)], strict=True))
     outputs = {spec.name: answers[spec.name] for spec in card.outputs}
-    write_golden(path, inputs, outputs, {name: answers[name] for name in card.maps})
+    write_golden(path, golden.inputs, outputs, {name: answers[name] for name in card.maps})
     return {name: comparison.golden_tolerance for name, comparison in compared.items()}
 
 

@@ -1,4 +1,4 @@
-"""Trained weights in the cache, so that exporting again needs no training.
+"""Weights in the cache: those of finished trainings, so that exporting again needs none, and of interrupted ones.
 
 Training is the real way to a model; a checkpoint only repeats its result. It is found by the recipe's fingerprint:
 change a recipe and it is trained anew. Delete `<cache>/trained` to train everything again.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -25,17 +26,12 @@ def checkpoint_path(recipe: Recipe[Any]) -> Path:
 
 def save_trained(recipe: Recipe[Any], trained: Trained, path: Path | None = None) -> Path:
     """Write the weights and what was measured, in one step: a reader never sees half a file."""
-    target = path or checkpoint_path(recipe)
-    target.parent.mkdir(parents=True, exist_ok=True)
     content = {
         "state_dict": trained.module.state_dict(),
         "metrics": dict(trained.metrics),
         "training": trained.training.model_dump(),
     }
-    handle, scratch = tempfile.mkstemp(dir=target.parent, suffix=".part")
-    with os.fdopen(handle, "wb") as file:
-        torch.save(content, file)
-    return Path(scratch).replace(target)
+    return _write(path or checkpoint_path(recipe), content)
 
 
 def load_trained(recipe: Recipe[Any], path: Path | None = None) -> Trained | None:
@@ -47,3 +43,33 @@ def load_trained(recipe: Recipe[Any], path: Path | None = None) -> Trained | Non
     module = untrained(recipe)
     module.load_state_dict(content["state_dict"])
     return Trained(module.eval(), content["metrics"], Training(**content["training"]))
+
+
+class UnfinishedTraining:
+    """The last whole epoch of a recipe whose training was interrupted, beside its checkpoint."""
+
+    def __init__(self, recipe: Recipe[Any]) -> None:
+        self._path = checkpoint_path(recipe).with_suffix(".unfinished")
+
+    def load(self) -> Mapping[str, Any] | None:
+        """What was saved last, or None."""
+        if not self._path.is_file():
+            return None
+        state: Mapping[str, Any] = torch.load(self._path, weights_only=True)
+        return state
+
+    def save(self, state: Mapping[str, Any]) -> None:
+        """Keep this instead of what was saved before."""
+        _write(self._path, state)
+
+    def discard(self) -> None:
+        """The training is finished."""
+        self._path.unlink(missing_ok=True)
+
+
+def _write(target: Path, content: Mapping[str, Any]) -> Path:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    handle, scratch = tempfile.mkstemp(dir=target.parent, suffix=".part")
+    with os.fdopen(handle, "wb") as file:
+        torch.save(content, file)
+    return Path(scratch).replace(target)

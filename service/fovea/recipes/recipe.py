@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, Self, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -48,6 +48,9 @@ class DataSet(Protocol):
     def rows(self) -> int:
         """Training examples, the same ones in every epoch."""
 
+    def sample(self, rows: int) -> Self:
+        """The first `rows` training and test examples, for a try in seconds."""
+
 
 D = TypeVar("D", bound=DataSet)
 
@@ -84,6 +87,15 @@ class Recipe(Protocol[D]):
 
     def facts(self) -> Mapping[str, Any]:
         """Whatever else decides the weights, as JSON has it."""
+
+
+@runtime_checkable
+class ContinuedRecipe(Recipe[D], Protocol[D]):
+    """A recipe whose training goes on from the weights of another one."""
+
+    @property
+    def start(self) -> Recipe[Any]:
+        """The recipe whose trained weights fit this one's network, name by name."""
 
 
 def untrained(recipe: Recipe[Any]) -> nn.Module:

@@ -33,6 +33,8 @@ class Declared:
     """Output -> the labels of its classes."""
     client_shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     """Name -> the shape that clients send or get, of inputs and outputs whose shape in the model is another."""
+    formats: Mapping[str, str] = field(default_factory=dict)
+    """Input -> the order of its axes, as Triton's clients of pictures ask for it."""
     optional: frozenset[str] = frozenset()
     """Inputs that requests may leave out."""
     file: str = MODEL_FILE

@@ -31,6 +31,9 @@ _FEW = 2
 """0 and 1 are in every vocabulary."""
 _STEP = 3
 """From one row's end to the next one's, so that the first few rows are short, long and full."""
+_WORDS = np.array([b"a", b"b", b"the", b"of attention"], np.object_)
+_DIGITS = np.array([b"0", b"1"], np.object_)
+"""Texts that a model which makes numbers of them can read."""
 _LARGE = 300.0
 _SCALES = (1.0, 5.0, 0.02)
 _POWERS = (1.0, 0.5, 0.0)
@@ -44,7 +47,7 @@ class Style:
 
     floats: Floats
     few: bool = False
-    """Whole numbers are 0 and 1 only."""
+    """Whole numbers are 0 and 1 only, and so are texts."""
     ends: bool = False
     """Each row is zero, or padding, from a place of its own on."""
     large: bool = False
@@ -185,7 +188,7 @@ class RowSamples:
         self, spec: TensorSpec, style: Style, shape: tuple[int, ...], size: int, rng: np.random.Generator
     ) -> NDArray[Any]:
         if spec.datatype == "BYTES":
-            return rng.choice(np.array([b"a", b"b", b"the", b"of attention"], np.object_), shape)
+            return rng.choice(_DIGITS if style.few else _WORDS, shape)
         dtype = np.dtype(NUMPY_DTYPE[spec.datatype])
         if dtype.kind == "f":
             return (_SCALES[size] * style.floats(rng, shape)).astype(dtype)

@@ -59,7 +59,7 @@ class BoundRunner:
     def _gather_one(self, request: Arrays) -> None:
         self._current = self._buffers.of(len(request[self._first_input]))
         for name, rows in self._current.inputs.items():
-            np.copyto(rows, request[name])
+            rows[...] = request[name]
 
     def run(self, options: Any = None) -> None:
         self._buffers.run(self._current, options)

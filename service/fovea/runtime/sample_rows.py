@@ -71,10 +71,10 @@ def of_lengths(row: Arrays, lengths: NamedLengths, sizes: Lengths) -> dict[str, 
 
 
 def made_up_row(inputs: Iterable[TensorSpec]) -> dict[str, NDArray[Any]]:
-    """Zeros (empty texts) for every input; an axis of unknown size is 1 long."""
+    """Zeros, as numbers or as texts, for every input; an axis of unknown size is 1 long."""
     return {spec.name: _zeros(spec) for spec in inputs}
 
 
 def _zeros(spec: TensorSpec) -> NDArray[Any]:
     shape = [1 if size == -1 else size for size in spec.shape]
-    return np.full(shape, b"", np.object_) if spec.datatype == "BYTES" else np.zeros(shape, NUMPY_DTYPE[spec.datatype])
+    return np.full(shape, b"0", np.object_) if spec.datatype == "BYTES" else np.zeros(shape, NUMPY_DTYPE[spec.datatype])

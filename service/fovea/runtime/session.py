@@ -20,9 +20,6 @@ from fovea.runtime.runners import BoundRunner, FreeRunner, Runner
 from fovea.runtime.signature import Signature
 from fovea.runtime.tally import Tally
 
-_GRAPH, _DEFAULT_GRAPH = "gpu_graph_id", "0"
-"""Where that is left unsaid, ONNX Runtime 1.32 finds it out by an exception in every run with bound buffers: 29 µs on
-top of 2."""
 _SHRINK = "memory.enable_memory_arena_shrinkage"
 
 
@@ -70,7 +67,7 @@ class ModelSession:
         """How requests of different lengths are laid side by side, for a model that has lengths."""
         self.made_inputs = masks_of(lengths)
         """Inputs that a request may leave out, since they are made."""
-        self._options = {_GRAPH: _DEFAULT_GRAPH, **({_SHRINK: _arena(device)} if shrinks else {})}
+        self._options = {_SHRINK: _arena(device)} if shrinks else {}
         self._has_run = False
         self._run_options = _run_options(self._options)
         self._runner = _runner(session, signature, device, self.padding)

@@ -114,7 +114,8 @@ def rest_settings(settings: Settings, port: int, tls: Tls | None) -> RestSetting
 def extensions(settings: Settings, tracer: Tracer) -> Extensions:
     """What there is beside inference, and who may use it."""
     regions = Regions(settings.open_rpcs, settings.max_queue_mb * _MB)
-    return Extensions(settings.open_rpcs, settings.control_mode == "explicit", regions, tracer, LogControl())
+    explicit = settings.control_mode == "explicit"
+    return Extensions(settings.server_name, settings.open_rpcs, explicit, regions, tracer, LogControl())
 
 
 def control_settings(settings: Settings) -> ControlSettings:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
 import resource
@@ -39,6 +40,7 @@ def serve(settings: Settings, remarks: Iterable[str] = ()) -> int:
     going_on = {_LOADED, bytes([signal.SIGHUP])} - {bytes([number]) for number in ending}
     signals, wake = _signals(ending)
     server = Server(settings)
+    _set_aside_what_stays()
     loaded = _begin(server.load)
     loaded.add_done_callback(lambda _: wake.send(_LOADED))
     try:
@@ -56,6 +58,16 @@ def serve(settings: Settings, remarks: Iterable[str] = ()) -> int:
         logging.shutdown()
         os._exit(0)
     return 0
+
+
+def _set_aside_what_stays() -> None:
+    """Have the garbage collector pass over what there is by now: modules, tables, the server's own parts.
+
+    It would look at all of it again and again, 67,000 objects, which holds up every request for 30 ms. A model is 400
+    more. They come later and stay under its eyes: one that is unloaded leaves cycles, and must leave no memory.
+    """
+    gc.collect()
+    gc.freeze()
 
 
 def _prepared(settings: Settings, remarks: Iterable[str]) -> TextIO:

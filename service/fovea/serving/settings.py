@@ -52,6 +52,11 @@ class Settings(FromVariables):
         description="Groups of calls to open, with commas between: model_control, shared_memory, logging, trace. Each "
         "lets callers change what others get; open them only to callers you trust.",
     )
+    server_name: str = Field(
+        "triton",
+        min_length=1,
+        description="What ServerMetadata calls this server. Clients made for Triton look for triton.",
+    )
     host: str = Field(
         "127.0.0.1",
         description="Address to listen on. 0.0.0.0, or :: for IPv6 and IPv4, opens the server to the network, to "

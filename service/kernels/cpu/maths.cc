@@ -1,6 +1,7 @@
 // Compiled once for each instruction set, with -DFOVEA_ISA=portable, avx2 or avx512.
 #include "cpu/maths.h"
 
+#include "cpu/choices.h"
 #include "cpu/convolution.h"
 #include "cpu/gates.h"
 #include "cpu/pooling.h"
@@ -22,6 +23,8 @@ const Maths kMaths = {
     Maps<Half>(),
     {Multiply, Transpose, DistanceScores, ExponentialsFit, Exponentials, AdditiveScores, AdditiveScoresOfExponentials,
      SoftmaxRows, NormaliseTwice, Widen, Narrow},
+    {Largest<float>, Drawn<float>},
+    {Largest<Half>, Drawn<Half>},
 };
 
 }  // namespace FOVEA_ISA

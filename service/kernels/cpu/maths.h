@@ -116,11 +116,21 @@ struct SequenceMaths {
   void (*narrow)(const float* from, int64_t n, Half* to);
 };
 
+/// Hard attention: the key that one row of scores chooses; -1 where none is open. `mask` of bytes 0 or 1, or null.
+template <class T>
+struct ChoiceMaths {
+  int64_t (*largest)(const T* scores, const uint8_t* mask, int64_t keys);
+  /// From the softmax of the scores, by the seed of the row and the place of the query in it.
+  int64_t (*drawn)(const T* scores, const uint8_t* mask, int64_t keys, int64_t seed, int64_t query);
+};
+
 /// Everything, for one instruction set.
 struct Maths {
   FeatureMapMaths<float> float_maps;
   FeatureMapMaths<Half> half_maps;
   SequenceMaths sequences;
+  ChoiceMaths<float> float_choices;
+  ChoiceMaths<Half> half_choices;
 };
 
 #if !defined(FOVEA_ONLY_PORTABLE)

@@ -25,6 +25,10 @@ Kernels DistanceAttention();
 Kernels DotAttention();
 Kernels BilinearAttention();
 
+// hard.cc
+Kernels HardArgmaxAttention();
+Kernels HardSampleAttention();
+
 // external.cc
 Kernels ExternalAttention();
 

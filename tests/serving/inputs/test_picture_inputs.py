@@ -152,6 +152,11 @@ def test_every_kind_of_picture_becomes_the_tensor_that_the_client_would_have_mad
     np.testing.assert_array_equal(seen, picture_row(open_picture(io.BytesIO(data)), COLOURS.steps))
 
 
+def test_the_configuration_tells_the_order_of_a_pictures_axes(server: RunningServer) -> None:
+    (image,) = rest(server, "/v2/models/echo/config")[1]["input"]
+    assert (image["format"], image["dims"]) == ("FORMAT_NCHW", [3, 3, 4])
+
+
 def test_several_pictures_are_rows_in_their_order(front: Any) -> None:
     pictures = [encoded(noise("RGB", (9 + seed, 7), seed), "PNG" if seed % 2 else "JPEG") for seed in range(5)]
     seen = infer(front, "echo", "image", of(*pictures))
@@ -256,7 +261,7 @@ def test_a_body_that_is_a_picture_is_classified(server: RunningServer) -> None:
     [
         ("/v2/models/fashion-cbam/infer?classification=some", 400, "a count of classes, received 'some'"),
         ("/v2/models/fashion-cbam/infer?classification=0", 400, "expected 1 to"),
-        ("/v2/models/nope/infer", 404, "unknown model 'nope'"),
+        ("/v2/models/nope/infer", 404, "unknown model: 'nope'"),
     ],
 )
 def test_a_picture_that_cannot_be_asked_about_is_refused(

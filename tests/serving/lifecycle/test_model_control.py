@@ -196,7 +196,7 @@ def test_sent_files_are_gone_when_their_model_or_the_server_is(
     with running_server(models, *EXPLICIT) as server, triton.InferenceServerClient(server.grpc) as client:
         for name in ("first", "second"):
             client.load_model(name, files={"file:1/model.onnx": model})
-        with pytest.raises(InferenceServerException, match="load failed"):
+        with pytest.raises(InferenceServerException, match="failed to load"):
             client.load_model("third", files={"file:1/model.onnx": model[:50]})
         assert kept() == ["model.onnx"] * 2
         client.unload_model("first")
@@ -231,7 +231,7 @@ def test_a_load_that_fails_tells_why_and_leaves_what_serves(
     tclient.load_model(MODEL)
     folder = write_files(tmp_path, 1, 2, golden_value=2)
     files = {f"file:2/{path.name}": path.read_bytes() for path in folder.iterdir()}
-    with pytest.raises(InferenceServerException, match=f"load failed for model '{MODEL}'.*golden") as caught:
+    with pytest.raises(InferenceServerException, match=f"failed to load '{MODEL}'.*golden") as caught:
         tclient.load_model(MODEL, files=files)
     assert caught.value.status() == "StatusCode.INVALID_ARGUMENT"
     assert added(tclient) == 20

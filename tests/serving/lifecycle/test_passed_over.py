@@ -56,16 +56,16 @@ def test_the_index_and_the_log_name_each_with_its_reason(server: RunningServer, 
 
 
 def test_who_loads_one_hears_what_is_missing(repository: Path, client: RawClient) -> None:
-    with pytest.raises(grpc.RpcError, match=f"load failed for model 'named': {NAMED_OTHERWISE}") as refused:
+    with pytest.raises(grpc.RpcError, match=f"failed to load 'named': {NAMED_OTHERWISE}") as refused:
         client("RepositoryModelLoad", repository_name="named")
     assert refused.value.code() == grpc.StatusCode.INVALID_ARGUMENT
     with pytest.raises(grpc.RpcError, match=r"expected the name of a model .letters of ASCII.*received 'no name'"):
         client("RepositoryModelLoad", repository_name="no name")
-    with pytest.raises(grpc.RpcError, match=f"load failed for model '{MODEL}': version 7: it is chosen, and there is"):
+    with pytest.raises(grpc.RpcError, match=f"failed to load '{MODEL}': version 7: it is chosen, and there is"):
         client("RepositoryModelLoad", repository_name=MODEL)
     assert client("ModelReady", name=MODEL, version="1").ready
     (repository / MODEL / "model.toml").write_text("versions = [7]")
-    with pytest.raises(grpc.RpcError, match=f"load failed for model '{MODEL}': its version policy chooses none of "):
+    with pytest.raises(grpc.RpcError, match=f"failed to load '{MODEL}': its version policy chooses none of "):
         client("RepositoryModelLoad", repository_name=MODEL)
 
 

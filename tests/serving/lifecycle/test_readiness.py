@@ -180,7 +180,7 @@ def test_a_model_that_leaves_the_repository_makes_no_server_unready_while_it_end
 def test_in_explicit_mode_it_is_ready_without_a_model_and_whatever_is_loaded_or_unloaded(explicit: Fronts) -> None:
     client = RawClient(explicit.channel)
     assert explicit.say() == {True}
-    with pytest.raises(grpc.RpcError, match="load failed"):
+    with pytest.raises(grpc.RpcError, match="failed to load"):
         client("RepositoryModelLoad", repository_name="broken")
     assert explicit.say() == {True}
     client("RepositoryModelLoad", repository_name=MODEL)

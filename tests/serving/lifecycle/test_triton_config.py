@@ -178,7 +178,7 @@ def test_a_model_of_which_no_version_is_chosen_is_listed_and_its_callers_hear_wh
     why = "its version policy chooses none of [1]"
     (told,) = [one for one in client.get_model_repository_index().models if one.name == "none_chosen"]
     assert (told.version, told.state, told.reason) == ("", "UNAVAILABLE", why)
-    with pytest.raises(InferenceServerException, match=re.escape(f"no version to serve: {why}")) as refusal:
+    with pytest.raises(InferenceServerException, match=re.escape(f"no available versions: {why}")) as refusal:
         infer(client, "none_chosen", rows(1))
     assert refusal.value.status() == "StatusCode.NOT_FOUND"
 
@@ -325,7 +325,6 @@ def test_a_default_priority_that_is_no_level_is_told() -> None:
     [
         'model_warmup { name: "a" batch_size: 1 inputs { key: "x" value { data_type: TYPE_FP32 zero_data: true } } }',
         'parameters { key: "session.disable_prepacking" value { string_value: "1" } }',
-        'input { name: "x" data_type: TYPE_FP32 format: FORMAT_NCHW dims: [ 3, 8, 8 ] }',
         "instance_group { kind: KIND_GPU gpus: [ 0, 1 ] rate_limiter { priority: 2 } }",
         'metric_tags { key: "a" value: "b" }',
         'runtime: "libtriton_onnxruntime.so"',

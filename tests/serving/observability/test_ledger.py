@@ -5,11 +5,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 
-from fovea.serving.engines.observer import BatchRecord
+from fovea.serving.engines.observer import RanBatch, Stages
 from fovea.serving.engines.outcomes import Outcome
-from fovea.serving.observability.ledger import Ledger, RanBatch
+from fovea.serving.observability.ledger import Ledger
 
-RECORD = BatchRecord(2, 5, 0.001, 0.02, 0.3, {}, 0.0)
+
+def ran(*outcomes: Outcome) -> RanBatch:
+    """A batch of requests of 1, 2, … rows, that waited so many seconds and took one more."""
+    rows = range(1, 1 + len(outcomes))
+    return RanBatch(rows, [10.0 - wait for wait in rows], outcomes, Stages(10.0, 10.0, 11.0, 11.0), {}, 0.0)
 
 
 class Sums:
@@ -22,7 +26,7 @@ class Sums:
 
     def batches(self, ran: Sequence[RanBatch]) -> None:
         self.additions += 1
-        self.waits += [wait for one in ran for wait in one.queue_s]
+        self.waits += [one.stages.begun_s - arrived_s for one in ran for arrived_s in one.arrived_s]
 
     def requests(self, outcome: Outcome, duration_s: Sequence[float], rows: int) -> None:
         before = self.ended.get(outcome, ([], 0))
@@ -32,16 +36,15 @@ class Sums:
 def test_every_book_gets_what_was_told_once_and_only_when_it_is_settled() -> None:
     books = (Sums(), Sums())
     ledger = Ledger(*books)
-    ledger.batch(RECORD, [0.25, 0.5])
-    ledger.requests("ok", [1.0, 2.0], 5)
+    ledger.batch(ran("ok", "deadline", "ok"))
     ledger.requests("failed", [4.0], 1)
     ledger.requests("ok", [3.0], 2)
     assert not books[0].waits
     for _ in range(2):
         ledger.settle()
     for book in books:
-        assert book.waits == [0.25, 0.5]
-        assert book.ended == {"ok": ([1.0, 2.0, 3.0], 7), "failed": ([4.0], 1)}
+        assert book.waits == [1.0, 2.0, 3.0]
+        assert book.ended == {"ok": ([2.0, 4.0, 3.0], 6), "deadline": ([3.0], 2), "failed": ([4.0], 1)}
 
 
 def test_many_tellers_and_readers_lose_nothing_and_what_waits_is_bounded() -> None:
@@ -50,8 +53,8 @@ def test_many_tellers_and_readers_lose_nothing_and_what_waits_is_bounded() -> No
 
     def tell() -> None:
         for _ in range(2000):
-            ledger.batch(RECORD, [1.0])
-            ledger.requests("ok", [1.0], 1)
+            ledger.batch(ran("ok"))
+            ledger.requests("failed", [1.0], 1)
 
     tellers = [threading.Thread(target=tell) for _ in range(4)]
     for teller in tellers:
@@ -60,12 +63,12 @@ def test_many_tellers_and_readers_lose_nothing_and_what_waits_is_bounded() -> No
         ledger.settle()
     assert book.additions >= 1
     ledger.settle()
-    assert (sum(book.waits), book.ended["ok"][1]) == (8000, 8000)
+    assert (sum(book.waits), book.ended["ok"][1], book.ended["failed"][1]) == (8000, 8000, 8000)
 
 
 def test_nobody_has_to_read() -> None:
     book = Sums()
     ledger = Ledger(book)
     for _ in range(1000):
-        ledger.batch(RECORD, [1.0])
+        ledger.batch(ran("ok"))
     assert sum(book.waits) > 800

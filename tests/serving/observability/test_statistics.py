@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from fovea.serving.engines.observer import BatchRecord
-from fovea.serving.observability.ledger import RanBatch
+from fovea.serving.engines.observer import RanBatch, Stages
 from fovea.serving.observability.statistics import Statistics, Total
 
 
 def test_a_batch_counts_its_rows_once_and_its_times_for_each_request() -> None:
     statistics = Statistics()
-    statistics.batches([RanBatch(BatchRecord(2, 5, 0.001, 0.02, 0.3, {}, 0.0), [0.25, 0.5], 7)])
+    stages = Stages(1.0, 1.001, 1.021, 1.321)
+    statistics.batches([RanBatch([2, 3], [0.75, 0.5], ["ok", "ok"], stages, {}, 0.0)])
     totals = statistics.read()
     assert (totals.inference_count, totals.execution_count) == (5, 1)
     assert totals.queue == Total(2, 750_000_000)

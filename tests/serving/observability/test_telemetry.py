@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from fovea.serving.engines.observer import BatchRecord
-from fovea.serving.observability.ledger import RanBatch
+from fovea.serving.engines.observer import RanBatch, Stages
 from fovea.serving.observability.recorder import ModelLabels
 from fovea.serving.observability.telemetry import Telemetry
 from servers import samples, total
@@ -35,11 +34,13 @@ def test_newer_files_of_a_version_leave_no_batch_cost_of_the_older_ones() -> Non
 def test_a_batch_is_told_as_it_was() -> None:
     telemetry = Telemetry()
     recorder = telemetry.recorder(replace(LABELS, attention_of_op={"SimAM": "simam"}), lambda: 0)
-    recorder.batches([RanBatch(BatchRecord(2, 5, 0.001, 0.02, 0.3, {"SimAM": 0.004}, 0.25), [0.01, 0.04], 7)])
+    stages = Stages(1.0, 1.001, 1.021, 1.321)
+    recorder.batches([RanBatch([2, 3], [0.99, 0.96], ["ok", "ok"], stages, {"SimAM": 0.004}, 0.25)])
     recorder.requests("ok", [0.5, 0.7], 5)
     found = samples(telemetry.text().decode())
     stages = {
-        stage: total(found, "fovea_batch_compute_seconds_sum", stage=stage) for stage in ("gather", "run", "split")
+        stage: round(total(found, "fovea_batch_compute_seconds_sum", stage=stage), 9)
+        for stage in ("gather", "run", "split")
     }
     assert stages == {"gather": 0.001, "run": 0.02, "split": 0.3}
     sums = ("fovea_batch_rows", "fovea_padding_ratio", "fovea_queue_duration_seconds", "fovea_request_duration_seconds")

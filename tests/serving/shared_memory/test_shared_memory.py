@@ -354,24 +354,3 @@ def test_no_name_in_a_path_does_not_mean_every_region(client: Any, region: Any, 
     status, told, _ = rest(server, "/v2/systemsharedmemory/region//unregister", b"")
     assert (status, told) == (400, {"error": "expected a name, received none"})
     assert list(client.get_system_shared_memory_status().regions) == ["r"]
-
-
-def test_cuda_shared_memory_is_not_offered(raw: RawClient) -> None:
-    for rpc in ("CudaSharedMemoryStatus", "CudaSharedMemoryRegister", "CudaSharedMemoryUnregister"):
-        with pytest.raises(grpc.RpcError, match="CUDA shared memory") as caught:
-            raw(rpc)
-        assert caught.value.code() == grpc.StatusCode.UNIMPLEMENTED
-
-
-def test_cuda_shared_memory_is_refused_over_http_with_the_same_text(server: RunningServer) -> None:
-    with http_client.InferenceServerClient(server.http.removeprefix("http://")) as over_http:
-        for ask in (
-            lambda: over_http.get_cuda_shared_memory_status(),
-            lambda: over_http.get_cuda_shared_memory_status("r"),
-            lambda: over_http.register_cuda_shared_memory("r", b"AAAA", 0, 64),
-            lambda: over_http.unregister_cuda_shared_memory(),
-            lambda: over_http.unregister_cuda_shared_memory("r"),
-        ):
-            with pytest.raises(InferenceServerException, match="no CUDA shared memory") as caught:
-                ask()
-            assert caught.value.status() == "501"

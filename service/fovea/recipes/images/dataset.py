@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,3 +26,13 @@ class ImageDataset:
     def rows(self) -> int:
         """Training images."""
         return len(self.train_images)
+
+    def sample(self, rows: int) -> Self:
+        """The first images of both parts."""
+        return replace(
+            self,
+            train_images=self.train_images[:rows],
+            train_labels=self.train_labels[:rows],
+            test_images=self.test_images[:rows],
+            test_labels=self.test_labels[:rows],
+        )

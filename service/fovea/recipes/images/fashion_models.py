@@ -13,6 +13,7 @@ from fovea.networks.vision_transformer import VisionTransformer
 from fovea.recipes.images import fashion_mnist
 from fovea.recipes.images.augmentation import NOTHING, Augmentation
 from fovea.recipes.images.classification import ImageClassification
+from fovea.recipes.images.plug_in import PlugIn
 from fovea.recipes.recipe import Schedule
 
 _RESIDUAL = Schedule(epochs=5, bfloat16=True)
@@ -61,3 +62,15 @@ FASHION_MODELS = (
     _fashion("fashion-vit", AttentionType.MULTI_HEAD, VisionTransformer, _TRANSFORMER),
 )
 """The residual networks differ in nothing but their attention."""
+
+FASHION_PLUG_IN = PlugIn(
+    start=FASHION_MODELS[0],
+    plugged=_fashion(
+        "fashion-simam-plug-in",
+        AttentionType.SIMAM,
+        partial(ResidualNetwork, AttentionType.SIMAM),
+        _RESIDUAL,
+        _MIRRORED,
+    ),
+)
+"""SimAM put into the trained network without attention."""

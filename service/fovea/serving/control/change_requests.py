@@ -7,6 +7,7 @@ model's name in field 1. So a name in field 1 alone is a model's.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 from fovea.contract.errors import InvalidRequest, Unsupported
@@ -41,8 +42,16 @@ def requested_name(request: ModelChange) -> str:
 
 def load_requested(request: ModelChange) -> LoadRequest:
     """What a RepositoryModelLoad asks for; InvalidRequest tells which parameter is wrong."""
-    name, config, files = requested_name(request), None, {}
-    for parameter, value in request.parameters.items():
+    name = requested_name(request)
+    try:
+        return _load_of(name, request.parameters)
+    except InvalidRequest as error:
+        raise InvalidRequest(f"failed to load '{name}': {error}") from error
+
+
+def _load_of(name: str, parameters: Mapping[str, Any]) -> LoadRequest:
+    config, files = None, {}
+    for parameter, value in parameters.items():
         if parameter == "config":
             config = _config(_required(parameter, value, str))
         elif parameter.startswith(_FILE_PREFIX):
@@ -70,7 +79,7 @@ def _required(name: str, value: Any, expected: type) -> Any:
 def _file_name(parameter: str) -> str:
     name = parameter.removeprefix(_FILE_PREFIX)
     if not _FILE_NAME.fullmatch(name):
-        raise InvalidRequest(f"parameter '{parameter}': expected 'file:<version>/<name>', all plain names")
+        raise InvalidRequest(f"Invalid file path '{shown_name(name)}': expected '<version>/<name>', all plain names")
     return name
 
 

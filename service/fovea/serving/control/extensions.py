@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-from fovea.contract.errors import Unsupported
+from fovea.contract.errors import NotFound, Unsupported
 from fovea.serving.control.control_requests import AboutRegion
 from fovea.serving.control.setting_answers import log_settings, memory_status, register_memory, unregister_memory
 from fovea.serving.observability.log_settings import LogControl
@@ -36,6 +36,7 @@ _OF_GROUP: dict[Group, tuple[str, ...]] = {
 class Extensions:
     """The extensions, and the RPCs that belong to them alone."""
 
+    server_name: str
     open_rpcs: frozenset[Group]
     explicit: bool
     """Models are loaded and unloaded on request."""
@@ -57,10 +58,23 @@ class Extensions:
             "SystemSharedMemoryRegister": partial(register_memory, self.regions),
             "SystemSharedMemoryUnregister": partial(unregister_memory, self.regions),
             "LogSettings": partial(log_settings, self.logs),
-            "CudaSharedMemoryStatus": _no_cuda,
+            "CudaSharedMemoryStatus": _cuda_status,
             "CudaSharedMemoryRegister": _no_cuda,
-            "CudaSharedMemoryUnregister": _no_cuda,
+            "CudaSharedMemoryUnregister": _unregister_cuda,
         }
+
+
+def _cuda_status(request: AboutRegion) -> dict[str, Any]:
+    """There is never a region: that is what clients hear that ask for all of them."""
+    if request.name:
+        raise NotFound(f"unknown CUDA shared memory region '{request.name}'")
+    return {"regions": {}}
+
+
+def _unregister_cuda(request: AboutRegion) -> dict[str, Any]:
+    """Clients begin by forgetting all regions, of either kind."""
+    _cuda_status(request)
+    return {}
 
 
 def _no_cuda(_request: AboutRegion) -> dict[str, Any]:

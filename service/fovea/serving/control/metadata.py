@@ -11,15 +11,16 @@ from fovea.contract.lengths import SEQUENCE, NamedLengths
 from fovea.contract.model_card import ModelCard
 from fovea.contract.tensor_spec import TensorSpec
 from fovea.runtime.repository import why_none
+from fovea.serving.control.extensions import Extensions
 from fovea.serving.inputs.raw_input import raw_input_facts
 from fovea.serving.lifecycle.model_entries import ModelEntry, VersionState
 from fovea.serving.lifecycle.served_version import ServedVersion
 from fovea.serving.lifecycle.triton_fields import PLATFORM
 
 
-def server_metadata(extensions: Iterable[str]) -> dict[str, Any]:
+def server_metadata(offered: Extensions) -> dict[str, Any]:
     """ServerMetadataResponse: the extensions are those that work."""
-    return {"name": "fovea", "version": __version__, "extensions": list(extensions)}
+    return {"name": offered.server_name, "version": __version__, "extensions": offered.names()}
 
 
 def model_metadata(served: ServedVersion, versions: Iterable[str]) -> dict[str, Any]:

@@ -23,7 +23,7 @@ def model_config(served: ServedVersion) -> dict[str, Any]:
         "runtime": "",
         "version_policy": _version_policy(served.folder.choices.versions),
         "max_batch_size": served.max_batch_rows if card.batched else 0,
-        "input": _inputs(card),
+        "input": _inputs(served),
         "output": _outputs(served),
         "batch_input": [],
         "batch_output": [],
@@ -47,13 +47,14 @@ def _version_policy(choice: Any) -> dict[str, Any]:
     return {"latest": {"num_versions": 1 if choice == "latest" else choice.latest}}
 
 
-def _inputs(card: ModelCard) -> list[dict[str, Any]]:
+def _inputs(served: ServedVersion) -> list[dict[str, Any]]:
+    card, formats = served.card, _formats(served)
     optional = masks_of(card.lengths).union(card.optional_inputs)
     return [
         {
             "name": spec.name,
             "data_type": DATATYPES[spec.datatype].triton,
-            "format": "FORMAT_NONE",
+            "format": formats.get(spec.name, "FORMAT_NONE"),
             **_shape(spec, card),
             "is_shape_tensor": False,
             "allow_ragged_batch": False,
@@ -62,6 +63,13 @@ def _inputs(card: ModelCard) -> list[dict[str, Any]]:
         }
         for spec in card.inputs
     ]
+
+
+def _formats(served: ServedVersion) -> dict[str, str]:
+    """Input -> the order of its axes: of pictures, and where another server's configuration says it."""
+    pictures = {name: "FORMAT_NCHW" for name, steps in served.card.steps_by_input.items() if steps.kind == "picture"}
+    declared = served.folder.declared
+    return pictures if declared is None else {**pictures, **declared.formats}
 
 
 def _outputs(served: ServedVersion) -> list[dict[str, Any]]:

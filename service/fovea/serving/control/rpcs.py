@@ -57,7 +57,7 @@ class Control:
         return {
             "ServerLive": lambda _: {"live": True},
             "ServerReady": lambda _: {"ready": self.ready},
-            "ServerMetadata": lambda _: metadata.server_metadata(self._extensions.names()),
+            "ServerMetadata": lambda _: metadata.server_metadata(self._extensions),
             "ModelReady": self._model_ready,
             "ModelMetadata": self._model_metadata,
             "ModelConfig": lambda request: model_config(self._served(request)),

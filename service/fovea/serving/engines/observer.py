@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from itertools import pairwise
+from operator import sub
+from typing import NamedTuple, Protocol
 
 from fovea.contract.errors import FoveaError
 from fovea.runtime.arrays import Arrays
@@ -16,34 +17,48 @@ from fovea.serving.engines.queued_request import QueuedRequest
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class BatchRecord:
-    """What one batch took, in seconds."""
+class Stages(NamedTuple):
+    """When a batch went from one stage to the next, in seconds of the monotonic clock."""
 
-    requests: int
-    rows: int
-    gather_s: float
-    run_s: float
-    split_s: float
+    begun_s: float
+    gathered_s: float
+    ran_s: float
+    ended_s: float
+    """When every caller had been answered."""
+
+
+class RanBatch(NamedTuple):
+    """A batch that ran. Of `rows`, `arrived_s` and `outcomes` there is one for each of its requests, in order."""
+
+    rows: Sequence[int]
+    arrived_s: Sequence[float]
+    outcomes: Sequence[Outcome]
+    stages: Stages
     attention_s: Mapping[str, float]
-    """Inside each attention operator, as its kernel tells; empty where bodies run."""
+    """Seconds inside each attention operator, as its kernel tells; empty where bodies run."""
     padding_ratio: float
     """The share of the batch's elements that is padding."""
     warmed: bool = True
     """Whether warm-up ran batches of this kind that were as large."""
 
 
+def stage_seconds(ran: Sequence[RanBatch]) -> list[list[float]]:
+    """What each of some batches, one at least, took to gather, to run, and to split and answer: a list for each."""
+    moments = zip(*[one.stages for one in ran], strict=True)
+    return [list(map(sub, later, earlier)) for earlier, later in pairwise(moments)]
+
+
 class Observer(Protocol):
     """Told after callers are answered."""
 
-    def batch(self, record: BatchRecord, queue_s: Sequence[float]) -> None:
-        """A batch ran; `queue_s` is how long each of its requests had waited."""
+    def batch(self, ran: RanBatch) -> None:
+        """A batch ran, and its requests ended."""
 
     def batch_failed(self) -> None:
         """A batch failed as a whole; its halves are tried next, or its one request fails."""
 
     def requests(self, outcome: Outcome, duration_s: Sequence[float], rows: int) -> None:
-        """Requests ended, together `rows` rows."""
+        """Requests ended outside of a batch that ran, together `rows` rows."""
 
     def sample(self, batch: Sequence[Arrays]) -> None:
         """Requests with these inputs just ran together; for whoever wants to run them again."""

@@ -28,5 +28,5 @@ class LoadRequest:
         try:
             said = configured_of(self.config, folder.path)
         except (ModelBroken, Unsupported) as error:
-            raise InvalidRequest(f"parameter 'config': {error}") from error
+            raise InvalidRequest(f"failed to load '{self.name}': parameter 'config': {error}") from error
         return replace(folder, choices=said.choices, declared=said.declared, problem=None, unsupported=False)

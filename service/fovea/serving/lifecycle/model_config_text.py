@@ -29,6 +29,11 @@ def from_json(text: str) -> Any:
         raise ValueError(str(error)) from error
 
 
+def format_of(tensor: Any) -> str:
+    """The name of a ModelInput's format, e.g. FORMAT_NCHW."""
+    return enum_name("ModelInput.Format", tensor.format)
+
+
 def data_type_of(tensor: Any) -> str:
     """The name of a ModelInput's or ModelOutput's type, e.g. TYPE_FP32; its number where it has no name."""
     try:

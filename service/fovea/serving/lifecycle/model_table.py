@@ -41,14 +41,19 @@ class Models:
         """A version's number and place; the default for "". NotFound or InvalidRequest where there is none."""
         model = self.entries.get(name)
         if model is None:
-            raise NotFound(f"unknown model '{name}'")
+            raise NotFound(f"Request for unknown model: '{name}' is not found")
         if version and not _VERSION.fullmatch(version):
-            raise InvalidRequest(f"model '{name}': version '{version}' is no positive integer")
+            raise InvalidRequest(
+                f"model '{name}': failed to get model version from specified version string '{version}', "
+                "expected a positive integer"
+            )
         number = str(int(version)) if version else model.default
         if number is None:
-            raise NotFound(f"model '{name}' has no version to serve: {why_none(model.folder)}")
+            raise NotFound(f"Request for unknown model: '{name}' has no available versions: {why_none(model.folder)}")
         if number not in model.versions:
-            raise NotFound(f"model '{name}' has no version '{version}'; it has {list(model.versions)}")
+            raise NotFound(
+                f"Request for unknown model: '{name}' version {number} is not found, there are {list(model.versions)}"
+            )
         return number, model.versions[number]
 
     def is_unready(self, name: str, version: str) -> bool:

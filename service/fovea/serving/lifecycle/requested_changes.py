@@ -50,7 +50,7 @@ class RequestedChanges:
         """Unload a model; back when its last request is answered, or patience has run out."""
         with self._turn(name, is_gone):
             if name not in self._models.entries:
-                raise NotFound(f"unknown model '{name}'")
+                raise NotFound(f"failed to unload '{name}': it is unknown")
             self._release(name)
             there = (self._settings.repository / name).is_dir()
             leaving = self._swap.unload(name, _UNLOADED if there else None)
@@ -76,17 +76,17 @@ class RequestedChanges:
             return model_folder(self._files.write(request), read_config)
         paths = {path.name: path for path in model_paths(self._settings.repository)}
         if request.name not in paths:
-            raise NotFound(f"unknown model '{request.name}': the repository has no such folder")
+            raise NotFound(f"failed to load '{request.name}': the repository has no such folder")
         return model_folder(paths[request.name], read_config)
 
     def _require_loaded(self, folder: ModelFolder) -> None:
         entry = self._models.entries.get(folder.name)
         if entry is None or not chosen_versions(folder):
-            raise InvalidRequest(f"load failed for model '{folder.name}': {why_none(folder)}")
+            raise InvalidRequest(f"failed to load '{folder.name}': {why_none(folder)}")
         reasons = folder.absent | {version: one.reason for version, one in entry.versions.items() if one.reason}
         if reasons:
             problems = "; ".join(f"version {version}: {reason}" for version, reason in reasons.items())
-            raise InvalidRequest(f"load failed for model '{folder.name}': {problems}")
+            raise InvalidRequest(f"failed to load '{folder.name}': {problems}")
 
     def entries(self) -> Mapping[str, ModelEntry]:
         """The table, and with mode explicit also what the repository has that could be loaded."""

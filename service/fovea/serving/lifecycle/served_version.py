@@ -14,7 +14,7 @@ from fovea.runtime.model_toml import ServingChoices
 from fovea.runtime.repository import ModelFolder
 from fovea.serving.engines.batching.start import start_batching
 from fovea.serving.engines.engine import Engine
-from fovea.serving.engines.observer import BatchRecord
+from fovea.serving.engines.observer import RanBatch
 from fovea.serving.engines.outcomes import Outcome
 from fovea.serving.engines.queue_limit import QueueLimit
 from fovea.serving.inputs.raw_input import raw_inputs
@@ -79,16 +79,16 @@ class ServedVersion:
         without_effect = f"{declared.source}: {declared.remark}" if declared and declared.remark else ""
         return "; ".join(filter(None, (without_effect, self.loaded.batching)))
 
-    def batch(self, record: BatchRecord, queue_s: Sequence[float]) -> None:
-        """Count a batch that ran."""
-        self._ledger.batch(record, queue_s)
+    def batch(self, ran: RanBatch) -> None:
+        """Count a batch that ran, and its requests."""
+        self._ledger.batch(ran)
 
     def batch_failed(self) -> None:
         """Count a batch that failed."""
         self.recorder.batch_failed()
 
     def requests(self, outcome: Outcome, duration_s: Sequence[float], rows: int) -> None:
-        """Count requests that ended, by outcome."""
+        """Count requests that ended outside of a batch, by outcome."""
         self._ledger.requests(outcome, duration_s, rows)
 
     def sample(self, batch: Sequence[Arrays]) -> None:

@@ -23,7 +23,7 @@ from fovea.runtime.files import require_small
 from fovea.runtime.model_toml import Latest, ServingChoices
 from fovea.runtime.printable import printable
 from fovea.runtime.repository import Configured
-from fovea.serving.lifecycle.model_config_text import data_type_of, from_pbtxt
+from fovea.serving.lifecycle.model_config_text import data_type_of, format_of, from_pbtxt
 from fovea.serving.lifecycle.triton_choices import CHOICES
 from fovea.serving.lifecycle.triton_fields import problems, remark
 
@@ -93,6 +93,7 @@ def _declared(config: Any, folder: Path) -> Declared:
         outputs=outputs,
         client_shapes={one.name: _client_shape(one, bool(batched)) for one in reshaped},
         labels=_labels(config, folder),
+        formats={one.name: format_of(one) for one in config.input if one.format},
         optional=frozenset(one.name for one in config.input if one.optional),
         file=config.default_model_filename or MODEL_FILE,
         remark=printable(remark(config), _LONGEST_REMARK),

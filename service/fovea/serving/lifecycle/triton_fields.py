@@ -36,7 +36,7 @@ FIELDS: Mapping[str, Use] = {
     "max_batch_size": DONE,
     "input.name": DONE,
     "input.data_type": DONE,
-    "input.format": Use("passed over", "dims say the same"),
+    "input.format": DONE,
     "input.dims": DONE,
     "input.reshape": DONE,
     "input.is_shape_tensor": _SHAPE_TENSOR,

@@ -7,24 +7,15 @@ somebody reads what is made of it, or until there is enough.
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from fovea.serving.engines.observer import BatchRecord
+from fovea.serving.engines.observer import RanBatch
 from fovea.serving.engines.outcomes import Outcome
 
 _ENOUGH = 64
 """Entries; adding them up takes a tenth of a millisecond."""
-
-
-class RanBatch(NamedTuple):
-    """A batch, how long each of its requests had waited, and when it had run, in milliseconds of the wall clock."""
-
-    record: BatchRecord
-    queue_s: Sequence[float]
-    ended_ms: int
 
 
 class EndedRequests(NamedTuple):
@@ -54,14 +45,14 @@ class Ledger:
         self._requests: deque[EndedRequests] = deque()
         self._settling = threading.Lock()
 
-    def batch(self, record: BatchRecord, queue_s: Sequence[float]) -> None:
-        """Note a batch that has run."""
-        self._batches.append(RanBatch(record, queue_s, time.time_ns() // 1_000_000))
+    def batch(self, ran: RanBatch) -> None:
+        """Note a batch that has run, and with it the end of its requests."""
+        self._batches.append(ran)
         if len(self._batches) >= _ENOUGH:
             self.settle()
 
     def requests(self, outcome: Outcome, duration_s: Sequence[float], rows: int) -> None:
-        """Note requests that ended alike."""
+        """Note requests that ended alike outside of a batch."""
         self._requests.append(EndedRequests(outcome, duration_s, rows))
         if len(self._requests) >= _ENOUGH:
             self.settle()
@@ -71,12 +62,28 @@ class Ledger:
         with self._settling:
             batches = [self._batches.popleft() for _ in range(len(self._batches))]
             ended = [self._requests.popleft() for _ in range(len(self._requests))]
-            sums = _by_outcome(ended)
+            sums = _by_outcome([*_ends(batches), *ended])
             for book in self.books:
                 if batches:
                     book.batches(batches)
                 for one in sums:
                     book.requests(*one)
+
+
+def _ends(batches: Sequence[RanBatch]) -> list[EndedRequests]:
+    """Their requests by outcome: nearly always one for all."""
+    outcomes = [outcome for ran in batches for outcome in ran.outcomes]
+    durations_s = [ran.stages.ended_s - arrived_s for ran in batches for arrived_s in ran.arrived_s]
+    rows = [of_one for ran in batches for of_one in ran.rows]
+    requests = list(zip(outcomes, durations_s, rows, strict=True))
+    return [
+        EndedRequests(
+            outcome,
+            [duration_s for own, duration_s, _ in requests if own == outcome],
+            sum([of_one for own, _, of_one in requests if own == outcome]),
+        )
+        for outcome in set(outcomes)
+    ]
 
 
 def _by_outcome(ended: Sequence[EndedRequests]) -> list[EndedRequests]:

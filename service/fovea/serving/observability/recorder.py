@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from fovea.serving.engines.observer import RanBatch, stage_seconds
 from fovea.serving.engines.outcomes import EVERY_OUTCOME, Outcome
-from fovea.serving.observability.ledger import RanBatch
 
 
 @dataclass(frozen=True)
@@ -73,20 +73,17 @@ class Recorder:
 
     def batches(self, ran: Sequence[RanBatch]) -> None:
         """Count batches that ran."""
-        records = [record for record, _, _ in ran]
-        gather, run, split = self._stages
-        gather.observe_all([record.gather_s for record in records])
-        run.observe_all([record.run_s for record in records])
-        split.observe_all([record.split_s for record in records])
-        self._batch_rows.observe_all([record.rows for record in records])
-        self._padding.observe_all([record.padding_ratio for record in records])
-        self._batches["ok"].inc(len(records))
-        self._queue.observe_all([seconds for _, queue_s, _ in ran for seconds in queue_s])
-        if unwarmed := sum([not record.warmed for record in records]):
+        for series, seconds in zip(self._stages, stage_seconds(ran), strict=True):
+            series.observe_all(seconds)
+        self._batch_rows.observe_all([sum(one.rows) for one in ran])
+        self._padding.observe_all([one.padding_ratio for one in ran])
+        self._batches["ok"].inc(len(ran))
+        self._queue.observe_all([one.stages.begun_s - arrived_s for one in ran for arrived_s in one.arrived_s])
+        if unwarmed := sum([not one.warmed for one in ran]):
             self._unwarmed.inc(unwarmed)
-        for record in records:
-            for op, seconds in record.attention_s.items():
-                self.attention_op(op, "fused", seconds)
+        for one in ran:
+            for op, inside_s in one.attention_s.items():
+                self.attention_op(op, "fused", inside_s)
 
     def batch_failed(self) -> None:
         """A batch failed; its requests are tried again, or fail."""

@@ -7,10 +7,10 @@ import time
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import dataclass, field
+from operator import mul
 
-from fovea.serving.engines.observer import BatchRecord
+from fovea.serving.engines.observer import RanBatch, stage_seconds
 from fovea.serving.engines.outcomes import Outcome
-from fovea.serving.observability.ledger import RanBatch
 
 
 @dataclass
@@ -34,13 +34,12 @@ class BatchTotals:
     compute_infer: Total = field(default_factory=Total)
     compute_output: Total = field(default_factory=Total)
 
-    def add(self, records: Sequence[BatchRecord], counts: Sequence[int]) -> None:
+    def add(self, ran: Sequence[RanBatch], counts: Sequence[int]) -> None:
         """Add batches, each of which so many requests felt."""
         count = sum(counts)
-        pairs = list(zip(records, counts, strict=True))
-        self.compute_input.add(sum([record.gather_s * times for record, times in pairs]), count)
-        self.compute_infer.add(sum([record.run_s * times for record, times in pairs]), count)
-        self.compute_output.add(sum([record.split_s * times for record, times in pairs]), count)
+        totals = (self.compute_input, self.compute_infer, self.compute_output)
+        for total, seconds in zip(totals, stage_seconds(ran), strict=True):
+            total.add(sum(map(mul, seconds, counts)), count)
 
 
 @dataclass
@@ -74,17 +73,18 @@ class Statistics:
 
     def batches(self, ran: Sequence[RanBatch]) -> None:
         """Count batches that ran."""
-        records = [record for record, _, _ in ran]
-        by_rows: dict[int, list[BatchRecord]] = {}
-        for record in records:
-            by_rows.setdefault(record.rows, []).append(record)
+        by_rows: dict[int, list[RanBatch]] = {}
+        for one in ran:
+            by_rows.setdefault(sum(one.rows), []).append(one)
+        queued_s = [one.stages.begun_s - arrived_s for one in ran for arrived_s in one.arrived_s]
+        last_s = time.time() - time.monotonic() + ran[-1].stages.ended_s
         with self._lock:
             totals = self._totals
-            totals.inference_count += sum([record.rows for record in records])
-            totals.execution_count += len(records)
-            totals.last_inference_ms = max(totals.last_inference_ms, ran[-1].ended_ms)
-            totals.queue.add(sum([sum(queue_s) for _, queue_s, _ in ran]), sum([len(queue_s) for _, queue_s, _ in ran]))
-            totals.compute.add(records, [record.requests for record in records])
+            totals.inference_count += sum([rows * len(alike) for rows, alike in by_rows.items()])
+            totals.execution_count += len(ran)
+            totals.last_inference_ms = max(totals.last_inference_ms, int(last_s * 1e3))
+            totals.queue.add(sum(queued_s), len(queued_s))
+            totals.compute.add(ran, [len(one.rows) for one in ran])
             for rows, alike in by_rows.items():
                 totals.by_rows.setdefault(rows, BatchTotals()).add(alike, [1] * len(alike))
 

@@ -143,7 +143,7 @@ def test_a_callers_own_words_come_back_cut_to_what_fits_into_headers(client: Any
     with pytest.raises(grpc.RpcError) as caught:
         client("ModelInfer", model_name=letter * 20_000)
     assert caught.value.code() == grpc.StatusCode.NOT_FOUND
-    assert caught.value.details().startswith(f"unknown model '{letter * 100}")
+    assert caught.value.details().startswith(f"Request for unknown model: '{letter * 100}")
     assert len(caught.value.details()) <= 1000
 
 

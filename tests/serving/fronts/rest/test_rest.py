@@ -179,7 +179,7 @@ def test_tritons_client_reads_what_the_server_tells_of_itself(triton: Any) -> No
     assert triton.is_model_ready("double", "1")
     for name, version in (("damaged", ""), ("nope", ""), ("double", "7")):
         assert not triton.is_model_ready(name, version)
-    assert triton.get_server_metadata()["name"] == "fovea"
+    assert triton.get_server_metadata()["name"] == "triton"
     assert triton.get_model_metadata("double", "1")["inputs"] == [{"name": "x", "datatype": "FP32", "shape": [-1, 4]}]
     assert triton.get_model_config("double")["input"][0]["dims"] == [4]
     states = {entry["name"]: entry["state"] for entry in triton.get_model_repository_index()}
@@ -196,9 +196,9 @@ def test_statistics_count_the_requests_of_both_fronts(triton: Any) -> None:
 @pytest.mark.parametrize(
     ("path", "status", "told"),
     [
-        ("/v2/models/nope", 404, "unknown model 'nope'"),
-        ("/v2/models/double/versions/7/config", 404, "has no version '7'"),
-        ("/v2/models/double/versions/x/stats", 400, "'x' is no positive integer"),
+        ("/v2/models/nope", 404, "unknown model: 'nope'"),
+        ("/v2/models/double/versions/7/config", 404, "version 7 is not found, there are ['1']"),
+        ("/v2/models/double/versions/x/stats", 400, "string 'x', expected a positive integer"),
         ("/v2/models/damaged", 503, "UNAVAILABLE"),
         ("/v2/models/damaged/ready", 503, None),
         ("/v3", 404, "no such path: /v3"),

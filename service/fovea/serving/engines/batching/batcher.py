@@ -112,9 +112,7 @@ def _take_from(line: Line, now_s: float, policy: BatchPolicy, selection: Selecti
     most = policy.rows_of(line[0].batch_key)
     batch, kept = _fitting(line, most, now_s, selection)
     preferred = _preferred(batch, policy.preferred_rows)
-    full = preferred or kept or sum([request.rows for request in batch]) >= most
-    hold_s = 0.0 if full or not batch else _hold_s(batch, now_s, policy)
-    if hold_s:
+    if policy.delay_s and batch and not (preferred or kept) and (hold_s := _hold_s(batch, most, now_s, policy)):
         put_back(line, batch)
         selection.wait_s = min(selection.wait_s or inf, hold_s)
         return
@@ -162,13 +160,13 @@ def _preferred(batch: Sequence[QueuedRequest], preferred_rows: tuple[int, ...]) 
     return max((count for count, rows in enumerate(sums, 1) if rows in preferred_rows), default=0)
 
 
-def _hold_s(batch: Sequence[QueuedRequest], now_s: float, policy: BatchPolicy) -> float:
+def _hold_s(batch: Sequence[QueuedRequest], most_rows: int, now_s: float, policy: BatchPolicy) -> float:
     """A batch with room may wait for company, until its oldest request has waited `delay_s` or one must begin now."""
-    if not policy.delay_s:
+    rows = sum([request.rows for request in batch])
+    if rows >= most_rows:
         return 0.0
     until_s = min(request.arrived_s for request in batch) + policy.delay_s
     due_s = min(request.due_s for request in batch)
     if due_s < inf:
-        rows = sum(request.rows for request in batch)
         until_s = min(until_s, due_s - 2 * (policy.cost(batch[0].batch_key, rows) or 0.0) - _SOON_S)
     return max(0.0, until_s - now_s)

@@ -9,7 +9,7 @@ from fovea.serving.engines.queued_request import BatchKey
 
 _NOTHING = BatchCost()
 _KEPT = 1024
-"""Every request with a deadline asks for one, and working it out takes a microsecond."""
+"""Every batch asks, and every request with a deadline; working it out takes a microsecond."""
 
 
 class MeasuredCost:
@@ -22,11 +22,13 @@ class MeasuredCost:
         self.worthwhile_rows = lru_cache(_KEPT)(cost.worthwhile_rows)
         """Of a batch of these lengths; None where none was measured."""
 
+        self.warmed = lru_cache(_KEPT)(self._warmed)
+        """Whether warm-up ran batches of this key, and as large."""
+
     def _seconds(self, key: BatchKey, rows: int) -> float | None:
         return self.cost.seconds(key.lengths, rows) if self._was_measured(key) else None
 
-    def warmed(self, key: BatchKey, rows: int) -> bool:
-        """Whether warm-up ran batches of this key that were as large."""
+    def _warmed(self, key: BatchKey, rows: int) -> bool:
         return self._was_measured(key) and self.cost.warmed(key.lengths, rows)
 
     def _was_measured(self, key: BatchKey) -> bool:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from math import inf
 from queue import Empty, SimpleQueue
+from typing import NamedTuple
 
 from fovea.contract.errors import FoveaError, VersionEnded
 from fovea.runtime.cost import BatchCost
@@ -27,8 +28,7 @@ _LIMIT = QueueLimit()
 _LONG_S = 0.02
 
 
-@dataclass(frozen=True, slots=True)
-class _InHand:
+class _InHand(NamedTuple):
     """A batch that a worker has taken, and when it should be done with it."""
 
     batch: list[QueuedRequest]
@@ -165,7 +165,8 @@ class Pipeline:
             return
         selection = self._take(worker)
         try:
-            self._refuse(selection)
+            if selection.gone or selection.late:
+                self._refuse(selection)
             if selection.batch:
                 worker.execute(selection.batch)
         finally:

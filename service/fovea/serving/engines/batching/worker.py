@@ -7,7 +7,6 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from math import inf
 from typing import Any, Protocol
 
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from fovea.contract.errors import ExecutionFailed, FoveaError, NotReady
 from fovea.runtime.arrays import Arrays
 from fovea.serving.engines.batching.measured_cost import UNMEASURED, MeasuredCost
-from fovea.serving.engines.observer import BatchRecord, Observer, fail, tell
+from fovea.serving.engines.observer import Observer, RanBatch, Stages, fail, tell
 from fovea.serving.engines.outcomes import Outcome, outcome_of
 from fovea.serving.engines.queued_request import QueuedRequest, why_gone
 
@@ -122,11 +121,11 @@ class Worker:
 
     def _run(self, run: _Run) -> None:
         session, batch = run.session, run.batch
-        start_s = time.monotonic()
-        session.gather([request.inputs for request in batch])
+        inputs = [request.inputs for request in batch]
+        begun_s = time.monotonic()
+        session.gather(inputs)
         gathered_s = time.monotonic()
         self._in_progress = run
-        self.end_if_left()
         try:
             session.run()
         finally:
@@ -136,17 +135,16 @@ class Worker:
         rows = [request.rows for request in batch]
         outputs = session.split(rows)
         outcomes = [self._answer(request, own) for request, own in zip(batch, outputs, strict=True)]
-        end_s = time.monotonic()
-        stages_s = (gathered_s - start_s, ran_s - gathered_s, end_s - ran_s)
-        warmed = self._measured.warmed(batch[0].batch_key, sum(rows))
-        record = BatchRecord(len(batch), sum(rows), *stages_s, session.attention_s, session.padding_ratio, warmed)
-        tell(self._observer.batch, record, [start_s - request.arrived_s for request in batch])
-        self._tell_ends(batch, outcomes, end_s)
+        stages = Stages(begun_s, gathered_s, ran_s, time.monotonic())
+        key, arrived_s = batch[0].batch_key, [request.arrived_s for request in batch]
+        warmed = self._measured.warmed(key, sum(rows))
+        ran = RanBatch(rows, arrived_s, outcomes, stages, session.attention_s, session.padding_ratio, warmed)
+        tell(self._observer.batch, ran)
         for request in batch:
             if request.trace is not None:
-                tell(request.trace.ran, start_s, gathered_s, ran_s, end_s)
-        if not batch[0].batch_key.maps:
-            tell(self._observer.sample, [request.inputs for request in batch])
+                tell(request.trace.ran, *stages)
+        if not key.maps:
+            tell(self._observer.sample, inputs)
 
     def _left_behind(self, batch: list[QueuedRequest]) -> None:
         """The run was ended since every caller had left."""
@@ -170,12 +168,6 @@ class Worker:
             return "failed"
         too_late = request.deadline_s is not None and request.deadline_s <= time.monotonic()
         return "deadline" if too_late else "ok"
-
-    def _tell_ends(self, batch: list[QueuedRequest], outcomes: list[Outcome], end_s: float) -> None:
-        for outcome, group in groupby(zip(outcomes, batch, strict=True), key=lambda pair: pair[0]):
-            requests = [request for _, request in group]
-            durations_s = [end_s - request.arrived_s for request in requests]
-            tell(self._observer.requests, outcome, durations_s, sum(request.rows for request in requests))
 
     def _retry(self, batch: list[QueuedRequest], error: Exception) -> None:
         if len(batch) > 1:

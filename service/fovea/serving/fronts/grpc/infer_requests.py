@@ -112,17 +112,13 @@ def _names_and_shapes(message: Any) -> Any:
 
 def _values(message: Any, raw: list[bytes]) -> list[bytes | Values | None]:
     """The data of inputs that have typed contents, or nothing."""
-    if not raw:
-        return [
-            TypedContents(tensor.contents) if tensor.HasField("contents") else None
-            for tensor in message.inputs
-            if has_contents(tensor) or not is_placed(tensor.parameters)
-        ]
-    data: list[bytes | Values | None] = list(raw)
-    for index, tensor in enumerate(message.inputs[: len(raw)]):
-        if has_contents(tensor):
-            data[index] = BothForms()
-    return data
+    typed = [tensor for tensor in message.inputs if has_contents(tensor)]
+    if raw and not typed:
+        return list(raw)
+    bring = [tensor for tensor in message.inputs if has_contents(tensor) or not is_placed(tensor.parameters)]
+    if raw:
+        return [BothForms(message.model_name, typed[0].name)] * len(bring)
+    return [TypedContents(tensor.contents) if tensor.HasField("contents") else None for tensor in bring]
 
 
 def id_of(data: bytes) -> str:

@@ -55,12 +55,20 @@ class TypedContents:
 
 
 class BothForms:
-    """The values of an input that came with typed contents and raw data."""
+    """The values of any input of a request to `model` that brings raw data, and typed contents for `name`."""
 
+    __slots__ = ("_model", "_name")
     bytes = 0
 
-    def array(self, expected: ExpectedInput) -> NDArray[Any]:
-        raise InvalidRequest(f"input '{expected.name}': raw and typed contents together, send one of them")
+    def __init__(self, model: str, name: str) -> None:
+        self._model, self._name = model, name
+
+    def array(self, expected: ExpectedInput) -> NDArray[Any]:  # noqa: ARG002 - none is right
+        """InvalidRequest, in the words that Triton's clients look for."""
+        raise InvalidRequest(
+            f"contents field must not be specified when using raw_input_contents for '{self._name}' "
+            f"for model '{self._model}'"
+        )
 
 
 def has_contents(tensor: Any) -> bool:
