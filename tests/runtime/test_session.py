@@ -1,5 +1,7 @@
 """Batches go in as requests and come out as the same requests' rows."""
 
+import weakref
+
 import numpy as np
 import pytest
 from onnx import TensorProto, helper
@@ -43,6 +45,41 @@ def test_batches_of_changing_size_do_not_disturb_each_other(doubling):
     for size in (8, 1, 5, 1, 8, 3):
         values = np.arange(size) + size
         assert doubling.infer(rows(*values))["y"][:, 0].tolist() == (2 * values).tolist()
+
+
+LARGE = 150_000
+
+
+@pytest.fixture
+def doubling_much(open_model, tensor):
+    node = helper.make_node("Add", ["x", "x"], ["y"])
+    return open_model([node], [tensor("x", ["N", LARGE])], [tensor("y", ["N", LARGE])])
+
+
+def test_a_large_request_that_is_alone_runs_from_where_it_lies_and_is_not_kept(doubling_much):
+    x = np.ones((2, LARGE), np.float32)
+    doubling_much.gather([{"x": x}])
+    x[:] = 3  # what a copy would not show
+    doubling_much.run()
+    assert (doubling_much.split([2])[0]["y"] == 6).all()
+    kept = weakref.ref(x)
+    del x
+    assert kept() is None
+
+
+@pytest.mark.parametrize("lies", ["across", "unaligned", "beside another"])
+def test_other_large_requests_are_copied(doubling_much, lies):
+    x = np.ones((2, LARGE), np.float32)
+    if lies == "across":
+        x = np.ones((LARGE, 2), np.float32).T
+    if lies == "unaligned":
+        x = np.ndarray(x.shape, x.dtype, bytearray(x.nbytes + 1), offset=1)
+        x[:] = 1
+    requests = [{"x": x}, {"x": x}] if lies == "beside another" else [{"x": x}]
+    doubling_much.gather(requests)
+    x[:] = 3
+    doubling_much.run()
+    assert all((part["y"] == 2).all() for part in doubling_much.split([2] * len(requests)))
 
 
 class OnlyPublic:

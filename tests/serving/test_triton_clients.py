@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -39,8 +40,8 @@ def sum_of_texts(root: Path) -> None:
     save_model(root, "texts", nodes, inputs, [tensor("y", ["n", 4], TensorProto.STRING)])
 
 
-@pytest.fixture(scope="module", params=["fast-lane", "no-fast-lane"])
-def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("triton")
     node = helper.make_node
     save_model(
@@ -50,8 +51,13 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     means = [node("Constant", [], ["axes"], value_ints=[1, 2]), node("ReduceMean", ["x", "axes"], ["y"], keepdims=0)]
     save_model(root, "picture", means, [tensor("x", ["n", 2, 2, 3])], [tensor("y", ["n", 3])])
     (root / "picture" / "config.pbtxt").write_text(PICTURE)
-    explicit = ("--control-mode=explicit", "--load-models=*", "--open-rpcs=model_control")
-    with running_server(root, f"--{request.param}", *explicit) as server:
+    return root
+
+
+@pytest.fixture(scope="module", params=["fast-lane", "no-fast-lane"])
+def server(request: pytest.FixtureRequest, repository: Path) -> Iterator[RunningServer]:
+    explicit = ("--control-mode=explicit", "--load-models=*", "--open-rpcs=model_control,shared_memory")
+    with running_server(repository, f"--{request.param}", *explicit) as server:
         yield server
 
 
@@ -139,12 +145,28 @@ def test_a_configuration_that_comes_with_a_load_takes_the_place_of_the_own_one(c
     client.load_model("sum")
 
 
-def test_without_a_gpu_there_is_no_cuda_memory_to_forget_and_none_to_register(client: Any, front: Any) -> None:
+def test_labels_may_come_with_the_files_of_a_model(client: Any, front: Any, repository: Path) -> None:
+    files = {"1/model.onnx": (repository / "sum" / "1" / "model.onnx").read_bytes(), "labels.txt": b"cat\ndog\n"}
+    output = {"name": "y", "data_type": "TYPE_FP32", "dims": [4], "label_filename": "labels.txt"}
+    config = json.dumps({"max_batch_size": 8, "output": [output]})
+    client.load_model("labelled", config=config, files={f"file:{name}": content for name, content in files.items()})
+    wanted = [front.InferRequestedOutput("y", class_count=3)]
+    best = client.infer("labelled", inputs(front, "labelled"), outputs=wanted).as_numpy("y")
+    assert best[0].tolist() == [b"6.000000:3", b"4.000000:2", b"2.000000:1:dog"]
+    client.unload_model("labelled")
+
+
+def test_a_region_that_is_unknown_may_be_forgotten_and_not_be_asked_for(client: Any) -> None:
+    client.unregister_system_shared_memory("mine")
+    assert refusal(partial(client.get_system_shared_memory_status, "mine")) == "unknown shared memory region 'mine'"
+
+
+def test_without_a_gpu_there_is_no_cuda_memory_and_forgetting_it_is_right(client: Any, front: Any) -> None:
     client.unregister_cuda_shared_memory()
     told = client.get_cuda_shared_memory_status(**as_json(front))
     assert not (told.get("regions") if front is triton else told)
-    for call in (client.unregister_cuda_shared_memory, client.get_cuda_shared_memory_status):
-        assert refusal(partial(call, "mine")) == "unknown CUDA shared memory region 'mine'"
+    client.unregister_cuda_shared_memory("mine")
+    assert refusal(partial(client.get_cuda_shared_memory_status, "mine")).endswith("shared memory region 'mine'")
     with pytest.raises(InferenceServerException, match="takes no CUDA shared memory") as caught:
         client.register_cuda_shared_memory("mine", b"aGFuZGxl", device_id=0, byte_size=64)
     assert caught.value.status() == {triton: "StatusCode.UNIMPLEMENTED", triton_http: "501"}[front]

@@ -115,7 +115,7 @@ def load(
     files: Mapping[str, bytes] | None = None,
     timeout_s: float | None = None,
 ) -> Call[None]:
-    """Load or reload a model, back when it is ready; `config` is Triton's, files go by "<version>/<name>".
+    """Load or reload a model, back when it is ready; `config` is Triton's, files go by "<version>/<name>" or "<name>".
 
     It is sent once: a second one would load the model a second time.
     """

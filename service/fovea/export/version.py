@@ -23,6 +23,7 @@ from fovea.export.found_maps import FoundMaps
 from fovea.export.function_bodies import OPSET
 from fovea.export.graph import ExportedGraph
 from fovea.export.independent_rows import require_independent_rows
+from fovea.export.own_maps import with_own_maps
 from fovea.export.parity import compare, measure_bodies, measure_kernels
 from fovea.export.publish import publish
 from fovea.export.reference import Reference
@@ -64,7 +65,7 @@ def export_version(
     names, places = list(subject.lengths), input_axes(subject.lengths)
     lengths = {name: {axis: names[place] for axis, place in axes.items()} for name, axes in places.items()}
     stages.info("tracing the module")
-    graph = export_graph(subject.module, example, subject.output_names, lengths)
+    graph = with_own_maps(export_graph(subject.module, example, subject.output_names, lengths), subject.attention)
     if graph.maps is not None and any(layer.found for layer in graph.layers):
         reference = reference.seeing(FoundMaps(graph.maps, graph.layers))
     return publish(repository, subject.name, version, partial(_write, subject, reference, graph, kernel_library))
@@ -177,7 +178,7 @@ def _describe(subject: Subject, graph: ExportedGraph, seen: Seen) -> ModelCard:
             metrics=dict(subject.metrics),
             training=subject.training,
             opset=OPSET,
-            operator_version=VERSION if graph.layers else None,
+            operator_version=VERSION if any(layer.operator for layer in graph.layers) else None,
         )
     except ValidationError as error:
         raise ExportFailed(f"{subject.name}: {first_problem(error).told}") from error

@@ -91,6 +91,11 @@ def check_golden(session: ModelSession, golden: Golden, tolerances: Mapping[str,
         actual = run_golden(session, golden)
     except ExecutionFailed as error:
         return [f"the golden batch failed: {error}"]
+    return disagreements(actual, golden, tolerances)
+
+
+def disagreements(actual: Arrays, golden: Golden, tolerances: Mapping[str, float]) -> list[str]:
+    """The same of answers that are there."""
     expected = {**golden.maps, **golden.outputs}
     found = [disagreement(name, actual[name], expected.get(name), tolerances.get(name)) for name in actual]
     return [text for text in found if text is not None]

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from fovea.contract.errors import ExecutionFailed, InvalidRequest
 from fovea.runtime.arrays import Arrays
-from fovea.runtime.buffers import BoundBuffers
+from fovea.runtime.buffers import Bound, BoundBuffers
 from fovea.runtime.ort_errors import failure
 from fovea.runtime.signature import Signature
 from fovea.runtime.value_forms import value_of
@@ -41,7 +41,7 @@ class BoundRunner:
     def __init__(self, buffers: BoundBuffers, first_input: str) -> None:
         self._buffers = buffers
         self._first_input = first_input
-        self._current = buffers.of(1)
+        self._current = self._smallest = buffers.of(1)
 
     def gather(self, requests: Sequence[Arrays]) -> None:
         if len(requests) == 1:
@@ -57,18 +57,32 @@ class BoundRunner:
                 rows[span] = request[name]
 
     def _gather_one(self, request: Arrays) -> None:
-        self._current = self._buffers.of(len(request[self._first_input]))
-        for name, rows in self._current.inputs.items():
-            rows[...] = request[name]
+        bound = self._buffers.of(len(request[self._first_input]))
+        self._current = self._buffers.around(request, bound) or _filled(bound, request)
 
     def run(self, options: Any = None) -> None:
-        self._buffers.run(self._current, options)
+        try:
+            self._buffers.run(self._current, options)
+        except Exception:
+            self._let_go()
+            raise
 
     def split(self, rows_per_request: Sequence[int]) -> list[dict[str, NDArray[Any]]]:
         outputs = self._current.outputs
+        self._let_go()
         if len(rows_per_request) == 1:
             return [dict(outputs)]
         return split_rows(outputs, rows_per_request)
+
+    def _let_go(self) -> None:
+        """A large request that was read in place is not kept until the next one comes."""
+        self._current = self._smallest
+
+
+def _filled(bound: Bound, request: Arrays) -> Bound:
+    for name, rows in bound.inputs.items():
+        rows[...] = request[name]
+    return bound
 
 
 class FreeRunner:
@@ -100,7 +114,7 @@ class FreeRunner:
         if len({array.shape[1:] for array in arrays}) > 1:
             raise ExecutionFailed(f"input {name}: requests of different shapes cannot share a batch")
         joined = arrays[0] if len(arrays) == 1 else np.concatenate(arrays)
-        return _as_text(name, joined) if name in self._text else np.ascontiguousarray(joined)
+        return _as_text(name, joined) if name in self._text else np.require(joined, None, ("C", "A"))
 
     def run(self, options: Any = None) -> None:
         feed, self._feed = self._feed, {}  # a large request is not kept until the next one comes

@@ -18,8 +18,10 @@ from fovea.serving.lifecycle.load_request import LoadRequest
 from fovea.serving.lifecycle.model_config_text import from_json
 
 _FILE_PREFIX = "file:"
-_FILE_NAME = re.compile(r"[1-9][0-9]{0,17}(?:/[A-Za-z0-9][A-Za-z0-9._-]{0,199}){1,2}", re.ASCII)
-"""A model with weights beside it may be a folder in its version's: 1/model.onnx/model.onnx."""
+_PLAIN = "[A-Za-z0-9][A-Za-z0-9._-]{0,199}"
+_FILE_NAME = re.compile(rf"(?!model\.toml$)(?=[A-Za-z]){_PLAIN}|[1-9][0-9]{{0,17}}(?:/{_PLAIN}){{1,2}}", re.ASCII)
+"""A file of the model, such as its labels, but no model.toml (`config` chooses); or of a version, where a model with
+weights beside it may be a folder: 1/model.onnx/model.onnx."""
 _FIELDS: dict[type, str] = {
     bool: "bool_param",
     int: "int64_param",
@@ -57,7 +59,7 @@ def _load_of(name: str, parameters: Mapping[str, Any]) -> LoadRequest:
         elif parameter.startswith(_FILE_PREFIX):
             files[_file_name(parameter)] = _required(parameter, value, bytes)
         else:
-            raise InvalidRequest(f"parameter '{parameter}': expected 'config' or 'file:<version>/<name>'")
+            raise InvalidRequest(f"parameter '{parameter}': expected 'config', or 'file:' with a file's path")
     return LoadRequest(name, config, files)
 
 
@@ -79,7 +81,9 @@ def _required(name: str, value: Any, expected: type) -> Any:
 def _file_name(parameter: str) -> str:
     name = parameter.removeprefix(_FILE_PREFIX)
     if not _FILE_NAME.fullmatch(name):
-        raise InvalidRequest(f"Invalid file path '{shown_name(name)}': expected '<version>/<name>', all plain names")
+        raise InvalidRequest(
+            f"Invalid file path '{shown_name(name)}': expected '<version>/<name>' or '<name>', plain names"
+        )
     return name
 
 

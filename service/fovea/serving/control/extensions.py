@@ -71,9 +71,8 @@ def _cuda_status(request: AboutRegion) -> dict[str, Any]:
     return {"regions": {}}
 
 
-def _unregister_cuda(request: AboutRegion) -> dict[str, Any]:
-    """Clients begin by forgetting all regions, of either kind."""
-    _cuda_status(request)
+def _unregister_cuda(_request: AboutRegion) -> dict[str, Any]:
+    """As with system shared memory, what is unknown is forgotten already."""
     return {}
 
 

@@ -19,7 +19,7 @@ class LoadRequest:
     config: Any = None
     """A ModelConfig, which goes before the model's own model.toml or config.pbtxt."""
     files: Mapping[str, bytes] = field(default_factory=dict)
-    """"<version>/<name>" -> content."""
+    """"<version>/<name>", or "<name>" of a file that all versions share, such as labels -> content."""
 
     def configured(self, folder: ModelFolder) -> ModelFolder:
         """The folder, with what this request's configuration says in the place of what the folder's files say."""

@@ -23,7 +23,8 @@ from fovea.serving.requests.tensor_data import ExpectedInput, to_raw
 from fovea.serving.shared_memory.places import Place
 from fovea.serving.shared_memory.regions import Held, Regions
 
-Data = Sequence[bytes | Values | None]
+Data = Sequence[bytes | memoryview | Values | None]
+_RAW = (bytes, memoryview)
 
 
 class Admitted:
@@ -138,7 +139,7 @@ def _arrays(checked: CheckedHeader, data: Data, regions: Regions) -> dict[str, N
             for tensor, one in zip(checked.inputs, _spread(checked.inputs, data), strict=True)
         ]
     return {
-        tensor.name: tensor.array(one) if type(one) is bytes else _from_values(tensor, one)  # type: ignore[arg-type]
+        tensor.name: tensor.array(one) if isinstance(one, _RAW) else _from_values(tensor, one)
         for tensor, one in zip(checked.inputs, data, strict=True)
     }
 
@@ -157,12 +158,12 @@ def _spread(inputs: Sequence[ExpectedInput], data: Data) -> Data:
     return [next(sent) if tensor.place is None else None for tensor in inputs]
 
 
-def _size(tensor: ExpectedInput, data: bytes | Values | None) -> int:
+def _size(tensor: ExpectedInput, data: bytes | memoryview | Values | None) -> int:
     if tensor.place is not None:
         return tensor.place.byte_size
     if tensor.datatype != "BYTES":
         return tensor.size
-    return len(data) if isinstance(data, bytes) else 0 if data is None else data.bytes
+    return len(data) if isinstance(data, _RAW) else 0 if data is None else data.bytes
 
 
 def _shared(tensor: ExpectedInput, place: Place, regions: Regions) -> bytes:

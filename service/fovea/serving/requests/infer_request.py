@@ -71,7 +71,7 @@ class InferRequest:
     """One inference."""
 
     header: RequestHeader
-    data: Sequence[bytes | Values | None]
+    data: Sequence[bytes | memoryview | Values | None]
     """Of each input that is not in shared memory, in the header's order: its raw bytes, or values; None of an input
     that came without any."""
     id: str = ""

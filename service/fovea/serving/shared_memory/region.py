@@ -1,8 +1,10 @@
 """System shared memory: tensors that a client on this machine puts into, or wants in, a POSIX shared memory object.
 
 Regions are read and written through their file, not mapped: a client that cuts its object short would kill a process
-that has it mapped (SIGBUS), here its request gets an error. It costs one copy, and what a request brings is fixed once
-it is admitted. What a client writes at the same time as that, or reads before its answer has come, is its own risk.
+that has it mapped (SIGBUS), here its request gets an error; and one that changes an index after an operator has checked
+it would have the operator read elsewhere. So an input is copied once, and fixed once its request is admitted: a large
+one that runs alone is not copied again. An output is copied once, from where the model left it. What a client writes
+while its request is admitted, or reads before its answer has come, is its own risk.
 """
 
 from __future__ import annotations
@@ -40,7 +42,7 @@ class Region:
             raise RegionTooSmall(f"{place}: the object '{self.key}' has been cut short, {len(data)} bytes are left")
         return data
 
-    def write(self, place: Place, data: bytes) -> None:
+    def write(self, place: Place, data: bytes | memoryview) -> None:
         """Put an output at its place; RegionTooSmall where it does not fit."""
         if len(data) > place.byte_size:
             raise RegionTooSmall(f"{place}: the output has {len(data)} bytes")
@@ -67,7 +69,7 @@ def _read(file: int, size: int, at: int) -> bytes:
     return b"".join(parts)
 
 
-def _write(file: int, data: bytes, at: int) -> None:
+def _write(file: int, data: bytes | memoryview, at: int) -> None:
     """All of the bytes; OSError where they do not fit: the first call takes some of them, the next one says why."""
     left = memoryview(data)
     while left:

@@ -23,7 +23,7 @@ class Held:
     def __init__(self, regions: Mapping[str, Region], release: Callable[[], None]) -> None:
         self._regions, self._release = regions, [release]
 
-    def write(self, place: Place, data: bytes) -> None:
+    def write(self, place: Place, data: bytes | memoryview) -> None:
         """Put an output at its place; RegionTooSmall where it does not fit."""
         self._regions[place.region].write(place, data)
 
@@ -107,15 +107,18 @@ class Regions:
             self._regions[region.name] = region
 
     def unregister(self, name: str) -> None:
-        """Forget a region, or all for ""; none that a request in flight is to be answered in."""
+        """Forget a region, or all for ""; none that a request in flight is to be answered in.
+
+        One that is unknown is forgotten already: Triton's callers begin by forgetting what a run before left behind.
+        """
         with self._lock:
-            names = [name] if name else list(self._regions)
+            names = [one for one in self._regions if name in ("", one)]
             busy = [one for one in names if self._users[one] > 0]
             if busy:
                 raise Unavailable(f"shared memory regions {busy} are in use by requests in flight")
             for one in names:
-                os.close(self._named(self._regions, one).file)
-                del self._regions[one], self._users[one]
+                os.close(self._regions.pop(one).file)
+                del self._users[one]
 
     @staticmethod
     def _named(regions: Mapping[str, Region], name: str) -> Region:

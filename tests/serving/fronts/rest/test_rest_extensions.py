@@ -70,7 +70,6 @@ def test_regions_come_and_go(client: Any, key: str) -> None:
         (lambda client, key: client.register_system_shared_memory("n", key, SIZE + 1), "500", "4097"),
         (lambda client, _: client.register_system_shared_memory("n", "/fovea-nobody", 64), "404", "/fovea-nobody"),
         (lambda client, _: client.get_system_shared_memory_status("nobody"), "404", "'nobody'"),
-        (lambda client, _: client.unregister_system_shared_memory("nobody"), "404", "'nobody'"),
         (lambda client, _: infer(client, region="nobody"), "404", "'nobody'"),
         (lambda client, _: infer(client, region="r", offset=SIZE - 47), "400", "4096"),
         (lambda client, _: infer(client, output_bytes=X.nbytes - 1), "500", "the output has 48 bytes"),

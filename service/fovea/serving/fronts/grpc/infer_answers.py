@@ -40,7 +40,7 @@ class AnswerWriter:
     def _joined(self, answer: Answer) -> bytes:
         """Serialized fields may be joined in any order, and the joined bytes are the message that has them all."""
         key = (answer.form, tuple([array.shape for array in answer.arrays]))
-        parts = [self._heads.get(key) or self._new_head(key)]
+        parts: list[bytes | memoryview] = [self._heads.get(key) or self._new_head(key)]
         if answer.id:
             request_id = answer.id.encode()
             parts += (length_mark(_ID_TAG, len(request_id)), request_id)
@@ -72,5 +72,5 @@ def _with_places(answer: Answer) -> bytes:
         if output.place is not None and written is not None:
             for name, value in output.place.parameters(written).items():
                 said.parameters[name].MergeFrom(message_of(value))
-        response.raw_output_contents.append(to_raw(array) if written is None else b"")
+        response.raw_output_contents.append(bytes(to_raw(array)) if written is None else b"")
     return bytes(response.SerializeToString())

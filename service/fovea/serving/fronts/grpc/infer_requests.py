@@ -110,15 +110,19 @@ def _names_and_shapes(message: Any) -> Any:
     return (message.model_name, message.model_version, tuple(inputs), tuple(outputs))
 
 
-def _values(message: Any, raw: list[bytes]) -> list[bytes | Values | None]:
+def _values(message: Any, raw: list[bytes]) -> list[bytes | memoryview | Values | None]:
     """The data of inputs that have typed contents, or nothing."""
+    if not raw:
+        return [
+            TypedContents(tensor.contents) if tensor.HasField("contents") else None
+            for tensor in message.inputs
+            if has_contents(tensor) or not is_placed(tensor.parameters)
+        ]
     typed = [tensor for tensor in message.inputs if has_contents(tensor)]
-    if raw and not typed:
+    if not typed:
         return list(raw)
     bring = [tensor for tensor in message.inputs if has_contents(tensor) or not is_placed(tensor.parameters)]
-    if raw:
-        return [BothForms(message.model_name, typed[0].name)] * len(bring)
-    return [TypedContents(tensor.contents) if tensor.HasField("contents") else None for tensor in bring]
+    return [BothForms(message.model_name, typed[0].name)] * len(bring)
 
 
 def id_of(data: bytes) -> str:

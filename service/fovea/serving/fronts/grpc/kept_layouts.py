@@ -8,6 +8,7 @@ from typing import NamedTuple
 from fovea.serving.fronts.grpc.request_fields import RequestFields
 from fovea.serving.requests.infer_request import InferRequest, RequestHeader
 from fovea.serving.requests.kept import Kept
+from fovea.serving.requests.tensor_data import LARGE_BYTES
 
 
 class _Layout(NamedTuple):
@@ -51,7 +52,9 @@ def _alike(data: bytes, fields: RequestFields) -> tuple[tuple[int, bytes], ...]:
 
 
 def _request(data: bytes, layout: _Layout) -> InferRequest | None:
-    request = InferRequest(layout.header, [data[part] for part in layout.raw], "", None, len(data), layout.header_bytes)
+    bytes_from = data if len(data) < LARGE_BYTES else memoryview(data)
+    raw = [bytes_from[part] for part in layout.raw]
+    request = InferRequest(layout.header, raw, "", None, len(data), layout.header_bytes)
     if layout.id is not None:
         try:
             request.id = data[layout.id].decode()

@@ -23,7 +23,7 @@ class Body:
 
 def infer_answer(answer: Answer, style: AnswerStyle) -> Body:
     """An answer as a body; InvalidRequest where an output's texts are no UTF-8."""
-    form, binary = answer.form, list[bytes]()
+    form, binary = answer.form, list[bytes | memoryview]()
     facts = {"model_name": form.model, "model_version": form.version}
     if answer.id:
         facts["id"] = answer.id
@@ -36,7 +36,7 @@ def infer_answer(answer: Answer, style: AnswerStyle) -> Body:
 
 
 def _output(
-    output: WantedOutput, array: NDArray[Any], written: int | None, style: AnswerStyle, binary: list[bytes]
+    output: WantedOutput, array: NDArray[Any], written: int | None, style: AnswerStyle, binary: list[bytes | memoryview]
 ) -> bytes:
     name = output.spec.name
     facts: dict[str, Any] = {"name": name, "datatype": output.datatype, "shape": array.shape}

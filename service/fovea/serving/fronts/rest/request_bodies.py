@@ -18,6 +18,7 @@ from fovea.serving.fronts.rest.limits import RestLimits
 from fovea.serving.fronts.rest.request_json import HeaderRead, read_header
 from fovea.serving.requests.infer_request import InferRequest, Values
 from fovea.serving.requests.kept import Kept
+from fovea.serving.requests.tensor_data import LARGE_BYTES
 
 _NONE: Any = object()
 """In place of JSON data, where an input has none."""
@@ -92,14 +93,15 @@ def _values_out_of(facts: dict[str, Any]) -> list[Any]:
 
 
 def _request(read: HeaderRead, request_id: str, values: Any, binary: memoryview, size: int) -> InferRequest:
-    data: list[bytes | Values | None] = []
+    data: list[bytes | memoryview | Values | None] = []
     at, has_values = 0, False
     for tensor, one, value, placed in zip(read.header.inputs, read.sizes, values, read.placed, strict=False):
         if one is not None:
             if one > len(binary) - at:
                 words = f"expected {one} bytes of binary data after the JSON, received {len(binary) - at}"
                 raise InvalidRequest(f"input '{tensor.name}': {words}")
-            data.append(bytes(binary[at : at + one]))
+            part = binary[at : at + one]
+            data.append(part if one >= LARGE_BYTES else bytes(part))
             at += one
         elif value is not _NONE or not placed:
             data.append(None if value is _NONE else JsonValues(value))
