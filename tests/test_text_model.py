@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import unicodedata
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from queue import SimpleQueue
@@ -59,14 +60,25 @@ def front(request: pytest.FixtureRequest, server: RunningServer) -> Iterator[Any
         yield client, module
 
 
-def ask(front: Any, **inputs: np.ndarray) -> np.ndarray:
-    client, module = front
+def tensors(module: Any, inputs: dict[str, np.ndarray]) -> list[Any]:
     sent = []
     for name, array in inputs.items():
         datatype = {"O": "BYTES", "i": "INT64", "b": "BOOL"}[array.dtype.kind]
         sent.append(module.InferInput(name, list(array.shape), datatype))
         sent[-1].set_data_from_numpy(array)
-    return client.infer(NAME, sent).as_numpy("logits")
+    return sent
+
+
+def ask(front: Any, **inputs: np.ndarray) -> np.ndarray:
+    client, module = front
+    return client.infer(NAME, tensors(module, inputs)).as_numpy("logits")
+
+
+def ask_for(front: Any, outputs: list[str], **inputs: np.ndarray) -> dict[str, np.ndarray]:
+    client, module = front
+    wanted = [module.InferRequestedOutput(name) for name in outputs]
+    answer = client.infer(NAME, tensors(module, inputs), outputs=wanted)
+    return {name: answer.as_numpy(name) for name in outputs}
 
 
 def texts(*texts: str | bytes) -> np.ndarray:
@@ -97,6 +109,35 @@ def test_texts_of_different_lengths_in_one_request_are_answered_as_if_each_were_
     together = ask(front, tokens=texts(*several))
     alone = [ask(front, tokens=texts(text)) for text in several]
     np.testing.assert_allclose(together, np.concatenate(alone), rtol=0, atol=1e-5)
+
+
+MAP, TOKENS, OFFSETS = "attention.attention", "attention.tokens", "attention.offsets"
+
+
+def test_a_map_comes_with_the_tokens_along_its_axes_and_their_characters_in_the_callers_text(front: Any) -> None:
+    sent = ["\ufb01gure  CAFE\u0301, no", SMALL.title(), "one"]
+    answer = ask_for(front, ["logits", MAP, TOKENS, OFFSETS], tokens=texts(*sent))
+    longest = answer[TOKENS].shape[1]
+    assert answer[MAP].shape[2:] == (longest, longest)
+    assert answer[OFFSETS].shape == (3, longest, 2)
+    for row, text in enumerate(sent):
+        parts = [text[slice(*span)] for span in answer[OFFSETS][row] if span.any()]
+        assert parts == text.replace(",", " ,").split()
+        tokens = [token.decode() for token in answer[TOKENS][row] if token]
+        assert tokens == [unicodedata.normalize("NFKC", part).lower() for part in parts]
+    np.testing.assert_allclose(answer["logits"], ask(front, tokens=texts(*sent)), rtol=0, atol=1e-5)
+
+
+def test_the_tokens_alone_may_be_asked_for_and_each_request_gets_its_own(front: Any) -> None:
+    for text in (SMALL, LARGE, "plus sign"):
+        answer = ask_for(front, [TOKENS], tokens=texts(text))
+        assert answer[TOKENS].tolist() == [[word.lower().encode() for word in text.split()]]
+
+
+def test_tokens_of_no_text_are_refused(front: Any) -> None:
+    with pytest.raises(InferenceServerException) as caught:
+        ask_for(front, [MAP, TOKENS], **as_trained(SMALL))
+    assert "output 'attention.tokens' tells of texts: send input 'tokens' as BYTES" in caught.value.message()
 
 
 def test_served_with_texts_it_is_as_accurate_as_its_card_says(server: RunningServer, repository: Path) -> None:
@@ -172,6 +213,11 @@ def test_the_model_tells_that_it_takes_texts_and_lists_the_tensors_alone(server:
     ]
     facts = {"name": "tokens", "datatype": "BYTES", "shape": [-1], "most_bytes": 65536, "most_tokens": 32}
     assert json.loads(told["properties"]["text_input"]) == facts
+    outputs = json.loads(told["properties"]["token_outputs"])
+    assert [(one["name"], one["datatype"], one["shape"], one["input"]) for one in outputs] == [
+        ("attention.tokens", "BYTES", [-1, -1], "tokens"),
+        ("attention.offsets", "INT64", [-1, -1, 2], "tokens"),
+    ]
     steps = json.loads(told["properties"]["input_steps"])["tokens"]
     assert [step["step"] for step in steps] == ["text", "unicode", "lowercase", "split", "vocabulary"]
     assert steps[-1]["pad"] == PAD

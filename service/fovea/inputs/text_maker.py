@@ -13,9 +13,9 @@ from fovea.contract.input_steps import InputSteps
 from fovea.contract.step_kinds import Split, UseTokenizer, UseVocabulary
 from fovea.inputs.pictures import Limits
 from fovea.inputs.spans import Piece, traced
+from fovea.inputs.split_text import SplitText
 from fovea.inputs.text_steps import changed, decode_text, origins_of
 from fovea.inputs.tokenizer import Tokenizer
-from fovea.inputs.vocabulary import Vocabulary
 
 ReadFile = Callable[[str], str]
 """Gives the text of a file that a step names; ModelBroken where it cannot be had."""
@@ -62,13 +62,13 @@ class TextMaker:
         return text, None if second is None else changed(decode_text(second), self._steps)
 
 
-def _vocabulary(steps: InputSteps, read_file: ReadFile) -> Vocabulary | Tokenizer:
+def _vocabulary(steps: InputSteps, read_file: ReadFile) -> SplitText | Tokenizer:
     last = steps.root[-1]
     if isinstance(last, UseTokenizer):
         return Tokenizer(last, read_file(last.file))
     (splitting,) = steps.of(Split)
     (step,) = steps.of(UseVocabulary)
-    return Vocabulary(step, read_file(step.file), splitting)
+    return SplitText(splitting, step, read_file(step.file))
 
 
 def data_mask(rows: Sequence[NDArray[Any]]) -> NDArray[np.bool_]:

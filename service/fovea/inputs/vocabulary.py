@@ -1,17 +1,15 @@
-"""A vocabulary: texts are split into tokens, whose ids are their places in the file that a card names."""
+"""A vocabulary: tokens and their ids, read from the file that a card names."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from fovea.contract.errors import InvalidRequest, ModelBroken
-from fovea.contract.step_kinds import Split, UseVocabulary
-from fovea.inputs.spans import Piece
-from fovea.inputs.text_steps import split, split_pieces
+from fovea.contract.step_kinds import UseVocabulary
 
 MOST_TOKENS = 1_000_000
 """The largest vocabularies have a quarter of them; a token takes 100 bytes of memory."""
@@ -20,13 +18,9 @@ _SHOWN = 40
 
 
 class Vocabulary:
-    """Splits texts and gives tokens their ids, as two steps of a card say.
+    """Gives tokens their ids, as a card's step says. ModelBroken where the file does not have the tokens it names."""
 
-    ModelBroken where the file does not have the tokens that its step names.
-    """
-
-    def __init__(self, step: UseVocabulary, content: str, splitting: Split) -> None:
-        self._step, self._splitting = step, splitting
+    def __init__(self, step: UseVocabulary, content: str) -> None:
         self._file, self._most_tokens = step.file, step.most_tokens
         tokens = read_tokens(step.file, content)
         if len(tokens) > MOST_TOKENS:
@@ -42,17 +36,12 @@ class Vocabulary:
     def __len__(self) -> int:
         return len(self._ids)
 
-    def row(self, text: str, second: str | None = None) -> NDArray[np.int64]:  # noqa: ARG002 (it has no pairs)
+    def row(self, tokens: Sequence[str]) -> NDArray[np.int64]:
         """(T,), the start and end tokens with it; InvalidRequest for too many, and for one that is unknown."""
-        ids = [*self._before, *self._known(split(text, self._splitting)), *self._after]
+        ids = [*self._before, *self._known(tokens), *self._after]
         if self._most_tokens is not None and len(ids) > self._most_tokens:
             raise InvalidRequest(f"a text of {len(ids)} tokens is above the limit of {self._most_tokens}")
         return np.array(ids, np.int64)
-
-    def pieces(self, text: str, second: str | None = None) -> list[Piece]:  # noqa: ARG002
-        """The same tokens as they were found, each with where it is; start and end are nowhere."""
-        before, after = ([] if token is None else [Piece(token)] for token in (self._step.start, self._step.end))
-        return [*before, *split_pieces(text, self._splitting), *after]
 
     def _known(self, tokens: Iterable[str]) -> list[int]:
         unknown = self._unknown

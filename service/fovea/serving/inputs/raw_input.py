@@ -22,6 +22,7 @@ from fovea.inputs.makers import (
     require_same_filling,
 )
 from fovea.inputs.pictures import Limits
+from fovea.inputs.spans import Piece
 from fovea.inputs.text_maker import ReadFile, TextMaker, data_mask
 from fovea.inputs.text_steps import MAX_TEXT_BYTES
 from fovea.raw_tensors import NUMPY_DTYPE
@@ -66,6 +67,11 @@ class RawInput:
             raise InvalidRequest(f"input '{self.name}': row {row}: {error}") from error
         except MemoryError as error:
             raise OutOfMemory(f"input '{self.name}': row {row}: too little memory for this {self.kind}") from error
+
+    def pieces(self, elements: Sequence[bytes]) -> list[Piece]:
+        """The tokens of a row that `row` has made of texts, each with its place in the caller's own."""
+        assert isinstance(self.maker, TextMaker)
+        return self.maker.pieces(*elements)
 
     def tensors(self, rows: Sequence[NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """The input, its mask and types; InvalidRequest for rows of different lengths where none may be filled up."""
