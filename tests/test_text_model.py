@@ -16,6 +16,7 @@ import pytest
 import torch
 import tritonclient.grpc as grpc_client
 import tritonclient.http as http_client
+from PIL import Image
 from tritonclient.utils import InferenceServerException
 
 from fovea.cli import main
@@ -263,7 +264,7 @@ def test_a_text_in_json_gets_its_labels(server: RunningServer) -> None:
 
 
 def test_the_command_and_the_client_tell_the_label_of_a_text(
-    server: RunningServer, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    server: RunningServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["infer", NAME, SMALL, "--server", server.grpc, "--top", "1"]) == 0
     best, remark = capsys.readouterr().out.splitlines()
@@ -272,6 +273,19 @@ def test_the_command_and_the_client_tell_the_label_of_a_text(
     with Client(server.grpc) as client:
         answer = client.infer(NAME, {"tokens": [SMALL, LARGE]}, ["logits"], top=1)
     assert answer.labels == ("lowercase letter", "uppercase letter")
-    drawn = str(tmp_path / "map.png")
-    assert main(["infer", NAME, SMALL, "--server", server.grpc, "--attention", drawn]) == 1
-    assert "draws a map over a picture, and model names takes texts" in capsys.readouterr().err
+
+
+def test_the_command_draws_a_map_as_a_matrix_of_the_texts_own_words(
+    server: RunningServer, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    asked = ["infer", NAME, SMALL, "--server", server.grpc, "--attention"]
+    for name, head, said in (("mean", [], "the mean of its heads"), ("one", ["--head", "1"], "head 1")):
+        assert main([*asked, str(tmp_path / f"{name}.png"), *head]) == 0
+        assert f"multi_head of layer attention, {said}; a row's word attends" in capsys.readouterr().out
+    mean, one = (np.asarray(Image.open(tmp_path / f"{name}.png")) for name in ("mean", "one"))
+    assert mean.shape == one.shape
+    assert (mean != one).any()
+    assert main([*asked, str(tmp_path / "no.png"), "--head", "4"]) == 1
+    assert "--head 4: the layer has 4, counted from 0" in capsys.readouterr().err
+    assert main(["infer", NAME, SMALL, "--server", server.grpc, "--head", "1"]) == 1
+    assert "--head 1 chooses a map, which --attention FILE draws" in capsys.readouterr().err

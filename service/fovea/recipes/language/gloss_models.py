@@ -36,8 +36,8 @@ def _others(data: LabelledTexts) -> Mapping[str, float]:
 
 
 def _within(schedule: Schedule, data: LabelledTexts) -> Schedule:
-    """With a batch at least in an epoch."""
-    return replace(schedule, batch_rows=min(schedule.batch_rows, data.rows))
+    """With some batches in an epoch, however few texts there are."""
+    return replace(schedule, batch_rows=min(schedule.batch_rows, max(1, data.rows // 3)))
 
 
 BERT_GLOSS = PretrainedTextClassification(
