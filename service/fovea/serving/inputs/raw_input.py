@@ -19,7 +19,6 @@ from fovea.inputs.makers import (
     Limits,
     Maker,
     ReadFile,
-    TextMaker,
     data_mask,
     maker_of,
     require_same_filling,
@@ -59,7 +58,7 @@ class RawInput:
 
     def tensors(self, rows: Sequence[NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """The input, and its mask; InvalidRequest for rows of different lengths where they cannot be filled up."""
-        if not self.padded and len(set(map(len, rows))) > 1:
+        if not self.padded and len({row.shape for row in rows}) > 1:
             raise InvalidRequest(
                 f"input '{self.name}': texts of different lengths in one request: the model may answer otherwise where "
                 "short ones are filled up"
@@ -85,7 +84,8 @@ def raw_input_facts(name: str, steps: InputSteps) -> dict[str, Any]:
     if steps.kind == "picture":
         return {**facts, "formats": PICTURE_FORMATS}
     (vocabulary,) = steps.of(UseVocabulary)
-    return {**facts, "most_bytes": MAX_TEXT_BYTES, "most_tokens": vocabulary.most_tokens}
+    lines = {} if steps.most_lines is None else {"most_lines": steps.most_lines}
+    return {**facts, "most_bytes": MAX_TEXT_BYTES, "most_tokens": vocabulary.most_tokens, **lines}
 
 
 def only_picture(card: ModelCard) -> str | None:
@@ -97,8 +97,10 @@ def only_picture(card: ModelCard) -> str | None:
 def _raw_input(card: ModelCard, name: str, maker: Maker) -> RawInput:
     specs, steps = {spec.name: spec for spec in card.inputs}, card.steps_by_input[name]
     plain = RawInput(name, steps.kind, maker, NUMPY_DTYPE[specs[name].datatype], steps.row_shape)
-    length = next((one for one in card.lengths.values() if name in one.inputs), None)
-    if length is None or not isinstance(maker, TextMaker):
+    lengths = [one for one in card.lengths.values() if name in one.inputs]
+    if not lengths or steps.kind == "picture":
         return plain
-    require_same_filling(name, length, maker)
-    return replace(plain, mask=specs[length.mask] if length.mask else None, padded=length.padded)
+    for length in lengths:
+        require_same_filling(name, length, maker)
+    mask = next((one.mask for one in lengths if one.mask and one.inputs[name] == 1), None)
+    return replace(plain, mask=specs[mask] if mask else None, padded=all(one.padded for one in lengths))
