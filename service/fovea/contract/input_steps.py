@@ -24,6 +24,7 @@ from fovea.contract.step_kinds import (
     Scale,
     Size,
     Step,
+    UseTokenizer,
     UseVocabulary,
 )
 
@@ -59,7 +60,12 @@ class InputSteps(RootModel[Annotated[tuple[Step, ...], FailFast(), Field(min_len
     @property
     def files(self) -> list[str]:
         """Files of the version that the steps need."""
-        return [step.file for step in self.of(UseVocabulary)]
+        return [step.file for step in self.of(UseVocabulary, UseTokenizer)]
+
+    @property
+    def types(self) -> str | None:
+        """An input that is made of the same texts: which of two each token is of."""
+        return next((step.types for step in self.of(UseTokenizer)), None)
 
     def of(self, *kinds: type[Any]) -> list[Any]:
         """The steps of these kinds, in order."""
@@ -104,7 +110,7 @@ def _picture_problem(steps: InputSteps) -> str | None:
 
 def _lines_problem(steps: InputSteps) -> str | None:
     """Why lines cannot become rows: short ones are filled up, and what is filled up must be bounded."""
-    bounded = all(step.pad and step.most_tokens for step in steps.of(UseVocabulary))
+    bounded = all(step.pad and step.most_tokens for step in steps.of(UseVocabulary, UseTokenizer))
     return None if steps.most_lines is None or bounded else "most_lines needs pad and most_tokens in the last step"
 
 

@@ -20,7 +20,7 @@ class LinesMaker:
         self._line, self._most_lines = line, most_lines
         """The maker of one line by itself."""
 
-    def row(self, data: bytes, limits: Any = None) -> NDArray[Any]:  # noqa: ARG002 (a text's limit is fixed)
+    def row(self, data: bytes, limits: Any = None, second: bytes | None = None) -> NDArray[Any]:  # noqa: ARG002 (as Maker)
         """(lines, T) of int64; lines of nothing but blanks are left out."""
         lines = [line for line in decode_text(data).split("\n") if line.strip()]
         if not lines:
