@@ -19,7 +19,7 @@ from fovea.runtime.warm_up import LONG_BATCH_S
 
 _FEWEST_TURNS = 5
 _LONG_TURN_S, _FEWEST_LONG_TURNS, _LONG_CONFIRMED_BY = 0.1, 3, 2
-"""Processor time of a turn. Of such long ones few must do, where two runs confirm each other: a server is to be ready."""
+"""Processor time of a turn. Of such long ones few must do, where two confirm each other: a server is to be ready."""
 _LONGEST_RACE_S = 2.0
 """Seconds by the clock. After this, one turn must do: nobody waits half a minute for a slow model's race."""
 _RACE_S = 0.1
