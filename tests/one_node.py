@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fovea.contract.operators import DOMAIN
+from fovea.contract.operators import DOMAIN, OPERATORS
 from fovea.export.function_bodies import OPSET, body_of, outputs_of
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -25,7 +25,8 @@ def model_of(operator: str, overload: str, inputs: Arrays, attributes: Mapping[s
     """One node and its body, and every output that the body has."""
     function = body_of(operator, overload)
     names = outputs_of(operator, overload)
-    node = onnx.helper.make_node(operator, list(inputs), list(names), domain=DOMAIN, overload=overload, **attributes)
+    listed = [name if name in inputs else "" for name in function.input]
+    node = onnx.helper.make_node(operator, listed, list(names), domain=DOMAIN, overload=overload, **attributes)
     graph_inputs = [
         onnx.helper.make_tensor_value_info(name, onnx.helper.np_dtype_to_tensor_dtype(array.dtype), None)
         for name, array in inputs.items()
@@ -53,6 +54,12 @@ def in_float64(inputs: Arrays) -> list[Tensor]:
     return [torch.tensor(array.astype(np.float64) if array.dtype.kind == "f" else array) for array in inputs.values()]
 
 
+def arguments_of(operator: str, inputs: Arrays) -> list[Tensor | None]:
+    """The inputs in float64, in the operator's order; None where one is left out."""
+    given = dict(zip(inputs, in_float64(inputs), strict=True))
+    return [given.get(name.removesuffix("?")) for name in OPERATORS[operator].inputs]
+
+
 def require_close(actual: Sequence[NDArray[Any]], expected: Sequence[Tensor]) -> None:
     """Equal to what the outputs' own precision gives."""
     for got, right in zip(actual, expected, strict=True):
@@ -72,4 +79,13 @@ def normal(*shape: int, seed: int = 0) -> NDArray[Any]:
 
 def mlp(channels: int, hidden: int = 4) -> dict[str, NDArray[Any]]:
     shapes = {"W1": (hidden, channels), "B1": (hidden,), "W2": (channels, hidden), "B2": (channels,)}
+    return {name: normal(*shape, seed=index) for index, (name, shape) in enumerate(shapes.items(), start=1)}
+
+
+def coordinate_layers(channels: int, hidden: int = 3) -> dict[str, NDArray[Any]]:
+    """The three layers of coordinate attention."""
+    shapes = {"W1": (hidden, channels), "B1": (hidden,)}
+    shapes |= {
+        name: size for line in "rc" for name, size in ((f"W{line}", (channels, hidden)), (f"B{line}", (channels,)))
+    }
     return {name: normal(*shape, seed=index) for index, (name, shape) in enumerate(shapes.items(), start=1)}

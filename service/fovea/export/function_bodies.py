@@ -13,6 +13,7 @@ import onnx
 import onnx.parser
 
 from fovea.contract.operators import DOMAIN, OPERATORS
+from fovea.export.channel_bodies import gate_overload
 from fovea.export.feature_map_bodies import FEATURE_MAP_BODIES
 from fovea.export.hard_bodies import HARD_BODIES
 from fovea.export.score_bodies import SCORE_BODIES
@@ -21,12 +22,15 @@ from fovea.export.sequence_bodies import SEQUENCE_BODIES
 OPSET = 23
 
 BODIES: dict[tuple[str, str], str] = {**FEATURE_MAP_BODIES, **SEQUENCE_BODIES, **SCORE_BODIES, **HARD_BODIES}
-"""(Operator, overload) -> body. An overload is what an optional input, a costly option or a costly map makes of it."""
+"""(Operator, overload) -> body. An overload is what a mask, an option or a costly map makes of it."""
 
 
 def overload_of(node: onnx.NodeProto) -> str:
     """Which body of its operator this node needs; its unused outputs are ""."""
-    restricted = "masked" if _has_mask(node) else "window" if _window(node) > 0 else ""
+    facts = {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute}
+    if "activation" in facts:
+        return gate_overload(facts["activation"].decode(), facts["slope"])
+    restricted = "masked" if _has_mask(node) else "window" if facts.get("window", 0) > 0 else ""
     with_maps = f"{restricted}_maps".lstrip("_")
     return with_maps if any(node.output[1:]) and (node.op_type, with_maps) in BODIES else restricted
 
@@ -34,10 +38,6 @@ def overload_of(node: onnx.NodeProto) -> str:
 def _has_mask(node: onnx.NodeProto) -> bool:
     given = zip(OPERATORS[node.op_type].inputs, node.input, strict=False)  # what is left out at the end is not there
     return any(name == "mask?" and value for name, value in given)
-
-
-def _window(node: onnx.NodeProto) -> int:
-    return next((int(attribute.i) for attribute in node.attribute if attribute.name == "window"), 0)
 
 
 def outputs_of(operator_name: str, overload: str) -> tuple[str, ...]:
@@ -50,8 +50,8 @@ def outputs_of(operator_name: str, overload: str) -> tuple[str, ...]:
 def body_of(operator_name: str, overload: str = "") -> onnx.FunctionProto:
     """The function of domain `ai.fovea` to append to a model. KeyError: no such body."""
     operator = OPERATORS[operator_name]
-    optional = overload.startswith("masked")
-    given = [name.removesuffix("?") for name in operator.inputs if optional or not name.endswith("?")]
+    masked = overload.startswith("masked")
+    given = [name.removesuffix("?") for name in operator.inputs if masked or name != "mask?"]
     attributes = f"<{', '.join(operator.attributes)}>" if operator.attributes else ""
     imports = f'<domain: "{DOMAIN}", opset_import: ["": {OPSET}], overload: "{overload}">'
     signature = (
