@@ -28,10 +28,8 @@ def node_model(
     facts = OPERATORS[operator]
     outputs = [name if index in wanted else "" for index, name in enumerate(facts.outputs)]
     names = [name.removesuffix("?") for name in facts.inputs]
-    listed = [name if name in inputs else "" for name in names]
-    while not listed[-1]:
-        listed.pop()  # what is left out at the end is not there
-    node = helper.make_node(operator, listed, outputs, "block", domain=DOMAIN, **dict[str, Any](settings))
+    given = [name if name in inputs else "" for name in names[: max(map(names.index, inputs)) + 1]]
+    node = helper.make_node(operator, given, outputs, "block", domain=DOMAIN, **dict[str, Any](settings))
     element = helper.np_dtype_to_tensor_dtype(next(iter(inputs.values())).dtype)
     graph = helper.make_graph(
         [node],

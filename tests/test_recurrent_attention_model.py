@@ -15,6 +15,7 @@ import tritonclient.grpc as grpc_client
 import tritonclient.http as http_client
 from PIL import Image
 
+from fovea.cli import main
 from fovea.contract.model_card import ModelCard
 from fovea.export.recipes import export_recipe
 from fovea.networks.recurrent_attention import RecurrentAttention
@@ -105,3 +106,17 @@ def test_its_card_says_that_it_draws_and_that_its_path_is_a_map(repository: Path
     assert {name: spec.shape for name, spec in card.maps.items()} == {PATH: (-1, GLIMPSES, 2)}
     assert [spec.name for spec in card.outputs] == ["logits"]
     assert set(card.metrics) == {"accuracy", "accuracy_cluttered"}
+
+
+def test_the_command_draws_the_path_over_the_picture_and_the_seed_decides_it(
+    server: RunningServer, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    scene, drawn = tmp_path / "scene.png", [tmp_path / f"path-{seed}.png" for seed in (1, 1, 2)]
+    Image.fromarray(SCENES[0]).save(scene)
+    for path, seed in zip(drawn, (1, 1, 2), strict=True):
+        asked = ["infer", NAME, str(scene), "--server", server.grpc, "--seed", str(seed), "--attention", str(path)]
+        assert main(asked) == 0
+        assert f"hard_sample of layer glimpses, {GLIMPSES} glimpses" in capsys.readouterr().out
+    first, other = (np.asarray(Image.open(path)) for path in (drawn[0], drawn[2]))
+    assert min(first.shape[:2]) >= 448
+    assert (first != other).any()

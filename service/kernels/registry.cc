@@ -32,6 +32,7 @@ const std::vector<Operator>& Operators() {
       {"DistanceAttention", "TTTm", "TT", false, cpu::DistanceAttention(), {}},
       {"DotAttention", "TTTm", "TT", false, cpu::DotAttention(), {}},
       {"BilinearAttention", "TTTTm", "TT", false, cpu::BilinearAttention(), {}},
+      {"MultiHeadAttention", "TTTmt", "TT", false, cpu::MultiHeadAttention(), {}},
       {"HardArgmaxAttention", "TTm", "Ti", false, cpu::HardArgmaxAttention(), {}},
       {"HardSampleAttention", "TTim", "Ti", false, cpu::HardSampleAttention(), {}},
       {"ExternalAttention", "TTT", "TT", false, cpu::ExternalAttention(), {}},

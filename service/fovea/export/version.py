@@ -37,7 +37,8 @@ from fovea.runtime.ort_session import SessionSettings, open_session
 from fovea.runtime.probe import ProbeLimits, TrialSubject, probe_version
 from fovea.runtime.trial_question import Tried
 
-GOLDEN_ROWS = 4
+_GOLDEN_ROWS, _GOLDEN_INPUT_BYTES = 4, 8 << 20
+"""Of large inputs fewer rows, but one at least."""
 _PROBE = ProbeLimits(seconds=120)
 """More patience than a server has: nobody waits for an answer."""
 
@@ -79,7 +80,7 @@ def _write(
         (folder / name).write_text(text, encoding="utf-8", newline="\n")
     card = _describe(subject, graph, attention_seen(files[0]))
     stages.info("asking PyTorch, in float64")
-    batches, golden = expected_batches(subject, reference, GOLDEN_ROWS)
+    batches, golden = expected_batches(subject, reference, golden_rows(subject))
     stages.info("comparing the exported file with PyTorch")
     bodies = measure_bodies(files, batches)
     tolerances = _write_golden(folder / GOLDEN_FILE, files[-1], card, golden)
@@ -92,6 +93,12 @@ def _write(
     stages.info("comparing the kernels with PyTorch")
     kernels = _kernel_parity(card.name, batches, files, kernel_library, tried)
     return card.model_copy(update={"parity": (bodies, kernels)}) if kernels is not None else card
+
+
+def golden_rows(subject: Subject) -> int:
+    """How many rows its golden batch has."""
+    row_bytes = sum(array.nbytes for array in subject.rows(1).values())
+    return max(1, min(_GOLDEN_ROWS, _GOLDEN_INPUT_BYTES // max(1, row_bytes)))
 
 
 def _tried(folder: Path, card: ModelCard, library: Path | None) -> Tried:

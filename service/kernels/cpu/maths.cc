@@ -5,6 +5,7 @@
 #include "cpu/convolution.h"
 #include "cpu/gates.h"
 #include "cpu/lines.h"
+#include "cpu/multi_head.h"
 #include "cpu/pooling.h"
 #include "cpu/saliency.h"
 #include "cpu/sequences.h"
@@ -26,7 +27,7 @@ const Maths kMaths = {
     Maps<float>(),
     Maps<Half>(),
     {Multiply, Transpose, DistanceScores, ExponentialsFit, Exponentials, AdditiveScores, AdditiveScoresOfExponentials,
-     SoftmaxRows, NormaliseTwice, Widen, Narrow},
+     SoftmaxRows, NormaliseTwice, HeadScratch, AttendHead, Widen, Narrow},
     {Largest<float>, Drawn<float>},
     {Largest<Half>, Drawn<Half>},
 };

@@ -4,14 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fovea.contract.step_kinds import UseVocabulary
-from fovea.inputs.vocabulary import Vocabulary
 from fovea.recipes.memory.countries import Country
 from fovea.recipes.memory.stories import FACTS, OF_CAPITAL, OF_NEIGHBOUR, QUESTIONS, Fact, Story
 
@@ -62,13 +60,13 @@ class Words:
         return filled([self.ids(answer) for answer in self.answers])
 
     def ids(self, sentence: str) -> NDArray[np.int64]:
-        """(T,): the vocabulary's, as a server looks them up."""
-        return _vocabulary(self.tokens).row(sentence.split())
+        """(T,): words that nobody knows are all the same one."""
+        unknown = self._places[UNKNOWN]
+        return np.array([self._places.get(word, unknown) for word in sentence.split()], np.int64)
 
-
-@cache
-def _vocabulary(tokens: tuple[str, ...]) -> Vocabulary:
-    return Vocabulary(UseVocabulary(unknown=UNKNOWN, pad=PAD), "\n".join(tokens))
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {token: place for place, token in enumerate(self.tokens)}
 
 
 @cache
