@@ -23,7 +23,9 @@ NEIGHBOURS = 7
 
 GLIMPSES: dict[AttentionType, Callable[[int], nn.Module | None]] = {
     AttentionType.NONE: lambda _width: None,
-    AttentionType.DISTANCE: lambda _width: DistanceAttention(),
+    AttentionType.DISTANCE: lambda width: DistanceAttention(
+        0.5 * width**-0.5
+    ),  # as scaled dot, for vectors of a length
     AttentionType.DOT: lambda _width: DotAttention(),
     AttentionType.SCALED_DOT: lambda _width: ScaledDotAttention(),
     AttentionType.ADDITIVE: lambda width: AdditiveAttention(width, width, width),
