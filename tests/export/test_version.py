@@ -21,7 +21,7 @@ from fovea.contract.model_card import ModelCard
 from fovea.export.expected import Expected, expected_batches
 from fovea.export.parity import measure_bodies
 from fovea.export.reference import Reference
-from fovea.export.version import export_version, primary_attention
+from fovea.export.version import export_version, golden_rows, primary_attention
 from fovea.recipes.subject import Subject
 from fovea.runtime.arrays import Arrays
 from fovea.runtime.load_settings import LoadSettings
@@ -153,6 +153,12 @@ def test_module_that_disagrees_with_its_export_is_not_published(
     with pytest.raises(ExportFailed, match="off by"):
         export_version(Subject("two-faced", TwoFaced(), rows, ["logits"]), tmp_path)
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(("width", "rows"), [(1, 4), (1 << 20, 2), (1 << 22, 1)], ids=["small", "large", "huge"])
+def test_of_large_inputs_fewer_golden_rows_are_kept(width: int, rows: int) -> None:
+    subject = Subject("any", nn.Identity(), lambda count: {"x": np.zeros((count, width), np.float32)}, ["y"])
+    assert golden_rows(subject) == rows
 
 
 def test_primary_type_is_the_most_frequent_and_the_first_of_equals() -> None:

@@ -1,5 +1,6 @@
 """A golden batch is kept exactly, and every way to disagree with it is seen."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,8 @@ from onnx import helper
 from fovea.contract.errors import ModelBroken
 from fovea.runtime.description import specs
 from fovea.runtime.device import CPU
-from fovea.runtime.golden import Golden, check_golden, read_golden, write_golden
+from fovea.runtime.golden import Golden, check_golden, disagreements, read_golden, write_golden
+from fovea.runtime.golden_places import Places
 from fovea.runtime.ort_session import SessionSettings, open_session
 from fovea.runtime.session import ModelSession
 from fovea.runtime.signature import Signature
@@ -38,6 +40,81 @@ def test_what_is_written_is_read(tmp_path):
     assert read.outputs["y"].dtype == read.maps["attention.a"].dtype == np.float64
     assert read.outputs["label"].dtype == np.int64
     assert np.array_equal(read.inputs["x"], X)
+
+
+PLANES = np.random.default_rng(0).standard_normal((4, 256, 56, 56), dtype=np.float32)
+"""What SimAM's first block in a ResNet-50 has as its map."""
+
+
+def channel(weights: np.ndarray) -> None:
+    weights[2, 77] += 0.5
+
+
+def remainders(weights: np.ndarray) -> None:
+    weights[..., -1, -8:] += 0.5
+
+
+def last_number(weights: np.ndarray) -> None:
+    weights[:, -1, -1, -1] += 0.5
+
+
+def shift(weights: np.ndarray) -> None:
+    weights[:] = np.roll(weights, 1, axis=-1)
+
+
+def rows_swapped(weights: np.ndarray) -> None:
+    weights[[0, 1]] = weights[[1, 0]]
+
+
+def is_nan(weights: np.ndarray) -> None:
+    weights[3, 200] = np.nan
+
+
+@pytest.fixture(scope="module")
+def large(tmp_path_factory) -> Path:
+    """A golden batch with as many maps as a ResNet-50 has blocks, and a picture of classes for a pixel."""
+    path = tmp_path_factory.mktemp("golden") / "golden.npz"
+    maps = {f"attention.{block}": PLANES if block == 0 else PLANES[:, :, :28, :28] for block in range(16)}
+    write_golden(path, {"x": X[:4]}, {"y": X[:4], "pixels": PLANES[:, :21]}, maps)
+    return path
+
+
+def test_a_golden_file_is_bounded_and_small_answers_are_whole(large):
+    assert large.stat().st_size <= 8 << 20
+    read = read_golden(large)
+    assert np.array_equal(read.outputs["y"], X[:4])
+    assert len(read.maps["attention.0"][0]) > 10_000
+
+
+@pytest.mark.parametrize("wrong", [channel, remainders, last_number, shift, rows_swapped, is_nan])
+def test_a_wrong_map_is_seen_at_the_places_that_are_kept(large, wrong):
+    read = read_golden(large)
+    assert disagreements({"attention.0": PLANES}, read, {"attention.0": 1e-6}) == []
+    weights = PLANES.copy()
+    wrong(weights)
+    assert disagreements({"attention.0": weights}, read, {"attention.0": 0.1}) != []
+
+
+def test_places_meet_every_plane_and_every_column_of_it():
+    flat = Places.spread((256, 56, 56), 4096).flat
+    assert len(set(flat // 56**2)) == 256
+    assert len(set(flat % 56)) == 56
+
+
+def test_places_that_do_not_fit_are_told(tmp_path, large):
+    entries = dict(np.load(large))
+    for entry, value, told in (
+        ("places/pixels", np.array([2**40]), "places beyond a row of shape [21, 56, 56]"),
+        ("places/pixels", np.zeros((1, 1), np.int64), "places are a list of whole numbers"),
+        ("places/pixels", np.zeros(2, np.int64), "at 2 places"),
+        ("shapes/pixels", np.array([1]), "places beyond a row of shape [1]"),
+    ):
+        np.savez(tmp_path / "golden.npz", **(entries | {entry: value}))
+        with pytest.raises(ModelBroken, match=f"cannot be read: .*{re.escape(told)}"):
+            read_golden(tmp_path / "golden.npz")
+    assert disagreements({"pixels": PLANES}, read_golden(large), {"pixels": 1.0}) == [
+        "pixels: shape [4, 256, 56, 56] instead of [4, 21, 56, 56]"
+    ]
 
 
 def test_objects_are_never_pickled(tmp_path):

@@ -90,10 +90,18 @@ def test_a_close_race_goes_on_for_longer():
     assert near.runs > 2 * far.runs
 
 
-def test_a_slow_model_runs_once_each():
-    kernels = Runner({1: 1.0, 4: 4.0})
-    assert hold(kernels, Runner({1: 1.0, 4: 4.0})) is None
-    assert kernels.runs == 2
+def test_a_very_slow_model_runs_once_each():
+    kernels = Runner({1: 1.0})
+    assert hold(kernels, Runner({1: 1.0})) is None
+    assert kernels.runs == 1
+
+
+def test_of_a_model_that_is_not_batched_single_rows_race_and_three_that_agree_are_enough():
+    kernels, disturbed = Runner({1: 0.06}), Runner({1: 0.06}, disturbed=True)
+    for each in (kernels, disturbed):
+        assert hold(each, Runner({1: 0.12})) is None
+    assert kernels.runs == 3
+    assert disturbed.runs == 4
 
 
 def test_a_clear_race_is_over_once_its_least_costs_are_confirmed():

@@ -54,7 +54,7 @@ class SlowSession:
 
 def only_curve(session: SlowSession) -> dict[int, float]:
     """Rows -> seconds of a batch, of a model without lengths."""
-    return dict(measure_cost(session, {(): {"x": np.zeros((1, 2))}}, session.stopwatch).curves[()])
+    return dict(measure_cost(session, {(): [{"x": np.zeros((1, 2))}]}, session.stopwatch).curves[()])
 
 
 def test_long_batches_are_not_made_longer():
@@ -65,7 +65,7 @@ def test_long_batches_are_not_made_longer():
 
 def test_lengths_that_come_late_are_run_in_the_smallest_batch_only():
     session = SlowSession()
-    rows = {(length,): {"x": np.zeros((1, 2))} for length in range(1, 20)}
+    rows = {(length,): [{"x": np.zeros((1, 2))}] for length in range(1, 20)}
     sizes = [len(curve) for curve in measure_cost(session, rows, session.stopwatch, ["t"]).curves.values()]
     assert len(sizes) == 19
     assert (sizes[0], sizes[-1]) == (3, 1)
@@ -98,7 +98,7 @@ def test_length_that_a_model_cannot_run_is_told_where_a_shorter_one_runs():
             super().run()
 
     session = ShortSession()
-    rows = {(length,): {"x": np.zeros((1, length))} for length in (8, 16)}
+    rows = {(length,): [{"x": np.zeros((1, length))}] for length in (8, 16)}
     with pytest.raises(ModelBroken, match="buckets: t 16 cannot be run: only 8 positions"):
         measure_cost(session, rows, session.stopwatch, ["t"])
 
@@ -123,13 +123,41 @@ def test_another_session_runs_every_size_that_was_measured_and_does_without_thos
             super().run()
 
     session = SmallSession()
-    run_measured_sizes(session, {(): {"x": np.zeros((1, 2))}}, BatchCost({(): {1: 0.1, 8: 0.2, 16: 0.3}}))
+    run_measured_sizes(session, {(): [{"x": np.zeros((1, 2))}]}, BatchCost({(): {1: 0.1, 8: 0.2, 16: 0.3}}))
     assert session.seen == {1, 16}
 
 
 def test_cold_first_run_does_not_end_the_warm_up():
     session = ColdSession()
     assert list(only_curve(session)) == [1, 2, 4, 8, 16]
+
+
+def test_costs_are_measured_with_rows_that_differ_and_come_again_only_when_caches_have_lost_them():
+    class WatchedSession(SlowSession):
+        """Takes no time; notes which rows were run, by their memory, and how many bytes of others came between."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.met: dict[int, int] = {}
+            self.bytes_between: list[int] = []
+            self.bytes = 0
+
+        def gather(self, requests: list[dict]) -> None:
+            super().gather(requests)
+            assert len({request["x"].flat[0] for request in requests}) == min(len(requests), 2)
+            for array in (request["x"] for request in requests):
+                if (place := array.ctypes.data) in self.met:
+                    self.bytes_between.append(self.bytes - self.met[place])
+                self.bytes += array.nbytes
+                self.met[place] = self.bytes
+
+        def run(self) -> None:
+            self.now += 0.001
+
+    session = WatchedSession()
+    rows = [{"x": np.full((1, 50_000), value)} for value in (1.0, 2.0)]
+    measure_cost(session, {(): rows}, session.stopwatch)
+    assert min(session.bytes_between) > 7_000_000
 
 
 class DisturbedSession(SlowSession):
@@ -161,10 +189,10 @@ def test_a_bucket_that_runs_with_no_bucket_of_the_other_length_is_told_and_one_t
             super().run()
 
     session = PickySession()
-    rows = {(s, t): {"x": np.zeros((1, s)), "y": np.zeros((1, t))} for s in (8, 16) for t in (4, 9)}
+    rows = {(s, t): [{"x": np.zeros((1, s)), "y": np.zeros((1, t))}] for s in (8, 16) for t in (4, 9)}
     cost = measure_cost(session, rows, session.stopwatch, ["source", "target"])
     assert list(cost.curves) == [(8, 4), (16, 4), (16, 9)]
-    rows[16, 12] = {"x": np.zeros((1, 16)), "y": np.zeros((1, 12))}
+    rows[16, 12] = [{"x": np.zeros((1, 16)), "y": np.zeros((1, 12))}]
     with pytest.raises(ModelBroken, match="buckets: target 12 cannot be run: too much of the target"):
         measure_cost(session, rows, session.stopwatch, ["source", "target"])
 

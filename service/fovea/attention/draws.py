@@ -47,5 +47,15 @@ def gumbel_noise(seed: Tensor, queries: int, keys: int) -> Tensor:
 
 def noise_of(bits: Tensor) -> Tensor:
     """-log(-log u) of the upper 22 bits, float32."""
-    uniform = ((bits >> 10).double() + 0.5) * 2.0**-22
-    return (-torch.log(-torch.log(uniform))).float()
+    return (-torch.log(-torch.log(_uniform(bits)))).float()
+
+
+def normal_noise(seed: Tensor, steps: int, features: int) -> Tensor:
+    """(B) int64 -> (B, steps, features) float32, normally distributed, by the transform of Box and Muller (1958)."""
+    radius, angle = _uniform(random_bits(seed, steps, 2 * features)).chunk(2, dim=-1)
+    return (torch.sqrt(-2 * torch.log(radius)) * torch.sin(2 * torch.pi * angle)).float()
+
+
+def _uniform(bits: Tensor) -> Tensor:
+    """The upper 22 bits as numbers between 0 and 1, float64, never either of them."""
+    return ((bits >> 10).double() + 0.5) * 2.0**-22

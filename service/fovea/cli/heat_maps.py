@@ -30,10 +30,15 @@ def heat(values: NDArray[Any]) -> NDArray[np.float64]:
     return spread
 
 
+def enlarged(picture: Image.Image) -> Image.Image:
+    """The picture in RGB, so large that it can be read."""
+    factor = max(1, math.ceil(SHORT_SIDE_PIXELS / min(picture.size)))
+    return picture.convert("RGB").resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
+
+
 def overlay(picture: Image.Image, values: NDArray[Any]) -> Image.Image:
     """The picture, enlarged until it can be read, with the map over it (channel gates: in a strip below it)."""
-    factor = max(1, math.ceil(SHORT_SIDE_PIXELS / min(picture.size)))
-    base = picture.convert("RGB").resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
+    base = enlarged(picture)
     colours = coloured(heat(values))
     if np.ndim(values) == 1:
         return _with_strip(base, colours)

@@ -14,8 +14,9 @@ from PIL import Image
 
 from fovea.cli.amounts import count, seconds
 from fovea.cli.connection_options import add_access, connect
+from fovea.cli.glimpse_paths import is_path, with_path
 from fovea.cli.heat_maps import overlay
-from fovea.cli.infer_input import infer_input
+from fovea.cli.infer_input import infer_input, seed_input
 from fovea.cli.picture_files import require_writable, save_picture
 from fovea.client import DEFAULT_ADDRESS, Client, ModelInfo, Retry
 from fovea.contract.errors import InvalidRequest, NotFound, Unsupported
@@ -42,6 +43,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--server", default=DEFAULT_ADDRESS, metavar="ADDRESS", help="default: %(default)s")
     parser.add_argument("--attention", type=Path, metavar="FILE", help="write the attention map over the picture here")
     parser.add_argument("--layer", help="layer or output name of the map; default: the last one that has positions")
+    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of a model that draws; default: %(default)s")
     parser.add_argument("--top", type=count, default=5, metavar="N", help="labels to print; default: %(default)s")
     parser.add_argument("--timeout", type=seconds, default=30.0, metavar="SECONDS", help="default: %(default)s")
     add_access(parser)
@@ -57,7 +59,8 @@ def run(arguments: argparse.Namespace) -> int:
         if chosen and asked.picture is None:
             raise InvalidRequest(f"--attention draws a map over a picture, and model {model.name} takes texts")
         outputs = [model.outputs[0].name, *([chosen.name] if chosen else [])]
-        answer = client.infer(model.name, {asked.name: asked.array}, outputs)
+        inputs = {asked.name: asked.array, **seed_input(model, arguments.seed)}
+        answer = client.infer(model.name, inputs, outputs)
     scores = answer[outputs[0]][0]
     for line in best_lines(scores, model.json("labels") or [], arguments.top):
         print(line)
@@ -134,5 +137,10 @@ def _map(entry: Mapping[str, Any]) -> MapInfo:
 
 
 def _write_map(path: Path, picture: Image.Image, chosen: MapInfo, values: NDArray[Any]) -> None:
+    said = f"{path}: {chosen.attention} of layer {chosen.layer}"
+    if is_path(chosen.attention, chosen.shape):
+        save_picture(with_path(picture, values), path)
+        print(f"{said}, {len(values)} glimpses from dark to light")
+        return
     save_picture(overlay(picture, values), path)
-    print(f"{path}: {chosen.attention} of layer {chosen.layer}, from {values.min():.3f} to {values.max():.3f}")
+    print(f"{said}, from {values.min():.3f} to {values.max():.3f}")

@@ -17,6 +17,9 @@ from fovea.contract.errors import InvalidRequest, Unsupported
 from fovea.contract.input_steps import InputSteps, Preprocessing
 from fovea.inputs.picture_steps import picture_row
 
+SEED = "seed"
+"""What a model calls the input that it draws by."""
+
 
 @dataclass(frozen=True, eq=False)
 class InferInput:
@@ -39,6 +42,12 @@ def infer_input(model: ModelInfo, what: str) -> InferInput:
     name, steps = _picture_steps(model)
     picture = read_picture(Path(what))
     return InferInput(name, picture_row(picture, steps), picture)
+
+
+def seed_input(model: ModelInfo, seed: int) -> dict[str, NDArray[np.int64]]:
+    """The seed of one row, for a model that draws by one; nothing for others."""
+    takes = any(spec.name == SEED and spec.datatype == "INT64" and tuple(spec.shape) == (-1,) for spec in model.inputs)
+    return {SEED: np.array([seed])} if takes else {}
 
 
 def _picture_steps(model: ModelInfo) -> tuple[str, InputSteps]:

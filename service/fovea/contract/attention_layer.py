@@ -15,7 +15,8 @@ class AttentionLayer(Facts):
 
     name: str
     attention: AttentionType
-    operator: str
+    operator: str | None = None
+    """The one that computes it; None where no single one does, and the network gives the maps itself."""
     maps: TensorSpecs = ()
     found: bool = False
     """By a rule, in plain operators of the graph; the module does not say that it is attention."""

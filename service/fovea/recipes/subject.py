@@ -23,6 +23,7 @@ class Subject:
     module: nn.Module
     rows: Callable[[int], Mapping[str, NDArray[Any]]]
     output_names: Sequence[str]
+    """Of what the module gives: first its answers, then attention maps of its own, named `attention.<layer>`."""
     attention: AttentionType | None = None
     """The primary type; None: the most frequent one of its layers."""
     labels: tuple[str, ...] = ()

@@ -42,7 +42,7 @@ class Choice:
 
 def offer_for(card: ModelCard, library: Path, device: Device) -> Path | Obstacle:
     """The library, or why it need not be opened for this model: it lists no kernel for the model's operators there."""
-    operators = {layer.operator for layer in card.layers}
+    operators = card.operators
     kernels = kernels_in(library)
     if kernels is None or operators & {kernel.operator for kernel in kernels if kernel.device == device.kind}:
         return library
@@ -99,7 +99,7 @@ def _try_kernels(open_with: Open, library: Path, golden: Golden, card: ModelCard
 
 def _gap(session: ModelSession, card: ModelCard, library: Path) -> Obstacle | None:
     """What is said of the operators that run from their bodies although the session has kernels."""
-    return _lacking({layer.operator for layer in card.layers} - session.fused_operators, library)
+    return _lacking(card.operators - session.fused_operators, library)
 
 
 def _lacking(bodies: Set[str], library: Path) -> Obstacle | None:

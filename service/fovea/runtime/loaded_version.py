@@ -22,7 +22,7 @@ from fovea.runtime.kernel_library import NOT_FOUND
 from fovea.runtime.opening import open_model
 from fovea.runtime.ort_session import SessionSettings
 from fovea.runtime.printable import printable
-from fovea.runtime.sample_rows import warm_up_rows
+from fovea.runtime.sample_rows import WarmUpRows
 from fovea.runtime.session import ModelSession
 from fovea.runtime.signature import Signature
 from fovea.runtime.stopwatch import Stopwatch, by_the_clock
@@ -63,8 +63,7 @@ class LoadedVersion:
         """Why requests do not share batches as the file would let them, or do against what was seen of it."""
         self.session = choice.session
         self.fused_operators = choice.session.fused_operators
-        operators = frozenset(layer.operator for layer in card.layers)
-        untallied, on_gpu = operators - choice.session.tallied_operators, settings.device.kind == "cuda"
+        untallied, on_gpu = card.operators - choice.session.tallied_operators, settings.device.kind == "cuda"
         self.profiled_operators = frozenset[str]() if on_gpu else untallied
         """Those whose time no run tells, unless it is profiled."""
         self.unmeasured_operators = untallied if on_gpu else frozenset[str]()
@@ -88,7 +87,7 @@ class LoadedVersion:
 
     def warm_up(self, golden: Golden | None, known: BatchCost | None, stopwatch: Stopwatch = by_the_clock) -> None:
         """Run all lengths that warm-up runs in batches of a few sizes. What that costs is known, or measured here."""
-        rows = warm_up_rows(self.card, golden)
+        rows = WarmUpRows(self.card, golden)
         if known is None:
             self.cost = measure_cost(self.session, rows, stopwatch, tuple(self.card.lengths))
         else:
@@ -98,7 +97,7 @@ class LoadedVersion:
             logger.warning(
                 "%s version %d: it fails on made-up rows; its first request shows if it runs", self.name, self.version
             )
-        row, first = next(iter(rows.values())), 1 if self.card.batched else 0
+        row, first = rows.smallest, 1 if self.card.batched else 0
         self.warm_shapes = tuple(row[spec.name].shape[first:] for spec in self.card.inputs if spec.name in row)
         lone = [
             self.cost.words(lengths) for lengths in self.cost.curves if lengths and not self.cost.warmed(lengths, 2)
@@ -121,7 +120,7 @@ class LoadedVersion:
         """Another session of the same model, warm, for a second worker."""
         signature = Signature.of(self.card, self.card.outputs, self.max_batch_rows)
         session = open_model(self.model, signature, self.settings)
-        run_measured_sizes(session, warm_up_rows(self.card, golden_of(self.path, self.card)), self.cost)
+        run_measured_sizes(session, WarmUpRows(self.card, golden_of(self.path, self.card)), self.cost)
         return session
 
     def open_maps(self) -> ModelSession:

@@ -17,7 +17,7 @@ from fovea.runtime.loaded_version import LoadedVersion
 from fovea.runtime.opening import open_model
 from fovea.runtime.printable import printable
 from fovea.runtime.repository import NOTHING_SAID, Configured, ModelFolder
-from fovea.runtime.sample_rows import warm_up_rows
+from fovea.runtime.sample_rows import WarmUpRows
 from fovea.runtime.session import ModelSession
 from fovea.runtime.signature import Signature
 from fovea.runtime.stopwatch import by_the_clock
@@ -75,7 +75,7 @@ def _load(folder: Path, version: int, found: FoundVersion, defaults: LoadSetting
 
 def _require_optional(session: ModelSession, card: ModelCard, golden: Golden | None) -> None:
     """ModelBroken where the model fails without what requests may leave out, and runs with it."""
-    row, *_ = warm_up_rows(card, golden).values()
+    row = WarmUpRows(card, golden).smallest
     left = {name: array for name, array in row.items() if name not in card.optional_inputs}
     if len(left) in (0, len(row)):
         return

@@ -15,8 +15,11 @@ from fovea.runtime.golden import Golden, run_golden
 from fovea.runtime.kernel_library import Cause, Obstacle
 from fovea.runtime.session import ModelSession
 from fovea.runtime.stopwatch import Duration, Stopwatch
+from fovea.runtime.warm_up import LONG_BATCH_S
 
 _FEWEST_TURNS = 5
+_LONG_TURN_S, _FEWEST_LONG_TURNS = 0.1, 3
+"""Processor time of a turn. Where so few such turns confirm each other they must do: a server is to be ready soon."""
 _LONGEST_RACE_S = 2.0
 """Seconds by the clock. After this, one turn must do: nobody waits half a minute for a slow model's race."""
 _RACE_S = 0.1
@@ -57,26 +60,31 @@ class _Lane:
             fmean(min(run.elapsed_s for run in runs) / rows for rows, runs in self._runs.items()),
         )
 
-    @property
-    def confirmed(self) -> bool:
-        """Whether several runs of every batch came near to its least cost."""
-        return all(_is_confirmed(sorted(run.processor_s for run in runs)) for runs in self._runs.values())
+    def confirmed(self, by: int = _CONFIRMED_BY) -> bool:
+        """Whether so many runs of every batch came near to its least cost."""
+        return all(_is_confirmed(sorted(run.processor_s for run in runs), by) for runs in self._runs.values())
 
 
-def _is_confirmed(costs_s: Sequence[float]) -> bool:
-    return len(costs_s) >= _CONFIRMED_BY and costs_s[_CONFIRMED_BY - 1] <= costs_s[0] * _CONFIRMED
+def _is_confirmed(costs_s: Sequence[float], by: int) -> bool:
+    return len(costs_s) >= by and costs_s[by - 1] <= costs_s[0] * _CONFIRMED
 
 
 def race(fused: ModelSession, bodies: ModelSession, golden: Golden, stopwatch: Stopwatch) -> Obstacle | None:
     """Why bodies win; None where kernels cost as little a row.
 
     One row, as a single caller sends it, and the whole golden batch count alike, each with its cheapest run: what
-    disturbs a run only ever makes it dearer. Sessions take turns, so that a disturbance hits both.
+    disturbs a run only ever makes it dearer. Sessions take turns, so that a disturbance hits both. Of a model whose
+    single row takes so long that no batches are made of it, single rows are enough.
     """
-    batches = {1: golden.first_row(), golden.rows: golden} if bodies.batched else {1: golden}
+    batches = {1: golden.first_row()} if bodies.batched else {1: golden}
+    if bodies.batched and _takes_s(bodies, batches[1], stopwatch) <= LONG_BATCH_S:
+        batches[golden.rows] = golden
     ours, theirs = _Lane(fused, batches), _Lane(bodies, batches)
     turn, processor_s, elapsed_s = 0, 0.0, 0.0
-    while turn == 0 or _goes_on(turn, processor_s, elapsed_s, _least_race_s(ours, theirs)):
+    while turn == 0 or (
+        elapsed_s < _LONGEST_RACE_S
+        and (turn < _fewest_turns(ours, theirs, processor_s / turn) or processor_s < _least_race_s(ours, theirs))
+    ):
         for lane in (ours, theirs) if turn % 2 else (theirs, ours):
             try:
                 duration = lane.run(stopwatch)
@@ -89,8 +97,14 @@ def race(fused: ModelSession, bodies: ModelSession, golden: Golden, stopwatch: S
     return _verdict(ours.row, theirs.row)
 
 
-def _goes_on(turns: int, processor_s: float, elapsed_s: float, least_s: float) -> bool:
-    return elapsed_s < _LONGEST_RACE_S and (turns < _FEWEST_TURNS or processor_s < least_s)
+def _takes_s(session: ModelSession, batch: Golden, stopwatch: Stopwatch) -> float:
+    took = stopwatch(partial(run_golden, session, batch))
+    return min(took.processor_s, took.elapsed_s)
+
+
+def _fewest_turns(ours: _Lane, theirs: _Lane, turn_s: float) -> int:
+    few = turn_s >= _LONG_TURN_S and all(lane.confirmed(_FEWEST_LONG_TURNS) for lane in (ours, theirs))
+    return _FEWEST_LONG_TURNS if few else _FEWEST_TURNS
 
 
 def _least_race_s(ours: _Lane, theirs: _Lane) -> float:
@@ -99,7 +113,7 @@ def _least_race_s(ours: _Lane, theirs: _Lane) -> float:
     distance_s = abs(ours.row.processor_s - limit_s)
     if distance_s < _CLOSE * limit_s:
         return _CLOSE_RACE_S
-    return 0.0 if distance_s > _CLEAR * limit_s and ours.confirmed and theirs.confirmed else _RACE_S
+    return 0.0 if distance_s > _CLEAR * limit_s and ours.confirmed() and theirs.confirmed() else _RACE_S
 
 
 def _verdict(kernels: Duration, bodies: Duration) -> Obstacle | None:

@@ -25,7 +25,7 @@ from fovea.runtime.vocabularies import with_vocabularies
 
 _PATIENCE_S = 1.0
 """Once something was told and this time is over, no further kind of row is tried. All times are the processor's: what a
-machine does besides changes no verdict."""
+machine does besides changes no verdict. This one is that of all threads, of which a slow model has several."""
 _LAST_S = 5.0
 """Nor is one tried after this time, whether something was told or not."""
 _LONG_ROW_S = 0.2
@@ -37,7 +37,7 @@ _MODERATE = 50_000
 _FEW, _MANY = 3, 7
 """Rows in a batch. Neither is a multiple of the other: what turns rows by as many as there are leaves them in place."""
 _LARGEST_S = 0.3
-"""For one batch as large as requests will share; of a model that takes longer for it, one of fewer rows is tried."""
+"""For a larger batch, up to what requests will share; of a model that takes longer for it, fewer rows are tried."""
 _MOST_NUMBERS = 1_000_000
 """In the answers that are compared at once, which takes 0.3 s."""
 _APART = RowVerdict("apart")
@@ -66,7 +66,7 @@ class _RowCheck:
     def __init__(self, session: ModelSession, samples: RowSamples, most_rows: int, longest_row_s: float) -> None:
         self._session, self._samples = session, samples
         self._most_rows, self._longest_row_s = most_rows, longest_row_s
-        self._until_s = time.thread_time() + _PATIENCE_S
+        self._until_s = time.process_time() + _PATIENCE_S
         self._telling: _Telling | None = None
         """The first kind of row by which an influence would show."""
         self._failure = ""
@@ -101,7 +101,7 @@ class _RowCheck:
 
     def _tried(self, style: Style, lengths: Lengths) -> RowVerdict | None:
         """None where these rows tell nothing, or there is no time for them."""
-        if time.thread_time() > self._until_s + (0.0 if self._telling else _LAST_S):
+        if time.process_time() > self._until_s + (0.0 if self._telling else _LAST_S):
             return None
         try:
             found = self._of_style(style, lengths)
@@ -122,12 +122,14 @@ class _RowCheck:
         row_numbers = sum(array.size for array in first.values())
         count = 2 if row_s > _LONG_ROW_S or row_numbers * _FEW > _MOST_NUMBERS else _FEW
         alone = [first, *(self._run([row]) for row in rows[1:count])]
-        found = unfit_alone(alone) or self._tried_together(rows, alone, style)
+        found = unfit_alone(alone) or self._tried_together(rows, alone, style, row_s)
         if found is None and is_telling(alone):
             self._telling, found = self._telling or _Telling(style, lengths, row_s, row_numbers), _APART
         return found
 
-    def _tried_together(self, rows: Sequence[Arrays], alone: Sequence[Arrays], style: Style) -> RowVerdict | None:
+    def _tried_together(
+        self, rows: Sequence[Arrays], alone: Sequence[Arrays], style: Style, row_s: float
+    ) -> RowVerdict | None:
         """What speaks against sharing; of a slow model, of which fewer were run alone, no more than needed is run."""
         slow = len(alone) < _FEW
         if not slow and (problem := other_again(alone[0], self._run(rows[:1]))):
@@ -138,7 +140,7 @@ class _RowCheck:
         found = beside_alone(alone, together, len(alone), large=style.large)
         if found is None and not slow:
             found = self._among_others(rows, together)
-            if found is None and style.many:
+            if found is None and style.many and row_s * _MANY <= _LARGEST_S:
                 found = beside_alone(alone, self._run(rows), len(rows), large=style.large)
         return found
 

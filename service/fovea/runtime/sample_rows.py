@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import product
 from typing import Any
 
@@ -27,10 +27,34 @@ def repeated(row: Arrays, rows: int) -> dict[str, NDArray[Any]]:
     return {name: np.repeat(array[:1], rows, axis=0) for name, array in row.items()}
 
 
-def warm_up_rows(card: ModelCard, golden: Golden | None) -> dict[Lengths, dict[str, NDArray[Any]]]:
-    """A row of each of the lengths that warm-up runs, the largest last; the one row of a model that has none."""
-    row = _known_row(card, golden)
-    return {lengths: of_lengths(row, card.lengths, lengths) for lengths in warm_up_lengths(card.lengths)}
+class WarmUpRows(Mapping[Lengths, Sequence[Arrays]]):
+    """Requests of one row, as many as there are golden rows, for each of the lengths that warm-up runs, largest last.
+
+    They are made when they are asked for: of all lengths together, they are large.
+    """
+
+    def __init__(self, card: ModelCard, golden: Golden | None) -> None:
+        self._lengths, self._sizes = card.lengths, warm_up_lengths(card.lengths)
+        self._rows = _known_rows(card, golden)
+
+    def __getitem__(self, sizes: Lengths) -> Sequence[Arrays]:
+        return [of_lengths(row, self._lengths, sizes) for row in self._rows]
+
+    def __iter__(self) -> Iterator[Lengths]:
+        return iter(self._sizes)
+
+    def __len__(self) -> int:
+        return len(self._sizes)
+
+    @property
+    def smallest(self) -> Arrays:
+        """A row of the smallest lengths."""
+        return self[self._sizes[0]][0]
+
+    @property
+    def largest(self) -> Arrays:
+        """A row of the largest lengths."""
+        return self[self._sizes[-1]][0]
 
 
 def warm_up_lengths(lengths: NamedLengths) -> list[Lengths]:
@@ -53,11 +77,13 @@ def _spread(buckets: tuple[int, ...], most: int) -> tuple[int, ...]:
     return tuple(buckets[round(step * (len(buckets) - 1) / (most - 1))] for step in range(most))
 
 
-def _known_row(card: ModelCard, golden: Golden | None) -> dict[str, NDArray[Any]]:
-    """The first golden row, or a made-up one: one row of every input, the whole request where there is no batch."""
+def _known_rows(card: ModelCard, golden: Golden | None) -> list[dict[str, NDArray[Any]]]:
+    """The golden rows, or a made-up one: one row of every input, the whole request where there is no batch."""
     if golden is None:
-        return made_up_row(card.inputs)
-    return {name: array[:1] if card.batched else array for name, array in golden.inputs.items()}
+        return [made_up_row(card.inputs)]
+    if not card.batched:
+        return [dict(golden.inputs)]
+    return [{name: array[place : place + 1] for name, array in golden.inputs.items()} for place in range(golden.rows)]
 
 
 def of_lengths(row: Arrays, lengths: NamedLengths, sizes: Lengths) -> dict[str, NDArray[Any]]:

@@ -48,11 +48,11 @@ def try_plain(trial: Trial) -> Tried:
         rows = doubts(session, trial.wish) or seen_apart(whole, RowSamples(found.inputs), trial)
         if shares(trial.wish, rows):
             served = ModelSession(session, replace(found, batched=True, max_batch_rows=trial.rows), CPU)
-            run_sizes(served, row)
+            run_sizes(served, row, stopwatch)
     if served is whole and (problem := _failure(whole, found.inputs)):
         raise ModelBroken(f"{model.name}: made-up rows fail: {problem}")
     run_without(whole, row, facts.optional)
-    cost = measure_cost(served, {(): row}, stopwatch) if trial.measure else BatchCost()
+    cost = measure_cost(served, {(): [row]}, stopwatch) if trial.measure else BatchCost()
     return Tried(rows, seen=attention_seen(model), cost=cost if cost.curves else None)
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 import onnxruntime
@@ -21,13 +20,15 @@ from fovea.runtime.row_samples import RowSamples
 from fovea.runtime.row_verdicts import RowVerdict
 from fovea.runtime.sample_rows import repeated
 from fovea.runtime.session import ModelSession
+from fovea.runtime.stopwatch import Stopwatch
 from fovea.runtime.trial_question import Trial
 from fovea.runtime.warm_up import batch_sizes
 
-_LONG_BATCH_S = 1.0
-"""Longer than warm-up allows itself: what warm-up will run on a quicker device should have been tried."""
-_QUICK_S = 0.25
-"""The largest batch of a model that takes so long for it, by its single row, is run without those in between."""
+_MOST_S = 0.25
+"""For one batch, as its rows are seen to take: larger ones are not run while a server waits."""
+_STEP = 8
+"""From one size to the next at most: what takes longer than its rows add up to is seen before it takes minutes."""
+NOTHING_RAN: Mapping[int, float] = {}
 _ROWS_IN_TIME = 16
 """That a trial has the time for, where rows are looked at: some are run for that, and a busy machine is slower."""
 
@@ -57,29 +58,28 @@ def shares(wish: Wish, rows: RowVerdict) -> bool:
     return choose_batching(Wanted(wish), rows).batched
 
 
-def run_sizes(session: ModelSession, row: Arrays) -> None:
-    """One row and the largest batch, and the sizes between them where these take long: an output that grows with their
-    square is met here. A model that takes long for a size is not run in larger ones: neither will warm-up do that.
+def run_sizes(session: ModelSession, row: Arrays, stopwatch: Stopwatch, ran: Mapping[int, float] = NOTHING_RAN) -> None:
+    """One row, and larger batches up to the largest that there is time for: one that ends the process, or takes too
+    much memory, does so here. `ran`: sizes that have been run already, and what they took.
     """
-    single_s = _seconds(session, row, 1)
-    if single_s is None:
-        return
-    most = session.max_batch_rows
-    for rows in batch_sizes(most)[1:] if single_s * most > _QUICK_S else [most]:
-        seconds = _seconds(session, row, rows)
-        if seconds is None or seconds > _LONG_BATCH_S:
+    taken = {**ran, 1: _seconds(session, row, 1, stopwatch)}
+    while (seconds := taken[rows := max(taken)]) is not None:
+        most = min(_STEP * rows, _MOST_S * rows / max(seconds, 1e-9))
+        fitting = [size for size in batch_sizes(session.max_batch_rows) if rows < size <= most]
+        if taken[1] is None or not fitting:
             return
+        taken[fitting[-1]] = _seconds(session, row, fitting[-1], stopwatch)
 
 
-def _seconds(session: ModelSession, row: Arrays, rows: int) -> float | None:
-    """What a batch of equal rows takes; None where it cannot be run."""
-    start_s = time.monotonic()
+def _seconds(session: ModelSession, row: Arrays, rows: int, stopwatch: Stopwatch) -> float | None:
+    """What a batch of equal rows takes, undisturbed; None where it cannot be run."""
+    batch = repeated(row, rows) if session.batched else row
     try:
-        session.infer(repeated(row, rows) if session.batched else row)
+        took = stopwatch(lambda: session.infer(batch))
     except ExecutionFailed as error:
         require_memory(error)
         return None
-    return time.monotonic() - start_s
+    return min(took.processor_s, took.elapsed_s)
 
 
 def run_without(session: ModelSession, row: Arrays, optional: Collection[str]) -> None:

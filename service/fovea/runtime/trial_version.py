@@ -11,11 +11,12 @@ from pathlib import Path
 from fovea.contract.attention import AttentionType
 from fovea.contract.errors import FoveaError
 from fovea.contract.model_card import MAPS_FILE, MODEL_FILE, ModelCard
+from fovea.runtime.arrays import Arrays
 from fovea.runtime.attention_seen import attention_seen
 from fovea.runtime.batching_choice import Wish
 from fovea.runtime.device import CPU
 from fovea.runtime.files import model_path
-from fovea.runtime.golden import Golden, check_golden, golden_of, run_golden, unfit_input
+from fovea.runtime.golden import Golden, disagreements, golden_of, run_golden, unfit_input
 from fovea.runtime.kernel_choice import offer_for
 from fovea.runtime.kernel_library import Obstacle
 from fovea.runtime.opening import open_model
@@ -23,12 +24,13 @@ from fovea.runtime.ort_session import SessionSettings
 from fovea.runtime.padding_check import longest_lengths, padding_harm
 from fovea.runtime.race import race
 from fovea.runtime.row_samples import RowSamples
-from fovea.runtime.sample_rows import warm_up_rows
+from fovea.runtime.sample_rows import WarmUpRows
 from fovea.runtime.session import ModelSession
 from fovea.runtime.signature import Signature
 from fovea.runtime.stopwatch import ProcessorTime
 from fovea.runtime.trial_question import UNTRIED, Trial, Tried
 from fovea.runtime.trial_steps import (
+    NOTHING_RAN,
     doubts,
     require_memory,
     run_sizes,
@@ -56,6 +58,7 @@ class VersionTrial:
         """Whether requests will share batches, if the card says that they may."""
         self._bodies: ModelSession | None = None
         """The session that runs bodies, kept for the race."""
+        self._bodies_are_right = False
 
     @cached_property
     def _card(self) -> ModelCard:
@@ -101,8 +104,8 @@ class VersionTrial:
     def _run_kernels(self, settings: SessionSettings) -> None:
         with _only_memory_matters():
             fused = self._open(MODEL_FILE, settings)
-            self._run(self._as_served(fused))
-            if self._trial.race and fused.fused_operators:
+            are_right = self._run(self._as_served(fused)) and self._bodies_are_right
+            if self._trial.race and fused.fused_operators and are_right:
                 self._found = replace(self._found, obstacle=self._race(fused))
             bodies_run = self._found.obstacle or not fused.fused_operators
             self._measure(self._bodies if bodies_run else self._as_served(fused))
@@ -122,12 +125,19 @@ class VersionTrial:
         if MAPS_FILE in self._card.sha256:
             self._run(self._open(MAPS_FILE, settings))
 
-    def _run(self, session: ModelSession) -> None:
-        if self._golden is not None:
-            run_golden(session, self._golden)
-        *_, longest = warm_up_rows(self._card, self._golden).values()
-        run_sizes(session, longest)
+    def _run(self, session: ModelSession) -> bool:
+        """Run it in all the ways that the server will; whether it gives the golden answers, where there are any."""
+        golden, longest = self._golden, WarmUpRows(self._card, self._golden).largest
+        ran, are_right = NOTHING_RAN, False
+        if golden is not None:
+            answers: list[Arrays] = []
+            took = self._stopwatch(lambda: answers.append(run_golden(session, golden)))
+            are_right = not disagreements(answers[0], golden, self._card.tolerances)
+            if session.batched and not self._card.lengths and golden.rows <= session.max_batch_rows:
+                ran = {golden.rows: min(took.processor_s, took.elapsed_s)}
+        run_sizes(session, longest, self._stopwatch, ran)
         run_without(session, longest, self._card.optional_inputs)
+        return are_right
 
     def _run_model(self) -> None:
         """Run the model, and see how rows of it may share batches, where that is wanted."""
@@ -137,7 +147,7 @@ class VersionTrial:
             self._found = self._seen(session)
             self._together = shares(wish, self._found.rows)
         self._bodies = self._as_served(session)
-        self._run(self._bodies)
+        self._bodies_are_right = self._run(self._bodies)
 
     def _as_served(self, session: ModelSession) -> ModelSession:
         return session if self._together else session.unbatched()
@@ -147,7 +157,7 @@ class VersionTrial:
         if session is None or not self._trial.measure:
             return
         card = self._card if self._together else self._card.model_copy(update={"batched": False})
-        cost = measure_cost(session, warm_up_rows(card, self._golden), self._stopwatch, tuple(card.lengths))
+        cost = measure_cost(session, WarmUpRows(card, self._golden), self._stopwatch, tuple(card.lengths))
         self._found = replace(self._found, cost=cost if cost.curves else None)
 
     def _seen(self, session: ModelSession) -> Tried:
@@ -161,13 +171,10 @@ class VersionTrial:
         return Tried(rows, harm, longest_lengths(whole, samples))
 
     def _race(self, fused: ModelSession) -> Obstacle | None:
-        """None also where either is wrong, which the server will find out by itself."""
-        golden, bodies, kernels = self._golden, self._bodies, self._as_served(fused)
-        if golden is None or bodies is None:
-            return None
-        if any(check_golden(session, golden, self._card.tolerances) for session in (kernels, bodies)):
-            return None
-        return race(kernels, bodies, golden, self._stopwatch)
+        """Where either is wrong there is none: the server will find that out by itself."""
+        assert self._golden is not None
+        assert self._bodies is not None
+        return race(self._as_served(fused), self._bodies, self._golden, self._stopwatch)
 
 
 @contextmanager

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 
 from fovea.contract.errors import ExecutionFailed, ModelBroken
 from fovea.contract.lengths import Lengths
 from fovea.runtime.arrays import Arrays
+from fovea.runtime.cold_rows import ColdRows
 from fovea.runtime.cost import BatchCost
 from fovea.runtime.session import ModelSession
 from fovea.runtime.stopwatch import Duration, Stopwatch
@@ -31,9 +33,9 @@ def batch_sizes(max_batch_rows: int) -> list[int]:
 
 
 def measure_cost(
-    session: ModelSession, rows: Mapping[Lengths, Arrays], stopwatch: Stopwatch, names: Sequence[str] = ()
+    session: ModelSession, rows: Mapping[Lengths, Sequence[Arrays]], stopwatch: Stopwatch, names: Sequence[str] = ()
 ) -> BatchCost:
-    """What batches cost, by lengths and rows. `rows`: one row of each, as `warm_up_rows` gives; `names`: the lengths'.
+    """What batches cost, by lengths and rows. `rows`: some of each, as `WarmUpRows`; `names`: the lengths'.
 
     All of them are run, so that a device has met them; those whose turn comes after `_LENGTHS_BUDGET_S` are run in the
     smallest batch only. Where there are several, what time is left goes into a second round, so that a disturbance of
@@ -42,8 +44,8 @@ def measure_cost(
     curves: dict[Lengths, _Runs] = {}
     failed: dict[Lengths, ExecutionFailed] = {}
     left_s = _LENGTHS_BUDGET_S
-    for lengths, row in rows.items():
-        runs = _Runs(session, row, stopwatch)
+    for lengths in rows:
+        runs = _Runs(session, partial(rows.__getitem__, lengths), stopwatch)
         try:
             runs.first(session.max_batch_rows if left_s > 0 else 1)
         except ExecutionFailed as error:
@@ -73,22 +75,24 @@ def _require_every_bucket(
                 raise ModelBroken(f"buckets: {name} {size} cannot be run: {error}") from error
 
 
-def run_measured_sizes(session: ModelSession, rows: Mapping[Lengths, Arrays], cost: BatchCost) -> None:
+def run_measured_sizes(session: ModelSession, rows: Mapping[Lengths, Sequence[Arrays]], cost: BatchCost) -> None:
     """Run, in another session of a model, every batch that was measured: its first run of a size takes long as well.
 
     A size that cannot be run beside the first session is left out: such a batch is halved when it comes.
     """
     for lengths, most, _ in cost.points():
         with suppress(ExecutionFailed):
-            session.gather([rows[lengths]] * most)
+            session.gather([rows[lengths][0]] * most)
             session.run()
 
 
 class _Runs:
     """The runs of one set of lengths, in batches of every size. Sizes take turns: a disturbance hits them all."""
 
-    def __init__(self, session: ModelSession, row: Arrays, stopwatch: Stopwatch) -> None:
-        self._session, self._row, self._stopwatch = session, row, stopwatch
+    def __init__(self, session: ModelSession, make_rows: Callable[[], Sequence[Arrays]], stopwatch: Stopwatch) -> None:
+        self._session, self._make_rows, self._stopwatch = session, make_rows, stopwatch
+        self._rows: ColdRows | None = None
+        """Made when they are needed, and let go after the turns: of many lengths, together they are large."""
         self._runs: dict[int, list[Duration]] = {}
         self.elapsed_s = 0.0
         """Seconds by the clock that all runs took."""
@@ -110,6 +114,10 @@ class _Runs:
 
     def more(self) -> None:
         """Some turns of every size that was run before."""
+        self._turns()
+        self._rows = None
+
+    def _turns(self) -> None:
         begun_s = self.elapsed_s
         for turn in range(_MOST_TURNS):
             if turn and self.elapsed_s > begun_s + _BUDGET_S:
@@ -127,7 +135,8 @@ class _Runs:
 
     def _run(self, rows: int) -> float:
         """From gather to the answers' bytes: a large batch has left the caches when its answers are copied out."""
-        batch = [self._row] * rows
+        self._rows = self._rows or ColdRows(self._make_rows())
+        batch = self._rows.take(rows)
 
         def run() -> None:
             self._session.gather(batch)

@@ -17,9 +17,10 @@ _UNSIGNED_BYTE = 0x08
 
 
 def read_idx(path: Path) -> NDArray[np.uint8]:
-    """A gzipped idx file of unsigned bytes as an array; Misconfigured tells what is wrong with the file."""
+    """An idx file of unsigned bytes, gzipped or not, as an array; Misconfigured tells what is wrong with the file."""
     try:
-        content = gzip.decompress(path.read_bytes())
+        content = path.read_bytes()
+        content = gzip.decompress(content) if path.suffix == ".gz" else content
     except (OSError, EOFError, zlib.error) as error:
         raise Misconfigured(f"{path} is damaged ({error}); delete its folder to fetch it again") from error
     return _parse(content, path)

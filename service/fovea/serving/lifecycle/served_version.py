@@ -129,5 +129,5 @@ def _labels(loaded: LoadedVersion) -> ModelLabels:
         loaded.kernels_cause,
         loaded.provider,
         loaded.sha256,
-        {layer.operator: layer.attention for layer in loaded.card.layers},
+        {layer.operator: layer.attention for layer in loaded.card.layers if layer.operator},
     )

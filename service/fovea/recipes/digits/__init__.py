@@ -1,0 +1,1 @@
+"""Digits somewhere in a large picture, found by glimpses: the recurrent attention model, on MNIST."""

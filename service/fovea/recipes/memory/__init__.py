@@ -1,0 +1,1 @@
+"""Questions about countries, answered out of facts that come with them: the memory networks."""

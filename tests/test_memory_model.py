@@ -1,0 +1,120 @@
+"""Memory networks from end to end: trained for a moment, exported, served, and asked with facts of different counts."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import tritonclient.grpc as grpc_client
+import tritonclient.http as http_client
+
+from country_sample import invented_countries
+from fovea.contract.model_card import ModelCard
+from fovea.export.recipes import export_recipe
+from fovea.recipes.memory.answering import QuestionAnswering
+from fovea.recipes.memory.memory_models import MEMORY_MODELS
+from fovea.recipes.memory.questions import rows_of, words_of
+from servers import RunningServer, running_server
+
+RECIPES = {
+    recipe.name: replace(
+        recipe,
+        schedule=replace(recipe.schedule, epochs=1),
+        load=invented_countries,
+        training_stories=600,
+        test_stories=200,
+    )
+    for recipe in MEMORY_MODELS
+}
+WORDS = words_of(invented_countries())
+HOPS = 3
+
+
+@pytest.fixture(scope="module")
+def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    threads, folder = torch.get_num_threads(), tmp_path_factory.mktemp("repository")
+    torch.set_num_threads(1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
+        for recipe in RECIPES.values():
+            export_recipe(recipe, folder)
+    torch.set_num_threads(threads)
+    return folder
+
+
+@pytest.fixture(scope="module", params=["fast-lane", "no-fast-lane"])
+def server(request: pytest.FixtureRequest, repository: Path) -> Iterator[RunningServer]:
+    with running_server(repository, f"--{request.param}", "--log-level=warning") as server:
+        yield server
+
+
+@pytest.fixture(params=["gRPC", "HTTP"])
+def front(request: pytest.FixtureRequest, server: RunningServer) -> Iterator[Any]:
+    """A client of Triton's, and its module."""
+    module = grpc_client if request.param == "gRPC" else http_client
+    address = server.grpc if request.param == "gRPC" else server.http.removeprefix("http://")
+    options = {} if request.param == "gRPC" else {"concurrency": 8}
+    with module.InferenceServerClient(address, **options) as client:
+        yield client, module
+
+
+def ask(front: Any, model: str, rows: dict[str, np.ndarray], *outputs: str) -> list[np.ndarray]:
+    client, module = front
+    sent = [module.InferInput(name, list(array.shape), "INT64") for name, array in rows.items()]
+    for tensor, array in zip(sent, rows.values(), strict=True):
+        tensor.set_data_from_numpy(array)
+    wanted = outputs or ("logits",)
+    answer = client.infer(model, sent, outputs=[module.InferRequestedOutput(name) for name in wanted])
+    return [answer.as_numpy(name) for name in wanted]
+
+
+def rows(recipe: QuestionAnswering, place: int) -> dict[str, np.ndarray]:
+    """One test story, as long as it is by itself."""
+    return rows_of([recipe.data().test[place]], recipe.form, WORDS)
+
+
+def expected(recipe: QuestionAnswering, folder: Path, given: dict[str, np.ndarray]) -> np.ndarray:
+    """What a stock ONNX Runtime says of the same rows, unpadded."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(folder / recipe.name / "1" / "model.onnx"))
+    logits: np.ndarray = session.run(["logits"], given)[0]
+    return logits
+
+
+@pytest.mark.parametrize("model", RECIPES)
+def test_stories_of_different_lengths_are_answered_side_by_side_as_each_alone(
+    front: Any, repository: Path, model: str
+) -> None:
+    recipe = RECIPES[model]
+    stories = [rows(recipe, place) for place in range(8)]
+    assert len({next(iter(story.values())).shape for story in stories}) > 3
+    with ThreadPoolExecutor(8) if front[1] is grpc_client else ThreadPoolExecutor(1) as pool:
+        answers = list(pool.map(lambda story: ask(front, model, story)[0], stories))
+    for story, answer in zip(stories, answers, strict=True):
+        np.testing.assert_allclose(answer, expected(recipe, repository, story), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("model", RECIPES)
+def test_every_hop_has_a_map_that_says_which_facts_it_read(front: Any, model: str) -> None:
+    story = rows(RECIPES[model], 0)
+    facts = next(iter(story.values())).shape[1]
+    maps = ask(front, model, story, *(f"attention.hops.{hop}" for hop in range(HOPS)))
+    for weights in maps:
+        assert weights.shape == (1, 1, facts)
+        np.testing.assert_allclose(weights.sum(-1), 1, atol=1e-5)
+
+
+@pytest.mark.parametrize("model", RECIPES)
+def test_its_card_names_lengths_and_answers_and_says_how_good_guessing_is(repository: Path, model: str) -> None:
+    card = ModelCard.read(repository / model / "1" / "card.json")
+    assert [length.padded for length in card.lengths.values()] == [True] * len(card.lengths)
+    assert {"facts", "question"} < set(card.lengths)
+    assert card.labels == WORDS.answers
+    assert {f"{what}_{n}" for what in ("accuracy", "chance", "without_facts") for n in (1, 2, 3)} < set(card.metrics)
