@@ -71,9 +71,11 @@ def test_asked_with_words_a_model_is_as_accurate_as_its_card_says(client: Any, d
     assert abs(right - card_of(model).metrics["accuracy"] * len(data.test)) <= OTHER_PROCESSOR
 
 
-@pytest.mark.parametrize("model", ATTENTIVE)
-def test_one_glimpse_is_worth_five_points_to_every_score(model: str) -> None:
-    assert card_of(model).metrics["accuracy"] >= card_of("glimpse-none").metrics["accuracy"] + 0.05
+def test_a_glimpse_is_worth_five_points_and_to_every_score_three() -> None:
+    accuracy = {model: card_of(model).metrics["accuracy"] for model in MODELS}
+    without = accuracy.pop("glimpse-none")
+    assert max(accuracy.values()) > without + 0.05
+    assert min(accuracy.values()) > without + 0.03
 
 
 @pytest.mark.parametrize("model", ATTENTIVE)
