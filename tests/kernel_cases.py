@@ -25,6 +25,15 @@ TOKEN_SIZES = (
 )
 """(batch, tokens, width, slots)"""
 
+HEAD_SIZES = (
+    *((1, 1, 1, 1, 1, 1), (2, 3, 5, 7, 11, 4), (1, 2, 15, 16, 17, 5), (3, 1, 64, 64, 24, 24), (1, 1, 65, 63, 16, 33)),
+    *((2, 2, 17, 5, 1, 70), (1, 1, 130, 241, 8, 3), (1, 2, 1, 131, 64, 64), (1, 1, 67, 1, 40, 80), (9, 2, 3, 6, 4, 4)),
+    *((0, 2, 3, 4, 5, 5), (2, 0, 3, 4, 5, 5), (2, 1, 0, 4, 5, 5), (2, 1, 3, 0, 5, 5), (1, 2, 3, 4, 0, 5)),
+)
+"""(batch, heads, queries, keys, depth, width of a value)"""
+MASK_FORMS = ("B11K", "BH1K", "B1QK", "BHQK", "QK", "HQK", "1H1K", "BHQ1", "K")
+"""Which axes a mask has: 1 is an axis of size 1."""
+
 GATED = ("SqueezeExcitation", "SqueezeGate", "SpatialAttention", "CBAM", "SimAM")
 SCORED = ("AdditiveAttention", "DistanceAttention", "DotAttention", "BilinearAttention")
 HARD = ("HardArgmaxAttention", "HardSampleAttention")
@@ -36,11 +45,13 @@ class Case:
 
     operator: str
     inputs: dict[str, NDArray[Any]]
-    settings: dict[str, float] = field(default_factory=dict)
+    settings: dict[str, Any] = field(default_factory=dict)
 
     def __str__(self) -> str:
         sizes = ["x".join(map(str, array.shape)) for array in list(self.inputs.values())[:2]]
-        return "-".join([self.operator, *sizes, *(["masked"] if "mask" in self.inputs else [])])
+        masked = ["x".join(["mask", *map(str, self.inputs["mask"].shape)])] if "mask" in self.inputs else []
+        options = [f"{name}{value}" for name, value in self.settings.items() if name in ("causal", "window") and value]
+        return "-".join([self.operator, *sizes, *masked, *options])
 
     def with_dtype(self, dtype: type) -> Case:
         """The same numbers, as far as the dtype holds them."""
@@ -87,6 +98,28 @@ def score_case(operator: str, sizes: tuple[int, ...], *, masked: bool = False, s
     return Case(operator, inputs, {} if operator == "AdditiveAttention" else {"scale": 0.5})
 
 
+def masks_of(form: str, shape: tuple[int, ...]) -> dict[str, NDArray[Any]]:
+    """Mask and bias of a form, for (batch, heads, queries, keys, ...); some queries may attend nothing."""
+    sizes = dict(zip("BHQK", shape, strict=False)) | {"1": 1}
+    rng = np.random.default_rng(sum(shape))
+    mask = rng.random([sizes[axis] for axis in form]) < 0.7
+    bias = np.where(rng.random(mask.shape) < 0.8, rng.standard_normal(mask.shape), -np.inf).astype(np.float32)
+    if "Q" in form:
+        rows = np.arange(sizes["Q"]) % 3 == 1
+        mask, bias = mask & ~rows[:, None], np.where(rows[:, None], np.float32(-np.inf), bias)
+    return {"mask": mask, "bias": bias}
+
+
+def head_case(sizes: tuple[int, ...], *, form: str | None = None, causal: int = 0, window: int = 0) -> Case:
+    """Queries, keys and values of many heads, with mask and bias of that form."""
+    batch, heads, queries, keys, depth, width = sizes
+    rng = np.random.default_rng(sum(sizes))
+    shapes = {"Q": (queries, depth), "K": (keys, depth), "V": (keys, width)}
+    inputs = {name: _normal(rng, batch, heads, *shape) for name, shape in shapes.items()}
+    masks = {} if form is None else masks_of(form, sizes)
+    return Case("MultiHeadAttention", inputs | masks, {"scale": 0.5, "causal": causal, "window": window})
+
+
 def hard_case(operator: str, sizes: tuple[int, ...], *, masked: bool = False) -> Case:
     """Scores, many of them equal, and values; seeds of all kinds."""
     batch, queries, keys, _, width = sizes
@@ -120,5 +153,12 @@ CASES: tuple[Case, ...] = (
         for masked in (False, True)
     ),
     *(external_case(sizes) for sizes in TOKEN_SIZES),
+    *(
+        head_case(sizes, causal=causal, window=window)
+        for sizes in HEAD_SIZES
+        for causal, window in ((0, 0), (1, 0), (0, 3), (1, 40), (0, 1000))
+    ),
+    *(head_case(sizes, form=form) for sizes in HEAD_SIZES[1:7:2] for form in MASK_FORMS),
+    *(head_case(sizes, form=form, causal=1, window=50) for sizes in HEAD_SIZES[6:9] for form in ("B11K", "QK")),
     *(hard_case(name, sizes, masked=masked) for name in HARD for sizes in SEQUENCE_SIZES for masked in (False, True)),
 )

@@ -135,6 +135,16 @@ def bilinear_attention(i: dict[str, Array], scale: float) -> tuple[Array, ...]:
     return _attended(i["Q"].dtype.type(scale) * (i["Q"] @ i["W"] @ i["K"].swapaxes(1, 2)), i)
 
 
+def multi_head_attention(i: dict[str, Array], scale: float, causal: int, window: int) -> tuple[Array, ...]:
+    scores = i["Q"].dtype.type(scale) * (i["Q"] @ i["K"].swapaxes(2, 3))
+    ahead = np.arange(scores.shape[3]) - np.arange(scores.shape[2])[:, None]
+    near = np.abs(ahead) <= window if window else np.ones(ahead.shape, bool)
+    allowed = np.broadcast_to(near & (ahead <= 0) if causal else near, scores.shape)
+    if "bias" in i:
+        allowed, scores = allowed & (i["bias"] > -np.inf), scores + np.maximum(i["bias"], np.finfo(scores.dtype).min)
+    return _attended(scores, i | {"mask": allowed & i["mask"] if "mask" in i else allowed})
+
+
 FORMULAS: dict[str, Callable[..., tuple[Array, ...]]] = {
     "SqueezeExcitation": squeeze_excitation,
     "SqueezeGate": squeeze_gate,
@@ -146,6 +156,7 @@ FORMULAS: dict[str, Callable[..., tuple[Array, ...]]] = {
     "DistanceAttention": distance_attention,
     "DotAttention": dot_attention,
     "BilinearAttention": bilinear_attention,
+    "MultiHeadAttention": multi_head_attention,
     "HardArgmaxAttention": hard_argmax_attention,
     "HardSampleAttention": hard_sample_attention,
 }

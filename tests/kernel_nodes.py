@@ -27,7 +27,9 @@ def node_model(
     """A graph of one node without a body; all sizes are open. Of its outputs only those at `wanted` are connected."""
     facts = OPERATORS[operator]
     outputs = [name if index in wanted else "" for index, name in enumerate(facts.outputs)]
-    node = helper.make_node(operator, list(inputs), outputs, "block", domain=DOMAIN, **dict[str, Any](settings))
+    names = [name.removesuffix("?") for name in facts.inputs]
+    given = [name if name in inputs else "" for name in names[: max(map(names.index, inputs)) + 1]]
+    node = helper.make_node(operator, given, outputs, "block", domain=DOMAIN, **dict[str, Any](settings))
     element = helper.np_dtype_to_tensor_dtype(next(iter(inputs.values())).dtype)
     graph = helper.make_graph(
         [node],

@@ -25,7 +25,8 @@ def model_of(operator: str, overload: str, inputs: Arrays, attributes: Mapping[s
     """One node and its body, and every output that the body has."""
     function = body_of(operator, overload)
     names = outputs_of(operator, overload)
-    node = onnx.helper.make_node(operator, list(inputs), list(names), domain=DOMAIN, overload=overload, **attributes)
+    given = [name if name in inputs else "" for name in function.input]
+    node = onnx.helper.make_node(operator, given, list(names), domain=DOMAIN, overload=overload, **attributes)
     graph_inputs = [
         onnx.helper.make_tensor_value_info(name, onnx.helper.np_dtype_to_tensor_dtype(array.dtype), None)
         for name, array in inputs.items()

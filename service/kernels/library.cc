@@ -66,10 +66,10 @@ class CustomOp : public Ort::CustomOpBase<CustomOp, RunningKernel, true> {
 
   const char* GetName() const { return op().name; }
   const char* GetExecutionProviderType() const { return device_.provider; }
-  size_t GetInputTypeCount() const { return Required() + (op().masked ? 1 : 0); }
+  size_t GetInputTypeCount() const { return Required() + (op().masked ? 1 : 0) + (op().biased ? 1 : 0); }
   ONNXTensorElementDataType GetInputType(size_t index) const {
-    if (index >= Required()) return ONNX_TENSOR_ELEMENT_DATA_TYPE_BOOL;
-    return index < op().inputs ? element_.type : ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64;
+    if (index < op().inputs || index > Required()) return element_.type;
+    return index < Required() ? ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64 : ONNX_TENSOR_ELEMENT_DATA_TYPE_BOOL;
   }
   OrtCustomOpInputOutputCharacteristic GetInputCharacteristic(size_t index) const {
     return index < Required() ? INPUT_OUTPUT_REQUIRED : INPUT_OUTPUT_OPTIONAL;

@@ -9,7 +9,7 @@ namespace fovea {
 
 const std::vector<Operator>& Operators() {
   static const auto& all = *new std::vector<Operator>{
-      // name, inputs, outputs, masked, in place, kernels on the CPU, kernels on CUDA, seeded, choosing
+      // name, inputs, outputs, masked, in place, kernels on the CPU, kernels on CUDA, seeded, choosing, biased
       {"SqueezeExcitation", 5, 2, false, true, cpu::SqueezeExcitation(), {}},
       {"SqueezeExcitationAddRelu", 6, 2, false, true, cpu::SqueezeExcitationAddRelu(), {}},
       {"SqueezeGate", 1, 2, false, true, cpu::SqueezeGate(), {}},
@@ -26,6 +26,7 @@ const std::vector<Operator>& Operators() {
       {"BilinearAttention", 4, 2, true, false, cpu::BilinearAttention(), {}},
       {"HardArgmaxAttention", 2, 2, true, false, cpu::HardArgmaxAttention(), {}, false, true},
       {"HardSampleAttention", 2, 2, true, false, cpu::HardSampleAttention(), {}, true, true},
+      {"MultiHeadAttention", 3, 2, true, false, cpu::MultiHeadAttention(), {}, false, false, true},
       {"ExternalAttention", 3, 2, false, false, cpu::ExternalAttention(), {}},
   };
   return all;

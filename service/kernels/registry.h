@@ -21,6 +21,7 @@ struct Operator {
   Kernels cuda{};
   bool seeded = false;
   bool choosing = false;  ///< the last output is an index, int64
+  bool biased = false;    ///< beside the mask, an optional bias of the element type
 };
 
 /// A device: as a session's entry `fovea.device` names it, and ONNX Runtime's provider for it.

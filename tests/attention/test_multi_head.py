@@ -55,7 +55,7 @@ def test_a_padding_mask_agrees_with_torch() -> None:
 def test_a_query_that_may_attend_nothing_yields_zeros() -> None:
     q = torch.randn(1, 2, 3, 4, dtype=torch.float64, requires_grad=True)
     mask = torch.tensor([[True, True, True], [False, False, False], [True, False, False]])
-    y, attention = torch.ops.fovea.multi_head_attention(q, q, q, mask, 0.5, False, 0)
+    y, attention = torch.ops.fovea.multi_head_attention(q, q, q, mask, None, 0.5, False, 0)
     y.sum().backward()
     assert y[:, :, 1].abs().max() == 0
     assert attention[:, :, 1].abs().max() == 0

@@ -35,7 +35,7 @@ def _token_calls(rows: int, tokens: int, width: int) -> dict[str, tuple[object, 
     mask = torch.rand(tokens, tokens, generator=torch.Generator().manual_seed(1)) > 0.4
     return {
         "external_attention": (_random(rows, tokens, width), _random(5, width), _random(5, width), 1e-9),
-        "multi_head_attention": (q, k, v, mask, 0.5, False, 0),
+        "multi_head_attention": (q, k, v, mask, _random(tokens, tokens), 0.5, False, 0),
     }
 
 

@@ -30,7 +30,7 @@ def test_an_operator_has_a_body_and_no_other_body_is_there() -> None:
 
 def test_an_operator_has_a_kernel_whose_answers_are_tested_unless_onnx_runtime_fuses_its_body() -> None:
     tested = {case.operator for case in CASES}
-    assert tested == {name for name, operator in OPERATORS.items() if not operator.fused_by_onnx_runtime}
+    assert tested >= {name for name, operator in OPERATORS.items() if not operator.fused_by_onnx_runtime}
 
 
 def test_an_operator_gives_an_output_and_at_least_one_map() -> None:

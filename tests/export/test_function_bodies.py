@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from fovea.contract.operators import OPERATORS
 from fovea.export.function_bodies import BODIES, body_of, outputs_of
+from kernel_cases import MASK_FORMS, masks_of
 from one_node import PLANES, Arrays, in_float64, mlp, model_of, normal, require_close, run
 from torch_operators import OPERATOR_OF
 
@@ -24,16 +25,16 @@ def expect(
 ) -> None:
     """The body's outputs are the operator's in float64, to what float32 gives."""
     operator = OPERATOR_OF[torch_operator.default.name()]
-    tensors = in_float64(inputs)
-    missing = [None] * (len(OPERATORS[operator].inputs) - len(tensors))
+    given = dict(zip(inputs, in_float64(inputs), strict=True))
+    tensors = [given.get(name.removesuffix("?")) for name in OPERATORS[operator].inputs]
     settings = [bool(value) if name == "causal" else value for name, value in attributes.items()]
-    expected = torch_operator(*tensors, *missing, *settings)
+    expected = torch_operator(*tensors, *settings)
     actual = run(model_of(operator, overload, inputs, attributes), inputs)
     assert len(actual) == (len(expected) if maps_too else 1)
     require_close(actual, expected[: len(actual)])
 
 
-@pytest.mark.parametrize("overload", ["window", "masked", ""])
+@pytest.mark.parametrize("overload", ["window", "masked", "biased", "masked_biased", ""])
 def test_a_body_that_computes_its_map_apart_exists_with_and_without_it(overload: str) -> None:
     with_map = f"{overload}_maps".lstrip("_")
     assert outputs_of("MultiHeadAttention", overload) == ("Y",)
@@ -104,24 +105,27 @@ def test_multi_head_attention_body_is_the_operator(
     expect(torch.ops.fovea.multi_head_attention, chosen, heads(shape), settings, maps_too=maps)
 
 
-@pytest.mark.parametrize("shape", HEADS)
-@pytest.mark.parametrize("causal", [0, 1])
-@pytest.mark.parametrize("window", [0, 2])
-@pytest.mark.parametrize("per", ["position", "key of a row", "row and head"])
-@pytest.mark.parametrize("maps", [False, True])
+@pytest.mark.parametrize(("causal", "window"), [(0, 0), (1, 2)])
+@pytest.mark.parametrize("form", MASK_FORMS)
+@pytest.mark.parametrize(
+    ("given", "overload"), [(("mask",), "masked"), (("bias",), "biased"), (("mask", "bias"), "masked_biased")]
+)
 def test_masked_multi_head_attention_body_is_the_operator(
-    shape: tuple[int, ...], causal: int, window: int, per: str, maps: bool
+    causal: int, window: int, form: str, given: tuple[str, ...], overload: str
 ) -> None:
-    rows, count, queries, keys, _ = shape
-    sizes = {
-        "position": (queries, keys),
-        "key of a row": (rows, 1, 1, keys),
-        "row and head": (rows, count, queries, keys),
-    }
-    mask = np.random.default_rng(5).random(sizes[per]) < 0.5  # some queries may attend nothing
+    shape = (2, 3, 7, 9, 4)
+    masks = {name: array for name, array in masks_of(form, shape).items() if name in given}
     settings = {"scale": 0.5, "causal": causal, "window": window}
-    overload = "masked_maps" if maps else "masked"
-    expect(torch.ops.fovea.multi_head_attention, overload, {**heads(shape), "mask": mask}, settings, maps_too=maps)
+    for name, maps in ((overload, False), (f"{overload}_maps", True)):
+        expect(torch.ops.fovea.multi_head_attention, name, {**heads(shape), **masks}, settings, maps_too=maps)
+
+
+@pytest.mark.parametrize("overload", ["masked_maps", "biased_maps"])
+@pytest.mark.parametrize("shape", HEADS)
+def test_masks_of_every_row_and_head_hold_at_awkward_sizes(overload: str, shape: tuple[int, ...]) -> None:
+    name = "mask" if overload == "masked_maps" else "bias"
+    inputs = {**heads(shape), name: masks_of("BHQK", shape)[name]}
+    expect(torch.ops.fovea.multi_head_attention, overload, inputs, {"scale": 0.5, "causal": 1, "window": 0})
 
 
 def test_a_query_that_may_attend_nothing_yields_zeros() -> None:
@@ -131,11 +135,13 @@ def test_a_query_that_may_attend_nothing_yields_zeros() -> None:
         np.testing.assert_array_equal(output, np.zeros_like(output))
 
 
-@pytest.mark.parametrize("overload", ["maps", "window_maps", "masked_maps"])
+@pytest.mark.parametrize("overload", ["maps", "window_maps", "masked_maps", "biased_maps"])
 def test_multi_head_attention_body_runs_in_half_precision(overload: str) -> None:
     inputs = {name: array.astype(np.float16) for name, array in heads((1, 2, 5, 5, 4)).items()}
     if overload == "masked_maps":
         inputs["mask"] = np.eye(5, dtype=np.bool_) | (np.arange(5) == 3)
+    if overload == "biased_maps":
+        inputs["bias"] = np.where(np.eye(5, dtype=np.bool_), 0.5, -np.inf).astype(np.float16)
     settings = {"scale": 0.5, "causal": 1, "window": 2 if overload == "window_maps" else 0}
     for output in run(model_of("MultiHeadAttention", overload, inputs, settings), inputs):
         assert output.dtype == np.float16

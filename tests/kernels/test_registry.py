@@ -51,7 +51,8 @@ def test_it_speaks_of_operators_datatypes_and_devices_that_there_are(kernels: fr
 
 def test_every_body_has_a_kernel_or_is_fused_by_onnx_runtime(kernels: frozenset[Kernel]) -> None:
     fused = {name for name, operator in OPERATORS.items() if operator.fused_by_onnx_runtime}
-    assert {kernel.operator for kernel in kernels if kernel.device == "cpu"} == {name for name, _ in BODIES} - fused
+    having = {kernel.operator for kernel in kernels if kernel.device == "cpu"}
+    assert {name for name, _ in BODIES} - fused <= having <= {name for name, _ in BODIES}
 
 
 @pytest.mark.parametrize(("device", "fused"), [("cpu", {"SimAM"}), ("cuda", set()), ("npu", set())])
@@ -73,16 +74,13 @@ def card_of(*operators: str) -> ModelCard:
 
 
 def test_a_library_is_opened_for_a_model_that_it_has_a_kernel_for(kernel_library: Path) -> None:
-    assert offer_for(card_of("MultiHeadAttention", "SimAM"), kernel_library, CPU) == kernel_library
+    assert offer_for(card_of("ExternalAttention", "Foreign"), kernel_library, CPU) == kernel_library
+    assert offer_for(card_of("MultiHeadAttention"), kernel_library, CPU) == kernel_library
 
 
 @pytest.mark.parametrize(
     ("operator", "device", "cause"),
-    [
-        ("MultiHeadAttention", CPU, Cause.NOT_NEEDED),
-        ("MultiHeadAttention", CUDA, Cause.NOT_NEEDED),
-        ("SimAM", CUDA, Cause.NO_KERNEL),
-    ],
+    [("MultiHeadAttention", CUDA, Cause.NOT_NEEDED), ("SimAM", CUDA, Cause.NO_KERNEL)],
 )
 def test_it_is_not_opened_for_one_that_it_has_none_for(
     kernel_library: Path, operator: str, device: Device, cause: Cause

@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-import fovea.attention.multi_head  # noqa: F401  (its operator)
+from fovea.attention.multi_head import mask_and_bias
 
 
 class CrossAttention(nn.Module):
@@ -28,10 +28,10 @@ class CrossAttention(nn.Module):
     def forward(
         self, x: Tensor, memory: Tensor, mask: Tensor | None = None, return_attention: bool = False
     ) -> Tensor | tuple[Tensor, Tensor]:
-        """y, or (y, P). `mask`: boolean, broadcastable to P, True = may be attended: (B, 1, 1, Tk) hides padding."""
+        """y, or (y, P). `mask`: as that of multi-head attention; (B, 1, 1, Tk) hides padding."""
         q = self._split_heads(self.project_query(x))
         k, v = (self._split_heads(part) for part in self.project_memory(memory).chunk(2, dim=-1))
-        y, attention = torch.ops.fovea.multi_head_attention(q, k, v, mask, self.scale, False, 0)
+        y, attention = torch.ops.fovea.multi_head_attention(q, k, v, *mask_and_bias(mask), self.scale, False, 0)
         y = self.project_out(y.transpose(1, 2).flatten(2))  # (B, Tq, D)
         return (y, attention) if return_attention else y
 

@@ -7,6 +7,8 @@ Differs from the paper: the three projections are one matrix product; a query th
 
 from __future__ import annotations
 
+from functools import reduce
+
 import torch
 from torch import Tensor, nn
 
@@ -16,31 +18,46 @@ from fovea.attention.scores import attend
 
 @operator("MultiHeadAttention")
 def multi_head_attention(
-    q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: float, causal: bool, window: int
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    mask: Tensor | None,
+    bias: Tensor | None,
+    scale: float,
+    causal: bool,
+    window: int,
 ) -> tuple[Tensor, Tensor]:
-    """P = softmax(scale · q kᵀ over the allowed keys), Y = P v.
+    """P = softmax(scale · q kᵀ + bias over the open keys), Y = P v.
 
-    q (B, H, Tq, d), k and v (B, H, Tk, d), mask boolean, broadcastable to (B, H, Tq, Tk), True = may be attended
-    -> Y (B, H, Tq, d), P (B, H, Tq, Tk). `causal` allows key j to query i where j <= i; `window` > 0 where
-    |i - j| <= window. A query that may attend nothing has P = 0 and Y = 0.
+    q (B, H, Tq, d), k (B, H, Tk, d), v (B, H, Tk, dv), mask boolean, True = open, bias floating-point, -inf = closed,
+    both broadcastable to (B, H, Tq, Tk) -> Y (B, H, Tq, dv), P (B, H, Tq, Tk). `causal` opens key j to query i where
+    j <= i, both counted from the first, whatever Tq and Tk (as torch's `is_causal`, and ONNX's, has it); `window` > 0
+    where |i - j| <= window. A query that no key is open to has P = 0 and Y = 0.
     """
     scores = q @ k.transpose(-2, -1) * scale
-    return attend(scores, v, _allowed_keys(scores, mask, causal, window))
+    conditions = [] if mask is None else [mask]
+    if bias is not None:
+        conditions.append(bias > -torch.inf)
+        scores = scores + bias
+    return attend(scores, v, _all_of([*conditions, *_positions(scores, causal, window)]))
 
 
-def _allowed_keys(scores: Tensor, mask: Tensor | None, causal: bool, window: int) -> Tensor | None:
-    """Mask, causality and window as one boolean tensor; None where every key may be attended."""
+def _positions(scores: Tensor, causal: bool, window: int) -> list[Tensor]:
+    """What causality and the window open, (Tq, Tk) each."""
     query = torch.arange(scores.shape[-2], device=scores.device)[:, None]
     key = torch.arange(scores.shape[-1], device=scores.device)[None, :]
-    conditions = [mask] if mask is not None else []
-    if causal:
-        conditions.append(key <= query)
-    if window > 0:
-        conditions.append((query - key).abs() <= window)
-    allowed: Tensor | None = None
-    for condition in conditions:
-        allowed = condition if allowed is None else allowed & condition
-    return allowed
+    conditions = [key <= query] if causal else []
+    return [*conditions, (query - key).abs() <= window] if window > 0 else conditions
+
+
+def _all_of(conditions: list[Tensor]) -> Tensor | None:
+    """None where there are no conditions."""
+    return reduce(torch.logical_and, conditions) if conditions else None
+
+
+def mask_and_bias(mask: Tensor | None) -> tuple[Tensor | None, Tensor | None]:
+    """A mask, as torch has them, in the operator's place for its type."""
+    return (None, mask) if mask is not None and mask.is_floating_point() else (mask, None)
 
 
 class MultiHeadAttention(nn.Module):
@@ -61,9 +78,14 @@ class MultiHeadAttention(nn.Module):
     def forward(
         self, x: Tensor, mask: Tensor | None = None, return_attention: bool = False
     ) -> Tensor | tuple[Tensor, Tensor]:
-        """y, or (y, P (B, heads, T, T)). `mask`: boolean, broadcastable to P, True = may be attended."""
+        """y, or (y, P (B, heads, T, T)).
+
+        `mask`, broadcastable to P: boolean, True = may be attended, or floating-point, added to the scores.
+        """
         q, k, v = self.split_heads(self.project_in(x))
-        y, attention = torch.ops.fovea.multi_head_attention(q, k, v, mask, self.scale, self.causal, self.window)
+        y, attention = torch.ops.fovea.multi_head_attention(
+            q, k, v, *mask_and_bias(mask), self.scale, self.causal, self.window
+        )
         y = self.project_out(y.transpose(1, 2).flatten(2))  # (B, T, D)
         return (y, attention) if return_attention else y
 

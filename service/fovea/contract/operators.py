@@ -25,7 +25,7 @@ class Operator:
     outputs: tuple[str, ...]
     attributes: tuple[str, ...] = ()
     fused_by_onnx_runtime: bool = False
-    """Whether its body is one operator, of which ONNX Runtime has a fused kernel of its own."""
+    """Whether its body is one operator, of which ONNX Runtime has a fused kernel of its own: none is missed then."""
 
     @property
     def maps(self) -> tuple[str, ...]:
@@ -68,7 +68,7 @@ OPERATORS: dict[str, Operator] = _table(
     Operator(
         "MultiHeadAttention",
         AttentionType.MULTI_HEAD,
-        ("Q", "K", "V", "mask?"),
+        ("Q", "K", "V", "mask?", "bias?"),
         ("Y", "P"),
         ("scale", "causal", "window"),
         fused_by_onnx_runtime=True,

@@ -27,6 +27,8 @@ def bind_bodies(model: onnx.ModelProto, found: Bodies) -> onnx.ModelProto:
     """
     bodies: dict[tuple[str, str], onnx.FunctionProto] = {}
     for node in attention_nodes(model):
+        while not node.input[-1]:  # an optional input that is left out at the end
+            del node.input[-1]
         node.overload = _overload(node, found)
         key = (node.op_type, node.overload)
         bodies[key] = found[key] if key in found else body_of(*key)

@@ -24,16 +24,17 @@ BODIES: dict[tuple[str, str], str] = {**FEATURE_MAP_BODIES, **SEQUENCE_BODIES, *
 """(Operator, overload) -> body. An overload is what an optional input, a costly option or a costly map makes of it."""
 
 
+_RESTRICTED_BY = {"mask?": "masked", "bias?": "biased"}
+"""Optional input -> its part in the names of the overloads that take it."""
+
+
 def overload_of(node: onnx.NodeProto) -> str:
     """Which body of its operator this node needs; its unused outputs are ""."""
-    restricted = "masked" if _has_mask(node) else "window" if _window(node) > 0 else ""
+    given = zip(OPERATORS[node.op_type].inputs, node.input, strict=False)  # what is left out at the end is not there
+    optional = [_RESTRICTED_BY[name] for name, value in given if name in _RESTRICTED_BY and value]
+    restricted = "_".join(optional) or ("window" if _window(node) > 0 else "")
     with_maps = f"{restricted}_maps".lstrip("_")
     return with_maps if any(node.output[1:]) and (node.op_type, with_maps) in BODIES else restricted
-
-
-def _has_mask(node: onnx.NodeProto) -> bool:
-    given = zip(OPERATORS[node.op_type].inputs, node.input, strict=False)  # what is left out at the end is not there
-    return any(name == "mask?" and value for name, value in given)
 
 
 def _window(node: onnx.NodeProto) -> int:
@@ -46,17 +47,20 @@ def outputs_of(operator_name: str, overload: str) -> tuple[str, ...]:
     return tuple(name for name in OPERATORS[operator_name].outputs if f" {name} = " in text)
 
 
+def _inputs_of(inputs: tuple[str, ...], overload: str) -> list[str]:
+    """As far as the last one that is given: what is left out before it is an input that the body does not use."""
+    given = [name for name in inputs if _RESTRICTED_BY.get(name, "") in overload]
+    return [name.removesuffix("?") for name in inputs[: inputs.index(given[-1]) + 1]]
+
+
 @cache
 def body_of(operator_name: str, overload: str = "") -> onnx.FunctionProto:
     """The function of domain `ai.fovea` to append to a model. KeyError: no such body."""
     operator = OPERATORS[operator_name]
-    optional = overload.startswith("masked")
-    given = [name.removesuffix("?") for name in operator.inputs if optional or not name.endswith("?")]
+    given = ", ".join(_inputs_of(operator.inputs, overload))
     attributes = f"<{', '.join(operator.attributes)}>" if operator.attributes else ""
     imports = f'<domain: "{DOMAIN}", opset_import: ["": {OPSET}], overload: "{overload}">'
-    signature = (
-        f"{operator_name} {attributes} ({', '.join(given)}) => ({', '.join(outputs_of(operator_name, overload))})"
-    )
+    signature = f"{operator_name} {attributes} ({given}) => ({', '.join(outputs_of(operator_name, overload))})"
     function: onnx.FunctionProto = onnx.parser.parse_function(
         f"{imports} {signature} {{{BODIES[operator_name, overload]}}}"
     )

@@ -19,8 +19,9 @@ _EXTERNAL = """
     Y = MatMul(A, Mv)
 """
 
-# (1, 1, Tq, Tk) boolean: what causality and the window allow. ORT's Attention wants a mask of full size.
-_ALLOWED_POSITIONS = """
+# (1, 1, Tq, Tk) boolean: what causality and the window open. ONNX Runtime's Attention wants a mask of full size: what a
+# caller gives, (B, 1, 1, Tk) for one, gets it from this.
+_POSITIONS = """
     query_count = Shape<start=2, end=3>(Q)
     key_count = Shape<start=2, end=3>(K)
     queries = Squeeze(query_count)
@@ -46,47 +47,92 @@ _ALLOWED_POSITIONS = """
     positions = Unsqueeze(in_place, leading_axes)
 """
 
-_PROBABILITIES = """
+_OPEN_BY_MASK = "    open_by_mask = And(positions, mask)\n"
+
+# What a bias closes is told by minus infinity alone: a row of the lowest finite number is attended evenly, as in torch.
+_OPEN_BY_BIAS = """
+    bias_float = Cast<to=1>(bias)
+    closed_by_bias = IsInf<detect_positive=0>(bias_float)
+    not_closed = Not(closed_by_bias)
+    open_by_bias = And({open}, not_closed)
+    lowest_float = Constant<value_float=-3.4e38>()
+    ten = Constant<value_float=10.0>()
+    infinity_float = Mul(lowest_float, ten)
+    infinity = CastLike(infinity_float, Q)
+    whole_bias = Where(open_by_bias, bias, infinity)
+"""
+
+_SCORES = """
     keys_transposed = Transpose<perm=[0, 1, 3, 2]>(K)
     products = MatMul(Q, keys_transposed)
     scale_float = Constant<value_float: float = @scale>()
     scale_f = CastLike(scale_float, Q)
     scores = Mul(products, scale_f)
-    lowest_float = Constant<value_float=-3.4e38>()
-    lowest = CastLike(lowest_float, Q)
-    masked_scores = Where({allowed}, scores, lowest)
-    probabilities = Softmax<axis=-1>(masked_scores)
+"""
+
+_RESTRICTED_SCORES = """
+    least_float = Constant<value_float=-3.4e38>()
+    least = CastLike(least_float, Q)
+    open_scores = Where({open}, scores, least)
+"""
+
+_BIASED_SCORES = "    open_scores = Add(scores, whole_bias)\n"
+
+_PROBABILITIES = """
+    probabilities = Softmax<axis=-1>(open_scores)
     nothing_float = Constant<value_float=0.0>()
     nothing = CastLike(nothing_float, Q)
-    P = Where({allowed}, probabilities, nothing)
+    P = Where({open}, probabilities, nothing)
 """
 
 # The query that may attend nothing yields zeros, whatever the runtime's Attention makes of such a row.
-_MASKED_VALUES = """
-    attended = Attention<scale: float = @scale>(Q, K, V, {allowed})
-    allowed_f = Cast<to=1>({allowed})
+_RESTRICTED_VALUES = """
+    attended = Attention<scale: float = @scale>(Q, K, V, {attention_mask})
+    open_float = Cast<to=1>({open})
     key_axis = Constant<value_ints=[-1]>()
-    most_allowed = ReduceMax<keepdims=1>(allowed_f, key_axis)
-    any_allowed = Cast<to=9>(most_allowed)
+    most_open = ReduceMax<keepdims=1>(open_float, key_axis)
+    any_open = Cast<to=9>(most_open)
     zero_float = Constant<value_float=0.0>()
     zeros = CastLike(zero_float, Q)
-    Y = Where(any_allowed, attended, zeros)
+    Y = Where(any_open, attended, zeros)
 """
 
 _PLAIN_VALUES = """
     Y = Attention<scale: float = @scale, is_causal: int = @causal>(Q, K, V)
 """
 
-_ALLOWED_BY_MASK = _ALLOWED_POSITIONS + "    allowed = And(positions, mask)\n"
-_WINDOW_VALUES = _ALLOWED_POSITIONS + _MASKED_VALUES.format(allowed="positions")
-_MASKED = _ALLOWED_BY_MASK + _MASKED_VALUES.format(allowed="allowed")
+_RESTRICTIONS: dict[str, tuple[str, str]] = {
+    "window": (_POSITIONS, "positions"),
+    "masked": (_POSITIONS + _OPEN_BY_MASK, "open_by_mask"),
+    "biased": (_POSITIONS + _OPEN_BY_BIAS.format(open="positions"), "open_by_bias"),
+    "masked_biased": (_POSITIONS + _OPEN_BY_MASK + _OPEN_BY_BIAS.format(open="open_by_mask"), "open_by_bias"),
+}
+"""What restricts a query -> the nodes that find out which keys are open to it, and the name of what they find."""
+
+
+def _restricted(restriction: str) -> dict[tuple[str, str], str]:
+    """Both bodies: without the map, and with it."""
+    nodes, open_keys = _RESTRICTIONS[restriction]
+    biased = restriction.endswith("biased")
+    values = nodes + _RESTRICTED_VALUES.format(open=open_keys, attention_mask="whole_bias" if biased else open_keys)
+    scores = _SCORES + (_BIASED_SCORES if biased else _RESTRICTED_SCORES.format(open=open_keys))
+    return {
+        ("MultiHeadAttention", restriction): values,
+        ("MultiHeadAttention", f"{restriction}_maps"): values + scores + _PROBABILITIES.format(open=open_keys),
+    }
+
+
+_PLAIN_MAPS = (
+    _POSITIONS
+    + _PLAIN_VALUES
+    + _SCORES
+    + _RESTRICTED_SCORES.format(open="positions")
+    + _PROBABILITIES.format(open="positions")
+)
 
 SEQUENCE_BODIES: dict[tuple[str, str], str] = {
     ("ExternalAttention", ""): _EXTERNAL,
     ("MultiHeadAttention", ""): _PLAIN_VALUES,
-    ("MultiHeadAttention", "window"): _WINDOW_VALUES,
-    ("MultiHeadAttention", "masked"): _MASKED,
-    ("MultiHeadAttention", "maps"): _ALLOWED_POSITIONS + _PLAIN_VALUES + _PROBABILITIES.format(allowed="positions"),
-    ("MultiHeadAttention", "window_maps"): _WINDOW_VALUES + _PROBABILITIES.format(allowed="positions"),
-    ("MultiHeadAttention", "masked_maps"): _MASKED + _PROBABILITIES.format(allowed="allowed"),
+    ("MultiHeadAttention", "maps"): _PLAIN_MAPS,
+    **{key: body for restriction in _RESTRICTIONS for key, body in _restricted(restriction).items()},
 }

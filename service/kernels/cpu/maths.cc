@@ -4,6 +4,7 @@
 #include "cpu/choices.h"
 #include "cpu/convolution.h"
 #include "cpu/gates.h"
+#include "cpu/multi_head.h"
 #include "cpu/pooling.h"
 #include "cpu/sequences.h"
 #include "cpu/simam.h"
@@ -22,7 +23,7 @@ const Maths kMaths = {
     Maps<float>(),
     Maps<Half>(),
     {Multiply, Transpose, DistanceScores, ExponentialsFit, Exponentials, AdditiveScores, AdditiveScoresOfExponentials,
-     SoftmaxRows, NormaliseTwice, Widen, Narrow},
+     SoftmaxRows, NormaliseTwice, HeadScratch, AttendHead, Widen, Narrow},
     {Largest<float>, Drawn<float>},
     {Largest<Half>, Drawn<Half>},
 };

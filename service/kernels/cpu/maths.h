@@ -93,6 +93,34 @@ struct ScoreBlock {
   float scale;
 };
 
+/// Most queries of a HeadBlock.
+constexpr int64_t kHeadQueries = 64;
+
+/// What the queries of a HeadBlock may attend, and what is added to their scores; either may be null. Number (i, j), of
+/// query i of the block and key j, stands at i · query_step + j · key_step; a step of 0 is an axis of one number.
+template <class Number>
+struct HeadMask {
+  const Number* data;
+  int64_t query_step, key_step;
+};
+
+/// At most kHeadQueries queries of one head against all its keys.
+struct HeadBlock {
+  const float* q;  ///< (queries, depth)
+  const float* k;  ///< (keys, depth)
+  const float* v;  ///< (keys, width)
+  float* y;        ///< (queries, width)
+  float* p;        ///< (queries, keys), or null
+  HeadMask<uint8_t> mask;
+  HeadMask<float> bias;
+  int64_t first;  ///< of the queries: its place among all
+  int64_t queries, keys, depth, width;
+  float scale;
+  bool causal;     ///< key j is open to query i where j <= i
+  int64_t window;  ///< if above 0, where |i - j| <= window
+  float* scratch;  ///< head_scratch(depth) floats
+};
+
 /// Attention over sequences, all in float; `widen` and `narrow` take Half in and out.
 struct SequenceMaths {
   void (*multiply)(const MatrixProduct& job);
@@ -112,6 +140,9 @@ struct SequenceMaths {
   void (*softmax_rows)(float* scores, const uint8_t* mask, int64_t rows, int64_t keys);
   /// (tokens, slots): softmax down every column, then every row divided by epsilon + its sum. `scratch`: 2 · slots.
   void (*normalise_twice)(float* scores, int64_t tokens, int64_t slots, float epsilon, float* scratch);
+  int64_t (*head_scratch)(int64_t depth);
+  /// y = softmax(scale · q kᵀ + bias over the open keys) v, p the softmax; zeros for a query that no key is open to.
+  void (*attend_head)(const HeadBlock& block);
   void (*widen)(const Half* from, int64_t n, float* to);
   void (*narrow)(const float* from, int64_t n, Half* to);
 };

@@ -91,18 +91,33 @@ inline void TransposeQuads(const float* from, int64_t step_from, float* to, int6
   for (int i = 0; i < 4; ++i) std::memcpy(to + i * step_to, &columns[i], sizeof(Quad));
 }
 
-/// to (columns, rows). Sixteen rows at a time, so that whole cache lines are written.
-inline void Transpose(const float* from, int64_t rows, int64_t columns, float* to) {
+/// Two matrices: how far apart their rows are.
+struct Transposition {
+  const float* from;
+  int64_t from_step;
+  float* to;
+  int64_t to_step;
+};
+
+/// to (columns, rows) = from (rows, columns), transposed. Sixteen rows at a time, so that whole cache lines are written.
+inline void TransposeBetween(const Transposition& job, int64_t rows, int64_t columns) {
+  const auto& [from, from_step, to, to_step] = job;
   const int64_t whole_rows = rows / 4 * 4, whole_columns = columns / 4 * 4;
   for (int64_t i0 = 0; i0 < whole_rows; i0 += 16) {
     const int64_t i1 = i0 + 16 < whole_rows ? i0 + 16 : whole_rows;
     for (int64_t j = 0; j < whole_columns; j += 4) {
-      for (int64_t i = i0; i < i1; i += 4) TransposeQuads(from + i * columns + j, columns, to + j * rows + i, rows);
+      for (int64_t i = i0; i < i1; i += 4) {
+        TransposeQuads(from + i * from_step + j, from_step, to + j * to_step + i, to_step);
+      }
     }
   }
   for (int64_t i = 0; i < rows; ++i) {
-    for (int64_t j = i < whole_rows ? whole_columns : 0; j < columns; ++j) to[j * rows + i] = from[i * columns + j];
+    for (int64_t j = i < whole_rows ? whole_columns : 0; j < columns; ++j) to[j * to_step + i] = from[i * from_step + j];
   }
+}
+
+inline void Transpose(const float* from, int64_t rows, int64_t columns, float* to) {
+  TransposeBetween({from, columns, to, rows}, rows, columns);
 }
 
 /// Scores of keys that may not be attended become the lowest; whether any may.

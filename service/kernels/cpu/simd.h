@@ -238,6 +238,14 @@ inline void InRegister(Vec& v) {
 #endif
 }
 
+/// Brings n numbers that are read, or written, soon into the cache; they may lie beyond the end of what there is.
+inline void Prefetch(const float* p, int64_t n) {
+  for (int64_t i = 0; i < n; i += 16) __builtin_prefetch(p + i);
+}
+inline void PrefetchToWrite(const float* p, int64_t n) {
+  for (int64_t i = 0; i < n; i += 16) __builtin_prefetch(p + i, 1);
+}
+
 /// Before a short loop of fixed length: its array of vectors then stays in registers, and is not built in memory.
 #if defined(__clang__)
 #define FOVEA_UNROLLED _Pragma("unroll")
@@ -255,9 +263,15 @@ inline void ForVectors(int64_t n, Body body) {
   if (i < n) body(i, Part{n - i});
 }
 
-/// 2^t, to 1e-7 of itself, for t in [-125, 125]; beyond that what it is there.
-inline Vec Exp2(Vec t) {
-  t = Min(All(125.0f), Max(All(-125.0f), t));
+/// 0, 1, 2 ...
+inline IntVec Places() {
+  IntVec places;
+  for (int64_t i = 0; i < kLanes; ++i) places[i] = static_cast<int32_t>(i);
+  return places;
+}
+
+/// 2^t, to 1e-7 of itself, for t in [-126, 126].
+inline Vec Exp2Within(Vec t) {
   const Vec whole = Round(t);
   const Vec f = t - whole;  // [-0.5, 0.5]; the polynomial's relative error is 7.5e-8 there
   Vec p = All(0.0013276471903871856f);
@@ -268,6 +282,9 @@ inline Vec Exp2(Vec t) {
   p = p * f + 1.0000000716547885f;
   return TimesPowerOf2(p, whole);
 }
+
+/// 2^t for t in [-125, 125]; beyond that what it is there.
+inline Vec Exp2(Vec t) { return Exp2Within(Min(All(125.0f), Max(All(-125.0f), t))); }
 
 constexpr float kLog2E = 1.4426950408889634f;
 

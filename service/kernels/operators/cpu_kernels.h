@@ -25,6 +25,9 @@ Kernels DistanceAttention();
 Kernels DotAttention();
 Kernels BilinearAttention();
 
+// multi_head.cc
+Kernels MultiHeadAttention();
+
 // hard.cc
 Kernels HardArgmaxAttention();
 Kernels HardSampleAttention();

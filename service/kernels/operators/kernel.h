@@ -41,6 +41,9 @@ constexpr int64_t kLeastElements = 16 * 1024;
 /// Of a job that multiplies rows by a matrix.
 constexpr int64_t kLeastRows = 64;
 
+/// Of a job that multiplies, at some 50 multiplications a nanosecond.
+constexpr int64_t kLeastMultiplications = 256 * 1024;
+
 /// The product of all sizes.
 int64_t Elements(const Shape& shape);
 
@@ -60,6 +63,10 @@ class Scratch {
  private:
   std::unique_ptr<float[]> memory_;
 };
+
+/// At least `floats` of memory, the calling thread's until it ends, which its next job gets again; null where there is
+/// none to be had. Fresh memory costs a short job 3 µs, and is not in the cache.
+float* ThreadMemory(int64_t floats) noexcept;
 
 /// How work(begin, end) gets over [0, count): all of it here and now. See Call::Split for the other way.
 constexpr auto kAlone = [](int64_t count, int64_t, const auto& work) { work(int64_t{0}, count); };
