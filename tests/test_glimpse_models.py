@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -71,11 +72,21 @@ def test_asked_with_words_a_model_is_as_accurate_as_its_card_says(client: Any, d
     assert abs(right - card_of(model).metrics["accuracy"] * len(data.test)) <= OTHER_PROCESSOR
 
 
-def test_a_glimpse_is_worth_five_points_and_to_every_score_three() -> None:
+def test_a_glimpse_is_worth_five_points_and_least_by_unscaled_products() -> None:
     accuracy = {model: card_of(model).metrics["accuracy"] for model in MODELS}
     without = accuracy.pop("glimpse-none")
     assert max(accuracy.values()) > without + 0.05
-    assert min(accuracy.values()) > without + 0.03
+    assert min(accuracy, key=lambda model: accuracy[model]) == "glimpse-dot"
+    assert min(accuracy.values()) > without
+
+
+def test_readmes_table_says_what_the_cards_say() -> None:
+    text = (EXPORTED.parent / "README.md").read_text()
+    rows = re.findall(r"^\| (glimpse-[\w-]+) \| `(\w+)` \| ([\d,]+) \| ([\d.]+%) \|", text, re.MULTILINE)
+    cards = [card_of(model) for model in MODELS]
+    assert {row[0]: row[1:] for row in rows} == {
+        card.name: (card.attention.value, f"{card.parameters:,}", f"{card.metrics['accuracy']:.1%}") for card in cards
+    }
 
 
 @pytest.mark.parametrize("model", ATTENTIVE)
@@ -87,12 +98,6 @@ def test_weights_over_the_letters_are_a_map(client: Any, model: str) -> None:
     else:
         np.testing.assert_allclose(found.sum(-1), np.ones((1, 1)), rtol=1e-5)
         assert found.shape == (1, 1, len("banana"))
-
-
-def test_most_models_hear_the_stress_of_common_words(client: Any) -> None:
-    heard = [vowel_of(client, model, word) for model in ATTENTIVE for word in ("banana", "hotel", "tomorrow", "begin")]
-    expected = ["AE", "EH", "AA", "IH"] * len(ATTENTIVE)
-    assert np.mean([one == other for one, other in zip(heard, expected, strict=True)]) > 0.7
 
 
 @pytest.mark.parametrize("model", MODELS)
