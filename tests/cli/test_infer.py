@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fovea.cli.infer import MapInfo, best_lines, choose_map
+from fovea.cli.infer import best_lines
+from fovea.cli.map_files import MapInfo, choose_map
 from fovea.client import Client
 from fovea.contract.input_steps import Preprocessing
 from fovea.inputs.picture_steps import picture_row

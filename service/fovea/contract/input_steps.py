@@ -23,6 +23,7 @@ from fovea.contract.step_kinds import (
     Scale,
     Size,
     Step,
+    UseTokenizer,
     UseVocabulary,
 )
 
@@ -53,7 +54,12 @@ class InputSteps(RootModel[Annotated[tuple[Step, ...], FailFast(), Field(min_len
     @property
     def files(self) -> list[str]:
         """Files of the version that the steps need."""
-        return [step.file for step in self.of(UseVocabulary)]
+        return [step.file for step in self.of(UseVocabulary, UseTokenizer)]
+
+    @property
+    def types(self) -> str | None:
+        """An input that is made of the same texts: which of two each token is of."""
+        return next((step.types for step in self.of(UseTokenizer)), None)
 
     def of(self, *kinds: type[Any]) -> list[Any]:
         """The steps of these kinds, in order."""

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from committed_models import COMMITTED
 from fovea.contract.model_card import ModelCard
-from fovea.inputs.makers import Limits
+from fovea.inputs.pictures import Limits
 from fovea.recipes.images.classification import ImageClassification
 from fovea.recipes.images.dataset import ImageDataset
 from fovea.recipes.images.fashion_models import FASHION_MODELS
