@@ -16,6 +16,7 @@ from fovea.attention.cbam import CBAM
 from fovea.attention.distance import DistanceAttention
 from fovea.attention.dot import ScaledDotAttention
 from fovea.attention.external import ExternalAttention
+from fovea.attention.hard import HardAttention
 from fovea.attention.simam import SimAM
 from fovea.attention.spatial import SpatialAttention
 from fovea.attention.squeeze_excitation import SqueezeExcitation
@@ -107,6 +108,7 @@ BLOCKS: tuple[Block, ...] = (
     _scored("distance", DistanceAttention, plain.PlainDistance, plain=5.0, threads=1.7),
     _scored("distance, against torch.cdist", DistanceAttention, plain.PlainDistanceCdist),
     _scored("scaled dot product", ScaledDotAttention, plain.PlainDot),
+    _scored("hard, most probable key", lambda: HardAttention(ScaledDotAttention()), plain.PlainHard),
     _scored("bilinear", lambda: BilinearAttention(WIDTH, WIDTH), lambda: plain.PlainBilinear(WIDTH)),
     Block(
         "external",
