@@ -53,6 +53,7 @@ def properties(served: ServedVersion) -> dict[str, str]:
         "kernels": loaded.kernels,
         "kernels_reason": loaded.kernels_reason,
         "batching": loaded.batching,
+        "warm_up": loaded.doubt,
         "provider": loaded.provider,
         "parameters": str(card.parameters),
         "batch_cost": json.dumps(cost) if (cost := served.engine.cost.facts()) else "",

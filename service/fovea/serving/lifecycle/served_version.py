@@ -74,10 +74,10 @@ class ServedVersion:
 
     @property
     def remark(self) -> str:
-        """What there is to say of it: what of its configuration is without effect, and of how it is batched."""
+        """What there is to say of it: what of its configuration is without effect, of batching, and of doubts."""
         declared = self.folder.declared
         without_effect = f"{declared.source}: {declared.remark}" if declared and declared.remark else ""
-        return "; ".join(filter(None, (without_effect, self.loaded.batching)))
+        return "; ".join(filter(None, (without_effect, self.loaded.batching, self.loaded.doubt)))
 
     def batch(self, ran: RanBatch) -> None:
         """Count a batch that ran, and its requests."""
