@@ -18,6 +18,7 @@ from fovea.attention.distance import DistanceAttention
 from fovea.attention.dot import ScaledDotAttention
 from fovea.attention.efficient_channel import EfficientChannelAttention
 from fovea.attention.external import ExternalAttention
+from fovea.attention.hard import HardAttention
 from fovea.attention.max_pool import MaxPoolAttention
 from fovea.attention.simam import SimAM
 from fovea.attention.spatial import SpatialAttention
@@ -124,6 +125,7 @@ BLOCKS: tuple[Block, ...] = (
     _scored("distance", DistanceAttention, plain.PlainDistance, plain=5.0, threads=1.7),
     _scored("distance, against torch.cdist", DistanceAttention, plain.PlainDistanceCdist),
     _scored("scaled dot product", ScaledDotAttention, plain.PlainDot),
+    _scored("hard, most probable key", lambda: HardAttention(ScaledDotAttention()), plain.PlainHard),
     _scored("bilinear", lambda: BilinearAttention(WIDTH, WIDTH), lambda: plain.PlainBilinear(WIDTH)),
     Block(
         "external",

@@ -169,6 +169,14 @@ class PlainDot(nn.Module):
         return torch.softmax(q @ k.transpose(1, 2) * q.shape[-1] ** -0.5, dim=-1) @ v
 
 
+class PlainHard(nn.Module):
+    """Xu et al. 2015, the most probable key."""
+
+    def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        chosen = (q @ k.transpose(1, 2) * q.shape[-1] ** -0.5).argmax(dim=-1)  # (B, Tq)
+        return v.gather(1, chosen[..., None].expand(-1, -1, v.shape[2]))
+
+
 class PlainBilinear(nn.Module):
     """Luong et al. 2015, "general"."""
 

@@ -80,11 +80,13 @@ class Normalise(Facts):
 
 
 class DecodeText(Facts):
-    """UTF-8 bytes -> a text."""
+    """UTF-8 bytes -> a text, or one of each line."""
 
     takes: ClassVar[str] = "bytes"
     gives: ClassVar[str] = "text"
     step: Literal["text"] = "text"
+    most_lines: int | None = Field(default=None, gt=0, le=1024)
+    """Each line is a text by itself, a row has two axes, and so many lines may be sent. None: all of it is one text."""
 
 
 class NormaliseUnicode(Facts):

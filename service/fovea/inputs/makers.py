@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from fovea.contract.errors import ModelBroken
 from fovea.contract.input_steps import InputSteps
 from fovea.contract.lengths import LengthSpec
+from fovea.inputs.lines_maker import LinesMaker
 from fovea.inputs.picture_steps import picture_row
 from fovea.inputs.pictures import Limits, open_picture
 from fovea.inputs.text_maker import ReadFile, TextMaker
@@ -48,11 +49,15 @@ class PictureMaker:
 
 def require_same_filling(name: str, length: LengthSpec, maker: Maker) -> None:
     """ModelBroken where texts of one request would be filled up with another number than requests of one batch."""
-    filling, pad = length.padding.get(name, 0), maker.vocabulary.pad if isinstance(maker, TextMaker) else None
+    filling = length.padding.get(name, 0)
+    pad = maker.vocabulary.pad if isinstance(maker, TextMaker | LinesMaker) else None
     if pad is not None and pad != filling:
         raise ModelBroken(f"input '{name}' is filled up with {filling:g}, and its pad token has the id {pad}")
 
 
 def maker_of(steps: InputSteps, read_file: ReadFile) -> Maker:
     """What does these steps. ModelBroken where a file that they name does not do."""
-    return PictureMaker(steps) if steps.kind == "picture" else TextMaker(steps, read_file)
+    if steps.kind == "picture":
+        return PictureMaker(steps)
+    text = TextMaker(steps, read_file)
+    return text if steps.most_lines is None else LinesMaker(text, steps.most_lines)

@@ -75,7 +75,7 @@ class RawInput:
 
     def tensors(self, rows: Sequence[NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """The input, its mask and types; InvalidRequest for rows of different lengths where none may be filled up."""
-        if not self.padded and len(set(map(len, rows))) > 1:
+        if not self.padded and len({row.shape for row in rows}) > 1:
             raise InvalidRequest(
                 f"input '{self.name}': texts of different lengths in one request: the model may answer otherwise where "
                 "short ones are filled up"
@@ -112,7 +112,8 @@ def raw_input_facts(name: str, steps: InputSteps) -> dict[str, Any]:
         return {**facts, "formats": PICTURE_FORMATS}
     (last,) = steps.of(UseVocabulary, UseTokenizer)
     pairs = {"pairs": True} if isinstance(last, UseTokenizer) and last.pairs else {}
-    return {**facts, "most_bytes": MAX_TEXT_BYTES, "most_tokens": last.most_tokens, **pairs}
+    lines = {} if steps.most_lines is None else {"most_lines": steps.most_lines}
+    return {**facts, "most_bytes": MAX_TEXT_BYTES, "most_tokens": last.most_tokens, **pairs, **lines}
 
 
 def only_picture(card: ModelCard) -> str | None:
@@ -126,8 +127,10 @@ def _raw_input(card: ModelCard, name: str, maker: Maker) -> RawInput:
     plain = RawInput(name, steps.kind, maker, NUMPY_DTYPE[specs[name].datatype], steps.row_shape)
     if isinstance(last := steps.root[-1], UseTokenizer):
         plain = replace(plain, types=specs[last.types] if last.types else None, pairs=last.pairs)
-    length = next((one for one in card.lengths.values() if name in one.inputs), None)
-    if length is None or not isinstance(maker, TextMaker):
+    lengths = [one for one in card.lengths.values() if name in one.inputs]
+    if not lengths or steps.kind == "picture":
         return plain
-    require_same_filling(name, length, maker)
-    return replace(plain, mask=specs[length.mask] if length.mask else None, padded=length.padded)
+    for length in lengths:
+        require_same_filling(name, length, maker)
+    mask = next((one.mask for one in lengths if one.mask and one.inputs[name] == 1), None)
+    return replace(plain, mask=specs[mask] if mask else None, padded=all(one.padded for one in lengths))

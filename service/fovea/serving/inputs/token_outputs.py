@@ -27,9 +27,9 @@ def token_outputs(card: ModelCard) -> Mapping[str, TensorSpec]:
 
 
 def text_input(card: ModelCard) -> str | None:
-    """The input that takes texts; None where that is not exactly one."""
-    found = [name for name, steps in card.steps_by_input.items() if steps.kind == "text"]
-    return found[0] if len(found) == 1 else None
+    """The input that takes texts of one line of tokens; None where that is not exactly one, beside no others."""
+    found = {name: steps.most_lines for name, steps in card.steps_by_input.items() if steps.kind == "text"}
+    return next(iter(found)) if list(found.values()) == [None] else None
 
 
 def token_arrays(rows: Sequence[Sequence[Piece]]) -> dict[str, NDArray[Any]]:
