@@ -21,7 +21,7 @@ OWN = $(BIN)/pip install --progress-bar off --no-build-isolation
 TORCH = $(shell sed -nE 's/.*"(torch==[^"]*)".*/\1/p' pyproject.toml)
 KERNELS = $(wildcard service/kernels/*.py service/kernels/*.cc service/kernels/*.h service/kernels/*/*.cc service/kernels/*/*.h)
 
-.PHONY: serve test check models settings kernels kernels-sanitize bench bench-kernels bench-start torture up test-containers lock audit wheel clean
+.PHONY: serve test check models seeds settings kernels kernels-sanitize bench bench-kernels bench-start torture up test-containers lock audit wheel clean
 
 # What is exported meanwhile is served as well, a few seconds later
 serve: export FOVEA_CONTROL_MODE ?= poll
@@ -37,6 +37,10 @@ check: .venv/dev.done
 
 models: .venv/dev.done
 	$(BIN)/fovea export --all
+
+# Two further seeds of the fashion models, for README's table; goes on where it was interrupted
+seeds: .venv/dev.done
+	$(BIN)/python -m tests.benchmarks.seeds
 
 # docs/SETTINGS.md, after a change of service/fovea/serving/settings.py
 settings: .venv/dev.done

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 from fovea.cli.glimpse_paths import is_path, with_path
-from fovea.cli.heat_maps import overlay
+from fovea.cli.heat_maps import lines_of_picture, overlay
 from fovea.cli.infer_input import InferInput
 from fovea.cli.picture_files import save_picture
 from fovea.cli.word_matrix import drawn, matrix_of, words_of
 from fovea.client import Answer, ModelInfo
+from fovea.contract.attention import AttentionType
 from fovea.contract.errors import NotFound, Unsupported
 
 
@@ -69,5 +70,7 @@ def write_map(path: Path, asked: InferInput, chosen: MapInfo, answer: Answer, he
     if is_path(chosen.attention, chosen.shape):
         save_picture(with_path(asked.picture, values), path)
         return f"{what}, {len(values)} glimpses from dark to light"
+    if chosen.attention == AttentionType.COORDINATE:
+        values = lines_of_picture(values, rows=chosen.name.endswith(".rows"))
     save_picture(overlay(asked.picture, values), path)
     return f"{what}, from {values.min():.3f} to {values.max():.3f}"

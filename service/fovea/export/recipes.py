@@ -37,6 +37,11 @@ def export_recipe(recipe: Recipe[Any] | Fetched, repository: Path) -> Path:
     return export_subject(recipe.subject(_trained(recipe, data), data), repository)
 
 
+def trained_recipe(recipe: Recipe[Any]) -> Trained:
+    """Its trained network, from the cache where it is there."""
+    return _trained(recipe, recipe.data())
+
+
 def _trained(recipe: Recipe[D], data: D) -> Trained:
     """From the cache, or trained now, from the last whole epoch where it was interrupted, and then kept."""
     cached = load_trained(recipe)
@@ -55,4 +60,4 @@ def _first_weights(recipe: Recipe[Any]) -> Mapping[str, Tensor] | None:
     """What the recipe's training begins with; None: random numbers."""
     if not isinstance(recipe, ContinuedRecipe):
         return None
-    return _trained(recipe.start, recipe.start.data()).module.state_dict()
+    return trained_recipe(recipe.start).module.state_dict()
