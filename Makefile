@@ -14,12 +14,14 @@ LOCKS = $(wildcard requirements/*.lock)
 # Of what pip says, that it is at work: what it fetches of a megabyte or more, what it builds and installs
 SHOWN = sed -unE 's/^ *(Downloading|Using cached) ([^ ]+).*( \([0-9.]+ [MG]B\)).*/  \2\3/p; s/^ *(Building .*): started$$/  \1/p; s/^(Installing collected packages):.*/  \1/p'
 COMPILE = UV_CUSTOM_COMPILE_COMMAND='make lock' $(TOOLS)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --upgrade
+SPARED = --overrides requirements/not-locked.txt
 ALIKE = --constraint requirements/cpu.lock
 LOCKED = $(BIN)/pip install --progress-bar off --require-hashes -r requirements
 OWN = $(BIN)/pip install --progress-bar off --no-build-isolation
+TORCH = $(shell sed -nE 's/.*"(torch==[^"]*)".*/\1/p' pyproject.toml)
 KERNELS = $(wildcard service/kernels/*.py service/kernels/*.cc service/kernels/*.h service/kernels/*/*.cc service/kernels/*/*.h)
 
-.PHONY: serve test check models settings kernels kernels-sanitize bench bench-kernels bench-start torture up test-containers lock audit wheel clean
+.PHONY: serve test check models seeds settings kernels kernels-sanitize bench bench-kernels bench-start torture up test-containers lock audit wheel clean
 
 # What is exported meanwhile is served as well, a few seconds later
 serve: export FOVEA_CONTROL_MODE ?= poll
@@ -35,6 +37,10 @@ check: .venv/dev.done
 
 models: .venv/dev.done
 	$(BIN)/fovea export --all
+
+# Two further seeds of the fashion models, for README's table; goes on where it was interrupted
+seeds: .venv/dev.done
+	$(BIN)/python -m tests.benchmarks.seeds
 
 # docs/SETTINGS.md, after a change of service/fovea/serving/settings.py
 settings: .venv/dev.done
@@ -72,10 +78,10 @@ test-containers: .venv/dev.done
 
 # New versions of everything that is installed, as far as pyproject.toml allows; UV_DEFAULT_INDEX names another index
 lock: .venv/tools.done
-	$(COMPILE) pyproject.toml --extra cpu -o requirements/cpu.lock
-	$(COMPILE) pyproject.toml --extra gpu $(ALIKE) -o requirements/gpu.lock
-	$(COMPILE) pyproject.toml --extra dev --extra export $(ALIKE) --overrides requirements/not-locked.txt -o requirements/dev.lock
-	$(COMPILE) pyproject.toml --extra peers $(ALIKE) -o requirements/peers.lock
+	$(COMPILE) pyproject.toml --extra cpu $(SPARED) -o requirements/cpu.lock
+	$(COMPILE) pyproject.toml --extra gpu $(ALIKE) $(SPARED) -o requirements/gpu.lock
+	$(COMPILE) pyproject.toml --extra dev --extra export $(ALIKE) $(SPARED) -o requirements/dev.lock
+	$(COMPILE) pyproject.toml --extra peers $(ALIKE) $(SPARED) -o requirements/peers.lock
 	$(COMPILE) --group build $(ALIKE) -o requirements/build.lock
 	$(COMPILE) --group tools -o requirements/tools.lock
 
@@ -97,14 +103,14 @@ wheel: .venv/tools.done .venv/$(RUNTIME).done
 	@if $(BIN)/pip show -q $(other-than-$*) 2>/dev/null; then $(BIN)/pip uninstall -q -y onnxruntime-gpu onnxruntime; fi
 	@if $(BIN)/pip show -q fovea 2>/dev/null; then $(BIN)/pip uninstall -q -y fovea; fi
 	@echo "Installing Fovea into .venv (nothing else changes; a minute or two, the first time)"
-	@$(LOCKED)/build.lock -r requirements/$*.lock | $(SHOWN)
+	@$(LOCKED)/build.lock -r requirements/$*.lock --no-deps | $(SHOWN)
 	@$(OWN) --no-deps -e . | $(SHOWN)
 	@rm -f .venv/cpu.done .venv/gpu.done && touch $@
 
 .venv/dev.done: $(PACKAGE) $(LOCKS) .venv/$(RUNTIME).done
 	@echo "Installing PyTorch and what the tests need into .venv (several minutes, the first time)"
 	@$(LOCKED)/dev.lock --no-deps | $(SHOWN)
-	@$(OWN) -e '.[dev,export]' | $(SHOWN)
+	@$(OWN) '$(TORCH)' | $(SHOWN)
 	@touch $@
 
 .venv/peers.done: requirements/peers.lock .venv/dev.done

@@ -81,7 +81,8 @@ class FakeObserver:
         self.batch_rows: list[int] = []
         self.failed_batches = 0
 
-    def batch(self, ran: Any) -> None:
+    def batch(self, ran: Any, inputs: Sequence[Any]) -> None:
+        assert len(inputs) in (0, len(ran.rows))
         assert len(ran.rows) == len(ran.arrived_s) == len(ran.outcomes)
         self.batch_rows.append(sum(ran.rows))
         self.outcomes += ran.outcomes
@@ -92,9 +93,6 @@ class FakeObserver:
     def requests(self, outcome: str, duration_s: Sequence[float], rows: int) -> None:
         assert rows >= 0
         self.outcomes += [outcome] * len(duration_s)
-
-    def sample(self, batch: Sequence[Any]) -> None:
-        pass
 
 
 class FakeInference:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -34,7 +34,16 @@ HEAD_SIZES = (
 MASK_FORMS = ("B11K", "BH1K", "B1QK", "BHQK", "QK", "HQK", "1H1K", "BHQ1", "K")
 """Which axes a mask has: 1 is an axis of size 1."""
 
-GATED = ("SqueezeExcitation", "SqueezeGate", "SpatialAttention", "CBAM", "SimAM")
+GATED = (
+    *("SqueezeExcitation", "SqueezeGate", "SpatialAttention", "CBAM", "SimAM", "Gate", "MaxPoolAttention"),
+    *("EfficientChannelAttention", "CoordinateAttention"),
+)
+SETTINGS: dict[str, dict[str, Any]] = {
+    "SqueezeExcitation": {"activation": "relu", "slope": 0.0},
+    "SimAM": {"lambda": 1e-4},
+    "MaxPoolAttention": {"size": 2},
+}
+"""Of the operators on feature maps that have some."""
 SCORED = ("AdditiveAttention", "DistanceAttention", "DotAttention", "BilinearAttention")
 HARD = ("HardArgmaxAttention", "HardSampleAttention")
 
@@ -51,6 +60,7 @@ class Case:
         sizes = ["x".join(map(str, array.shape)) for array in list(self.inputs.values())[:2]]
         masked = ["x".join(["mask", *map(str, self.inputs["mask"].shape)])] if "mask" in self.inputs else []
         options = [f"{name}{value}" for name, value in self.settings.items() if name in ("causal", "window") and value]
+        options += [str(value) for name, value in self.settings.items() if name in ("activation", "slope", "size")]
         return "-".join([self.operator, *sizes, *masked, *options])
 
     def with_dtype(self, dtype: type) -> Case:
@@ -75,9 +85,27 @@ def map_case(operator: str, shape: tuple[int, ...], kernel_size: int = 7) -> Cas
         inputs |= {"W2": _normal(rng, channels, hidden, scale=hidden**-0.5), "B2": _normal(rng, channels)}
     if plain in ("SpatialAttention", "CBAM"):
         inputs["W"] = _normal(rng, 1, 2, kernel_size, kernel_size, scale=0.2)
+    if plain == "EfficientChannelAttention":
+        inputs["W"] = _normal(rng, 1, 1, kernel_size)
+    if plain == "CoordinateAttention":
+        inputs |= {"W1": _normal(rng, hidden, channels, scale=channels**-0.5), "B1": _normal(rng, hidden)}
+        for line in "rc":
+            inputs |= {f"W{line}": _normal(rng, channels, hidden), f"B{line}": _normal(rng, channels)}
+    if plain == "Gate":
+        inputs["S"] = _normal(rng, *shape, scale=3)
+    if plain == "MaxPoolAttention":
+        inputs["X"] = np.round(inputs["X"], 1)  # so that windows have several maxima
     if plain != operator:
         inputs["R"] = _normal(rng, *shape)
-    return Case(operator, inputs, {"lambda": 1e-4} if plain == "SimAM" else {})
+    return Case(operator, inputs, SETTINGS.get(plain, {}))
+
+
+def squeeze_case(operator: str, activation: str, slope: float, without: tuple[str, ...] = ()) -> Case:
+    """Squeeze-and-excitation as others have it. Its scores are large enough for a hard gate to be shut and open."""
+    case = map_case(operator, (3, 17, 5, 7))
+    inputs = {name: array for name, array in case.inputs.items() if name not in without}
+    inputs["W2"] = inputs["W2"] * np.float32(3)
+    return Case(operator, inputs, {"activation": activation, "slope": slope})
 
 
 def score_case(operator: str, sizes: tuple[int, ...], *, masked: bool = False, scale: float = 1.0) -> Case:
@@ -146,6 +174,17 @@ CASES: tuple[Case, ...] = (
     *(map_case(name, shape) for name in GATED for shape in MAP_SHAPES),
     *(map_case(f"{name}AddRelu", shape) for name in GATED for shape in MAP_SHAPES[3:11]),
     *(map_case("SpatialAttention", (2, 3, 9, 20), size) for size in (1, 3, 5)),
+    *(map_case("EfficientChannelAttention", (2, channels, 3, 4), size) for channels in (2, 40) for size in (1, 3, 9)),
+    *(replace(map_case("MaxPoolAttention", (2, 3, 9, 20)), settings={"size": size}) for size in (1, 3, 7, 20, 64)),
+    *(
+        squeeze_case("SqueezeExcitation", activation, slope)
+        for activation in ("relu", "silu", "hard_swish")
+        for slope in (0.0, 1 / 6, 0.2)
+    ),
+    squeeze_case("SqueezeExcitation", "relu", 0.0, ("B1",)),
+    squeeze_case("SqueezeExcitation", "silu", 0.0, ("B1", "B2")),
+    squeeze_case("SqueezeExcitationAddRelu", "hard_swish", 0.2, ("B2",)),
+    squeeze_case("SqueezeExcitationAddRelu", "relu", 1 / 6, ("B1", "B2")),
     *(
         score_case(name, sizes, masked=masked)
         for name in SCORED

@@ -37,13 +37,59 @@ def _gated(x: Array, gate: Array) -> tuple[Array, Array]:
     return x * gate[:, :, None, None], gate
 
 
-def _mlp(pooled: Array, i: dict[str, Array]) -> Array:
-    hidden: Array = np.maximum(pooled @ i["W1"].T + i["B1"], 0)
-    return hidden @ i["W2"].T + i["B2"]
+def hard_sigmoid(x: Array, slope: float) -> Array:
+    line: Array = x * x.dtype.type(slope) + x.dtype.type(0.5)
+    return line.clip(0, 1)
 
 
-def squeeze_excitation(i: dict[str, Array]) -> tuple[Array, ...]:
-    return _gated(i["X"], sigmoid(_mlp(i["X"].mean((2, 3)), i)))
+def hard_swish(x: Array) -> Array:
+    return x * hard_sigmoid(x, 1 / 6)
+
+
+ACTIVATIONS: dict[str, Callable[[Array], Array]] = {
+    "relu": lambda x: np.maximum(x, 0),
+    "silu": lambda x: x * sigmoid(x),
+    "hard_swish": hard_swish,
+}
+
+
+def _mlp(pooled: Array, i: dict[str, Array], activation: str = "relu") -> Array:
+    hidden: Array = ACTIVATIONS[activation](pooled @ i["W1"].T + i.get("B1", 0))
+    return hidden @ i["W2"].T + i.get("B2", 0)
+
+
+def squeeze_excitation(i: dict[str, Array], activation: str, slope: float) -> tuple[Array, ...]:
+    scores = _mlp(i["X"].mean((2, 3)), i, activation)
+    return _gated(i["X"], hard_sigmoid(scores, slope) if slope else sigmoid(scores))
+
+
+def efficient_channel_attention(i: dict[str, Array]) -> tuple[Array, ...]:
+    w = i["W"][0, 0]
+    padded = np.pad(i["X"].mean((2, 3)), ((0, 0), (len(w) // 2,) * 2))
+    return _gated(i["X"], sigmoid(sliding_window_view(padded, len(w), 1) @ w))
+
+
+def coordinate_attention(i: dict[str, Array]) -> tuple[Array, ...]:
+    x = i["X"]
+    rows, columns = (
+        sigmoid(i[weights] @ hard_swish(i["W1"] @ x.mean(axis) + i["B1"][:, None]) + i[bias][:, None])
+        for axis, weights, bias in ((3, "Wr", "Br"), (2, "Wc", "Bc"))
+    )
+    return x * rows[:, :, :, None] * columns[:, :, None], rows, columns
+
+
+def gate(i: dict[str, Array]) -> tuple[Array, ...]:
+    passed = sigmoid(i["S"])
+    return i["X"] * passed, passed
+
+
+def max_pool_attention(i: dict[str, Array], size: int) -> tuple[Array, ...]:
+    x, mask = i["X"], np.zeros_like(i["X"])
+    for top in range(0, x.shape[2], size):
+        for left in range(0, x.shape[3], size):
+            window = np.s_[:, :, top : top + size, left : left + size]
+            mask[window] = x[window] == x[window].max((2, 3), keepdims=True)
+    return x * mask, mask
 
 
 def squeeze_gate(i: dict[str, Array]) -> tuple[Array, ...]:
@@ -151,6 +197,10 @@ FORMULAS: dict[str, Callable[..., tuple[Array, ...]]] = {
     "SpatialAttention": spatial_attention,
     "CBAM": cbam,
     "SimAM": simam,
+    "Gate": gate,
+    "MaxPoolAttention": max_pool_attention,
+    "EfficientChannelAttention": efficient_channel_attention,
+    "CoordinateAttention": coordinate_attention,
     "ExternalAttention": external_attention,
     "AdditiveAttention": additive_attention,
     "DistanceAttention": distance_attention,
@@ -163,7 +213,7 @@ FORMULAS: dict[str, Callable[..., tuple[Array, ...]]] = {
 """Operator -> formula, without the residual forms."""
 
 
-def formula(operator: str, inputs: dict[str, Array], settings: dict[str, float], dtype: type) -> tuple[Array, ...]:
+def formula(operator: str, inputs: dict[str, Array], settings: dict[str, Any], dtype: type) -> tuple[Array, ...]:
     """An operator's outputs computed in `dtype`; an `…AddRelu` form is relu(block + R)."""
     cast = {name: array.astype(dtype) if array.dtype.kind == "f" else array for name, array in inputs.items()}
     plain = operator.removesuffix("AddRelu")

@@ -22,7 +22,7 @@ SANITIZED = "FOVEA_TEST_KERNEL_LIBRARY"
 
 
 def node_model(
-    operator: str, inputs: Arrays, settings: Mapping[str, float], wanted: Sequence[int], constant: Sequence[str] = ()
+    operator: str, inputs: Arrays, settings: Mapping[str, Any], wanted: Sequence[int], constant: Sequence[str] = ()
 ) -> bytes:
     """A graph of one node without a body; all sizes are open. Of its outputs only those at `wanted` are connected."""
     facts = OPERATORS[operator]
@@ -71,7 +71,7 @@ def run_node(
     operator: str,
     inputs: Arrays,
     *,
-    settings: Mapping[str, float] | None = None,
+    settings: Mapping[str, Any] | None = None,
     wanted: Sequence[int] | None = None,
     constant: Sequence[str] = (),
     threads: int = 1,
@@ -83,7 +83,7 @@ def run_node(
     return list(session.run(None, feed))
 
 
-def run_chain(library: Path, operator: str, inputs: Arrays, *, settings: Mapping[str, float]) -> NDArray[Any]:
+def run_chain(library: Path, operator: str, inputs: Arrays, *, settings: Mapping[str, Any]) -> NDArray[Any]:
     """Y of a node whose X, twice the given one, is a value that only the node reads: it may work in that memory."""
     graph = onnx.load_from_string(node_model(operator, inputs, settings, [0])).graph
     graph.node[0].input[0], graph.node[0].output[0] = "doubled", "attended"

@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from fovea.contract.operators import DOMAIN
+from fovea.contract.operators import DOMAIN, OPERATORS
 from fovea.export.function_bodies import OPSET, body_of, outputs_of
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -54,6 +54,12 @@ def in_float64(inputs: Arrays) -> list[Tensor]:
     return [torch.tensor(array.astype(np.float64) if array.dtype.kind == "f" else array) for array in inputs.values()]
 
 
+def arguments_of(operator: str, inputs: Arrays) -> list[Tensor | None]:
+    """The inputs in float64, in the operator's order; None where one is left out."""
+    given = dict(zip(inputs, in_float64(inputs), strict=True))
+    return [given.get(name.removesuffix("?")) for name in OPERATORS[operator].inputs]
+
+
 def require_close(actual: Sequence[NDArray[Any]], expected: Sequence[Tensor]) -> None:
     """Equal to what the outputs' own precision gives."""
     for got, right in zip(actual, expected, strict=True):
@@ -73,4 +79,13 @@ def normal(*shape: int, seed: int = 0) -> NDArray[Any]:
 
 def mlp(channels: int, hidden: int = 4) -> dict[str, NDArray[Any]]:
     shapes = {"W1": (hidden, channels), "B1": (hidden,), "W2": (channels, hidden), "B2": (channels,)}
+    return {name: normal(*shape, seed=index) for index, (name, shape) in enumerate(shapes.items(), start=1)}
+
+
+def coordinate_layers(channels: int, hidden: int = 3) -> dict[str, NDArray[Any]]:
+    """The three layers of coordinate attention."""
+    shapes = {"W1": (hidden, channels), "B1": (hidden,)}
+    shapes |= {
+        name: size for line in "rc" for name, size in ((f"W{line}", (channels, hidden)), (f"B{line}", (channels,)))
+    }
     return {name: normal(*shape, seed=index) for index, (name, shape) in enumerate(shapes.items(), start=1)}

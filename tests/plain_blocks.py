@@ -77,6 +77,11 @@ class BareProducts(Products):
         return x * torch.sigmoid(torch.relu(x.mean((2, 3)) @ w1) @ w2)[:, :, None, None]
 
 
+def hard_sigmoid_by_hand(x: Tensor) -> Tensor:
+    """As in most repositories of MobileNetV3."""
+    return F.relu6(x + 3) / 6
+
+
 FORMS: dict[str, Callable[[], nn.Module]] = {
     "convolutions": Convolutions,
     "linears": Linears,
@@ -85,6 +90,14 @@ FORMS: dict[str, Callable[[], nn.Module]] = {
     "squeezed": Squeezed,
     "products": Products,
     "bare_products": BareProducts,
+    "silu": lambda: Convolutions(F.silu),
+    "sigmoid_times_itself": lambda: Convolutions(lambda x: torch.sigmoid(x) * x),
+    "hard_swish": lambda: Convolutions(F.hardswish),
+    "hard_swish_by_hand": lambda: Convolutions(lambda x: x * hard_sigmoid_by_hand(x)),
+    "hard_sigmoid": lambda: Convolutions(gate=F.hardsigmoid),
+    "hard_sigmoid_by_hand": lambda: Convolutions(gate=hard_sigmoid_by_hand),
+    "silu_and_hard_sigmoid": lambda: Convolutions(F.silu, F.hardsigmoid),
+    "hard_swish_and_hard_sigmoid": lambda: Convolutions(F.hardswish, hard_sigmoid_by_hand),
 }
 
 
@@ -109,9 +122,9 @@ def _gate_read_twice(block: Other, x: Tensor) -> Tensor:
 
 
 NEAR: dict[str, Callable[[], nn.Module]] = {
-    "SiLU": lambda: Convolutions(F.silu),
-    "hard_swish": lambda: Convolutions(F.hardswish),
-    "hard_sigmoid": lambda: Convolutions(gate=F.hardsigmoid),
+    "GELU": lambda: Convolutions(F.gelu),
+    "hard_sigmoid_in_the_middle": lambda: Convolutions(F.hardsigmoid),
+    "hard_sigmoid_of_another_range": lambda: Convolutions(gate=lambda x: F.relu6(x + 2) / 6),
     "twice_the_gate": lambda: Convolutions(gate=lambda x: 2 * torch.sigmoid(x)),
     "maximum": lambda: Other(lambda block, x: x * block.gate(x.amax((2, 3)))),
     "mean_over_rows_of_pixels": lambda: Other(lambda block, x: x * block.gate(x.mean((1, 2)))),

@@ -13,6 +13,7 @@ import pytest
 import torch
 import tritonclient.grpc as grpc_client
 import tritonclient.http as http_client
+from tritonclient.utils import InferenceServerException
 
 from country_sample import invented_countries
 from fovea.contract.model_card import ModelCard
@@ -66,7 +67,8 @@ def front(request: pytest.FixtureRequest, server: RunningServer) -> Iterator[Any
 
 def ask(front: Any, model: str, rows: dict[str, np.ndarray], *outputs: str) -> list[np.ndarray]:
     client, module = front
-    sent = [module.InferInput(name, list(array.shape), "INT64") for name, array in rows.items()]
+    datatypes = {"i": "INT64", "O": "BYTES"}
+    sent = [module.InferInput(name, list(array.shape), datatypes[array.dtype.kind]) for name, array in rows.items()]
     for tensor, array in zip(sent, rows.values(), strict=True):
         tensor.set_data_from_numpy(array)
     wanted = outputs or ("logits",)
@@ -118,3 +120,46 @@ def test_its_card_names_lengths_and_answers_and_says_how_good_guessing_is(reposi
     assert {"facts", "question"} < set(card.lengths)
     assert card.labels == WORDS.answers
     assert {f"{what}_{n}" for what in ("accuracy", "chance", "without_facts") for n in (1, 2, 3)} < set(card.metrics)
+
+
+def as_texts(recipe: QuestionAnswering, place: int) -> dict[str, np.ndarray]:
+    """The story as people write it: a fact in each line, and the question."""
+    story = recipe.data().test[place]
+    told = {name: "\n".join(lines) for name, lines in recipe.form(story).items()}
+    return {
+        name: np.array([text.title().encode()], np.object_)
+        for name, text in {**told, "question": story.question}.items()
+    }
+
+
+@pytest.mark.parametrize("model", RECIPES)
+def test_a_story_that_is_sent_as_texts_is_answered_as_its_tokens_are(front: Any, model: str) -> None:
+    recipe = RECIPES[model]
+    for place in (0, 1):
+        (answer,), (expected,) = ask(front, model, as_texts(recipe, place)), ask(front, model, rows(recipe, place))
+        np.testing.assert_allclose(answer, expected, rtol=0, atol=1e-5)
+
+
+def test_stories_of_one_request_may_have_different_numbers_of_facts(front: Any) -> None:
+    recipe = RECIPES["memn2n-countries"]
+    stories = [as_texts(recipe, place) for place in (0, 1, 2)]
+    together = {name: np.concatenate([story[name] for story in stories]) for name in stories[0]}
+    assert len({text.count(b"\n") for text in together["facts"]}) > 1
+    (answers,) = ask(front, recipe.name, together)
+    for place, answer in enumerate(answers):
+        np.testing.assert_allclose(answer[None], ask(front, recipe.name, rows(recipe, place))[0], rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("facts", "told"),
+    [
+        (b"\n \n", "row 0: a text without any line"),
+        (b"a\n" * 65, "row 0: a text of 65 lines is above the limit of 64"),
+        (b"a\n" + b"b " * 33, "row 0: line 2: a text of 33 tokens is above the limit of 32"),
+        (b"a\n\xff", "row 0: expected UTF-8, and byte 2 is none"),
+    ],
+)
+def test_facts_that_cannot_be_read_are_refused_with_their_line(front: Any, facts: bytes, told: str) -> None:
+    texts = {"facts": np.array([facts], np.object_), "question": np.array([b"what"], np.object_)}
+    with pytest.raises(InferenceServerException, match=f"input 'facts': {told}"):
+        ask(front, "memn2n-countries", texts)

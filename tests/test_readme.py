@@ -185,6 +185,7 @@ def test_attention_buys_no_accuracy_here_as_is_said_below_the_table() -> None:
     accuracy = {card.attention: card.metrics["accuracy"] for card in cards if card.name != "fashion-vit"}
     without = accuracy.pop(AttentionType.NONE)
     standard_error = (without * (1 - without) / TEST_IMAGES) ** 0.5
+    assert f"loses {100 * (without - accuracy.pop(AttentionType.MAX_POOL)):.1f} points" in TEXT
     assert max(abs(other - without) for other in accuracy.values()) < standard_error
 
 

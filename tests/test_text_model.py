@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import unicodedata
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from queue import SimpleQueue
@@ -15,6 +16,7 @@ import pytest
 import torch
 import tritonclient.grpc as grpc_client
 import tritonclient.http as http_client
+from PIL import Image
 from tritonclient.utils import InferenceServerException
 
 from fovea.cli import main
@@ -59,14 +61,25 @@ def front(request: pytest.FixtureRequest, server: RunningServer) -> Iterator[Any
         yield client, module
 
 
-def ask(front: Any, **inputs: np.ndarray) -> np.ndarray:
-    client, module = front
+def tensors(module: Any, inputs: dict[str, np.ndarray]) -> list[Any]:
     sent = []
     for name, array in inputs.items():
         datatype = {"O": "BYTES", "i": "INT64", "b": "BOOL"}[array.dtype.kind]
         sent.append(module.InferInput(name, list(array.shape), datatype))
         sent[-1].set_data_from_numpy(array)
-    return client.infer(NAME, sent).as_numpy("logits")
+    return sent
+
+
+def ask(front: Any, **inputs: np.ndarray) -> np.ndarray:
+    client, module = front
+    return client.infer(NAME, tensors(module, inputs)).as_numpy("logits")
+
+
+def ask_for(front: Any, outputs: list[str], **inputs: np.ndarray) -> dict[str, np.ndarray]:
+    client, module = front
+    wanted = [module.InferRequestedOutput(name) for name in outputs]
+    answer = client.infer(NAME, tensors(module, inputs), outputs=wanted)
+    return {name: answer.as_numpy(name) for name in outputs}
 
 
 def texts(*texts: str | bytes) -> np.ndarray:
@@ -97,6 +110,35 @@ def test_texts_of_different_lengths_in_one_request_are_answered_as_if_each_were_
     together = ask(front, tokens=texts(*several))
     alone = [ask(front, tokens=texts(text)) for text in several]
     np.testing.assert_allclose(together, np.concatenate(alone), rtol=0, atol=1e-5)
+
+
+MAP, TOKENS, OFFSETS = "attention.attention", "attention.tokens", "attention.offsets"
+
+
+def test_a_map_comes_with_the_tokens_along_its_axes_and_their_characters_in_the_callers_text(front: Any) -> None:
+    sent = ["\ufb01gure  CAFE\u0301, no", SMALL.title(), "one"]
+    answer = ask_for(front, ["logits", MAP, TOKENS, OFFSETS], tokens=texts(*sent))
+    longest = answer[TOKENS].shape[1]
+    assert answer[MAP].shape[2:] == (longest, longest)
+    assert answer[OFFSETS].shape == (3, longest, 2)
+    for row, text in enumerate(sent):
+        parts = [text[slice(*span)] for span in answer[OFFSETS][row] if span.any()]
+        assert parts == text.replace(",", " ,").split()
+        tokens = [token.decode() for token in answer[TOKENS][row] if token]
+        assert tokens == [unicodedata.normalize("NFKC", part).lower() for part in parts]
+    np.testing.assert_allclose(answer["logits"], ask(front, tokens=texts(*sent)), rtol=0, atol=1e-5)
+
+
+def test_the_tokens_alone_may_be_asked_for_and_each_request_gets_its_own(front: Any) -> None:
+    for text in (SMALL, LARGE, "plus sign"):
+        answer = ask_for(front, [TOKENS], tokens=texts(text))
+        assert answer[TOKENS].tolist() == [[word.lower().encode() for word in text.split()]]
+
+
+def test_tokens_of_no_text_are_refused(front: Any) -> None:
+    with pytest.raises(InferenceServerException) as caught:
+        ask_for(front, [MAP, TOKENS], **as_trained(SMALL))
+    assert "output 'attention.tokens' tells of texts: send input 'tokens' as BYTES" in caught.value.message()
 
 
 def test_served_with_texts_it_is_as_accurate_as_its_card_says(server: RunningServer, repository: Path) -> None:
@@ -172,6 +214,11 @@ def test_the_model_tells_that_it_takes_texts_and_lists_the_tensors_alone(server:
     ]
     facts = {"name": "tokens", "datatype": "BYTES", "shape": [-1], "most_bytes": 65536, "most_tokens": 32}
     assert json.loads(told["properties"]["text_input"]) == facts
+    outputs = json.loads(told["properties"]["token_outputs"])
+    assert [(one["name"], one["datatype"], one["shape"], one["input"]) for one in outputs] == [
+        ("attention.tokens", "BYTES", [-1, -1], "tokens"),
+        ("attention.offsets", "INT64", [-1, -1, 2], "tokens"),
+    ]
     steps = json.loads(told["properties"]["input_steps"])["tokens"]
     assert [step["step"] for step in steps] == ["text", "unicode", "lowercase", "split", "vocabulary"]
     assert steps[-1]["pad"] == PAD
@@ -191,7 +238,7 @@ BROKEN = {
     "lacks": (b"a\nb\n", "vocabulary.txt lacks the token '[UNK]', which the card names"),
     "twice": (b"[PAD]\n[UNK]\na\na\n", "vocabulary.txt: a token is in it twice"),
     "bytes": (b"[PAD]\n[UNK]\n\xff\n", "vocabulary.txt is no UTF-8"),
-    "large": (b"[PAD]\n[UNK]\n" + b"a" * (8 << 20), "vocabulary.txt is larger than 8192 KiB"),
+    "large": (b"[PAD]\n[UNK]\n" + b"a" * (32 << 20), "vocabulary.txt is larger than 32768 KiB"),
     "moved": (b"[UNK]\n[PAD]\n", "input 'tokens' is filled up with 0, and its pad token has the id 1"),
 }
 
@@ -217,7 +264,7 @@ def test_a_text_in_json_gets_its_labels(server: RunningServer) -> None:
 
 
 def test_the_command_and_the_client_tell_the_label_of_a_text(
-    server: RunningServer, capsys: pytest.CaptureFixture[str], tmp_path: Path
+    server: RunningServer, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["infer", NAME, SMALL, "--server", server.grpc, "--top", "1"]) == 0
     best, remark = capsys.readouterr().out.splitlines()
@@ -226,6 +273,19 @@ def test_the_command_and_the_client_tell_the_label_of_a_text(
     with Client(server.grpc) as client:
         answer = client.infer(NAME, {"tokens": [SMALL, LARGE]}, ["logits"], top=1)
     assert answer.labels == ("lowercase letter", "uppercase letter")
-    drawn = str(tmp_path / "map.png")
-    assert main(["infer", NAME, SMALL, "--server", server.grpc, "--attention", drawn]) == 1
-    assert "draws a map over a picture, and model names takes texts" in capsys.readouterr().err
+
+
+def test_the_command_draws_a_map_as_a_matrix_of_the_texts_own_words(
+    server: RunningServer, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    asked = ["infer", NAME, SMALL, "--server", server.grpc, "--attention"]
+    for name, head, said in (("mean", [], "the mean of its heads"), ("one", ["--head", "1"], "head 1")):
+        assert main([*asked, str(tmp_path / f"{name}.png"), *head]) == 0
+        assert f"multi_head of layer attention, {said}; a row's word attends" in capsys.readouterr().out
+    mean, one = (np.asarray(Image.open(tmp_path / f"{name}.png")) for name in ("mean", "one"))
+    assert mean.shape == one.shape
+    assert (mean != one).any()
+    assert main([*asked, str(tmp_path / "no.png"), "--head", "4"]) == 1
+    assert "--head 4: the layer has 4, counted from 0" in capsys.readouterr().err
+    assert main(["infer", NAME, SMALL, "--server", server.grpc, "--head", "1"]) == 1
+    assert "--head 1 chooses a map, which --attention FILE draws" in capsys.readouterr().err

@@ -23,7 +23,7 @@ from fovea.attention.multi_head import MultiHeadAttention
 from fovea.contract.attention import AttentionType
 from fovea.contract.input_steps import InputSteps
 from fovea.contract.lengths import LengthSpec
-from fovea.inputs.makers import TextMaker, data_mask
+from fovea.inputs.text_maker import TextMaker, data_mask
 from fovea.recipes.recipe import Schedule, Trained
 from fovea.recipes.subject import Subject
 

@@ -1,5 +1,6 @@
 // The library as ONNX Runtime and the server see it: the registry's kernels, their registration, and the tally of time.
 #include <cstdio>
+#include <cstring>
 #include <map>
 #include <new>
 #include <stdexcept>
@@ -66,18 +67,14 @@ class CustomOp : public Ort::CustomOpBase<CustomOp, RunningKernel, true> {
 
   const char* GetName() const { return op().name; }
   const char* GetExecutionProviderType() const { return device_.provider; }
-  size_t GetInputTypeCount() const { return Required() + (op().masked ? 1 : 0) + (op().biased ? 1 : 0); }
-  ONNXTensorElementDataType GetInputType(size_t index) const {
-    if (index < op().inputs || index > Required()) return element_.type;
-    return index < Required() ? ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64 : ONNX_TENSOR_ELEMENT_DATA_TYPE_BOOL;
-  }
+  size_t GetInputTypeCount() const { return std::strlen(op().inputs); }
+  ONNXTensorElementDataType GetInputType(size_t index) const { return TypeOf(op().inputs[index]); }
   OrtCustomOpInputOutputCharacteristic GetInputCharacteristic(size_t index) const {
-    return index < Required() ? INPUT_OUTPUT_REQUIRED : INPUT_OUTPUT_OPTIONAL;
+    const char letter = op().inputs[index];
+    return letter == 'T' || letter == 'i' ? INPUT_OUTPUT_REQUIRED : INPUT_OUTPUT_OPTIONAL;
   }
-  size_t GetOutputTypeCount() const { return op().outputs; }
-  ONNXTensorElementDataType GetOutputType(size_t index) const {
-    return op().choosing && index + 1 == op().outputs ? ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64 : element_.type;
-  }
+  size_t GetOutputTypeCount() const { return std::strlen(op().outputs); }
+  ONNXTensorElementDataType GetOutputType(size_t index) const { return TypeOf(op().outputs[index]); }
   OrtCustomOpInputOutputCharacteristic GetOutputCharacteristic(size_t index) const {
     return index == 0 ? INPUT_OUTPUT_REQUIRED : INPUT_OUTPUT_OPTIONAL;
   }
@@ -90,7 +87,11 @@ class CustomOp : public Ort::CustomOpBase<CustomOp, RunningKernel, true> {
 
  private:
   const Operator& op() const { return Operators()[index_]; }
-  size_t Required() const { return op().inputs + (op().seeded ? 1 : 0); }
+  ONNXTensorElementDataType TypeOf(char letter) const {
+    return letter == 'm'   ? ONNX_TENSOR_ELEMENT_DATA_TYPE_BOOL
+           : letter == 'i' ? ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64
+                           : element_.type;
+  }
 
   size_t index_;
   const Device& device_;

@@ -10,18 +10,16 @@
 
 namespace fovea {
 
-/// One operator: `inputs` required ones of the element type; where `seeded`, an int64 seed for each row; where `masked`,
-/// an optional boolean mask; and its kernels by device, empty where it runs from its body there.
+/// One operator, and its kernels by device, empty where it runs from its body there. Inputs and outputs have a letter
+/// each: 'T' is of the element type, 't' too, but may be left out, 'i' is int64, 'm' a boolean mask, which may be left
+/// out. Outputs after the first may all be left out.
 struct Operator {
   const char* name;
-  size_t inputs, outputs;
-  bool masked;
+  const char* inputs;
+  const char* outputs;
   bool in_place;  ///< Y may take the memory of X
   Kernels cpu{};
   Kernels cuda{};
-  bool seeded = false;
-  bool choosing = false;  ///< the last output is an index, int64
-  bool biased = false;    ///< beside the mask, an optional bias of the element type
 };
 
 /// A device: as a session's entry `fovea.device` names it, and ONNX Runtime's provider for it.

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
 from fightingcv_attention.attention.CBAM import ChannelAttention
 from fightingcv_attention.attention.CBAM import SpatialAttention as PeerSpatial
+from fightingcv_attention.attention.CoordAttention import CoordAtt
+from fightingcv_attention.attention.ECAAttention import ECAAttention
 from fightingcv_attention.attention.ExternalAttention import ExternalAttention as PeerExternal
 from fightingcv_attention.attention.SEAttention import SEAttention
 from fightingcv_attention.attention.SimAM import SimAM as PeerSimAM
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from fovea.attention.cbam import CBAM
+from fovea.attention.coordinate import CoordinateAttention
+from fovea.attention.efficient_channel import EfficientChannelAttention
 from fovea.attention.external import ExternalAttention, ExternalAttentionMap
 from fovea.attention.factory import FEATURE_MAP_ATTENTION, build
+from fovea.attention.max_pool import MaxPoolAttention
 from fovea.attention.simam import SimAM
 from fovea.attention.spatial import SpatialAttention
 from fovea.attention.squeeze_excitation import SqueezeExcitation
@@ -46,6 +54,80 @@ def test_squeezing_alone_gates_each_plane_by_its_own_mean(image: Tensor) -> None
         share = 1 / (1 + np.exp(-plane.sum() / 63))
         np.testing.assert_allclose(gate[row, channel], share)
         np.testing.assert_allclose(y[row, channel], plane * share)
+
+
+def test_squeezing_alone_is_squeeze_and_excitation_whose_layers_do_nothing(image: Tensor) -> None:
+    positive, identity = image.abs(), torch.eye(64, dtype=torch.float64)
+    expected = torch.ops.fovea.squeeze_excitation(positive, identity, None, identity, None, "relu", 0.0)
+    torch.testing.assert_close(SqueezeOnly()(positive, return_attention=True), tuple(expected))
+
+
+@pytest.mark.parametrize(
+    ("activation", "slope", "middle", "gate"),
+    [
+        ("silu", 0.0, nn.SiLU(), nn.Sigmoid()),
+        ("hard_swish", 1 / 6, nn.Hardswish(), nn.Hardsigmoid()),
+        ("relu", 0.2, nn.ReLU(), lambda x: torch.clamp(0.2 * x + 0.5, 0, 1)),
+    ],
+)
+def test_squeeze_excitation_has_the_activations_and_gates_that_others_gave_it(
+    image: Tensor, activation: str, slope: float, middle: nn.Module, gate: Callable[[Tensor], Tensor]
+) -> None:
+    block = SqueezeExcitation(64, activation=activation, slope=slope).double()
+    scores = block.excite(middle(block.squeeze(image.mean((2, 3)) * 50)))
+    torch.testing.assert_close(block(image * 50), image * 50 * gate(scores)[:, :, None, None])
+
+
+def test_an_activation_that_the_operator_lacks_is_refused_with_those_that_it_has() -> None:
+    with pytest.raises(ValueError, match="no activation gelu; there are: relu, silu, hard_swish"):
+        SqueezeExcitation(64, activation="gelu")
+
+
+@pytest.mark.parametrize(("channels", "size"), [(8, 3), (32, 3), (64, 3), (128, 5), (256, 5), (512, 5), (2048, 7)])
+def test_efficient_channel_attention_has_the_kernel_size_of_the_papers_rule(channels: int, size: int) -> None:
+    assert EfficientChannelAttention(channels).conv.weight.shape == (1, 1, size)
+
+
+def test_efficient_channel_attention_agrees_with_a_peer(image: Tensor) -> None:
+    ours, peer = EfficientChannelAttention(64).double(), ECAAttention(kernel_size=3).double()
+    with torch.no_grad():
+        peer.conv.weight.copy_(ours.conv.weight)
+        peer.conv.bias.zero_()  # the paper's convolution has none
+    torch.testing.assert_close(ours(image), peer(image))
+
+
+def test_coordinate_attention_agrees_with_a_peer(image: Tensor) -> None:
+    ours, peer = CoordinateAttention(64).double(), CoordAtt(64, 64).double()
+    ours(image)
+    with torch.no_grad():
+        for own, other in ((ours.squeeze, peer.conv1), (ours.rows, peer.conv_h), (ours.columns, peer.conv_w)):
+            other.weight.copy_(own.weight[:, :, None, None])
+            other.bias.copy_(own.bias)
+    peer.bn1.load_state_dict(ours.norm.state_dict())
+    for training in (True, False):
+        torch.testing.assert_close(ours.train(training)(image), peer.train(training)(image))
+
+
+def test_coordinate_attention_learns_the_statistics_of_what_it_normalises(image: Tensor) -> None:
+    block = CoordinateAttention(64).double()
+    before = block.norm.running_var.clone()
+    block(image)
+    assert not torch.equal(block.norm.running_var, before)
+    folded = block.eval()(image)
+    block(image)
+    torch.testing.assert_close(block(image), folded)
+
+
+def test_a_gate_with_both_halves_of_a_projection_is_the_gated_linear_unit(image: Tensor) -> None:
+    value, scores = image.chunk(2, dim=1)
+    torch.testing.assert_close(torch.ops.fovea.gate(value.contiguous(), scores.contiguous())[0], F.glu(image, dim=1))
+
+
+def test_what_max_pooling_passes_is_what_pooling_gives_where_it_was(image: Tensor) -> None:
+    y, mask = MaxPoolAttention(3)(image, return_attention=True)
+    pooled, places = F.max_pool2d(image, 3, ceil_mode=True, return_indices=True)
+    torch.testing.assert_close(y, F.max_unpool2d(pooled, places, 3, output_size=[7, 9]))
+    assert set(mask.unique().tolist()) == {0.0, 1.0}
 
 
 def test_spatial_attention_agrees_with_a_peer(image: Tensor) -> None:

@@ -21,8 +21,13 @@ def _bottleneck(channels: int, hidden: int = 4) -> tuple[Tensor, ...]:
 
 def _feature_map_calls(shape: tuple[int, int, int, int]) -> dict[str, tuple[object, ...]]:
     x, mlp, kernel = _random(*shape), _bottleneck(shape[1]), _random(1, 2, 3, 3)
+    back = (_random(shape[1], 4), _random(shape[1]))
     return {
-        "squeeze_excitation": (x, *mlp),
+        "squeeze_excitation": (x, *mlp, "silu", 0.2),
+        "gate": (x, x.flip(3) + 0.1),
+        "max_pool_attention": (x, 2),
+        "efficient_channel_attention": (x, _random(1, 1, 3)),
+        "coordinate_attention": (x, *mlp[:2], *back, *back),
         "squeeze_gate": (x,),
         "spatial_attention": (x, kernel),
         "cbam": (x, *mlp, kernel),

@@ -13,12 +13,17 @@ from torch.nn import functional as F
 from fovea.attention import additive as additive
 from fovea.attention.bilinear import BilinearAttention
 from fovea.attention.cbam import CBAM
+from fovea.attention.coordinate import CoordinateAttention
 from fovea.attention.distance import DistanceAttention
 from fovea.attention.dot import ScaledDotAttention
+from fovea.attention.efficient_channel import EfficientChannelAttention
 from fovea.attention.external import ExternalAttention
+from fovea.attention.hard import HardAttention
+from fovea.attention.max_pool import MaxPoolAttention
 from fovea.attention.simam import SimAM
 from fovea.attention.spatial import SpatialAttention
 from fovea.attention.squeeze_excitation import SqueezeExcitation
+from fovea.attention.squeeze_only import SqueezeOnly
 
 ROWS = 8
 CHANNELS, SIDE = 64, 56
@@ -55,6 +60,14 @@ class AdditiveScores(plain.PlainAdditive):
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         y: Tensor = torch.ops.fovea.additive_attention(q, k, v, self.v, None)[0]
+        return y
+
+
+class Gate(nn.Module):
+    """The operator alone, as what makes its scores is outside of it."""
+
+    def forward(self, x: Tensor, r: Tensor) -> Tensor:
+        y: Tensor = torch.ops.fovea.gate(x, r)[0]
         return y
 
 
@@ -103,10 +116,16 @@ BLOCKS: tuple[Block, ...] = (
     _residual("SimAM, sum, ReLU", _SIMAM),
     _residual("CBAM, sum, ReLU", _CBAM),
     _residual("spatial half, sum, ReLU", _SPATIAL),
+    _mapped("squeeze without excitation", SqueezeOnly, plain.PlainSqueezeOnly, plain=1.0),
+    _mapped("ECA", lambda: EfficientChannelAttention(CHANNELS), plain.PlainEfficientChannel, plain=1.0),
+    _mapped("coordinate", lambda: CoordinateAttention(CHANNELS), lambda: plain.PlainCoordinate(CHANNELS), plain=1.0),
+    _mapped("max pooling", MaxPoolAttention, plain.PlainMaxPool, plain=1.0),
+    Block("gate", Gate, plain.PlainGate, {**FEATURES, "r": FEATURES["x"]}, {"plain": 1.0}),
     _scored("additive", lambda: AdditiveScores(WIDTH), lambda: plain.PlainAdditive(WIDTH), plain=2.0, threads=1.7),
     _scored("distance", DistanceAttention, plain.PlainDistance, plain=5.0, threads=1.7),
     _scored("distance, against torch.cdist", DistanceAttention, plain.PlainDistanceCdist),
     _scored("scaled dot product", ScaledDotAttention, plain.PlainDot),
+    _scored("hard, most probable key", lambda: HardAttention(ScaledDotAttention()), plain.PlainHard),
     _scored("bilinear", lambda: BilinearAttention(WIDTH, WIDTH), lambda: plain.PlainBilinear(WIDTH)),
     Block(
         "external",

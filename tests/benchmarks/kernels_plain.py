@@ -34,6 +34,58 @@ class PlainSqueezeExcitation(nn.Module):
         return x * gate[:, :, None, None]
 
 
+class PlainSqueezeOnly(nn.Module):
+    """The gate straight from the mean."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * torch.sigmoid(x.mean(dim=(2, 3), keepdim=True))
+
+
+class PlainEfficientChannel(nn.Module):
+    """Wang et al. 2020, their published code."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv1d(1, 1, 3, padding=1, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        pooled = F.adaptive_avg_pool2d(x, 1).squeeze(-1).transpose(-1, -2)  # (N, 1, C)
+        return x * torch.sigmoid(self.conv(pooled).transpose(-1, -2).unsqueeze(-1))
+
+
+class PlainCoordinate(nn.Module):
+    """Hou et al. 2021, with linear layers where their code has convolutions of size 1."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        hidden = max(channels // 32, 8)
+        self.squeeze, self.norm = nn.Linear(channels, hidden), nn.BatchNorm1d(hidden)
+        self.rows, self.columns = nn.Linear(hidden, channels), nn.Linear(hidden, channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        means = torch.cat([x.mean(dim=3), x.mean(dim=2)], dim=2).transpose(1, 2)  # (N, H + W, C)
+        hidden = F.hardswish(self.norm(self.squeeze(means).transpose(1, 2))).transpose(1, 2)
+        of_rows, of_columns = hidden.split([x.shape[2], x.shape[3]], dim=1)
+        rows = torch.sigmoid(self.rows(of_rows)).transpose(1, 2)[:, :, :, None]
+        columns = torch.sigmoid(self.columns(of_columns)).transpose(1, 2)[:, :, None]
+        return x * rows * columns
+
+
+class PlainGate(nn.Module):
+    """x · sigmoid(scores)"""
+
+    def forward(self, x: Tensor, r: Tensor) -> Tensor:
+        return x * torch.sigmoid(r)
+
+
+class PlainMaxPool(nn.Module):
+    """What a pooling layer passes, where it was."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        best = F.interpolate(F.max_pool2d(x, 2), scale_factor=2.0, mode="nearest")
+        return x * (x == best).to(x.dtype)
+
+
 class PlainSpatial(nn.Module):
     """Woo et al. 2018, the spatial half."""
 
@@ -115,6 +167,14 @@ class PlainDot(nn.Module):
 
     def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
         return torch.softmax(q @ k.transpose(1, 2) * q.shape[-1] ** -0.5, dim=-1) @ v
+
+
+class PlainHard(nn.Module):
+    """Xu et al. 2015, the most probable key."""
+
+    def forward(self, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
+        chosen = (q @ k.transpose(1, 2) * q.shape[-1] ** -0.5).argmax(dim=-1)  # (B, Tq)
+        return v.gather(1, chosen[..., None].expand(-1, -1, v.shape[2]))
 
 
 class PlainBilinear(nn.Module):

@@ -11,6 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from fovea.attention.factory import FEATURE_MAP_ATTENTION
+from fovea.contract.attention import AttentionType
+
 Attention = Callable[[int], nn.Module]
 """From the number of channels to a block (N, C, H, W) -> the same shape."""
 
@@ -74,3 +77,8 @@ def seeded(blocks_per_stage: Sequence[int], side: int, attention: Attention) -> 
     with torch.no_grad():
         network.train()(torch.randn(4, 3, side, side))
     return network.eval()
+
+
+def with_squeeze_and_excitation() -> ResNet:
+    """The whole network, for `fovea export`."""
+    return seeded((3, 4, 6, 3), 224, FEATURE_MAP_ATTENTION[AttentionType.SQUEEZE_EXCITATION])

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fovea.cli.heat_maps import coloured, heat, overlay
+from fovea.cli.heat_maps import coloured, heat, lines_of_picture, overlay
 from fovea.cli.picture_files import read_picture
 from fovea.contract.errors import InvalidRequest
 
@@ -77,13 +77,32 @@ def test_planes_of_several_channels_are_averaged_where_they_are() -> None:
 
 
 @pytest.mark.parametrize("strongest", [0, 3, 7])
-def test_channel_gates_are_a_strip_below_the_picture_in_their_order(strongest: int) -> None:
+def test_channel_gates_are_bars_below_the_picture_in_their_order(strongest: int) -> None:
     gates = np.zeros(8)
     gates[strongest] = 1.0
     drawn = overlay(Image.new("L", (32, 32), 100), gates).convert("L")
     strip = np.asarray(drawn.crop((0, drawn.width, drawn.width, drawn.height)).resize((8, 1), Image.Resampling.BOX))
     assert strip.argmax() == strongest
     assert drawn.getpixel((5, 5)) == 100
+
+
+def test_a_bar_is_as_high_as_its_gate_is_open() -> None:
+    drawn = overlay(Image.new("L", (32, 32), 100), np.array([1.0, 0.5, 0.25, 0.0])).convert("L")
+    bars = np.asarray(drawn.crop((0, drawn.width, drawn.width, drawn.height)), np.int64)
+    dark = coloured(np.zeros((1, 1))).convert("L").getpixel((0, 0))
+    heights = (bars[:, bars.shape[1] // 8 :: bars.shape[1] // 4] > dark).mean(0)
+    np.testing.assert_allclose(heights, [1.0, 0.5, 0.25, 0.0], atol=0.02)
+
+
+@pytest.mark.parametrize("rows", [True, False])
+def test_gates_of_rows_lie_across_the_picture_and_those_of_columns_along_it(rows: bool) -> None:
+    gates = np.zeros((3, 4))
+    gates[:, 1] = 1.0
+    picture = overlay(Image.new("L", (32, 32), 100), lines_of_picture(gates, rows=rows))
+    drawn = np.asarray(picture.convert("L"), np.int64)
+    along = drawn if rows else drawn.T
+    assert (along == along[:, :1]).all()
+    assert along[:, 0].argmax() * 4 // len(along) == 1
 
 
 def test_a_map_that_is_the_same_everywhere_is_dark() -> None:

@@ -24,6 +24,12 @@ def test_a_list_knows_what_becomes_of_a_text_and_the_files_that_it_needs() -> No
     assert (steps.kind, steps.row_shape, steps.files) == ("text", (-1,), ["vocabulary.txt"])
 
 
+def test_a_list_for_lines_makes_rows_of_two_axes() -> None:
+    filled = {**VOCABULARY, "pad": "[PAD]", "most_tokens": 9}
+    steps = InputSteps.model_validate([{**TEXT, "most_lines": 4}, SPLIT, filled])
+    assert (steps.kind, steps.row_shape, steps.most_lines) == ("text", (-1, -1), 4)
+
+
 def test_the_short_form_is_a_list_of_steps_and_its_mean_lies_behind_what_is_transparent() -> None:
     short = Preprocessing(mode="RGB", height=4, width=6, mean=(0.5, 0.4, 0.3), std=(1.0, 1.0, 1.0))
     assert short.steps.model_dump() == (
@@ -52,6 +58,8 @@ def test_the_short_form_is_a_list_of_steps_and_its_mean_lies_behind_what_is_tran
         ([{"step": "paint"}], "paint"),
         ([TEXT, VOCABULARY], "step vocabulary takes tokens, and text before it gives text"),
         ([TEXT, SPLIT], "the last step, split, gives tokens, expected ids"),
+        ([{**TEXT, "most_lines": 4}, SPLIT, {**VOCABULARY, "pad": "[PAD]"}], "most_lines needs pad and most_tokens"),
+        ([{**TEXT, "most_lines": 4}, SPLIT, {**VOCABULARY, "most_tokens": 9}], "most_lines needs pad and most_tokens"),
         ([TEXT, RESIZE], "step resize takes picture, and text before it gives text"),
         ([TEXT, SPLIT, {**VOCABULARY, "file": "../words.txt"}], "file"),
         ([PICTURE, GREY, RESIZE, SCALE, *[{"step": "normalise", "mean": [0], "std": [1]}] * 20], "at most 16"),

@@ -12,9 +12,13 @@ from torch import Tensor, nn
 from fovea.attention.additive import AdditiveAttention
 from fovea.attention.bilinear import BilinearAttention
 from fovea.attention.cbam import CBAM
+from fovea.attention.coordinate import CoordinateAttention
 from fovea.attention.distance import DistanceAttention
 from fovea.attention.dot import DotAttention, ScaledDotAttention
+from fovea.attention.efficient_channel import EfficientChannelAttention
 from fovea.attention.external import ExternalAttentionMap
+from fovea.attention.gated import Gated
+from fovea.attention.max_pool import MaxPoolAttention
 from fovea.attention.multi_head import MultiHeadAttention, SelfAttention
 from fovea.attention.simam import SimAM
 from fovea.attention.spatial import SpatialAttention
@@ -29,6 +33,11 @@ FEATURE_MAP_BLOCKS: dict[str, Callable[[], nn.Module]] = {
     "spatial": lambda: SpatialAttention(3),
     "cbam": lambda: CBAM(8, kernel_size=3),
     "simam": SimAM,
+    "gated": lambda: Gated(8),
+    "max_pool": MaxPoolAttention,
+    "eca": lambda: EfficientChannelAttention(8),
+    "coordinate": lambda: CoordinateAttention(8),
+    "squeeze_excitation_hard": lambda: SqueezeExcitation(8, activation="hard_swish", slope=1 / 6),
     "external": lambda: ExternalAttentionMap(8, slots=5),
 }
 

@@ -10,10 +10,10 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from fovea.contract.operators import OPERATORS
+from fovea.export.channel_bodies import gate_overload
 from fovea.export.function_bodies import BODIES, body_of, outputs_of
 from kernel_cases import MASK_FORMS, masks_of
-from one_node import PLANES, Arrays, in_float64, mlp, model_of, normal, require_close, run
+from one_node import PLANES, Arrays, arguments_of, coordinate_layers, mlp, model_of, normal, require_close, run
 from torch_operators import OPERATOR_OF
 
 TOKENS = [(1, 1, 1, 1), (2, 7, 5, 3), (3, 13, 16, 8)]
@@ -25,10 +25,8 @@ def expect(
 ) -> None:
     """The body's outputs are the operator's in float64, to what float32 gives."""
     operator = OPERATOR_OF[torch_operator.default.name()]
-    given = dict(zip(inputs, in_float64(inputs), strict=True))
-    tensors = [given.get(name.removesuffix("?")) for name in OPERATORS[operator].inputs]
     settings = [bool(value) if name == "causal" else value for name, value in attributes.items()]
-    expected = torch_operator(*tensors, *settings)
+    expected = torch_operator(*arguments_of(operator, inputs), *settings)
     actual = run(model_of(operator, overload, inputs, attributes), inputs)
     assert len(actual) == (len(expected) if maps_too else 1)
     require_close(actual, expected[: len(actual)])
@@ -54,8 +52,44 @@ def test_no_node_of_a_body_is_without_use(operator: str, overload: str) -> None:
 
 
 @pytest.mark.parametrize("shape", PLANES)
-def test_squeeze_and_excitation_body_is_the_operator(shape: tuple[int, ...]) -> None:
-    expect(torch.ops.fovea.squeeze_excitation, "", {"X": normal(*shape), **mlp(shape[1])}, {})
+@pytest.mark.parametrize("activation", ["relu", "silu", "hard_swish"])
+@pytest.mark.parametrize("slope", [0.0, 0.2, 1 / 6])
+@pytest.mark.parametrize("without", [(), ("B1",), ("B1", "B2")])
+def test_squeeze_and_excitation_body_is_the_operator(
+    shape: tuple[int, ...], activation: str, slope: float, without: tuple[str, ...]
+) -> None:
+    layers = {name: array for name, array in mlp(shape[1]).items() if name not in without}
+    settings = {"activation": activation, "slope": slope}
+    expect(
+        torch.ops.fovea.squeeze_excitation,
+        gate_overload(activation, slope),
+        {"X": normal(*shape), **layers},
+        settings,
+    )
+
+
+@pytest.mark.parametrize("shape", [*PLANES, (2, 3, 4)])
+def test_gate_body_is_the_operator_whatever_the_rank(shape: tuple[int, ...]) -> None:
+    expect(torch.ops.fovea.gate, "", {"X": normal(*shape), "S": normal(*shape, seed=1)}, {})
+
+
+@pytest.mark.parametrize("shape", [*PLANES, (1, 2, 9, 8)])
+@pytest.mark.parametrize("size", [1, 2, 3, 30])
+def test_max_pool_body_is_the_operator_where_maxima_are_equal_too(shape: tuple[int, ...], size: int) -> None:
+    expect(torch.ops.fovea.max_pool_attention, "", {"X": np.round(normal(*shape))}, {"size": size})
+
+
+@pytest.mark.parametrize("shape", PLANES)
+@pytest.mark.parametrize("size", [1, 3, 5])
+def test_efficient_channel_body_is_the_operator(shape: tuple[int, ...], size: int) -> None:
+    inputs = {"X": normal(*shape), "W": normal(1, 1, size, seed=1)}
+    expect(torch.ops.fovea.efficient_channel_attention, "", inputs, {})
+
+
+@pytest.mark.parametrize("shape", PLANES)
+def test_coordinate_body_is_the_operator(shape: tuple[int, ...]) -> None:
+    inputs = {"X": normal(*shape), **coordinate_layers(shape[1])}
+    expect(torch.ops.fovea.coordinate_attention, "", inputs, {})
 
 
 @pytest.mark.parametrize("shape", PLANES)

@@ -13,24 +13,28 @@ from torch import Tensor
 from fovea.contract.operators import RESIDUAL_FORMS
 from fovea.export.function_bodies import body_of
 from fovea.export.translation import torch_operator
-from one_node import PLANES, halved, in_float64, mlp, model_of, normal, require_close, run
+from kernel_cases import SETTINGS
+from one_node import PLANES, coordinate_layers, halved, in_float64, mlp, model_of, normal, require_close, run
 from torch_operators import OPERATOR_OF
 
 Arrays = dict[str, NDArray[Any]]
 
 
-def call(operator: str, shape: tuple[int, ...]) -> tuple[Arrays, dict[str, float]]:
+def call(operator: str, shape: tuple[int, ...]) -> tuple[Arrays, dict[str, Any]]:
     """Inputs and attributes of the plain operator."""
     x, kernel = {"X": normal(*shape)}, {"W": normal(1, 2, 3, 3, seed=9)}
     inputs = {
         "SqueezeExcitation": {**x, **mlp(shape[1])},
         "SpatialAttention": {**x, **kernel},
         "CBAM": {**x, **mlp(shape[1]), **kernel},
+        "Gate": {**x, "S": normal(*shape, seed=5)},
+        "EfficientChannelAttention": {**x, "W": normal(1, 1, 3, seed=6)},
+        "CoordinateAttention": {**x, **coordinate_layers(shape[1])},
     }
-    return inputs.get(operator, x), {"lambda": 1e-4} if operator == "SimAM" else {}
+    return inputs.get(operator, x), SETTINGS.get(operator, {})
 
 
-def expected(operator: str, inputs: Arrays, attributes: dict[str, float]) -> list[Tensor]:
+def expected(operator: str, inputs: Arrays, attributes: dict[str, Any]) -> list[Tensor]:
     """PyTorch's outputs in float64."""
     (name,) = (name for name, known in OPERATOR_OF.items() if known == operator)
     return list(torch_operator(name)(*in_float64(inputs), *attributes.values()))

@@ -13,17 +13,24 @@ from hypothesis import strategies as st
 
 from fovea.contract.errors import InvalidRequest, ModelBroken
 from fovea.contract.input_steps import InputSteps
-from fovea.contract.step_kinds import Step
-from fovea.inputs.makers import TextMaker, data_mask
-from fovea.inputs.text_steps import MAX_TEXT_BYTES, MOST_MARKS, ON_TEXTS, tokens_of
+from fovea.contract.step_kinds import Split, Step
+from fovea.inputs.spans import Piece
+from fovea.inputs.text_maker import TextMaker, data_mask
+from fovea.inputs.text_steps import MAX_TEXT_BYTES, MOST_MARKS, ON_TEXTS, changed, split
 
 WORDS = "[PAD]\n[UNK]\n[CLS]\n[SEP]\nthe\ncafe\n,\nis\nopen\n"
+EVERY = ({"step": "unicode", "form": "NFKC"}, {"step": "strip_accents"}, {"step": "lowercase"})
 SPECIAL = {"unknown": "[UNK]", "start": "[CLS]", "end": "[SEP]", "pad": "[PAD]"}
 
 
 def steps(*more: Mapping[str, Any], into: str = "words", **vocabulary: Any) -> InputSteps:
     listed = [{"step": "text"}, *more, {"step": "split", "into": into}, {"step": "vocabulary", **vocabulary}]
     return InputSteps.model_validate(listed)
+
+
+def tokens_of(text: str, steps: InputSteps) -> list[str]:
+    (splitting,) = steps.of(Split)
+    return split(changed(text, steps), splitting)
 
 
 def maker(*more: Mapping[str, Any], content: str = WORDS, **vocabulary: Any) -> TextMaker:
@@ -76,6 +83,21 @@ def test_without_a_pad_token_texts_of_one_length_only_are_joined() -> None:
 
 
 @pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("The Cafe\u0301 is", [("the", "The"), ("cafe", "Cafe\u0301"), ("is", "is")]),
+        ("\ufb01ne CAF\u00c9!", [("fine", "\ufb01ne"), ("cafe", "CAF\u00c9"), ("!", "!")]),
+        ("\u0130X \u03a3\u03a3", [("ix", "\u0130X"), ("\u03c3\u03c2", "\u03a3\u03a3")]),
+        ("x\u00bd", [("x1", "x\u00bd"), ("\u2044", "\u00bd"), ("2", "\u00bd")]),
+    ],
+)
+def test_a_token_tells_which_characters_of_the_callers_text_it_is(text: str, found: list[tuple[str, str]]) -> None:
+    start, *pieces, end = maker(*EVERY, **SPECIAL).pieces(text.encode())
+    assert [(piece.token, text[slice(*piece.span)]) for piece in pieces] == found
+    assert (start, end) == (Piece("[CLS]"), Piece("[SEP]"))
+
+
+@pytest.mark.parametrize(
     ("data", "reason"),
     [
         (b"caf\xe9 is open", "expected UTF-8, and byte 3 is none"),
@@ -101,9 +123,6 @@ def test_marks_without_end_on_one_letter_are_refused_before_they_cost_time(chang
     with pytest.raises(InvalidRequest, match="more than 30 combining marks in a row"):
         tokens_of("a" + marks * (MAX_TEXT_BYTES // 6), whole)
     assert time.thread_time() - start_s < 0.1
-
-
-EVERY = ({"step": "unicode", "form": "NFKC"}, {"step": "strip_accents"}, {"step": "lowercase"})
 
 
 @given(st.binary(max_size=200) | st.text(max_size=200).map(str.encode), st.sampled_from(["words", "characters"]))

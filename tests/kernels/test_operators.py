@@ -75,7 +75,7 @@ def test_float16_kernel_gives_the_formulas_answer(forced, isa, case):
 @pytest.mark.parametrize("rows", [1, 9])
 def test_two_threads_give_exactly_what_one_gives(kernel_library, case, rows):
     first = next(iter(case.inputs))
-    per_row = {"X", "R", "Q", "K", "V", "mask", "Scores", "seed"}
+    per_row = {"X", "S", "R", "Q", "K", "V", "mask", "Scores", "seed"}
     inputs = {
         name: np.concatenate([array] * rows)[:rows] if name in per_row else array for name, array in case.inputs.items()
     }
@@ -222,3 +222,15 @@ def test_wrong_shape_is_refused_with_both_shapes(kernel_library, text):
     with pytest.raises(Exception, match=r"ai\.fovea::") as refused:
         run_node(kernel_library, operator, case.inputs | replaced, settings=case.settings)
     assert f"{operator}: {text.strip()}" in str(refused.value)
+
+
+def test_squeeze_and_excitation_that_says_nothing_of_its_form_has_a_relu_and_a_sigmoid(kernel_library):
+    case = map_case("SqueezeExcitation", (2, 8, 5, 5))
+    silent, said = (run_node(kernel_library, case.operator, case.inputs, settings=form) for form in ({}, case.settings))
+    assert all(np.array_equal(one, other) for one, other in zip(silent, said, strict=True))
+
+
+def test_an_activation_that_the_kernel_lacks_is_refused_by_name(kernel_library):
+    case = map_case("SqueezeExcitation", (2, 8, 5, 5))
+    with pytest.raises(Exception, match="activation is gelu, expected relu, silu or hard_swish"):
+        run_node(kernel_library, case.operator, case.inputs, settings={"activation": "gelu", "slope": 0.0})

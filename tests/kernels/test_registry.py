@@ -103,7 +103,7 @@ def library_with_twin(kernel_library: Path, tmp_path_factory: pytest.TempPathFac
     folder = tmp_path_factory.mktemp("twin")
     tools = builder.find_toolchain(None, None)
     table = (KERNELS / "registry.cc").read_text()
-    line = '      {"SimAM", 1, 2, false, true, cpu::Simam(), {}},\n'
+    line = '      {"SimAM", "T", "TT", true, cpu::Simam(), {}},\n'
     assert line in table
     twin = line.replace("SimAM", "Twin").replace("{}}", "cpu::Simam()}")
     (folder / "registry.cc").write_text(table.replace(line, line + twin))

@@ -71,6 +71,18 @@ def test_lengths_that_come_late_are_run_in_the_smallest_batch_only():
     assert (sizes[0], sizes[-1]) == (3, 1)
 
 
+def test_long_rows_of_lengths_that_come_late_are_run_once():
+    class LongSession(SlowSession):
+        def run(self) -> None:
+            self.now += 0.1 * self.length
+
+    session = LongSession()
+    rows = {(length,): [{"x": np.zeros((1, length))}] for length in (10, 20, 30)}
+    cost = measure_cost(session, rows, session.stopwatch, ["t"])
+    assert [curve[1] for curve in cost.curves.values()] == pytest.approx([1.0, 2.0, 3.0])
+    assert session.now == pytest.approx(2 * 1.0 + 2.0 + 3.0)
+
+
 def test_operator_is_told_of_lengths_that_were_run_in_single_rows_only(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ):

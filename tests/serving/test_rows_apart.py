@@ -226,7 +226,7 @@ def test_why_requests_are_not_batched_is_told_in_index_metadata_and_log(
     reason = told(server)[model]
     assert reason.startswith(REASONS[model])
     assert bool(reason) == bool(REASONS[model])
-    assert batching(client, model) == reason
+    assert batching(client, model) == reason.partition("; it fails on made-up rows")[0]
     assert any(f"{model} version 1: {REASONS[model]}" in line for line in server.errors) == bool(reason)
 
 

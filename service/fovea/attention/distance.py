@@ -36,6 +36,10 @@ class DistanceAttention(ScoredAttention):
         super().__init__()
         self.scale = scale
 
+    def extra_repr(self) -> str:
+        """What tells one such module from another."""
+        return f"scale={self.scale}"
+
     def scores(self, query: Tensor, key: Tensor) -> Tensor:
         """-scale · |query - key|²."""
         return distance_scores(query, key, self.scale)

@@ -7,7 +7,11 @@ from collections.abc import Callable
 from torch import nn
 
 from fovea.attention.cbam import CBAM
+from fovea.attention.coordinate import CoordinateAttention
+from fovea.attention.efficient_channel import EfficientChannelAttention
 from fovea.attention.external import ExternalAttentionMap
+from fovea.attention.gated import Gated
+from fovea.attention.max_pool import MaxPoolAttention
 from fovea.attention.simam import SimAM
 from fovea.attention.spatial import SpatialAttention
 from fovea.attention.squeeze_excitation import SqueezeExcitation
@@ -22,6 +26,10 @@ FEATURE_MAP_ATTENTION: dict[AttentionType, Callable[[int], nn.Module]] = {
     AttentionType.CBAM: CBAM,
     AttentionType.SIMAM: lambda _channels: SimAM(),
     AttentionType.EXTERNAL: ExternalAttentionMap,
+    AttentionType.GATED: Gated,
+    AttentionType.MAX_POOL: lambda _channels: MaxPoolAttention(),
+    AttentionType.ECA: EfficientChannelAttention,
+    AttentionType.COORDINATE: CoordinateAttention,
 }
 """Attention type -> constructor from the number of channels."""
 

@@ -82,13 +82,13 @@ def _export(arguments: argparse.Namespace) -> list[Path]:
 
 def _export_recipes(arguments: argparse.Namespace) -> list[Path]:
     from fovea.export.recipes import export_recipes
-    from fovea.recipes.catalogue import RECIPES
+    from fovea.recipes.catalogue import EVERY
 
-    names = list(RECIPES) if arguments.all else arguments.what
+    names = list(EVERY) if arguments.all else arguments.what
     if not names:
-        raise InvalidRequest(f"name a recipe ({', '.join(RECIPES)}), or --all, or MODULE:FACTORY")
-    if unknown := sorted(set(names) - set(RECIPES)):
-        known = f"there are {', '.join(RECIPES)}; a module of your own is MODULE:FACTORY"
+        raise InvalidRequest(f"name a recipe ({', '.join(EVERY)}), or --all, or MODULE:FACTORY")
+    if unknown := sorted(set(names) - set(EVERY)):
+        known = f"there are {', '.join(EVERY)}; a module of your own is MODULE:FACTORY"
         raise InvalidRequest(f"no recipe {', '.join(unknown)}; {known}")
     if given := [flag(name) for name in OWN if getattr(arguments, name)]:
         raise InvalidRequest(f"{', '.join(given)} is for MODULE:FACTORY; a recipe knows its own")

@@ -21,13 +21,18 @@ _ANCHORS = np.array([[0, 0, 4], [87, 16, 110], [188, 55, 84], [249, 142, 9], [25
 def heat(values: NDArray[Any]) -> NDArray[np.float64]:
     """An attention map of one row as a plane in [0, 1], brightest where attention is strongest.
 
-    (C,) channel gates: a strip of one cell a channel. (C, H, W) weights: the mean over channels. (T, S) memory
+    (C,) channel gates: a line of one cell a channel. (C, H, W) weights: the mean over channels. (T, S) memory
     attention: each position's strongest slot. (heads, Tq, Tk) probabilities: how much each key is attended to.
     """
     plane = _plane(np.asarray(values, np.float64))
     low, high = plane.min(), plane.max()
     spread: NDArray[np.float64] = (plane - low) / (high - low) if high > low else np.zeros_like(plane)
     return spread
+
+
+def lines_of_picture(gates: NDArray[Any], *, rows: bool) -> NDArray[Any]:
+    """Gates (C, H) of a picture's rows, or (C, W) of its columns, as planes that are one wide, or one high."""
+    return gates[:, :, None] if rows else gates[:, None]
 
 
 def enlarged(picture: Image.Image) -> Image.Image:
@@ -37,11 +42,11 @@ def enlarged(picture: Image.Image) -> Image.Image:
 
 
 def overlay(picture: Image.Image, values: NDArray[Any]) -> Image.Image:
-    """The picture, enlarged until it can be read, with the map over it (channel gates: in a strip below it)."""
+    """The picture, enlarged until it can be read, with the map over it (channel gates: as bars below it)."""
     base = enlarged(picture)
-    colours = coloured(heat(values))
     if np.ndim(values) == 1:
-        return _with_strip(base, colours)
+        return _with_bars(base, values)
+    colours = coloured(heat(values))
     return Image.blend(base, colours.resize(base.size, Image.Resampling.BICUBIC), MAP_OPACITY)
 
 
@@ -79,9 +84,13 @@ def _square(tokens: NDArray[np.float64]) -> NDArray[np.float64]:
     return tokens[None]
 
 
-def _with_strip(base: Image.Image, colours: Image.Image) -> Image.Image:
-    strip = colours.resize((base.width, base.height // 8), Image.Resampling.NEAREST)
-    joined = Image.new("RGB", (base.width, base.height + strip.height))
+def _with_bars(base: Image.Image, gates: NDArray[Any]) -> Image.Image:
+    """Below the picture a bar for each channel, as high as its gate is open: 1 is the whole height."""
+    height = base.height // 4
+    channel = np.arange(base.width) * len(gates) // base.width
+    lit = np.arange(height, 0, -1)[:, None] <= np.asarray(gates, np.float64)[channel] * height
+    bars = coloured(np.where(lit, 0.25 + 0.75 * np.clip(gates, 0, 1)[channel], 0.0))
+    joined = Image.new("RGB", (base.width, base.height + height))
     joined.paste(base, (0, 0))
-    joined.paste(strip, (0, base.height))
+    joined.paste(bars, (0, base.height))
     return joined

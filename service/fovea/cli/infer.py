@@ -3,37 +3,26 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from fovea.cli.amounts import count, seconds
 from fovea.cli.connection_options import add_access, connect
-from fovea.cli.glimpse_paths import is_path, with_path
-from fovea.cli.heat_maps import overlay
-from fovea.cli.infer_input import infer_input, seed_input
-from fovea.cli.picture_files import require_writable, save_picture
+from fovea.cli.infer_input import InferInput, infer_input, seed_input
+from fovea.cli.map_files import choose_map, maps_of, outputs_to_draw, write_map
+from fovea.cli.picture_files import require_writable
 from fovea.client import DEFAULT_ADDRESS, Client, ModelInfo, Retry
 from fovea.contract.errors import InvalidRequest, NotFound, Unsupported
 from fovea.inputs.labels import label_of
 
 _SUM_ERROR = 1e-3
 """How far from 1 probabilities in half precision may add up to."""
-
-
-@dataclass(frozen=True)
-class MapInfo:
-    """An attention map that the server offers: its output name, shape, layer and type."""
-
-    name: str
-    shape: tuple[int, ...]
-    layer: str
-    attention: str
+_LENGTH_ERROR = 1e-3
+"""How far from 1 the length of a vector in half precision may be."""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,33 +30,47 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model")
     parser.add_argument("what", metavar="PICTURE | TEXT", help="a picture's file (PNG, JPEG, WebP, …), or a text")
     parser.add_argument("--server", default=DEFAULT_ADDRESS, metavar="ADDRESS", help="default: %(default)s")
-    parser.add_argument("--attention", type=Path, metavar="FILE", help="write the attention map over the picture here")
+    drawn = "draw the attention map here, over the picture or as a matrix of the text's words"
+    parser.add_argument("--attention", type=Path, metavar="FILE", help=drawn)
     parser.add_argument("--layer", help="layer or output name of the map; default: the last one that has positions")
+    parser.add_argument("--head", type=_head, metavar="N", help="of a text's map, from 0; default: the mean of all")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="of a model that draws; default: %(default)s")
     parser.add_argument("--top", type=count, default=5, metavar="N", help="labels to print; default: %(default)s")
     parser.add_argument("--timeout", type=seconds, default=30.0, metavar="SECONDS", help="default: %(default)s")
     add_access(parser)
 
 
+def _head(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"expected a whole number from 0 on, not {text}")
+    return int(text)
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Ask once, with the map where it is wanted, and print the best labels."""
-    _check_map(arguments.attention, arguments.layer)
+    _check_map(arguments)
     with connect(arguments.server, arguments, arguments.timeout, Retry()) as client:
         model = _described(client, arguments.model)
-        chosen = choose_map(_maps(model), arguments.layer) if arguments.attention else None
+        chosen = choose_map(maps_of(model), arguments.layer) if arguments.attention else None
         asked = infer_input(model, arguments.what)
-        if chosen and asked.picture is None:
-            raise InvalidRequest(f"--attention draws a map over a picture, and model {model.name} takes texts")
-        outputs = [model.outputs[0].name, *([chosen.name] if chosen else [])]
+        outputs = [model.outputs[0].name, *(outputs_to_draw(model, asked, chosen) if chosen else [])]
         inputs = {asked.name: asked.array, **seed_input(model, arguments.seed)}
         answer = client.infer(model.name, inputs, outputs)
-    scores = answer[outputs[0]][0]
-    for line in best_lines(scores, model.json("labels") or [], arguments.top):
+    for line in told(answer[outputs[0]][0], model, asked, arguments.top):
         print(line)
-    print(_what_it_means(len(scores), "text says" if asked.picture is None else "picture shows"))
-    if chosen and asked.picture is not None:
-        _write_map(arguments.attention, asked.picture, chosen, answer[chosen.name][0])
+    if chosen:
+        print(f"{arguments.attention}: {write_map(arguments.attention, asked, chosen, answer, arguments.head)}")
     return 0
+
+
+def told(scores: NDArray[Any], model: ModelInfo, asked: InferInput, top: int) -> list[str]:
+    """The best classes and what their numbers mean; of a model that gives vectors of length 1, the vector."""
+    labels = model.json("labels") or []
+    if not labels and scores.ndim == 1 and abs(np.linalg.norm(scores) - 1) < _LENGTH_ERROR and scores.min() < 0:
+        first = ", ".join(f"{value:.4f}" for value in scores[:top])
+        return [f"a vector of {len(scores)} numbers and length 1: {first}{', …' if len(scores) > top else ''}"]
+    shown = "text says" if asked.picture is None else "picture shows"
+    return [*best_lines(scores, labels, top), _what_it_means(len(scores), shown)]
 
 
 def _described(client: Client, name: str) -> ModelInfo:
@@ -80,24 +83,14 @@ def _described(client: Client, name: str) -> ModelInfo:
         raise NotFound(f"{error}; the server has {known}; {hint}") from error
 
 
-def _check_map(path: Path | None, layer: str | None) -> None:
+def _check_map(arguments: argparse.Namespace) -> None:
     """Before anybody is asked: InvalidRequest where a map could not be written, or would not be."""
-    if path is not None:
-        require_writable(path)
-    elif layer is not None:
-        raise InvalidRequest(f"--layer {layer} chooses a map, which --attention FILE draws")
-
-
-def choose_map(maps: Sequence[MapInfo], layer: str | None) -> MapInfo:
-    """The map to draw: of the layer that is named, else of the last; one with positions rather than channels."""
-    if not maps:
-        raise Unsupported("this model offers no attention maps")
-    fitting = [entry for entry in maps if layer in (None, entry.layer, entry.name)]
-    if not fitting:
-        known = ", ".join(dict.fromkeys(entry.layer for entry in maps))
-        raise NotFound(f"no layer {layer}; there are {known}")
-    with_positions = [entry for entry in fitting if len(entry.shape) > 2]
-    return (with_positions or fitting)[-1]
+    if arguments.attention is not None:
+        require_writable(arguments.attention)
+        return
+    for name in ("layer", "head"):
+        if (value := getattr(arguments, name)) is not None:
+            raise InvalidRequest(f"--{name} {value} chooses a map, which --attention FILE draws")
 
 
 def probabilities_of(scores: NDArray[Any]) -> NDArray[np.float64]:
@@ -126,21 +119,3 @@ def _what_it_means(classes: int, whatever: str) -> str:
     """Noise gets 93 % as well, and nothing in the scores tells it from a picture of what the model was trained on."""
     among = f"The model divides 100 % among its {classes} classes, whatever the {whatever}"
     return f"{among}; a share is no chance of being right."
-
-
-def _maps(model: ModelInfo) -> list[MapInfo]:
-    return [_map(entry) for entry in model.json("maps") or []]
-
-
-def _map(entry: Mapping[str, Any]) -> MapInfo:
-    return MapInfo(entry["name"], tuple(entry["shape"]), entry["layer"], entry["attention"])
-
-
-def _write_map(path: Path, picture: Image.Image, chosen: MapInfo, values: NDArray[Any]) -> None:
-    said = f"{path}: {chosen.attention} of layer {chosen.layer}"
-    if is_path(chosen.attention, chosen.shape):
-        save_picture(with_path(picture, values), path)
-        print(f"{said}, {len(values)} glimpses from dark to light")
-        return
-    save_picture(overlay(picture, values), path)
-    print(f"{said}, from {values.min():.3f} to {values.max():.3f}")

@@ -29,6 +29,8 @@ class InferInput:
     array: NDArray[Any]
     picture: Image.Image | None = None
     """What it was made of, if it was a picture."""
+    text: str = ""
+    """The same, if it was a text."""
 
 
 def infer_input(model: ModelInfo, what: str) -> InferInput:
@@ -38,7 +40,7 @@ def infer_input(model: ModelInfo, what: str) -> InferInput:
     """
     text = model.json("text_input")
     if text:
-        return InferInput(text["name"], np.array([what.encode()], np.object_))
+        return InferInput(text["name"], np.array([what.encode()], np.object_), text=what)
     name, steps = _picture_steps(model)
     picture = read_picture(Path(what))
     return InferInput(name, picture_row(picture, steps), picture)

@@ -18,11 +18,13 @@ from fovea.contract.step_kinds import (
     ConvertChannels,
     Crop,
     DecodePicture,
+    DecodeText,
     Normalise,
     Resize,
     Scale,
     Size,
     Step,
+    UseTokenizer,
     UseVocabulary,
 )
 
@@ -43,17 +45,27 @@ class InputSteps(RootModel[Annotated[tuple[Step, ...], FailFast(), Field(min_len
 
     @property
     def row_shape(self) -> tuple[int, ...]:
-        """A row of the tensor that comes of a picture, (channels, height, width); of a text, (-1,)."""
+        """What a row becomes: of a picture, (channels, height, width); of a text, (-1,); of lines, (-1, -1)."""
         if self.kind == "text":
-            return (-1,)
+            return (-1,) if self.most_lines is None else (-1, -1)
         mode = next(step.mode for step in self.root if isinstance(step, ConvertChannels))
         height, width = _picture_size(self.root)
         return (CHANNELS[mode], height, width)
 
     @property
+    def most_lines(self) -> int | None:
+        """Where each line of a text is by itself: how many there may be."""
+        return next((step.most_lines for step in self.of(DecodeText)), None)
+
+    @property
     def files(self) -> list[str]:
         """Files of the version that the steps need."""
-        return [step.file for step in self.of(UseVocabulary)]
+        return [step.file for step in self.of(UseVocabulary, UseTokenizer)]
+
+    @property
+    def types(self) -> str | None:
+        """An input that is made of the same texts: which of two each token is of."""
+        return next((step.types for step in self.of(UseTokenizer)), None)
 
     def of(self, *kinds: type[Any]) -> list[Any]:
         """The steps of these kinds, in order."""
@@ -61,7 +73,7 @@ class InputSteps(RootModel[Annotated[tuple[Step, ...], FailFast(), Field(min_len
 
     @model_validator(mode="after")
     def _steps_fit(self) -> InputSteps:
-        if (problem := _order_problem(self.root) or _picture_problem(self)) is not None:
+        if (problem := _order_problem(self.root) or _picture_problem(self) or _lines_problem(self)) is not None:
             raise ValueError(problem)
         return self
 
@@ -94,6 +106,12 @@ def _picture_problem(steps: InputSteps) -> str | None:
     channels = CHANNELS[modes[0].mode]
     wrong = [one for one in steps.of(Normalise) if (len(one.mean), len(one.std)) != (channels, channels)]
     return f"mean and std need {channels} value(s) for mode {modes[0].mode}" if wrong else None
+
+
+def _lines_problem(steps: InputSteps) -> str | None:
+    """Why lines cannot become rows: short ones are filled up, and what is filled up must be bounded."""
+    bounded = all(step.pad and step.most_tokens for step in steps.of(UseVocabulary, UseTokenizer))
+    return None if steps.most_lines is None or bounded else "most_lines needs pad and most_tokens in the last step"
 
 
 def _is_within(crop: Crop, before: Resize | Crop | None) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from stat import S_ISREG
 from typing import Annotated, Any, Literal
@@ -24,6 +24,7 @@ MODEL_FILE = "model.onnx"
 MAPS_FILE = "maps.onnx"
 CARD_FILE = "card.json"
 GOLDEN_FILE = "golden.npz"
+GOLDEN_TEXTS_FILE = "golden_texts.json"
 MAP_PREFIX = "attention."
 MOST_BATCH_ROWS = 4096
 MOST_TEXT_BYTES = 1 << 20
@@ -146,6 +147,8 @@ class ModelCard(Facts):
                 found, made = f"{specs[name].datatype} {list(specs[name].shape)}", [-1, *steps.row_shape]
                 kinds = " or ".join(_MADE[steps.kind])
                 raise ValueError(f"input_steps: {name} is {found}, and its steps make {kinds} {made}")
+            if steps.types is not None and not _takes_types(specs, name, steps.types):
+                raise ValueError(f"input_steps: {name} makes the types {steps.types}, which is no input of its shape")
             if missing := [file for file in steps.files if self.sha256 and file not in self.sha256]:
                 raise ValueError(f"input_steps: {name} needs {missing[0]}, of which the card has no hash")
         return self
@@ -225,3 +228,9 @@ _MADE = {"picture": ("FP32",), "text": ("INT64", "INT32")}
 def _takes(spec: TensorSpec, steps: InputSteps) -> bool:
     """Whether an input takes any number of rows that come of these steps."""
     return spec.datatype in _MADE[steps.kind] and spec.shape[:1] == (-1,) and spec.admits((-1, *steps.row_shape))
+
+
+def _takes_types(specs: Mapping[str, TensorSpec], name: str, types: str) -> bool:
+    """Whether an input takes the types of the tokens that another one takes."""
+    spec = specs.get(types)
+    return spec is not None and types != name and spec.datatype in _MADE["text"] and spec.shape == specs[name].shape

@@ -9,14 +9,14 @@ from fovea.contract.attention import AttentionType
 DOMAIN = "ai.fovea"
 VERSION = 1
 
-_SE_WEIGHTS = ("W1", "B1", "W2", "B2")
+_LAYERS = ("W1", "B1", "W2", "B2")
 
 
 @dataclass(frozen=True)
 class Operator:
     """One operator: what a single ONNX node computes. The first output is Y; the rest are attention maps.
 
-    `inputs` are tensors in order; names ending in "?" may be left out. `attributes` are numbers.
+    `inputs` are tensors in order; names ending in "?" may be left out. `attributes` are numbers and words.
     """
 
     name: str
@@ -43,11 +43,26 @@ def _table(*operators: Operator) -> dict[str, Operator]:
 
 
 _FEATURE_MAP_OPERATORS = _table(
-    Operator("SqueezeExcitation", AttentionType.SQUEEZE_EXCITATION, ("X", *_SE_WEIGHTS), ("Y", "Gate")),
+    Operator(
+        "SqueezeExcitation",
+        AttentionType.SQUEEZE_EXCITATION,
+        ("X", "W1", "B1?", "W2", "B2?"),
+        ("Y", "Gate"),
+        ("activation", "slope"),
+    ),
     Operator("SqueezeGate", AttentionType.SQUEEZE_ONLY, ("X",), ("Y", "Gate")),
     Operator("SpatialAttention", AttentionType.SPATIAL, ("X", "W"), ("Y", "Map")),
-    Operator("CBAM", AttentionType.CBAM, ("X", *_SE_WEIGHTS, "W"), ("Y", "Gate", "Map")),
+    Operator("CBAM", AttentionType.CBAM, ("X", *_LAYERS, "W"), ("Y", "Gate", "Map")),
     Operator("SimAM", AttentionType.SIMAM, ("X",), ("Y", "Weights"), ("lambda",)),
+    Operator("Gate", AttentionType.GATED, ("X", "S"), ("Y", "Gate")),
+    Operator("MaxPoolAttention", AttentionType.MAX_POOL, ("X",), ("Y", "Mask"), ("size",)),
+    Operator("EfficientChannelAttention", AttentionType.ECA, ("X", "W"), ("Y", "Gate")),
+    Operator(
+        "CoordinateAttention",
+        AttentionType.COORDINATE,
+        ("X", "W1", "B1", "Wr", "Br", "Wc", "Bc"),
+        ("Y", "Rows", "Columns"),
+    ),
 )
 
 RESIDUAL_FORMS: dict[str, Operator] = {

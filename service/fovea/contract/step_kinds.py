@@ -80,11 +80,13 @@ class Normalise(Facts):
 
 
 class DecodeText(Facts):
-    """UTF-8 bytes -> a text."""
+    """UTF-8 bytes -> a text, or one of each line."""
 
     takes: ClassVar[str] = "bytes"
     gives: ClassVar[str] = "text"
     step: Literal["text"] = "text"
+    most_lines: int | None = Field(default=None, gt=0, le=1024)
+    """Each line is a text by itself, a row has two axes, and so many lines may be sent. None: all of it is one text."""
 
 
 class NormaliseUnicode(Facts):
@@ -141,6 +143,26 @@ class UseVocabulary(Facts):
     """The longest text, with its start and end; longer ones are refused. None: no limit is known."""
 
 
+class UseTokenizer(Facts):
+    """A text, or two of them -> token ids, by a tokenizer of the `tokenizers` library in a file of the version.
+
+    The file's own truncation and padding are left out: no text is cut in silence.
+    """
+
+    takes: ClassVar[str] = "text"
+    gives: ClassVar[str] = "ids"
+    step: Literal["tokenizer"] = "tokenizer"
+    file: str = Field(default="tokenizer.json", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")
+    pad: str | None = None
+    """The token that fills up short texts beside longer ones. None: texts of one request are as long as each other."""
+    most_tokens: int | None = Field(default=None, gt=0)
+    """The longest text, with the tokens that the tokenizer adds; longer ones are refused. None: no limit is known."""
+    pairs: bool = False
+    """Whether a row may be two texts."""
+    types: str | None = None
+    """An input that is made as well: for each token 0, or 1 where it is of a second text."""
+
+
 Step = Annotated[
     DecodePicture
     | ConvertChannels
@@ -153,6 +175,7 @@ Step = Annotated[
     | Lowercase
     | StripAccents
     | Split
-    | UseVocabulary,
+    | UseVocabulary
+    | UseTokenizer,
     Field(discriminator="step"),
 ]

@@ -6,28 +6,7 @@ How to write one: `function_bodies.py`. Variants were timed in the small residua
 from __future__ import annotations
 
 from fovea.contract.operators import RESIDUAL_FORMS
-
-# GlobalAveragePool reads ONNX Runtime's blocked layout, so the mean does not wait for the map to be reordered. The
-# product leaves that layout, however the gate is made: the runtime keeps it for factors of one shape only.
-_SQUEEZE_EXCITATION = """
-    mean = GlobalAveragePool(X)
-    pooled = Flatten(mean)
-    squeezed = Gemm<transB=1>(pooled, W1, B1)
-    hidden = Relu(squeezed)
-    excited = Gemm<transB=1>(hidden, W2, B2)
-    Gate = Sigmoid(excited)
-    plane = Constant<value_ints=[2, 3]>()
-    gate = Unsqueeze(Gate, plane)
-    Y = Mul(X, gate)
-"""
-
-# The mean is the gate before the sigmoid: the map is a view of it.
-_SQUEEZE_GATE = """
-    mean = GlobalAveragePool(X)
-    gate = Sigmoid(mean)
-    Gate = Flatten(gate)
-    Y = Mul(X, gate)
-"""
+from fovea.export.channel_bodies import CHANNEL_BODIES
 
 _SPATIAL = """
     channel_axis = Constant<value_ints=[1]>()
@@ -88,12 +67,51 @@ _SIMAM = """
     Y = Mul(X, Weights)
 """
 
-_PLAIN: dict[str, str] = {
-    "SqueezeExcitation": _SQUEEZE_EXCITATION,
-    "SqueezeGate": _SQUEEZE_GATE,
-    "SpatialAttention": _SPATIAL.format(features="X"),
-    "CBAM": _CBAM_CHANNELS + _SPATIAL.format(features="gated"),
-    "SimAM": _SIMAM,
+_GATE = """
+    Gate = Sigmoid(S)
+    Y = Mul(X, Gate)
+"""
+
+# ONNX's MaxPool takes its window as a list, which an attribute that is a number cannot be: the plane is filled up to
+# whole windows, and these are axes of their own.
+_MAX_POOL = """
+    plane = Shape<start=2, end=4>(X)
+    side = Constant<value_int: int = @size>()
+    side_axis = Constant<value_ints=[1]>()
+    sides = Reshape(side, side_axis)
+    below = Neg(plane)
+    lacking = Mod(below, sides)
+    no_pads = Constant<value_ints=[0, 0, 0, 0, 0, 0]>()
+    pads = Concat<axis=0>(no_pads, lacking)
+    zero_float = Constant<value_float=0.0>()
+    zero = CastLike(zero_float, X)
+    lowest = Log(zero)
+    filled = Pad(X, pads, lowest)
+    whole = Add(plane, lacking)
+    windows_a_side = Div(whole, sides)
+    lines, columns = Split<num_outputs=2>(windows_a_side)
+    planes = Shape<start=0, end=2>(X)
+    window_shape = Concat<axis=0>(planes, lines, sides, columns, sides)
+    windows = Reshape<allowzero=1>(filled, window_shape)
+    window_axes = Constant<value_ints=[3, 5]>()
+    best = ReduceMax<keepdims=1>(windows, window_axes)
+    winners = Equal(windows, best)
+    filled_shape = Shape(filled)
+    winners_of_plane = Reshape<allowzero=1>(winners, filled_shape)
+    corner = Constant<value_ints=[0, 0]>()
+    plane_axes = Constant<value_ints=[2, 3]>()
+    passed = Slice(winners_of_plane, corner, plane, plane_axes)
+    Mask = CastLike(passed, X)
+    Y = Mul(X, Mask)
+"""
+
+_PLAIN: dict[tuple[str, str], str] = {
+    **CHANNEL_BODIES,
+    ("SpatialAttention", ""): _SPATIAL.format(features="X"),
+    ("CBAM", ""): _CBAM_CHANNELS + _SPATIAL.format(features="gated"),
+    ("SimAM", ""): _SIMAM,
+    ("Gate", ""): _GATE,
+    ("MaxPoolAttention", ""): _MAX_POOL,
 }
 
 _RESIDUAL_END = """
@@ -108,6 +126,6 @@ def _residual(plain: str) -> str:
 
 
 FEATURE_MAP_BODIES: dict[tuple[str, str], str] = {
-    **{(name, ""): text for name, text in _PLAIN.items()},
-    **{(form.name, ""): _residual(_PLAIN[name]) for name, form in RESIDUAL_FORMS.items()},
+    **_PLAIN,
+    **{(RESIDUAL_FORMS[name].name, overload): _residual(text) for (name, overload), text in _PLAIN.items()},
 }

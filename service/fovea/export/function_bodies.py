@@ -13,6 +13,7 @@ import onnx
 import onnx.parser
 
 from fovea.contract.operators import DOMAIN, OPERATORS
+from fovea.export.channel_bodies import gate_overload
 from fovea.export.feature_map_bodies import FEATURE_MAP_BODIES
 from fovea.export.hard_bodies import HARD_BODIES
 from fovea.export.score_bodies import SCORE_BODIES
@@ -21,7 +22,7 @@ from fovea.export.sequence_bodies import SEQUENCE_BODIES
 OPSET = 23
 
 BODIES: dict[tuple[str, str], str] = {**FEATURE_MAP_BODIES, **SEQUENCE_BODIES, **SCORE_BODIES, **HARD_BODIES}
-"""(Operator, overload) -> body. An overload is what an optional input, a costly option or a costly map makes of it."""
+"""(Operator, overload) -> body. An overload is what a mask, an option or a costly map makes of it."""
 
 
 _RESTRICTED_BY = {"mask?": "masked", "bias?": "biased"}
@@ -30,15 +31,14 @@ _RESTRICTED_BY = {"mask?": "masked", "bias?": "biased"}
 
 def overload_of(node: onnx.NodeProto) -> str:
     """Which body of its operator this node needs; its unused outputs are ""."""
+    facts = {attribute.name: onnx.helper.get_attribute_value(attribute) for attribute in node.attribute}
+    if "activation" in facts:
+        return gate_overload(facts["activation"].decode(), facts["slope"])
     given = zip(OPERATORS[node.op_type].inputs, node.input, strict=False)  # what is left out at the end is not there
     optional = [_RESTRICTED_BY[name] for name, value in given if name in _RESTRICTED_BY and value]
-    restricted = "_".join(optional) or ("window" if _window(node) > 0 else "")
+    restricted = "_".join(optional) or ("window" if facts.get("window", 0) > 0 else "")
     with_maps = f"{restricted}_maps".lstrip("_")
     return with_maps if any(node.output[1:]) and (node.op_type, with_maps) in BODIES else restricted
-
-
-def _window(node: onnx.NodeProto) -> int:
-    return next((int(attribute.i) for attribute in node.attribute if attribute.name == "window"), 0)
 
 
 def outputs_of(operator_name: str, overload: str) -> tuple[str, ...]:

@@ -45,21 +45,28 @@ class ExportedGraph:
 
 
 def finish(traced: onnx.ModelProto, example: Arrays) -> ExportedGraph:
-    """Turn what torch wrote into the files of a version. `traced` is not changed; `example`: inputs to try rules on."""
-    named = copy.deepcopy(traced)
-    own = _name_own_layers(named)
-    applied = apply_rules(named, example)
+    """Turn what torch wrote into the files of a version; `example`: inputs to try rules on.
+
+    `traced` is used up: of a large model there should be no copy more than needed.
+    """
+    own = _name_own_layers(traced)
+    applied = apply_rules(traced, example)
     model, names = applied.model, [*own, *_name_found_layers(applied, own)]
     shapes, nodes = _shapes(model), _nodes_by_layer(model)
     layers = tuple(_layer(nodes[name], shapes, found=name not in own) for name in names)
     _remove_traces(model)
+    inputs, outputs = ([_spec(value) for value in values] for values in (model.graph.input, model.graph.output))
+    lengths = length_axes(model.graph.input, _answers(model, layers))
+    without = bind_bodies(_without_maps(model), applied.found)
+    if nodes:
+        _add_maps(model, layers)
     return ExportedGraph(
-        model=bind_bodies(_without_maps(model), applied.found),
-        maps=bind_bodies(_with_maps(model, layers), applied.found) if nodes else None,
+        model=without,
+        maps=bind_bodies(model, applied.found) if nodes else None,
         layers=layers,
-        inputs=tuple(_spec(value) for value in model.graph.input),
-        outputs=tuple(_spec(value) for value in model.graph.output),
-        lengths=length_axes(model.graph.input, _answers(model, layers)),
+        inputs=tuple(inputs),
+        outputs=tuple(outputs),
+        lengths=lengths,
         undone=applied.undone,
     )
 
@@ -149,18 +156,16 @@ def _without_maps(model: onnx.ModelProto) -> onnx.ModelProto:
     return result
 
 
-def _with_maps(model: onnx.ModelProto, layers: tuple[AttentionLayer, ...]) -> onnx.ModelProto:
-    """Every map is a graph output, by an Identity where the graph itself uses it too."""
-    result = copy.deepcopy(model)
-    shapes, nodes = _shapes(result), _nodes_by_layer(result)
+def _add_maps(model: onnx.ModelProto, layers: tuple[AttentionLayer, ...]) -> None:
+    """Every map becomes a graph output, by an Identity where the graph itself uses it too."""
+    shapes, nodes = _shapes(model), _nodes_by_layer(model)
     for layer in layers:
         for value, spec in zip(list(nodes[layer.name].output[1:]), layer.maps, strict=True):
             output = onnx.ValueInfoProto()
             output.CopyFrom(shapes[value])
             output.name = spec.name
-            result.graph.output.append(output)
-            result.graph.node.append(onnx.helper.make_node("Identity", [value], [spec.name], name=spec.name))
-    return result
+            model.graph.output.append(output)
+            model.graph.node.append(onnx.helper.make_node("Identity", [value], [spec.name], name=spec.name))
 
 
 def _remove_traces(model: onnx.ModelProto) -> None:

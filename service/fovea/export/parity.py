@@ -49,22 +49,27 @@ def measure_bodies(files: Sequence[Path], batches: Sequence[Expected]) -> Parity
 
     A file has the outputs of the module first; what follows is taken as its attention maps in order.
     """
-    sessions = [open_session(file, SessionSettings()) for file in files]
-    return _measure(sessions, batches, "body")
+    return _measure(files, batches, SessionSettings(), "body")
 
 
 def measure_kernels(files: Sequence[Path], batches: Sequence[Expected], library: Path) -> Parity | None:
     """The same of the kernels; None where the library has none for these files. A FoveaError where they cannot run."""
-    sessions = [open_session(file, SessionSettings(kernel_library=library)) for file in files]
-    if not any(fused_operators(session) for session in sessions):
+    settings = SessionSettings(kernel_library=library)
+    if not fused_operators(open_session(files[0], settings)):
         return None
-    return _measure(sessions, batches, "kernel")
+    return _measure(files, batches, settings, "kernel")
 
 
 def _measure(
-    sessions: Sequence[onnxruntime.InferenceSession], batches: Sequence[Expected], runs: Literal["body", "kernel"]
+    files: Sequence[Path], batches: Sequence[Expected], settings: SessionSettings, runs: Literal["body", "kernel"]
 ) -> Parity:
-    errors = {batch.rows: max(_parity_error(session, batch, runs) for session in sessions) for batch in batches}
+    """Files are opened one after the other: large ones may not fit in memory together."""
+    errors = dict.fromkeys((batch.rows for batch in batches), 0.0)
+    for file in files:
+        session = open_session(file, settings)
+        for batch in batches:
+            errors[batch.rows] = max(errors[batch.rows], _parity_error(session, batch, runs))
+        del session
     return Parity(runs=runs, max_abs_error=errors)
 
 

@@ -10,8 +10,9 @@ from torch import Tensor
 
 from fovea.contract.errors import ExportFailed
 from fovea.export.spinner import export_subject
-from fovea.recipes.catalogue import RECIPES
+from fovea.recipes.catalogue import EVERY
 from fovea.recipes.checkpoint import UnfinishedTraining, load_trained, save_trained
+from fovea.recipes.fetched import Fetched
 from fovea.recipes.progress import progress_bar
 from fovea.recipes.recipe import ContinuedRecipe, D, Recipe, Trained
 from fovea.recipes.training import train
@@ -22,16 +23,23 @@ def export_recipes(names: Sequence[str], repository: Path) -> list[Path]:
 
     Raises ExportFailed for an unknown name before anything is trained.
     """
-    unknown = [name for name in names if name not in RECIPES]
+    unknown = [name for name in names if name not in EVERY]
     if unknown:
-        raise ExportFailed(f"no recipe {', '.join(unknown)}; there are: {', '.join(RECIPES)}")
-    return [export_recipe(RECIPES[name], repository) for name in names]
+        raise ExportFailed(f"no recipe {', '.join(unknown)}; there are: {', '.join(EVERY)}")
+    return [export_recipe(EVERY[name], repository) for name in names]
 
 
-def export_recipe(recipe: Recipe[D], repository: Path) -> Path:
+def export_recipe(recipe: Recipe[Any] | Fetched, repository: Path) -> Path:
     """Train a recipe, where its weights are not in the cache yet, export it, publish it: the new version's folder."""
+    if isinstance(recipe, Fetched):
+        return export_subject(recipe.subject(), repository)
     data = recipe.data()
     return export_subject(recipe.subject(_trained(recipe, data), data), repository)
+
+
+def trained_recipe(recipe: Recipe[Any]) -> Trained:
+    """Its trained network, from the cache where it is there."""
+    return _trained(recipe, recipe.data())
 
 
 def _trained(recipe: Recipe[D], data: D) -> Trained:
@@ -52,4 +60,4 @@ def _first_weights(recipe: Recipe[Any]) -> Mapping[str, Tensor] | None:
     """What the recipe's training begins with; None: random numbers."""
     if not isinstance(recipe, ContinuedRecipe):
         return None
-    return _trained(recipe.start, recipe.start.data()).module.state_dict()
+    return trained_recipe(recipe.start).module.state_dict()

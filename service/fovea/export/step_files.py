@@ -11,14 +11,16 @@ from pydantic import TypeAdapter, ValidationError
 from fovea.contract.errors import ExportFailed, ModelBroken
 from fovea.contract.input_steps import InputSteps
 from fovea.contract.lengths import LengthSpec, NamedLengths
-from fovea.contract.model_card import CARD_FILE, GOLDEN_FILE, MAPS_FILE, MODEL_FILE
+from fovea.contract.model_card import CARD_FILE, GOLDEN_FILE, GOLDEN_TEXTS_FILE, MAPS_FILE, MODEL_FILE
 from fovea.contract.validation import first_problem
 from fovea.export.input_specs import InputSpec
 from fovea.export.weights import WEIGHTS_FILE
-from fovea.inputs.makers import TextMaker, maker_of, require_same_filling
+from fovea.inputs.golden_texts import golden_texts
+from fovea.inputs.makers import maker_of, require_same_filling
+from fovea.inputs.text_maker import TextMaker
 
 _STEPS = TypeAdapter(dict[str, InputSteps])
-_WRITTEN = (MODEL_FILE, MAPS_FILE, WEIGHTS_FILE, GOLDEN_FILE, CARD_FILE)
+_WRITTEN = (MODEL_FILE, MAPS_FILE, WEIGHTS_FILE, GOLDEN_FILE, GOLDEN_TEXTS_FILE, CARD_FILE)
 """What an export writes: a file of the steps that had such a name would be overwritten, or overwrite it."""
 
 
@@ -76,6 +78,12 @@ def require_files(
         raise ExportFailed(f"the steps of an input name {error}, which is none of its files") from error
     except ModelBroken as error:
         raise ExportFailed(str(error)) from error
+
+
+def files_of(steps: Mapping[str, InputSteps], files: Mapping[str, str]) -> dict[str, str]:
+    """The text files of a version: those that the steps name, and texts with the ids that they must become."""
+    makers = {name: maker_of(one, files.__getitem__) for name, one in steps.items() if one.kind == "text"}
+    return {**files, GOLDEN_TEXTS_FILE: golden_texts(makers)} if makers else dict(files)
 
 
 def _text(path: Path) -> str:

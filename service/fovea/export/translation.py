@@ -20,6 +20,7 @@ _KIND_OF_ATTRIBUTE = {
     "int": _SCHEMA.AttrType.INT,
     "bool": _SCHEMA.AttrType.INT,
     "float": _SCHEMA.AttrType.FLOAT,
+    "str": _SCHEMA.AttrType.STRING,
 }
 
 

@@ -27,7 +27,7 @@ from fovea.export.own_maps import with_own_maps
 from fovea.export.parity import compare, measure_bodies, measure_kernels
 from fovea.export.publish import publish
 from fovea.export.reference import Reference
-from fovea.export.step_files import require_files
+from fovea.export.step_files import files_of, require_files
 from fovea.export.weights import save_models
 from fovea.recipes.subject import Subject
 from fovea.runtime.attention_seen import Seen, attention_seen
@@ -76,7 +76,7 @@ def _write(
     subject: Subject, reference: Reference, graph: ExportedGraph, kernel_library: Path | None, folder: Path
 ) -> ModelCard:
     files = save_models(folder, _models(graph))
-    for name, text in subject.files.items():
+    for name, text in files_of(subject.input_steps, subject.files).items():
         (folder / name).write_text(text, encoding="utf-8", newline="\n")
     card = _describe(subject, graph, attention_seen(files[0]))
     stages.info("asking PyTorch, in float64")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 from typing import IO
@@ -28,6 +29,15 @@ _UPRIGHT = {
     8: Image.Transpose.ROTATE_90,
 }
 """EXIF's orientation -> what turns the picture upright."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What one element of a request may cost at most; a text's limit is fixed, `text_steps.MAX_TEXT_BYTES`."""
+
+    max_pixels: int = MAX_PIXELS
+
+
 warnings.filterwarnings("ignore", module="PIL")  # of oddities in a picture, which are no concern of the log's
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from fovea.contract.errors import InvalidRequest
 from fovea.contract.input_steps import InputSteps
 from fovea.contract.step_kinds import Lowercase, NormaliseUnicode, Split, StripAccents
+from fovea.inputs.spans import Piece, Span, origins, traced
 
 MAX_TEXT_BYTES = 1 << 16
 """Most bytes of one text: taking it apart holds up every other thread for some milliseconds."""
@@ -31,16 +32,36 @@ def decode_text(data: bytes) -> str:
         raise InvalidRequest(f"expected UTF-8, and byte {error.start} is none") from error
 
 
-def tokens_of(text: str, steps: InputSteps) -> list[str]:
-    """The tokens that the steps make of a text; InvalidRequest where nothing is left of it."""
+def changed(text: str, steps: InputSteps) -> str:
+    """The text as the steps change it, before it is split."""
     for step in steps.root:
         if (change := ON_TEXTS.get(type(step))) is not None:
             text = change(text, step)
-    (split,) = steps.of(Split)
-    tokens = SPLITS[split.into](text)
+    return text
+
+
+def origins_of(text: str, steps: InputSteps) -> list[Span]:
+    """Of each character of the changed text: the part of the caller's that it comes of."""
+    source = [(place, place + 1) for place in range(len(text))]
+    for step in steps.root:
+        if (change := ON_TEXTS.get(type(step))) is not None:
+            own = origins(text, lambda part: change(part, step))  # noqa: B023 (called before the loop goes on)
+            source = traced(own, source)
+            text = change(text, step)
+    return source
+
+
+def split(text: str, step: Split) -> list[str]:
+    """The tokens of a changed text; InvalidRequest where there is none."""
+    tokens = SPLITS[step.into].findall(text)
     if not tokens:
         raise InvalidRequest("an empty text" if not text else "a text without any token")
     return tokens
+
+
+def split_pieces(text: str, step: Split) -> list[Piece]:
+    """The same tokens, each with its place in the changed text."""
+    return [Piece(match.group(), match.span()) for match in SPLITS[step.into].finditer(text)]
 
 
 def _in_form(text: str, step: NormaliseUnicode) -> str:
@@ -48,11 +69,11 @@ def _in_form(text: str, step: NormaliseUnicode) -> str:
     return unicodedata.normalize(step.form, text)
 
 
-def _lowercase(text: str, _: Lowercase) -> str:
+def _lowercase(text: str, step: Lowercase) -> str:  # noqa: ARG001
     return text.lower()
 
 
-def _without_accents(text: str, _: StripAccents) -> str:
+def _without_accents(text: str, step: StripAccents) -> str:  # noqa: ARG001
     _require_few_marks(text)
     return "".join(mark for mark in unicodedata.normalize("NFD", text) if unicodedata.category(mark) != "Mn")
 
@@ -72,5 +93,5 @@ ON_TEXTS: dict[type[Any], Callable[[str, Any], str]] = {
     StripAccents: _without_accents,
 }
 """Step -> what it does to a text."""
-SPLITS: dict[str, Callable[[str], list[str]]] = {"words": _WORD.findall, "characters": list}
-"""What a text is split into -> how."""
+SPLITS = {"words": _WORD, "characters": re.compile(".", re.DOTALL)}
+"""What a text is split into -> what one token is."""

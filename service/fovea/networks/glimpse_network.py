@@ -23,7 +23,8 @@ NEIGHBOURS = 7
 
 GLIMPSES: dict[AttentionType, Callable[[int], nn.Module | None]] = {
     AttentionType.NONE: lambda _width: None,
-    AttentionType.DISTANCE: lambda _width: DistanceAttention(),
+    # As scaled dot does for vectors of one length: 73.8 %. Of a bandwidth of 1 only the nearest letter counts: 63.0 %.
+    AttentionType.DISTANCE: lambda width: DistanceAttention(0.5 * width**-0.5),
     AttentionType.DOT: lambda _width: DotAttention(),
     AttentionType.SCALED_DOT: lambda _width: ScaledDotAttention(),
     AttentionType.ADDITIVE: lambda width: AdditiveAttention(width, width, width),

@@ -69,7 +69,8 @@ class Bound:
     run: Callable[[Any], None]
     inputs: Arrays
     outputs: dict[str, NDArray[Any]]
-    input_bytes: int
+    is_large: bool
+    """Whether a request that is alone is better read in place than copied here."""
 
 
 class BoundBuffers:
@@ -104,12 +105,10 @@ class BoundBuffers:
         return bound
 
     def around(self, request: Arrays, bound: Bound) -> Bound | None:
-        """The same where the inputs are a request's own, read in place; None where that spares nothing, or cannot be.
+        """The same where the inputs are a request's own, read in place; None where they do not lie as buffers do.
 
         Nobody may write to them until it has run.
         """
-        if bound.input_bytes < _IN_PLACE_BYTES or not self._is_on_cpu:
-            return None
         inputs = {name: request[name] for name in bound.inputs}
         fit = all(_is_as(inputs[name], buffer) for name, buffer in bound.inputs.items())
         return self._bound(inputs, bound.outputs) if fit else None
@@ -135,8 +134,8 @@ class BoundBuffers:
             binding.bind_ortvalue_input(name, onnxruntime.OrtValue.ortvalue_from_numpy(view))
         for name, view in outputs.items():
             binding.bind_ortvalue_output(name, onnxruntime.OrtValue.ortvalue_from_numpy(view))
-        size = sum(array.nbytes for array in inputs.values())
-        return Bound(_bound_run(self._session, binding), inputs, outputs, size)
+        is_large = self._is_on_cpu and sum(array.nbytes for array in inputs.values()) >= _IN_PLACE_BYTES
+        return Bound(_bound_run(self._session, binding), inputs, outputs, is_large)
 
     def _view(self, spec: TensorSpec, rows: int, lengths: Lengths) -> NDArray[Any]:
         shape = (rows, *self._shape_of(spec, lengths))

@@ -85,6 +85,11 @@ class LoadedVersion:
         """Its ONNX file."""
         return model_path(self.path, self.file)
 
+    @property
+    def doubt(self) -> str:
+        """What warm-up could not find out; empty where it ran a row."""
+        return "" if self.cost.curves else "it fails on made-up rows; its first request shows if it runs"
+
     def warm_up(self, golden: Golden | None, known: BatchCost | None, stopwatch: Stopwatch = by_the_clock) -> None:
         """Run all lengths that warm-up runs in batches of a few sizes. What that costs is known, or measured here."""
         rows = WarmUpRows(self.card, golden)
@@ -93,10 +98,8 @@ class LoadedVersion:
         else:
             self.cost = known
             run_measured_sizes(self.session, rows, known)
-        if not self.cost.curves:
-            logger.warning(
-                "%s version %d: it fails on made-up rows; its first request shows if it runs", self.name, self.version
-            )
+        if self.doubt:
+            logger.warning("%s version %d: %s", self.name, self.version, self.doubt)
         row, first = rows.smallest, 1 if self.card.batched else 0
         self.warm_shapes = tuple(row[spec.name].shape[first:] for spec in self.card.inputs if spec.name in row)
         lone = [

@@ -18,8 +18,8 @@ from fovea.runtime.stopwatch import Duration, Stopwatch
 from fovea.runtime.warm_up import LONG_BATCH_S
 
 _FEWEST_TURNS = 5
-_LONG_TURN_S, _FEWEST_LONG_TURNS = 0.1, 3
-"""Processor time of a turn. Where so few such turns confirm each other they must do: a server is to be ready soon."""
+_LONG_TURN_S, _FEWEST_LONG_TURNS, _LONG_CONFIRMED_BY = 0.1, 3, 2
+"""Processor time of a turn. Of such long ones few must do, where two confirm each other: a server is to be ready."""
 _LONGEST_RACE_S = 2.0
 """Seconds by the clock. After this, one turn must do: nobody waits half a minute for a slow model's race."""
 _RACE_S = 0.1
@@ -103,7 +103,7 @@ def _takes_s(session: ModelSession, batch: Golden, stopwatch: Stopwatch) -> floa
 
 
 def _fewest_turns(ours: _Lane, theirs: _Lane, turn_s: float) -> int:
-    few = turn_s >= _LONG_TURN_S and all(lane.confirmed(_FEWEST_LONG_TURNS) for lane in (ours, theirs))
+    few = turn_s >= _LONG_TURN_S and all(lane.confirmed(_LONG_CONFIRMED_BY) for lane in (ours, theirs))
     return _FEWEST_LONG_TURNS if few else _FEWEST_TURNS
 
 

@@ -58,7 +58,8 @@ class BoundRunner:
 
     def _gather_one(self, request: Arrays) -> None:
         bound = self._buffers.of(len(request[self._first_input]))
-        self._current = self._buffers.around(request, bound) or _filled(bound, request)
+        in_place = self._buffers.around(request, bound) if bound.is_large else None
+        self._current = in_place or _filled(bound, request)
 
     def run(self, options: Any = None) -> None:
         try:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
-from functools import partial
 
 from fovea.contract.errors import ExecutionFailed, ModelBroken
 from fovea.contract.lengths import Lengths
@@ -38,29 +37,31 @@ def measure_cost(
     """What batches cost, by lengths and rows. `rows`: some of each, as `WarmUpRows`; `names`: the lengths'.
 
     All of them are run, so that a device has met them; those whose turn comes after `_LENGTHS_BUDGET_S` are run in the
-    smallest batch only. Where there are several, what time is left goes into a second round, so that a disturbance of
-    one's turns does not stand. ModelBroken where a bucket cannot be run although others can.
+    smallest batch only, and once where that takes long. Where there are several, what time is left goes into a second
+    round, so that a disturbance of one's turns does not stand. ModelBroken where a bucket cannot be run although others
+    can.
     """
     curves: dict[Lengths, _Runs] = {}
     failed: dict[Lengths, ExecutionFailed] = {}
     left_s = _LENGTHS_BUDGET_S
     for lengths in rows:
-        runs = _Runs(session, partial(rows.__getitem__, lengths), stopwatch)
+        runs, cold = _Runs(session, stopwatch), ColdRows(rows[lengths])
         try:
-            runs.first(session.max_batch_rows if left_s > 0 else 1)
+            runs.first(cold, session.max_batch_rows if left_s > 0 else 1)
         except ExecutionFailed as error:
             failed[lengths] = error
             if not curves:
                 break
             continue
         curves[lengths] = runs
-        runs.more()
+        if not runs.are_long:
+            runs.more(cold)
         left_s -= runs.elapsed_s
     _require_every_bucket(curves, failed, names)
-    for runs in curves.values() if len(curves) > 1 else ():
+    for lengths, runs in curves.items() if len(curves) > 1 else ():
         if left_s > 0:
             before_s = runs.elapsed_s
-            runs.more()
+            runs.more(ColdRows(rows[lengths]))
             left_s -= runs.elapsed_s - before_s
     return BatchCost({lengths: runs.curve() for lengths, runs in curves.items()}, tuple(names))
 
@@ -89,22 +90,22 @@ def run_measured_sizes(session: ModelSession, rows: Mapping[Lengths, Sequence[Ar
 class _Runs:
     """The runs of one set of lengths, in batches of every size. Sizes take turns: a disturbance hits them all."""
 
-    def __init__(self, session: ModelSession, make_rows: Callable[[], Sequence[Arrays]], stopwatch: Stopwatch) -> None:
-        self._session, self._make_rows, self._stopwatch = session, make_rows, stopwatch
-        self._rows: ColdRows | None = None
-        """Made when they are needed, and let go after the turns: of many lengths, together they are large."""
+    def __init__(self, session: ModelSession, stopwatch: Stopwatch) -> None:
+        self._session, self._stopwatch = session, stopwatch
         self._runs: dict[int, list[Duration]] = {}
         self.elapsed_s = 0.0
         """Seconds by the clock that all runs took."""
 
-    def first(self, most_rows: int) -> None:
+    def first(self, cold: ColdRows, most_rows: int) -> None:
         """Run every size once, as far as batches are not too long. ExecutionFailed where even one row cannot be run.
 
         The first run of a size allocates and compiles: only a second one, where it is needed, is held against it.
         """
         for rows in batch_sizes(most_rows):
             try:
-                too_long = self._run(rows) > LONG_BATCH_S and self._run(rows) > LONG_BATCH_S
+                too_long = self._run(cold, rows) > LONG_BATCH_S
+                if too_long and rows < most_rows:
+                    too_long = self._run(cold, rows) > LONG_BATCH_S
             except ExecutionFailed:
                 if not self._runs:
                     raise
@@ -112,31 +113,31 @@ class _Runs:
             if too_long:
                 break
 
-    def more(self) -> None:
-        """Some turns of every size that was run before."""
-        self._turns()
-        self._rows = None
+    @property
+    def are_long(self) -> bool:
+        """Whether the smallest batch takes so long that no others are made: such runs differ little from each other."""
+        return min(run.elapsed_s for run in self._runs[min(self._runs)]) > LONG_BATCH_S
 
-    def _turns(self) -> None:
+    def more(self, cold: ColdRows) -> None:
+        """Some turns of every size that was run before."""
         begun_s = self.elapsed_s
         for turn in range(_MOST_TURNS):
             if turn and self.elapsed_s > begun_s + _BUDGET_S:
                 return
             for rows in self._runs:
                 try:
-                    self._turn(rows)
+                    self._turn(cold, rows)
                 except ExecutionFailed:  # it ran before, so what was measured stands
                     return
 
-    def _turn(self, rows: int) -> None:
+    def _turn(self, cold: ColdRows, rows: int) -> None:
         elapsed_s = 0.0
         while elapsed_s < _TURN_S:
-            elapsed_s += self._run(rows)
+            elapsed_s += self._run(cold, rows)
 
-    def _run(self, rows: int) -> float:
+    def _run(self, cold: ColdRows, rows: int) -> float:
         """From gather to the answers' bytes: a large batch has left the caches when its answers are copied out."""
-        self._rows = self._rows or ColdRows(self._make_rows())
-        batch = self._rows.take(rows)
+        batch = cold.take(rows)
 
         def run() -> None:
             self._session.gather(batch)

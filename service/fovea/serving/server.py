@@ -10,7 +10,7 @@ from functools import partial
 from typing import TypeVar
 
 from fovea.contract.errors import Misconfigured
-from fovea.inputs.makers import Limits
+from fovea.inputs.pictures import Limits
 from fovea.runtime.device import resolve_device
 from fovea.serving.addresses import address_of
 from fovea.serving.control.rpcs import Control

@@ -19,27 +19,71 @@ inline float Dot(const T* a, const float* b, int64_t n) {
   return SumOf(sums[0] + sums[1]);
 }
 
-inline float Relu(float value) { return value < 0.0f ? 0.0f : value; }
-
 /// to[i] = sigmoid(from[i]); `to` may be `from`.
 inline void Sigmoids(const float* from, int64_t n, float* to) {
   ForVectors(n, [&](int64_t i, auto lanes) { Store(to + i, Sigmoid(Load(from + i, lanes)), lanes); });
 }
 
-/// The second layer is linear: both pooled vectors pass it as one sum, and its bias counts once for each.
+/// min(max(slope · v + 1/2, 0), 1)
+inline Vec HardSigmoid(Vec v, float slope) { return Min(All(1.0f), Max(Vec{}, v * slope + 0.5f)); }
+inline Vec HardSwish(Vec v) { return v * HardSigmoid(v, 1.0f / 6.0f); }
+
+/// values = activation(values), in place.
+inline void Activate(Activation activation, float* values, int64_t n) {
+  ForVectors(n, [&](int64_t i, auto lanes) {
+    const Vec v = Load(values + i, lanes);
+    const Vec active = activation == Activation::kRelu   ? Max(Vec{}, v)
+                       : activation == Activation::kSilu ? v * Sigmoid(v)
+                                                         : HardSwish(v);
+    Store(values + i, active, lanes);
+  });
+}
+
+/// hidden = activation(w1 pooled + b1)
+template <class T>
+inline void Squeeze(const Bottleneck<T>& layer, const float* pooled, float* hidden) {
+  for (int64_t j = 0; j < layer.hidden; ++j) {
+    const float bias = layer.b1 == nullptr ? 0.0f : ToFloat(layer.b1[j]);
+    hidden[j] = bias + Dot(layer.w1 + j * layer.channels, pooled, layer.channels);
+  }
+  Activate(layer.form.activation, hidden, layer.hidden);
+}
+
+/// The second layer is linear: both pooled vectors pass it as one sum, and its bias counts once for each. `hidden` has
+/// room for both, `max` may be null.
 template <class T>
 void ChannelGate(const Bottleneck<T>& layer, const float* mean, const float* max, float* hidden, float* gate) {
-  for (int64_t j = 0; j < layer.hidden; ++j) {
-    const T* row = layer.w1 + j * layer.channels;
-    const float bias = ToFloat(layer.b1[j]);
-    hidden[j] = Relu(bias + Dot(row, mean, layer.channels));
-    if (max != nullptr) hidden[j] += Relu(bias + Dot(row, max, layer.channels));
+  Squeeze(layer, mean, hidden);
+  if (max != nullptr) {
+    float* of_max = hidden + layer.hidden;
+    Squeeze(layer, max, of_max);
+    for (int64_t j = 0; j < layer.hidden; ++j) hidden[j] += of_max[j];
   }
   const float times = max == nullptr ? 1.0f : 2.0f;
   for (int64_t c = 0; c < layer.channels; ++c) {
-    gate[c] = times * ToFloat(layer.b2[c]) + Dot(layer.w2 + c * layer.hidden, hidden, layer.hidden);
+    const float bias = layer.b2 == nullptr ? 0.0f : times * ToFloat(layer.b2[c]);
+    gate[c] = bias + Dot(layer.w2 + c * layer.hidden, hidden, layer.hidden);
   }
-  Sigmoids(gate, layer.channels, gate);
+  if (layer.form.slope <= 0.0f) return Sigmoids(gate, layer.channels, gate);
+  ForVectors(layer.channels, [&](int64_t i, auto lanes) {
+    Store(gate + i, HardSigmoid(Load(gate + i, lanes), layer.form.slope), lanes);
+  });
+}
+
+/// One tap of the convolution at a time, over all channels that have a neighbour there.
+template <class T>
+void GateAcross(const ChannelLine<T>& line, const float* mean, float* gate) {
+  for (int64_t c = 0; c < line.channels; ++c) gate[c] = 0.0f;
+  for (int64_t tap = 0; tap < line.size; ++tap) {
+    const int64_t shift = tap - line.size / 2;
+    const int64_t begin = shift < 0 ? -shift : 0, end = shift > 0 ? line.channels - shift : line.channels;
+    const float weight = ToFloat(line.w[tap]);
+    ForVectors(end - begin, [&](int64_t i, auto lanes) {
+      float* at = gate + begin + i;
+      Store(at, Load(at, lanes) + weight * Load(mean + begin + shift + i, lanes), lanes);
+    });
+  }
+  Sigmoids(gate, line.channels, gate);
 }
 
 /// `kPlanes` planes from `plane` on, side by side: the map is loaded once for all of them.

@@ -4,8 +4,10 @@
 #include "cpu/choices.h"
 #include "cpu/convolution.h"
 #include "cpu/gates.h"
+#include "cpu/lines.h"
 #include "cpu/multi_head.h"
 #include "cpu/pooling.h"
+#include "cpu/saliency.h"
 #include "cpu/sequences.h"
 #include "cpu/simam.h"
 #include "cpu/simd.h"
@@ -15,8 +17,10 @@ namespace FOVEA_ISA {
 
 template <class T>
 constexpr FeatureMapMaths<T> Maps() {
-  return {Pool<T>,  ChannelGate<T>, Sigmoids, PoolChannels<T>, PositionGateScratch<T>, GatePositions<T>,
-          Weigh<T>, Simam<T>};
+  return {Pool<T>,          ChannelGate<T>,         Sigmoids,         GateAcross<T>,
+          PoolChannels<T>,  PositionGateScratch<T>, GatePositions<T>, Weigh<T>,
+          Simam<T>,         Pass<T>,                PassMaxima<T>,    PoolLines<T>,
+          HardSwishes,      SigmoidsOfRows,         WeighLines<T>};
 }
 
 const Maths kMaths = {

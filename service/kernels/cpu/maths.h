@@ -14,11 +14,63 @@ struct Half {
   uint16_t bits;
 };
 
-/// The two dense layers of a channel gate: w1 (hidden, channels), b1 (hidden), w2 (channels, hidden), b2 (channels).
+enum class Activation { kRelu, kSilu, kHardSwish };
+
+/// What stands between the dense layers of a channel gate, and what follows them: a sigmoid, or, where the slope is
+/// above 0, a line of that slope through 1/2 between 0 and 1.
+struct GateForm {
+  Activation activation = Activation::kRelu;
+  float slope = 0.0f;
+};
+
+/// The two dense layers of a channel gate: w1 (hidden, channels), b1 (hidden), w2 (channels, hidden), b2 (channels);
+/// each bias may be null.
 template <class T>
 struct Bottleneck {
   const T *w1, *b1, *w2, *b2;
   int64_t channels, hidden;
+  GateForm form;
+};
+
+/// The odd convolution across the channels of a channel gate: w (size).
+template <class T>
+struct ChannelLine {
+  const T* w;
+  int64_t size, channels;
+};
+
+/// y = x · sigmoid(scores), or relu of that plus r. `r` and `gate`, where the sigmoids go, may be null.
+template <class T>
+struct Passing {
+  const T *x, *scores, *r;
+  T *y, *gate;
+  int64_t count;
+};
+
+/// One plane: y = x where x is the maximum of its window of size x size, 0 elsewhere, or relu of that plus r. `r` and
+/// `mask`, of zeros and ones, may be null.
+template <class T>
+struct PlaneOfWindows {
+  const T *x, *r;
+  T *y, *mask;
+  int64_t height, width, size;
+};
+
+/// The means of the rows, (planes, height), and of the columns, (planes, width), of some planes.
+template <class T>
+struct LinePooling {
+  const T* x;
+  float *rows, *columns;
+  int64_t planes, height, width;
+};
+
+/// y = x · rows · columns, or relu of that plus r, which may be null; the gates are as LinePooling has its means.
+template <class T>
+struct LineWeighing {
+  const T *x, *r;
+  T* y;
+  const float *rows, *columns;
+  int64_t planes, height, width;
 };
 
 /// y = x · gate · map, or relu of that plus r, for `planes` planes. `gate`: one number per plane; `map`: one per pixel;
@@ -61,10 +113,12 @@ template <class T>
 struct FeatureMapMaths {
   /// Mean, and where `max` is not null the maximum, of every plane.
   void (*pool)(const T* x, int64_t planes, int64_t pixels, float* mean, float* max);
-  /// gate = sigmoid(mlp(mean) [+ mlp(max)]); `hidden` is scratch of layer.hidden floats, `max` may be null.
+  /// gate = the layer's form of mlp(mean) [+ mlp(max)]; `hidden` is scratch of 2 · layer.hidden floats, `max` may be null.
   void (*gate)(const Bottleneck<T>& layer, const float* mean, const float* max, float* hidden, float* gate);
   /// gate = sigmoid(mean).
   void (*gate_directly)(const float* mean, int64_t channels, float* gate);
+  /// gate = sigmoid(convolution of the means), zero beyond the first and the last channel.
+  void (*gate_across)(const ChannelLine<T>& line, const float* mean, float* gate);
   /// Of pixels [begin, end).
   void (*pool_channels)(const ChannelPooling<T>& job, int64_t begin, int64_t end);
   /// Floats of scratch that `position_gate` needs.
@@ -73,6 +127,15 @@ struct FeatureMapMaths {
   void (*position_gate)(const PositionGate<T>& gate, const float* mean, const float* max, float* scratch, float* map);
   void (*weigh)(const Weighing<T>& job);
   void (*simam)(const SimamPlanes<T>& job);
+  void (*pass)(const Passing<T>& job);
+  /// `best`: scratch of `width` floats.
+  void (*pass_maxima)(const PlaneOfWindows<T>& plane, float* best);
+  void (*pool_lines)(const LinePooling<T>& job);
+  /// values (rows, count) = hard_swish(values + the row's bias), in place.
+  void (*hard_swishes)(const float* bias, int64_t rows, int64_t count, float* values);
+  /// The same with a sigmoid.
+  void (*sigmoids)(const float* bias, int64_t rows, int64_t count, float* values);
+  void (*weigh_lines)(const LineWeighing<T>& job);
 };
 
 /// c = scale · a b; a (rows, depth), b (depth, columns).

@@ -7,7 +7,7 @@
 namespace fovea {
 namespace cpu {
 
-// feature_maps.cc
+// gates.cc
 Kernels SqueezeExcitation();
 Kernels SqueezeExcitationAddRelu();
 Kernels SqueezeGate();
@@ -16,8 +16,20 @@ Kernels SpatialAttention();
 Kernels SpatialAttentionAddRelu();
 Kernels Cbam();
 Kernels CbamAddRelu();
+Kernels EfficientChannelAttention();
+Kernels EfficientChannelAttentionAddRelu();
+
+// coordinate.cc
+Kernels CoordinateAttention();
+Kernels CoordinateAttentionAddRelu();
+
+// planes.cc
 Kernels Simam();
 Kernels SimamAddRelu();
+Kernels Gate();
+Kernels GateAddRelu();
+Kernels MaxPoolAttention();
+Kernels MaxPoolAttentionAddRelu();
 
 // scores.cc
 Kernels AdditiveAttention();

@@ -16,13 +16,13 @@ from fovea.export.bound_bodies import attention_nodes
 from fovea.export.exporter import trace
 from fovea.export.rules.applied import RULES, apply_rules
 from fovea.export.rules.attention_rule import Problems, sizes
-from fovea.export.rules.squeeze_excitation import SqueezeExcitation
+from fovea.export.rules.squeeze_excitation_rule import SqueezeExcitationRule
 from plain_blocks import CHANNELS, FORMS, NEAR, in_a_row
 
 INPUTS = {"x": np.random.default_rng(0).standard_normal((2, CHANNELS, CHANNELS, CHANNELS), dtype=np.float32)}
 
 
-class Careless(SqueezeExcitation):
+class Careless(SqueezeExcitationRule):
     """Believes its pattern, which cannot tell what a mean is over."""
 
     def problems(self, *_: object, **__: object) -> Problems:
@@ -48,7 +48,7 @@ class Wrong(RewriteRuleClassBase):
 @pytest.fixture(scope="module")
 def graph() -> onnx.ModelProto:
     """One block that is Squeeze-and-Excitation, and one that only looks so."""
-    blocks = {"right": FORMS["indexed"], "wrong": NEAR["mean_over_rows_of_pixels"]}
+    blocks = {"right": FORMS["squeezed"], "wrong": NEAR["mean_over_rows_of_pixels"]}
     return trace(in_a_row(blocks), {"x": torch.tensor(INPUTS["x"])}, ["y"], {})
 
 

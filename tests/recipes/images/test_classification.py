@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from committed_models import COMMITTED
 from fovea.contract.model_card import ModelCard
-from fovea.inputs.makers import Limits
+from fovea.inputs.pictures import Limits
 from fovea.recipes.images.classification import ImageClassification
 from fovea.recipes.images.dataset import ImageDataset
 from fovea.recipes.images.fashion_models import FASHION_MODELS
@@ -70,5 +70,5 @@ def test_rows_are_those_that_the_server_makes_of_the_same_pictures(
     server = raw_inputs(ModelCard.read(COMMITTED[name] / "card.json"), str)["input"]
     seen, recipe = Seen(), RECIPES[name]
     look(ImageClassification(**{**vars(recipe), "augmentation": type(recipe.augmentation)()}), seen, noise)
-    served = [server.row(row, encoded(pixels), Limits()) for row, pixels in enumerate(noise.test_images)]
+    served = [server.row(row, [encoded(pixels)], Limits()) for row, pixels in enumerate(noise.test_images)]
     np.testing.assert_array_equal(torch.cat(seen.rows).numpy(), server.tensors(served)["input"])

@@ -15,7 +15,8 @@ from PIL import Image
 from fakes import FakeObserver, FakeReply
 from fovea.contract.errors import Draining, ExecutionFailed, InvalidRequest, QueueFull, VersionEnded
 from fovea.contract.input_steps import Preprocessing
-from fovea.inputs.makers import Limits, PictureMaker
+from fovea.inputs.makers import PictureMaker
+from fovea.inputs.pictures import Limits
 from fovea.serving.engines.queue_limit import QueueLimit
 from fovea.serving.engines.queued_request import BatchKey, QueuedRequest
 from fovea.serving.inputs.decode_lines import DecodeLines, Undecoded
@@ -90,7 +91,7 @@ def test_data_that_was_left_for_here_is_decoded_first() -> None:
 class Copies:
     """Makes a row of each byte, at 0.3 ms of a processor."""
 
-    def row(self, data: bytes, _: Limits) -> np.ndarray:
+    def row(self, data: bytes, *_: Any) -> np.ndarray:
         until_s = time.thread_time() + 0.0003
         while time.thread_time() < until_s:
             pass
@@ -246,8 +247,8 @@ def test_another_models_picture_waits_for_one_picture_of_a_large_request_and_not
 ) -> None:
     begun, go_on, dear, row = threading.Semaphore(0), threading.Semaphore(0), white(), RawInput.row
 
-    def held_row(self: RawInput, number: int, data: bytes, limits: Limits) -> np.ndarray:
-        if data == dear:
+    def held_row(self: RawInput, number: int, data: list[bytes], limits: Limits) -> np.ndarray:
+        if data == [dear]:
             begun.release()
             go_on.acquire()
         return row(self, number, data, limits)

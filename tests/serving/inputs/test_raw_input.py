@@ -9,7 +9,7 @@ import pytest
 
 from fovea.contract.errors import InvalidRequest, ModelBroken
 from fovea.contract.model_card import ModelCard
-from fovea.inputs.makers import Limits
+from fovea.inputs.pictures import Limits
 from fovea.serving.inputs.raw_input import RawInput, raw_inputs
 from fovea.serving.requests.header_check import MOST_UNBATCHED, HeaderCheck
 from fovea.serving.requests.infer_request import InputTensor, RequestHeader
@@ -43,7 +43,7 @@ def text_input(vocabulary: str = WORDS, length: dict[str, Any] | None = None, **
 
 
 def made(raw: RawInput, *texts: bytes) -> dict[str, np.ndarray]:
-    return raw.tensors([raw.row(place, text, Limits()) for place, text in enumerate(texts)])
+    return raw.tensors([raw.row(place, [text], Limits()) for place, text in enumerate(texts)])
 
 
 def test_texts_become_ids_and_a_mask_of_the_datatypes_that_the_model_takes() -> None:

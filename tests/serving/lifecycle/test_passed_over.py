@@ -50,9 +50,11 @@ def test_the_index_and_the_log_name_each_with_its_reason(server: RunningServer, 
     for place, reason in REASONS.items():
         assert listed[place].state == "UNAVAILABLE"
         assert reason in listed[place].reason
-    warnings = [line for line in server.errors if '"warning"' in line]
-    told = {place: [line for line in warnings if place[0] in line and why in line] for place, why in REASONS.items()}
-    assert [place for place, lines in told.items() if not lines] == []
+
+    def is_logged(place: tuple[str, str], why: str) -> bool:
+        return any('"warning"' in line and place[0] in line and why in line for line in server.errors)
+
+    wait_until(lambda: all(is_logged(*one) for one in REASONS.items()))
 
 
 def test_who_loads_one_hears_what_is_missing(repository: Path, client: RawClient) -> None:

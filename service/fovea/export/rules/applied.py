@@ -22,13 +22,14 @@ from fovea.export.rules.attention_rule import AttentionRule, map_sources
 from fovea.export.rules.found_bodies import take_bodies
 from fovea.export.rules.oracle import disagreements
 from fovea.export.rules.residual import ResidualEnd
-from fovea.export.rules.squeeze_excitation import SqueezeExcitation
+from fovea.export.rules.squeeze_excitation_rule import SqueezeExcitationRule
 from fovea.runtime.arrays import Arrays
 
 RULES: tuple[RewriteRuleClassBase, ...] = (
     *(ResidualEnd(OPERATORS[name]) for name in RESIDUAL_FORMS),
-    SqueezeExcitation(residual=True),
-    SqueezeExcitation(residual=False),
+    SqueezeExcitationRule(residual=True),
+    SqueezeExcitationRule(residual=False),
+    SqueezeExcitationRule(residual=False, gate_first=True),
 )
 """In this order, each over the whole graph: the larger form of a block goes before the smaller."""
 
@@ -57,7 +58,7 @@ def _rewritten(model: onnx.ModelProto, rules: Sequence[RewriteRuleClassBase], re
     """All matches but those whose result is among `refused`."""
     graph = ir.serde.deserialize_model(copy.deepcopy(model))  # the rewriter renames tensors in place
     expand_before_binary_op_rules.apply_to_model(graph)  # what `expand_as` does, the product does by itself
-    count = sum(RewriteRuleSet([_unless(refused, rule)], commute=True).apply_to_model(graph) for rule in rules)
+    count = sum(RewriteRuleSet([_unless(refused, rule)]).apply_to_model(graph) for rule in rules)
     undone = tuple(refused.values())
     if count == 0:
         return Applied(model, {}, undone)

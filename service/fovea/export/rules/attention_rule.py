@@ -6,7 +6,7 @@ that operator, whose function body is the matched nodes themselves. Names in the
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import count
 from typing import Any
 
@@ -31,20 +31,25 @@ Problems = Iterator[tuple[str, ir.Node | ir.Value]]
 class AttentionRule(RewriteRuleClassBase):  # type: ignore[misc]
     """A rule of one operator. Its match is one where `problems` finds none."""
 
-    layers: Sequence[tuple[str, str]] = ()
-    """Of the inputs, weights and bias of each linear layer."""
+    layers: Sequence[str] = ()
+    """Of the inputs, the weights of linear layers."""
     flat_maps: Sequence[str] = ()
     """Maps that the operator gives as (N, C), where the graph may have (N, C, 1, 1)."""
 
     def __init__(self, operator: Operator) -> None:
         super().__init__(operator.name, as_function=True)
         self.operator = operator
+        self.input_names = tuple(name.removesuffix("?") for name in operator.inputs)
 
-    def problems(self, context: MatchContext, **bound: ir.Value) -> Problems:
+    def problems(self, context: MatchContext, **bound: Any) -> Problems:
         """What the pattern cannot say: shapes, constants, attributes. `bound`: the pattern's values by name."""
         raise NotImplementedError
 
-    def check(self, context: MatchContext, **bound: ir.Value) -> MatchResult:
+    def settings(self, bound: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG002
+        """The operator's attributes of such a match."""
+        return {}
+
+    def check(self, context: MatchContext, **bound: Any) -> MatchResult:
         """The rewriter's form of `problems`. Besides, all that a function body reads must be an input or a constant."""
         result, bound = MatchResult(), self._with_missing(bound)
         for reason, where in (*self._open_ends(context, bound), *self.problems(context, **bound)):
@@ -53,10 +58,10 @@ class AttentionRule(RewriteRuleClassBase):  # type: ignore[misc]
 
     def _with_missing(self, bound: dict[str, Any]) -> dict[str, Any]:
         """With None for inputs that the matched form does not have: the rewriter leaves them out."""
-        return {**dict.fromkeys(self.operator.inputs), **bound}
+        return {**dict.fromkeys(self.input_names), **bound}
 
-    def _open_ends(self, context: MatchContext, bound: dict[str, ir.Value]) -> Problems:
-        inputs = [bound[name] for name in self.operator.inputs]
+    def _open_ends(self, context: MatchContext, bound: dict[str, Any]) -> Problems:
+        inputs = [bound[name] for name in self.input_names]
         for node in context.nodes:
             for value in node.inputs:
                 if value in inputs or value is None or value.const_value is not None:
@@ -66,8 +71,8 @@ class AttentionRule(RewriteRuleClassBase):  # type: ignore[misc]
 
     def rewrite(self, op: Any, **bound: Any) -> Any:
         """The operator's node; the rewriter makes its function."""
-        inputs = [self._with_missing(bound)[name] for name in self.operator.inputs]
-        y = getattr(op, self.operator.name)(*inputs, _domain=DOMAIN, _version=VERSION)
+        inputs = [self._with_missing(bound)[name] for name in self.input_names]
+        y = getattr(op, self.operator.name)(*inputs, **self.settings(bound), _domain=DOMAIN, _version=VERSION)
         y.producer().metadata_props.update({MAP_KEY + name: bound[name].name for name in self.operator.maps})
         return y
 
@@ -84,9 +89,17 @@ def laid_out(op: Any, value: Any) -> Any:
     return one_of([*shaped, op.Flatten(value), value])
 
 
-def one_of(values: Sequence[Any]) -> Any:
-    """Pattern: one of these. The rewriter can turn operands round only where each such choice has a name."""
-    return OrValue(values, tag_var=f"choice_{next(_choices)}")
+def one_of(values: Sequence[Any], name: str | None = None) -> Any:
+    """Pattern: one of these. The rewriter wants a name for each such choice."""
+    return OrValue(values, name=name, tag_var=f"choice_{next(_choices)}")
+
+
+def either_way(operator: Callable[[Any, Any], Any], left: Any, right: Any, name: str | None = None) -> Any:
+    """Pattern: a sum or a product, whichever operand comes first.
+
+    The rewriter's own way is a pattern for each combination of all such nodes: hundreds, where there are ten.
+    """
+    return one_of([operator(left, right), operator(right, left)], name)
 
 
 def sizes(value: ir.Value | None) -> list[int | str | None]:

@@ -40,9 +40,8 @@ def take_bodies(model: ir.Model, rules: Mapping[str, AttentionRule]) -> Bodies:
 
 def _hand_in_weights(graph: ir.Graph, node: ir.Node, function: ir.Function, rule: AttentionRule) -> None:
     before = [value for value in node.inputs if value is not None]
-    places = {name: index for index, name in enumerate(rule.operator.inputs)}
-    for weights, bias in rule.layers:
-        hand_in(node, function, places[weights], places[bias], graph)
+    for weights in rule.layers:
+        hand_in(node, function, rule.input_names.index(weights), graph)
     for value in before:
         if value.name in graph.initializers and not value.uses() and not value.is_graph_output():
             del graph.initializers[value.name]
@@ -54,6 +53,7 @@ def _both(node: ir.Node, function: ir.Function, rule: AttentionRule) -> tuple[on
     maps = {name: values[node.metadata_props[MAP_KEY + name]] for name in rule.operator.maps}
     _name(function, rule.operator)
     plain = ir.serde.serialize_function(function, create_value_info=False)
+    plain.attribute.extend(rule.operator.attributes)
     for constant in (attribute for inner in plain.node for attribute in inner.attribute if attribute.HasField("t")):
         constant.t.ClearField("name")
     full = onnx.FunctionProto()
@@ -68,7 +68,7 @@ def _both(node: ir.Node, function: ir.Function, rule: AttentionRule) -> tuple[on
 def _name(function: ir.Function, operator: Operator) -> None:
     """As bodies have their names: values by operator, nodes `<Operator>/<first output>`; nothing of this machine."""
     for value, name in zip(function.inputs, operator.inputs, strict=True):
-        value.name = name
+        value.name = name.removesuffix("?")
     for index, node in enumerate(function):
         for value in node.outputs:
             value.const_value = None  # it is the graph's own tensor, which would be renamed as well

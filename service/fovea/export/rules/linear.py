@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from onnxscript import ir
 from onnxscript.rewriter.pattern import Var
 
-from fovea.export.rules.attention_rule import one_of
+from fovea.export.rules.attention_rule import either_way, one_of
 
 Array = NDArray[Any]
 
@@ -23,7 +23,7 @@ def linear(op: Any, value: Any, weights: str, bias: str) -> Any:
     """Pattern: such a layer. Its weights and bias are bound to these names; a bias that is not there to None."""
     w, b = Var(weights), Var(bias, can_match_none=True)
     product = op.MatMul(value, w)
-    return one_of([op.Gemm(value, w, b), op.Conv(value, w, b), op.Add(product, b), product])
+    return one_of([op.Gemm(value, w, b), op.Conv(value, w, b), either_way(op.Add, product, b), product])
 
 
 def layer_of(weights: ir.Value, nodes: Any) -> ir.Node:
@@ -39,8 +39,8 @@ def matrix(weights: ir.Value, layer: ir.Node) -> Array | None:
     return array.reshape(array.shape[:2]) if layer.op_type == "Conv" else array if _is_transposed(layer) else array.T
 
 
-def hand_in(node: ir.Node, function: ir.Function, weights: int, bias: int, graph: ir.Graph) -> None:
-    """Make inputs `weights` and `bias` of a new node in the graph what its operator takes."""
+def hand_in(node: ir.Node, function: ir.Function, weights: int, graph: ir.Graph) -> None:
+    """Make input `weights` of a new node in the graph what its operator takes."""
     old, formal = node.inputs[weights], function.inputs[weights]
     assert old is not None
     ((layer, place),) = formal.uses()
@@ -51,9 +51,6 @@ def hand_in(node: ir.Node, function: ir.Function, weights: int, bias: int, graph
         function.insert_before(layer, back)
         layer.replace_input_with(place, back[-1].outputs[0])
         node.replace_input_with(weights, _constant(f"{old.name}.matrix", array, graph))
-    if node.inputs[bias] is None:
-        zeros = np.zeros(len(array), array.dtype)
-        node.replace_input_with(bias, _constant(f"{old.name}.no_bias", zeros, graph))
 
 
 def _as_it_was(formal: ir.Value, layer: ir.Node) -> list[ir.Node]:

@@ -12,7 +12,7 @@ from onnxscript.rewriter import MatchContext, MatchResult
 from onnxscript.rewriter.pattern import RewriteRuleClassBase
 
 from fovea.contract.operators import DOMAIN, RESIDUAL_FORMS, VERSION, Operator
-from fovea.export.rules.attention_rule import same_sizes
+from fovea.export.rules.attention_rule import either_way, same_sizes
 
 
 class ResidualEnd(RewriteRuleClassBase):  # type: ignore[misc]
@@ -26,23 +26,23 @@ class ResidualEnd(RewriteRuleClassBase):  # type: ignore[misc]
         """The ReLU and the maps."""
         outputs = ["block", *self.plain.maps]
         block, *maps = getattr(op, self.plain.name)(_domain=DOMAIN, _allow_other_inputs=True, _outputs=outputs)
-        return op.Relu(op.Add(block, R)), *maps
+        return op.Relu(either_way(op.Add, block, R)), *maps
 
-    def check(self, _context: MatchContext, block: ir.Value, R: ir.Value, **maps: ir.Value) -> MatchResult:
+    def check(self, _context: MatchContext, block: ir.Value, R: ir.Value, **bound: Any) -> MatchResult:
         """No broadcast; and no map that another node reads: it may come before the ReLU, or even lead to R."""
         result = MatchResult()
-        if any(bound.uses() for bound in maps.values()):
+        if any(bound[name].uses() for name in self.plain.maps):
             return result.fail("a node reads its map", block)
         if len(block.uses()) != 1 or not same_sizes(block, R):
             return result.fail("is broadcast, or added to itself", block)
         return result
 
-    def rewrite(self, op: Any, block: ir.Value, R: ir.Value, **maps: ir.Value) -> Any:
+    def rewrite(self, op: Any, block: ir.Value, R: ir.Value, **_bound: Any) -> Any:
         """The same node, with R as its last input."""
         plain = block.producer()
         assert plain is not None
-        outputs = getattr(op, self.operator.name)(
-            *plain.inputs, R, **plain.attributes, _domain=DOMAIN, _version=VERSION, _outputs=1 + len(maps)
-        )
+        missing = [None] * (len(self.plain.inputs) - len(plain.inputs))
+        names = {"_domain": DOMAIN, "_version": VERSION, "_outputs": len(self.operator.outputs)}
+        outputs = getattr(op, self.operator.name)(*plain.inputs, *missing, R, **plain.attributes, **names)
         outputs[0].producer().name = plain.name
         return outputs

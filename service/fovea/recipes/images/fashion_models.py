@@ -7,6 +7,7 @@ from functools import cache, partial
 
 from torch import nn
 
+from fovea.attention.squeeze_excitation import SqueezeExcitation
 from fovea.contract.attention import AttentionType
 from fovea.networks.residual_network import ResidualNetwork
 from fovea.networks.vision_transformer import VisionTransformer
@@ -29,7 +30,14 @@ _RESIDUAL_MODELS = {
     "fashion-cbam": AttentionType.CBAM,
     "fashion-simam": AttentionType.SIMAM,
     "fashion-external": AttentionType.EXTERNAL,
+    "fashion-squeeze-only": AttentionType.SQUEEZE_ONLY,
+    "fashion-gated": AttentionType.GATED,
+    "fashion-max-pool": AttentionType.MAX_POOL,
+    "fashion-eca": AttentionType.ECA,
+    "fashion-coordinate": AttentionType.COORDINATE,
 }
+_REDUCTIONS = (4, 32)
+"""Of squeeze-and-excitation, beside the 16 of `fashion-se`."""
 
 _load = cache(fashion_mnist.load)
 """Once for all of them."""
@@ -54,14 +62,23 @@ def _fashion(
     )
 
 
+def _reduced(reduction: int) -> ImageClassification:
+    """Squeeze-and-excitation by this very reduction: with no floor, 32 leaves 1 or 2 hidden units of 32 or 64."""
+    block = partial(SqueezeExcitation, reduction=reduction, least_hidden=1)
+    make = partial(ResidualNetwork, block)
+    return _fashion(f"fashion-se-{reduction}", AttentionType.SQUEEZE_EXCITATION, make, _RESIDUAL, _MIRRORED)
+
+
 FASHION_MODELS = (
     *(
         _fashion(name, attention, partial(ResidualNetwork, attention), _RESIDUAL, _MIRRORED)
         for name, attention in _RESIDUAL_MODELS.items()
     ),
+    *(_reduced(reduction) for reduction in _REDUCTIONS),
     _fashion("fashion-vit", AttentionType.MULTI_HEAD, VisionTransformer, _TRANSFORMER),
+    _fashion("fashion-vit-1", AttentionType.SELF, partial(VisionTransformer, heads=1), _TRANSFORMER),
 )
-"""The residual networks differ in nothing but their attention."""
+"""The residual networks differ in nothing but their attention, and the transformers in their heads."""
 
 FASHION_PLUG_IN = PlugIn(
     start=FASHION_MODELS[0],

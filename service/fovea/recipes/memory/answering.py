@@ -13,19 +13,29 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fovea.contract.attention import AttentionType
+from fovea.contract.input_steps import InputSteps
 from fovea.contract.lengths import LengthSpec
+from fovea.contract.step_kinds import DecodeText, Lowercase, Split, StripAccents, UseVocabulary
 from fovea.recipes.memory.countries import Country
 from fovea.recipes.memory.examples import Examples
-from fovea.recipes.memory.questions import QUESTION, Form, Rows, rows_of, words_of
+from fovea.recipes.memory.questions import PAD, QUESTION, Form, Rows, rows_of, words_of
 from fovea.recipes.memory.scoring import scores
 from fovea.recipes.recipe import Schedule, Trained
 from fovea.recipes.subject import Subject
 
 LOGITS = "logits"
 _EVALUATION_ROWS = 500
+_VOCABULARY = "vocabulary.txt"
+_MOST_FACTS, _MOST_WORDS = 64, 32
 _WORDS = {"facts": "words", "keys": "key_words", "values": "value_words"}
 """Input -> the name of the length that its sentences have."""
 _FACT_BUCKETS, _WORD_BUCKETS = (8, 16, 32, 48), (8, 16, 24)
+
+
+def steps_of(most_lines: int | None) -> InputSteps:
+    """What makes tokens of a text, or of each line of one."""
+    vocabulary = UseVocabulary(file=_VOCABULARY, unknown=PAD, pad=PAD, most_tokens=_MOST_WORDS)
+    return InputSteps((DecodeText(most_lines=most_lines), Lowercase(), StripAccents(), Split(into="words"), vocabulary))
 
 
 @dataclass(frozen=True)
@@ -79,6 +89,8 @@ class QuestionAnswering:
             labels=data.words.answers,
             metrics=trained.metrics,
             training=trained.training,
+            input_steps=self._steps(list(self._test_rows(data, 1))),
+            files={_VOCABULARY: "\n".join(data.words.tokens) + "\n"},
             lengths=self._lengths(list(self._test_rows(data, 1))),
         )
 
@@ -90,6 +102,10 @@ class QuestionAnswering:
 
     def _test_rows(self, data: Examples, rows: int) -> Rows:
         return rows_of(data.test[:rows], self.form, data.words)
+
+    def _steps(self, inputs: list[str]) -> dict[str, InputSteps]:
+        """Facts may be sent as a text with one in each line, and the question as a text."""
+        return {name: steps_of(None if name == QUESTION else _MOST_FACTS) for name in inputs}
 
     def _lengths(self, inputs: list[str]) -> dict[str, LengthSpec]:
         """All inputs but the question have as many facts; each has its own words."""

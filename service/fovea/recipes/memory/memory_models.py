@@ -26,14 +26,14 @@ def _recipe(name: str, make: Callable[[int, Tensor], nn.Module], form: Form, epo
         attention=AttentionType.KEY_VALUE,
         make=make,
         form=form,
-        schedule=Schedule(epochs, batch_rows=64, peak_learning_rate=1e-2, weight_decay=1e-3, label_smoothing=0.0),
+        schedule=Schedule(epochs, batch_rows=64, peak_learning_rate=4e-3, weight_decay=1e-3, label_smoothing=0.0),
         load=_load,
         training_stories=_STORIES,
     )
 
 
 MEMORY_MODELS = (
-    _recipe("memn2n-countries", MemoryNetwork, as_sentences, epochs=15),
-    _recipe("kv-memnn-countries", KeyValueMemoryNetwork, as_keys_and_values, epochs=25),
+    _recipe("memn2n-countries", MemoryNetwork, as_sentences, epochs=12),
+    _recipe("kv-memnn-countries", KeyValueMemoryNetwork, as_keys_and_values, epochs=16),
 )
 """Three hops each: as many as the longest way to an answer has facts."""

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from fovea.recipes.memory.countries import Country
 from fovea.recipes.memory.stories import FACTS, OF_CAPITAL, OF_NEIGHBOUR, QUESTIONS, Fact, Story
 
-PAD, UNKNOWN = "[PAD]", "[UNK]"
+PAD = "[PAD]"
+"""Fills up; unknown words become it too, and count for nothing."""
 QUESTION = "question"
 _KEYS = {
     "capital": ("the capital of {0}", "the country with the capital {1}"),
@@ -60,9 +61,8 @@ class Words:
         return filled([self.ids(answer) for answer in self.answers])
 
     def ids(self, sentence: str) -> NDArray[np.int64]:
-        """(T,): words that nobody knows are all the same one."""
-        unknown = self._places[UNKNOWN]
-        return np.array([self._places.get(word, unknown) for word in sentence.split()], np.int64)
+        """(T,), as the steps of the card have it."""
+        return np.array([self._places.get(word, 0) for word in sentence.split()], np.int64)
 
     @cached_property
     def _places(self) -> dict[str, int]:
@@ -76,7 +76,7 @@ def words_of(countries: tuple[Country, ...]) -> Words:
     told = (*FACTS.values(), *QUESTIONS.values(), *_KEYS.values(), OF_CAPITAL, OF_NEIGHBOUR)
     phrases = " ".join(phrase.replace("{0}", "").replace("{1}", "") for several in told for phrase in several)
     words = {word for text in (phrases, *names) for word in text.split()}
-    return Words((PAD, UNKNOWN, *sorted(words)), tuple(sorted(names)))
+    return Words((PAD, *sorted(words)), tuple(sorted(names)))
 
 
 def rows_of(stories: Sequence[Story], form: Form, words: Words) -> Rows:

@@ -17,7 +17,7 @@ from fovea.attention import hard_training
 from fovea.contract.attention import AttentionType
 from fovea.contract.input_steps import InputSteps
 from fovea.contract.lengths import LengthSpec
-from fovea.inputs.makers import TextMaker, data_mask
+from fovea.inputs.text_maker import TextMaker, data_mask
 from fovea.networks.glimpse_network import GlimpseNetwork
 from fovea.recipes.pronunciation.cmudict import VOWELS, Spellings
 from fovea.recipes.recipe import Schedule, Trained

@@ -13,6 +13,7 @@ from fovea.contract.tensor_spec import TensorSpec
 from fovea.runtime.repository import why_none
 from fovea.serving.control.extensions import Extensions
 from fovea.serving.inputs.raw_input import raw_input_facts
+from fovea.serving.inputs.token_outputs import text_input, token_outputs
 from fovea.serving.lifecycle.model_entries import ModelEntry, VersionState
 from fovea.serving.lifecycle.served_version import ServedVersion
 from fovea.serving.lifecycle.triton_fields import PLATFORM
@@ -52,6 +53,7 @@ def properties(served: ServedVersion) -> dict[str, str]:
         "kernels": loaded.kernels,
         "kernels_reason": loaded.kernels_reason,
         "batching": loaded.batching,
+        "warm_up": loaded.doubt,
         "provider": loaded.provider,
         "parameters": str(card.parameters),
         "batch_cost": json.dumps(cost) if (cost := served.engine.cost.facts()) else "",
@@ -64,6 +66,7 @@ def properties(served: ServedVersion) -> dict[str, str]:
         **_raw_inputs(card),
         **_lengths(card.lengths),
         "maps": json.dumps(_maps(served)) if card.maps else "",
+        "token_outputs": json.dumps(_tokens(card)) if token_outputs(card) else "",
         "operator_version": str(card.operator_version or ""),
     }
     return {name: text for name, text in facts.items() if text}
@@ -95,6 +98,11 @@ def _maps(served: ServedVersion) -> list[dict[str, Any]]:
         for layer in served.card.layers
         for spec in layer.maps
     ]
+
+
+def _tokens(card: ModelCard) -> list[dict[str, Any]]:
+    """What may be asked for beside maps, where texts are sent: the tokens that stand along their axes."""
+    return [{**spec.model_dump(mode="json"), "input": text_input(card)} for spec in token_outputs(card).values()]
 
 
 def repository_index(entries: Mapping[str, ModelEntry], *, only_ready: bool) -> dict[str, Any]:

@@ -51,17 +51,16 @@ def stage_seconds(ran: Sequence[RanBatch]) -> list[list[float]]:
 class Observer(Protocol):
     """Told after callers are answered."""
 
-    def batch(self, ran: RanBatch) -> None:
-        """A batch ran, and its requests ended."""
+    def batch(self, ran: RanBatch, inputs: Sequence[Arrays]) -> None:
+        """A batch ran, and its requests ended. `inputs` are theirs, for whoever wants to run them again; none where it
+        ran for attention maps.
+        """
 
     def batch_failed(self) -> None:
         """A batch failed as a whole; its halves are tried next, or its one request fails."""
 
     def requests(self, outcome: Outcome, duration_s: Sequence[float], rows: int) -> None:
         """Requests ended outside of a batch that ran, together `rows` rows."""
-
-    def sample(self, batch: Sequence[Arrays]) -> None:
-        """Requests with these inputs just ran together; for whoever wants to run them again."""
 
 
 def fail(request: QueuedRequest, error: FoveaError, observer: Observer) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from fovea.inputs.spans import Piece
 from fovea.runtime.arrays import Arrays
 from fovea.serving.engines.observer import Observer
 from fovea.serving.engines.queue_limit import QueueLimit
@@ -36,6 +37,10 @@ class Undecoded:
     """Is told where decoding fails."""
     batch_key: Callable[[Arrays], BatchKey] | None = None
     """Tells what it shares a batch with, where only its tensors show that."""
+    tell: Callable[[Arrays], None] | None = None
+    """Takes the tokens that its texts became and where they are, as outputs; None where nobody asked."""
+    pieces: list[list[Piece]] = field(default_factory=list)
+    """The tokens of the rows that are tensors by now, where somebody asked."""
     left: deque[tuple[RawInput, int]] | None = None
     """Pictures and texts that are no tensors yet, each by its input and row; None before the first is made."""
     rows: dict[str, list[NDArray[Any]]] = field(default_factory=dict)

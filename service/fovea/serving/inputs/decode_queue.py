@@ -8,11 +8,12 @@ import time
 from collections import deque
 
 from fovea.contract.errors import Draining, ExecutionFailed, FoveaError, VersionEnded
-from fovea.inputs.makers import Limits
+from fovea.inputs.pictures import Limits
 from fovea.serving.engines.observer import fail
 from fovea.serving.engines.queue_limit import QueueLimit
 from fovea.serving.engines.queued_request import QueuedRequest, is_late
 from fovea.serving.inputs.decode_lines import DecodeLines, Undecoded
+from fovea.serving.inputs.token_outputs import token_arrays
 
 log = logging.getLogger(__name__)
 _TEXTS_S = 0.001
@@ -107,6 +108,8 @@ class DecodeQueue:
             return False
         for raw in undecoded.raw:
             request.inputs = {**request.inputs, **raw.tensors(undecoded.rows[raw.name])}
+        if undecoded.tell is not None:
+            undecoded.tell(token_arrays(undecoded.pieces))
         if undecoded.batch_key is not None:
             request.batch_key = undecoded.batch_key(request.inputs)
         request.bytes = _bytes(request)
@@ -116,11 +119,14 @@ class DecodeQueue:
         """The next picture, or the next few texts."""
         inputs, left = undecoded.request.inputs, undecoded.left
         if left is None:
-            left = undecoded.left = deque((raw, row) for raw in undecoded.raw for row in range(inputs[raw.name].size))
+            left = undecoded.left = deque((raw, row) for raw in undecoded.raw for row in range(len(inputs[raw.name])))
         stop_s = time.thread_time() + _TEXTS_S
         while left:
             raw, row = left.popleft()
-            made = raw.row(row, inputs[raw.name].ravel()[row], self._limits)
+            elements = inputs[raw.name][row : row + 1].ravel().tolist()
+            made = raw.row(row, elements, self._limits)
+            if undecoded.tell is not None and raw.kind == "text":
+                undecoded.pieces.append(raw.pieces(elements))
             undecoded.rows.setdefault(raw.name, []).append(made)
             if raw.kind == "picture" or time.thread_time() > stop_s:
                 return

@@ -74,14 +74,16 @@ class ServedVersion:
 
     @property
     def remark(self) -> str:
-        """What there is to say of it: what of its configuration is without effect, and of how it is batched."""
+        """What there is to say of it: what of its configuration is without effect, of batching, and of doubts."""
         declared = self.folder.declared
         without_effect = f"{declared.source}: {declared.remark}" if declared and declared.remark else ""
-        return "; ".join(filter(None, (without_effect, self.loaded.batching)))
+        return "; ".join(filter(None, (without_effect, self.loaded.batching, self.loaded.doubt)))
 
-    def batch(self, ran: RanBatch) -> None:
-        """Count a batch that ran, and its requests."""
+    def batch(self, ran: RanBatch, inputs: Sequence[Arrays]) -> None:
+        """Count a batch that ran, and its requests; it may be run again, to see what its attention costs."""
         self._ledger.batch(ran)
+        if inputs:
+            self._sampler.offer(self, inputs)
 
     def batch_failed(self) -> None:
         """Count a batch that failed."""
@@ -90,10 +92,6 @@ class ServedVersion:
     def requests(self, outcome: Outcome, duration_s: Sequence[float], rows: int) -> None:
         """Count requests that ended outside of a batch, by outcome."""
         self._ledger.requests(outcome, duration_s, rows)
-
-    def sample(self, batch: Sequence[Arrays]) -> None:
-        """A batch that may be run again, to see what its attention costs."""
-        self._sampler.offer(self, batch)
 
     def cache_hit(self, lookup_s: float, duration_s: float, rows: int) -> None:
         """A request was answered from the cache."""

@@ -14,6 +14,7 @@ from fovea.contract.model_card import ModelCard
 from fovea.runtime.arrays import Arrays
 from fovea.serving.engines.reply import Reply
 from fovea.serving.inputs.raw_input import RawInput
+from fovea.serving.inputs.token_outputs import token_outputs
 from fovea.serving.requests.answer import Answer
 from fovea.serving.requests.header_bound import header_bound
 from fovea.serving.requests.header_check import CheckedHeader, HeaderCheck
@@ -33,11 +34,13 @@ class Admitted:
     It must be released once its final event has been sent, or where it gets none from here.
     """
 
-    __slots__ = ("bytes", "checked", "decode", "held", "inputs", "reply", "request")
+    __slots__ = ("bytes", "checked", "decode", "held", "inputs", "reply", "request", "tokens")
 
     def __init__(self, request: InferRequest, checked: CheckedHeader, reply: Reply[Answer]) -> None:
         self.request, self.checked, self.reply = request, checked, reply
         self.inputs: dict[str, NDArray[Any]] = {}
+        self.tokens: Arrays = {}
+        """The outputs that no model makes: the tokens of its texts, where they are asked for."""
         self.bytes = 0
         """Size of the inputs; of values that are still to be decoded it is not known, and 0."""
         self.held: Held | None = None
@@ -63,7 +66,7 @@ class Admitted:
 
     def _answer(self, outputs: Arrays) -> Answer:
         form, held = self.checked.form, self.held
-        arrays = form.arrays(outputs)
+        arrays = form.arrays({**outputs, **self.tokens} if self.tokens else outputs)
         answer = Answer(form, self.request.id, arrays)
         if held is not None:
             written = {}
@@ -74,6 +77,10 @@ class Admitted:
                     written[output.spec.name] = len(raw)
             answer.written = written
         return answer
+
+    def tell(self, tokens: Arrays) -> None:
+        """Answer with these tokens too."""
+        self.tokens = tokens
 
     def release(self) -> None:
         """Give back the shared memory that it holds."""
@@ -98,7 +105,8 @@ class Door:
     ) -> None:
         self._card = card
         self._check = HeaderCheck(card, version, max_batch_rows, defaults, raw)
-        self.most_header = header_bound(spec.name for spec in (*card.inputs, *card.outputs, *card.maps.values()))
+        tensors = (*card.inputs, *card.outputs, *card.maps.values(), *token_outputs(card).values())
+        self.most_header = header_bound(spec.name for spec in tensors)
         """Bytes that a request may have beside its data."""
 
     def admit(self, request: InferRequest, reply: Reply[Answer], regions: Regions) -> Admitted:

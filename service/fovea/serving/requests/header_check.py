@@ -14,6 +14,7 @@ from fovea.contract.tensor_spec import TensorSpec
 from fovea.runtime.arrays import Arrays
 from fovea.serving.engines.queued_request import BatchKey
 from fovea.serving.inputs.raw_input import RawInput
+from fovea.serving.inputs.token_outputs import text_input, token_outputs
 from fovea.serving.requests.answer import AnswerForm, AnswerMaker, WantedOutput
 from fovea.serving.requests.batch_keys import BatchKeys
 from fovea.serving.requests.infer_request import InputTensor, RequestedOutput, RequestHeader
@@ -43,6 +44,8 @@ class CheckedHeader:
     """The inputs that came as pictures or texts."""
     key_of_arrays: Callable[[Arrays], BatchKey] | None = None
     """Tells the batch key where only its tensors show it: how long a text is."""
+    tells_tokens: bool = False
+    """Whether it asks for the tokens of its texts."""
     data_count: int = 0
     """Inputs whose data comes with the request; that of the others is in shared memory."""
     data_bytes: int | None = None
@@ -74,6 +77,8 @@ class HeaderCheck:
         self._reshapes = {spec.name: reshape for spec in card.inputs if (reshape := _from_clients(spec, card))}
         self._outputs = {spec.name: WantedOutput(spec, reshape=_to_clients(spec, card)) for spec in card.outputs}
         self._maps = {name: WantedOutput(spec) for name, spec in card.maps.items()}
+        self._tokens = {name: WantedOutput(spec) for name, spec in token_outputs(card).items()}
+        self._text_input = text_input(card)
         self._raw = raw
         self._keys = BatchKeys(card)
         self._answers = AnswerMaker(card.name, str(version), card.labels_by_output, card.batched)
@@ -89,7 +94,17 @@ class HeaderCheck:
         form = AnswerForm(self._answers, self._wanted(header.outputs)) if header.outputs else self._every_output
         maps = any(output.spec.name in self._maps for output in form.wanted)
         batch_key, later = self._batch_key(shapes, raw, maps=maps) if raw else (self._keys.of(shapes, maps=maps), None)
-        return CheckedHeader(inputs, rows, batch_key, form, timeout_s, priority, raw, later, **_facts(inputs, form))
+        facts = _facts(inputs, form)
+        if self._tokens and header.outputs:
+            facts["tells_tokens"] = self._tells_tokens(form, raw)
+        return CheckedHeader(inputs, rows, batch_key, form, timeout_s, priority, raw, later, **facts)
+
+    def _tells_tokens(self, form: AnswerForm, raw: Sequence[RawInput]) -> bool:
+        """Whether tokens are asked for; InvalidRequest where there is no text that they could be of."""
+        asked = [output.spec.name for output in form.wanted if output.spec.name in self._tokens]
+        if asked and self._text_input not in [one.name for one in raw]:
+            raise InvalidRequest(f"output '{asked[0]}' tells of texts: send input '{self._text_input}' as BYTES")
+        return bool(asked)
 
     def _batch_key(
         self, shapes: Mapping[str, tuple[int, ...]], raw: Sequence[RawInput], *, maps: bool
@@ -102,8 +117,8 @@ class HeaderCheck:
             if not self._batched and shapes[one.name][0] > MOST_UNBATCHED:
                 what = f"{shapes[one.name][0]} {one.kind}s"
                 raise InvalidRequest(f"input '{one.name}': expected at most {MOST_UNBATCHED}, received {what}")
-            if one.mask is not None and one.mask.name in shapes:
-                raise InvalidRequest(f"input '{one.mask.name}' is made of the texts of '{one.name}': send one of them")
+            if sent := [name for name in one.made if name in shapes]:
+                raise InvalidRequest(f"input '{sent[0]}' is made of the texts of '{one.name}': send one of them")
             made[one.name] = (shapes[one.name][0], *one.row_shape)
         if not any(-1 in one.row_shape for one in raw):
             return self._keys.of(made, maps=maps), None
@@ -111,11 +126,14 @@ class HeaderCheck:
 
     def _tensors(self, received: Sequence[InputTensor]) -> tuple[ExpectedInput, ...]:
         tensors: dict[str, ExpectedInput] = {}
+        optional = self._keys.optional
         for tensor in received:
             if tensor.name in tensors:
                 raise InvalidRequest(f"input '{tensor.name}' was sent twice")
             tensors[tensor.name] = self._tensor(tensor)
-        missing = [name for name in self._inputs if name not in tensors and name not in self._keys.optional]
+            if self._raw and self._is_raw(tensor):
+                optional = optional.union(self._raw[tensor.name].made)
+        missing = [name for name in self._inputs if name not in tensors and name not in optional]
         if missing:
             raise InvalidRequest(f"missing input(s) {missing}: expected {list(self._inputs)}, received {list(tensors)}")
         return tuple(tensors.values())
@@ -134,7 +152,7 @@ class HeaderCheck:
         if spec is None:
             raise InvalidRequest(f"unexpected input '{tensor.name}': expected {list(self._inputs)}")
         if self._is_raw(tensor):
-            return self._raw[tensor.name].spec(len(tensor.shape))
+            return self._raw[tensor.name].spec(tensor.shape)
         if tensor.datatype != spec.datatype:
             raise InvalidRequest(f"input '{spec.name}': expected {spec.datatype}, received '{tensor.datatype}'")
         return spec
@@ -176,7 +194,7 @@ class HeaderCheck:
         return tuple(wanted.values())
 
     def _wanted_output(self, output: RequestedOutput) -> WantedOutput:
-        wanted = self._outputs.get(output.name) or self._maps.get(output.name)
+        wanted = self._outputs.get(output.name) or self._maps.get(output.name) or self._tokens.get(output.name)
         if wanted is None:
             has_maps = f", and maps {list(self._maps)}" if self._maps and output.name.startswith(MAP_PREFIX) else ""
             raise InvalidRequest(f"unknown output '{output.name}': the model has {list(self._outputs)}{has_maps}")

@@ -138,7 +138,15 @@ class Inference:
             again = partial(self._again, queued, admitted)
             places = (served.engine.submit, again, served)
             self._decoding.submit(
-                Undecoded(served.card.name, queued, admitted.decode, checked.raw, *places, checked.key_of_arrays)
+                Undecoded(
+                    served.card.name,
+                    queued,
+                    admitted.decode,
+                    checked.raw,
+                    *places,
+                    checked.key_of_arrays,
+                    admitted.tell if checked.tells_tokens else None,
+                )
             )
         except Exception:
             _end(queued, admitted)

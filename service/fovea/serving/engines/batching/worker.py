@@ -139,12 +139,10 @@ class Worker:
         key, arrived_s = batch[0].batch_key, [request.arrived_s for request in batch]
         warmed = self._measured.warmed(key, sum(rows))
         ran = RanBatch(rows, arrived_s, outcomes, stages, session.attention_s, session.padding_ratio, warmed)
-        tell(self._observer.batch, ran)
+        tell(self._observer.batch, ran, () if key.maps else inputs)
         for request in batch:
             if request.trace is not None:
                 tell(request.trace.ran, *stages)
-        if not key.maps:
-            tell(self._observer.sample, inputs)
 
     def _left_behind(self, batch: list[QueuedRequest]) -> None:
         """The run was ended since every caller had left."""

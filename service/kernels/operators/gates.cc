@@ -1,33 +1,17 @@
-// Attention over feature maps, X (N, C, H, W): gates per channel, per position, or both, and SimAM.
+// Attention over feature maps, X (N, C, H, W): gates per channel, per position, or both.
 #include <optional>
 #include <utility>
 
 #include "cpu/instruction_set.h"
 #include "operators/cpu_kernels.h"
-#include "operators/kernel.h"
+#include "operators/feature_map.h"
 
 namespace fovea {
 namespace {
 
-template <class T>
-Input<T> FeatureMap(const Call& call, size_t index) {
-  Input<T> x = call.In<T>(index);
-  RequireShape("X", x.shape, {-1, -1, -1, -1});
-  if (x.shape[1] == 0) throw Refusal("X is " + ToText(x.shape) + ", expected at least one channel");
-  return x;
-}
-
-/// The last input of an `…AddRelu` form.
-template <class T>
-const T* Residual(const Call& call, size_t index, const Shape& shape) {
-  const Input<T> r = call.In<T>(index);
-  RequireShape("R", r.shape, shape);
-  return r.data;
-}
-
-/// What the gate of a channel is made from: nothing (there is none), the mean of its plane, or dense layers over the
-/// means, or means and maxima, of all channels.
-enum class Channels { kNone, kMean, kMlpOfMean, kMlpOfMeanAndMax };
+/// What the gate of a channel is made from: nothing (there is none), the mean of its plane, a convolution across the
+/// means of all channels, or dense layers over the means, or means and maxima.
+enum class Channels { kNone, kMean, kConvolution, kMlpOfMean, kMlpOfMeanAndMax };
 
 /// What distinguishes the gated operators.
 struct Gates {
@@ -37,14 +21,22 @@ struct Gates {
 };
 
 template <class T>
-Bottleneck<T> DenseLayers(const Call& call, int64_t channels) {
+Bottleneck<T> DenseLayers(const Call& call, int64_t channels, const GateForm& form) {
   const Input<T> w1 = call.In<T>(1), b1 = call.In<T>(2), w2 = call.In<T>(3), b2 = call.In<T>(4);
   RequireShape("W1", w1.shape, {-1, channels});
   const int64_t hidden = w1.shape[0];
-  RequireShape("B1", b1.shape, {hidden});
+  if (b1.data != nullptr) RequireShape("B1", b1.shape, {hidden});
   RequireShape("W2", w2.shape, {channels, hidden});
-  RequireShape("B2", b2.shape, {channels});
-  return {w1.data, b1.data, w2.data, b2.data, channels, hidden};
+  if (b2.data != nullptr) RequireShape("B2", b2.shape, {channels});
+  return {w1.data, b1.data, w2.data, b2.data, channels, hidden, form};
+}
+
+template <class T>
+ChannelLine<T> LineOfChannels(const Call& call, int64_t channels) {
+  const Input<T> w = call.In<T>(1);
+  RequireShape("W", w.shape, {1, 1, -1});
+  if (w.shape[2] % 2 == 0) throw Refusal("W is " + ToText(w.shape) + ", expected a kernel of odd size");
+  return {w.data, w.shape[2], channels};
 }
 
 template <class T>
@@ -62,11 +54,13 @@ template <class T>
 struct Plan {
   int64_t channels = 0, pixels = 0;
   std::optional<Bottleneck<T>> layers;
+  std::optional<ChannelLine<T>> line;
   std::optional<PositionGate<T>> convolution;
 
+  int64_t hidden() const { return layers ? 2 * layers->hidden : 0; }  // of the means, and of the maxima
   int64_t convolution_scratch() const { return convolution ? Maps<T>().position_gate_scratch(*convolution) : 0; }
   int64_t floats() const {
-    return 3 * channels + (layers ? layers->hidden : 0) + (convolution ? 3 * pixels : 0) + convolution_scratch();
+    return 3 * channels + hidden() + (convolution ? 3 * pixels : 0) + convolution_scratch();
   }
 };
 
@@ -80,7 +74,7 @@ struct Workspace {
     mean = take(plan.channels);
     max = take(plan.channels);
     gate = take(plan.channels);
-    hidden = take(plan.layers ? plan.layers->hidden : 0);
+    hidden = take(plan.hidden());
     const int64_t pixels = plan.convolution ? plan.pixels : 0;
     channel_mean = take(pixels);
     channel_max = take(pixels);
@@ -96,19 +90,33 @@ struct Image {
   T *y, *gate, *map;
 };
 
-template <class T>
-void Write(const float* from, int64_t n, T* to) {
-  if constexpr (std::is_same_v<T, float>) {
-    std::copy_n(from, n, to);
-  } else {
-    Sequences().narrow(from, n, to);
+/// An attribute, or what it is where the node does not have it.
+template <class Value>
+Value AttributeOr(const Info& info, const char* name, const Value& otherwise) {
+  try {
+    return info.GetAttribute<Value>(name);
+  } catch (const Ort::Exception&) {
+    return otherwise;
   }
+}
+
+/// Activation and gate of squeeze-and-excitation: ReLU and a sigmoid, unless the node says otherwise.
+GateForm FormOf(const Info& info) {
+  static const std::pair<const char*, Activation> kNames[] = {
+      {"relu", Activation::kRelu}, {"silu", Activation::kSilu}, {"hard_swish", Activation::kHardSwish}};
+  const std::string name = AttributeOr<std::string>(info, "activation", "relu");
+  for (const auto& [known, activation] : kNames) {
+    if (name == known) return {activation, AttributeOr(info, "slope", 0.0f)};
+  }
+  throw Refusal("activation is " + name + ", expected relu, silu or hard_swish");
 }
 
 template <class T, class GatesType>
 class GatedAttention : public Kernel {
  public:
-  explicit GatedAttention(const Info&) {}
+  explicit GatedAttention(const Info& info) {
+    if constexpr (kGates.channel == Channels::kMlpOfMean) form_ = FormOf(info);
+  }
 
   void Compute(const Call& call) const override {
     const Input<T> x = FeatureMap<T>(call, 0);
@@ -120,8 +128,7 @@ class GatedAttention : public Kernel {
     T* map = kGates.position ? call.Out<T>(kOutputs - 1, {images, 1, x.shape[2], x.shape[3]}) : nullptr;
     call.ForEntries(images, plan.floats(), [&](int64_t n, float* memory, const auto& split) {
       const int64_t at = n * plan.channels * plan.pixels;
-      const Image<T> image{x.data + at, r ? r + at : nullptr, y + at, gate ? gate + n * plan.channels : nullptr,
-                           map ? map + n * plan.pixels : nullptr};
+      const Image<T> image{x.data + at, From(r, at), y + at, From(gate, n * plan.channels), From(map, n * plan.pixels)};
       Attend(plan, image, memory, split);
     });
   }
@@ -129,13 +136,16 @@ class GatedAttention : public Kernel {
   static constexpr Gates kGates = GatesType::kGates;
   static constexpr bool kDense =
       kGates.channel == Channels::kMlpOfMean || kGates.channel == Channels::kMlpOfMeanAndMax;
-  static constexpr size_t kInputs = 1 + (kDense ? 4 : 0) + (kGates.position ? 1 : 0) + (kGates.residual ? 1 : 0);
+  static constexpr bool kLine = kGates.channel == Channels::kConvolution;
+  static constexpr size_t kInputs =
+      1 + (kDense ? 4 : 0) + (kLine ? 1 : 0) + (kGates.position ? 1 : 0) + (kGates.residual ? 1 : 0);
   static constexpr size_t kOutputs = 1 + (kGates.channel != Channels::kNone ? 1 : 0) + (kGates.position ? 1 : 0);
 
  private:
-  static Plan<T> PlanFor(const Call& call, const Shape& x) {
-    Plan<T> plan{x[1], x[2] * x[3], {}, {}};
-    if (kDense) plan.layers = DenseLayers<T>(call, plan.channels);
+  Plan<T> PlanFor(const Call& call, const Shape& x) const {
+    Plan<T> plan{x[1], x[2] * x[3], {}, {}, {}};
+    if (kDense) plan.layers = DenseLayers<T>(call, plan.channels, form_);
+    if (kLine) plan.line = LineOfChannels<T>(call, plan.channels);
     if (kGates.position) plan.convolution = Convolution<T>(call, kDense ? 5 : 1, x);
     return plan;
   }
@@ -145,26 +155,25 @@ class GatedAttention : public Kernel {
     const Workspace<T> work(plan, memory);
     const float* gate = GateChannels(plan, image, work, split);
     const float* map = GatePositions(plan, image, work, gate, split);
-    split(plan.channels, LeastPlanes(plan), [&](int64_t begin, int64_t end) noexcept {
+    split(plan.channels, LeastPlanes(plan.pixels), [&](int64_t begin, int64_t end) noexcept {
       const int64_t at = begin * plan.pixels;
-      Maps<T>().weigh({image.x + at, image.r ? image.r + at : nullptr, gate ? gate + begin : nullptr, map,
-                       image.y + at, end - begin, plan.pixels});
+      Maps<T>().weigh({image.x + at, From(image.r, at), From(gate, begin), map, image.y + at, end - begin, plan.pixels});
     });
   }
-
-  static int64_t LeastPlanes(const Plan<T>& plan) { return kLeastElements / std::max<int64_t>(plan.pixels, 1) + 1; }
 
   template <class Split>
   static const float* GateChannels(const Plan<T>& plan, const Image<T>& image, const Workspace<T>& work,
                                    const Split& split) {
     if constexpr (kGates.channel == Channels::kNone) return nullptr;
     constexpr bool kMax = kGates.channel == Channels::kMlpOfMeanAndMax;
-    split(plan.channels, LeastPlanes(plan), [&](int64_t begin, int64_t end) noexcept {
+    split(plan.channels, LeastPlanes(plan.pixels), [&](int64_t begin, int64_t end) noexcept {
       Maps<T>().pool(image.x + begin * plan.pixels, end - begin, plan.pixels, work.mean + begin,
                      kMax ? work.max + begin : nullptr);
     });
     if constexpr (kDense) {
       Maps<T>().gate(*plan.layers, work.mean, kMax ? work.max : nullptr, work.hidden, work.gate);
+    } else if constexpr (kLine) {
+      Maps<T>().gate_across(*plan.line, work.mean, work.gate);
     } else {
       Maps<T>().gate_directly(work.mean, plan.channels, work.gate);
     }
@@ -183,6 +192,8 @@ class GatedAttention : public Kernel {
     if (image.map != nullptr) Write(work.map, plan.pixels, image.map);
     return work.map;
   }
+
+  GateForm form_;
 };
 
 template <Channels kChannel, bool kPosition, bool kResidual>
@@ -190,38 +201,10 @@ struct With {
   static constexpr Gates kGates{kChannel, kPosition, kResidual};
 };
 
-template <class T, bool kResidual>
-class SimamAttention : public Kernel {
- public:
-  explicit SimamAttention(const Info& info) : lambda_(info.GetAttribute<float>("lambda")) {}
-
-  void Compute(const Call& call) const override {
-    const Input<T> x = FeatureMap<T>(call, 0);
-    const T* r = kResidual ? Residual<T>(call, 1, x.shape) : nullptr;
-    T* y = call.Out<T>(0, x.shape);
-    T* weights = call.Out<T>(1, x.shape);
-    const int64_t planes = x.shape[0] * x.shape[1], pixels = x.shape[2] * x.shape[3];
-    if (planes == 0 || pixels == 0) return;
-    call.Split(planes, kLeastElements / 4 / pixels + 1, [&](int64_t begin, int64_t end) noexcept {
-      const int64_t at = begin * pixels;
-      Maps<T>().simam({x.data + at, r ? r + at : nullptr, y + at, weights ? weights + at : nullptr, end - begin, pixels,
-                       lambda_});
-    });
-  }
-
- private:
-  float lambda_;
-};
-
 template <Channels kChannel, bool kPosition, bool kResidual>
 Kernels Gated() {
   using Gates = With<kChannel, kPosition, kResidual>;
   return {Make<GatedAttention<float, Gates>>, Make<GatedAttention<Half, Gates>>};
-}
-
-template <bool kResidual>
-Kernels SimamOf() {
-  return {Make<SimamAttention<float, kResidual>>, Make<SimamAttention<Half, kResidual>>};
 }
 
 }  // namespace
@@ -236,8 +219,8 @@ Kernels SpatialAttention() { return Gated<Channels::kNone, true, false>(); }
 Kernels SpatialAttentionAddRelu() { return Gated<Channels::kNone, true, true>(); }
 Kernels Cbam() { return Gated<Channels::kMlpOfMeanAndMax, true, false>(); }
 Kernels CbamAddRelu() { return Gated<Channels::kMlpOfMeanAndMax, true, true>(); }
-Kernels Simam() { return SimamOf<false>(); }
-Kernels SimamAddRelu() { return SimamOf<true>(); }
+Kernels EfficientChannelAttention() { return Gated<Channels::kConvolution, false, false>(); }
+Kernels EfficientChannelAttentionAddRelu() { return Gated<Channels::kConvolution, false, true>(); }
 
 }  // namespace cpu
 }  // namespace fovea

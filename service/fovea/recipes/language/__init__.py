@@ -1,0 +1,1 @@
+"""Texts: encoders that classify and compare them."""
