@@ -132,7 +132,7 @@ def _merged(array: NDArray[np.float32]) -> NDArray[np.float32]:
 def _answer(session: ModelSession, shape: Shape) -> NDArray[np.float32]:
     session.run()
     (answer,) = session.split([shape.batch])[0].values()
-    return answer if answer.ndim == 3 else _merged(answer)
+    return answer.copy() if answer.ndim == 3 else _merged(answer)
 
 
 def _require_agreement(shape: Shape, answers: dict[str, NDArray[np.float32]]) -> None:
