@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fovea.cli.infer import best_lines
+from fovea.cli.infer import best_lines, told
+from fovea.cli.infer_input import InferInput
 from fovea.cli.map_files import MapInfo, choose_map
-from fovea.client import Client
+from fovea.client import Client, ModelInfo
 from fovea.contract.input_steps import Preprocessing
 from fovea.inputs.picture_steps import picture_row
 
@@ -157,3 +158,10 @@ def test_what_goes_wrong_is_one_clear_line(
     assert err.startswith("fovea: ")
     assert err.count("\n") == 1
     assert told in err
+
+
+def test_a_vector_of_length_one_is_printed_as_a_vector_and_other_numbers_as_classes() -> None:
+    model, asked = ModelInfo("m", ("1",), (), (), {}), InferInput("tokens", np.array([b"a"], np.object_), text="a")
+    assert told(np.array([0.6, -0.8]), model, asked, top=1) == ["a vector of 2 numbers and length 1: 0.6000, …"]
+    assert told(np.array([3.0, -4.0]), model, asked, top=1)[0].endswith("class 0")
+    assert told(np.array([1.0, 0.0]), model, asked, top=1)[0].endswith("class 0")

@@ -56,14 +56,14 @@ def run(arguments: argparse.Namespace) -> int:
         outputs = [model.outputs[0].name, *(outputs_to_draw(model, asked, chosen) if chosen else [])]
         inputs = {asked.name: asked.array, **seed_input(model, arguments.seed)}
         answer = client.infer(model.name, inputs, outputs)
-    for line in _told(answer[outputs[0]][0], model, asked, arguments.top):
+    for line in told(answer[outputs[0]][0], model, asked, arguments.top):
         print(line)
     if chosen:
         print(f"{arguments.attention}: {write_map(arguments.attention, asked, chosen, answer, arguments.head)}")
     return 0
 
 
-def _told(scores: NDArray[Any], model: ModelInfo, asked: InferInput, top: int) -> list[str]:
+def told(scores: NDArray[Any], model: ModelInfo, asked: InferInput, top: int) -> list[str]:
     """The best classes and what their numbers mean; of a model that gives vectors of length 1, the vector."""
     labels = model.json("labels") or []
     if not labels and scores.ndim == 1 and abs(np.linalg.norm(scores) - 1) < _LENGTH_ERROR and scores.min() < 0:
