@@ -22,7 +22,7 @@ from fovea.contract.attention import AttentionType
 from fovea.contract.operators import OPERATORS, Operator
 from fovea.export.exporter import export_graph
 from fovea.export.function_bodies import BODIES
-from fovea.recipes.catalogue import RECIPES
+from fovea.recipes.catalogue import EVERY
 from fovea.serving.observability.metrics import METRICS, Metric
 from fovea.serving.observability.telemetry import Telemetry
 from fovea.serving.settings import Settings
@@ -78,7 +78,7 @@ def test_a_metric_of_the_table_is_on_the_page_that_prometheus_reads(monkeypatch:
 def test_a_recipe_of_the_catalogue_is_offered_by_the_export(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setitem(RECIPES, "fashion-new", RECIPES["fashion-cbam"])
+    monkeypatch.setitem(EVERY, "fashion-new", EVERY["fashion-cbam"])
     assert main(["export", "no-such-recipe"]) == 1
     assert "fashion-new" in capsys.readouterr().err
 

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from fovea.attention import additive as additive
+from fovea.attention import gated as gated
 from fovea.attention.bilinear import BilinearAttention
 from fovea.attention.cbam import CBAM
 from fovea.attention.coordinate import CoordinateAttention

@@ -41,3 +41,13 @@ def test_what_is_attended_most_is_the_brightest_cell_of_its_row_and_column() -> 
 def test_a_matrix_that_nobody_could_read_is_refused() -> None:
     with pytest.raises(Unsupported, match="200 words"):
         drawn(np.zeros((200, 200)), ["a"] * 200)
+
+
+def test_a_columns_word_stands_above_it_and_a_rows_word_beside_it() -> None:
+    dark = np.asarray(drawn(np.zeros((2, 2)), ["i", "wwwwwwww"]).convert("L")) < 128
+    margin = dark.shape[0] - 6 - 2 * 22
+    above, beside = dark[:margin, margin:-6], dark[margin:-6, :margin]
+    assert above[:, 22:].sum() > 5 * above[:, :22].sum() > 0
+    assert beside[22:].sum() > 5 * beside[:22].sum() > 0
+    assert above[margin // 2 :, :22].any()
+    assert not above[: margin // 2, :22].any()

@@ -156,3 +156,8 @@ def test_a_vocabulary_that_does_not_do_is_the_models_fault(content: str, more: d
 def test_every_step_between_a_text_and_a_text_has_its_function() -> None:
     known = {kind for kind in get_args(get_args(Step)[0]) if (kind.takes, kind.gives) == ("text", "text")}
     assert set(ON_TEXTS) == known
+
+
+def test_a_mark_that_disappears_stays_with_its_letter() -> None:
+    split_up = TextMaker(steps({"step": "strip_accents"}, into="characters"), lambda _: "e\nx\n")
+    assert split_up.pieces("e\u0301x".encode()) == [Piece("e", (0, 2)), Piece("x", (2, 3))]

@@ -58,7 +58,7 @@ def next_steps(folder: Path) -> str:
     """How a version is served and asked, for whoever has just exported it."""
     repository, name = folder.parents[1], folder.parent.name
     card = ModelCard.read(folder / CARD_FILE)
-    kinds = {steps.kind for steps in card.steps_by_input.values()}
+    kinds = [steps.kind for steps in card.steps_by_input.values()]
     inputs = f"curl http://127.0.0.1:{setting('http_port')}/v2/models/{name}   (tells its inputs)"
     return (
         f"{_found(card)}serve it: fovea serve --repository {quote(str(repository))}   "
