@@ -1,7 +1,7 @@
 """Efficient channel attention, ECA (Wang et al. 2020, arXiv:1910.03151).
 
 gate = sigmoid(conv k across the channels of mean(x)), y = x · gate; x (N, C, H, W), gate (N, C).
-k is the odd number nearest to (log2 C + 1) / 2 by the paper's rule; no bias, zeros beyond the first and last channel.
+By the paper's rule k is the odd number nearest to (log2 C + 1) / 2; no bias, zeros beyond the first and last channel.
 """
 
 from __future__ import annotations
