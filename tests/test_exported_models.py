@@ -28,7 +28,9 @@ from fovea.runtime.kernel_library import find_kernel_library
 from servers import RunningServer, running_server
 
 LEAST_ACCURACY = dict.fromkeys(COMMITTED, 0.925) | {
-    **{"fashion-max-pool": 0.92, "fashion-simam-plug-in": 0.92, "fashion-vit": 0.89}
+    "fashion-max-pool": 0.92,
+    "fashion-simam-plug-in": 0.92,
+    "fashion-vit": 0.89,
 }
 OTHER_PROCESSOR = 3
 """Pictures of 10,000 on which another order of additions may turn a tie."""
