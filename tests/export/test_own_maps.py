@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from onnx import helper
 from torch import Tensor, nn
 
 from fovea.attention.simam import SimAM
@@ -64,9 +65,25 @@ def test_a_module_without_such_outputs_stays_as_it_is() -> None:
     assert with_own_maps(graph, HARD) is graph
 
 
-@pytest.mark.parametrize(("names", "attention"), [(("attention.path", "y"), HARD), (("y", "attention.path"), None)])
+def test_what_nodes_leave_out_keeps_nothing_in_the_file_without_maps() -> None:
+    graph = exported("y", "attention.path")
+    nodes = graph.model.graph.node
+    nodes.insert(0, helper.make_node("Identity", ["image"], [""]))
+    nodes.append(helper.make_node("Clip", ["y", "", ""], ["clipped"]))
+    graph.model.graph.output[0].name = "clipped"
+    assert "Identity" not in {node.op_type for node in with_own_maps(graph, HARD).model.graph.node}
+
+
+@pytest.mark.parametrize(
+    ("names", "attention"),
+    [
+        (("attention.path", "y"), HARD),
+        (("y", "attention.path"), None),
+        (("attention.a", "attention.path"), HARD),
+    ],
+)
 def test_a_map_before_an_answer_or_of_no_type_is_refused(
     names: tuple[str, str], attention: AttentionType | None
 ) -> None:
-    with pytest.raises(ExportFailed, match=r"attention\.path is an attention map"):
+    with pytest.raises(ExportFailed, match=r"attention\.(path|a) is an attention map"):
         with_own_maps(exported(*names), attention)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from fovea.contract.errors import InvalidRequest, ModelBroken
 from fovea.contract.input_steps import InputSteps
 from fovea.contract.step_kinds import Split, Step
-from fovea.inputs.spans import Piece
+from fovea.inputs.spans import Piece, origins
 from fovea.inputs.text_maker import TextMaker, data_mask
 from fovea.inputs.text_steps import MAX_TEXT_BYTES, MOST_MARKS, ON_TEXTS, changed, split
 
@@ -161,3 +161,15 @@ def test_every_step_between_a_text_and_a_text_has_its_function() -> None:
 def test_a_mark_that_disappears_stays_with_its_letter() -> None:
     split_up = TextMaker(steps({"step": "strip_accents"}, into="characters"), lambda _: "e\nx\n")
     assert split_up.pieces("e\u0301x".encode()) == [Piece("e", (0, 2)), Piece("x", (2, 3))]
+
+
+def test_ten_thousand_marks_that_disappear_are_traced_at_once() -> None:
+    asked = 0
+
+    def without_joiners(text: str) -> str:
+        nonlocal asked
+        asked += len(text)
+        return text.replace("\u034f", "")
+
+    assert origins("a" + 10_000 * "\u034f" + "b", without_joiners) == [(0, 10_001), (10_001, 10_002)]
+    assert asked < 60_000

@@ -104,6 +104,18 @@ def test_of_a_model_that_is_not_batched_single_rows_race_and_three_that_agree_ar
     assert disturbed.runs == 4
 
 
+def test_a_first_run_that_takes_long_does_not_keep_the_golden_batch_from_racing():
+    class Cold(Runner):
+        def infer(self, request: dict) -> dict:
+            if not self.runs:
+                Runner.now = Duration(Runner.now.processor_s + 0.2, Runner.now.elapsed_s + 0.2)
+            return super().infer(request)
+
+    verdict = hold(Runner({1: 0.004, 4: 0.04}), Cold({1: 0.004, 4: 0.004}))
+    assert verdict is not None
+    assert verdict.cause is Cause.SLOWER
+
+
 def test_a_clear_race_is_over_once_its_least_costs_are_confirmed():
     clear, disturbed = Runner({1: 0.0001, 4: 0.0004}), Runner({1: 0.0001, 4: 0.0004}, disturbed=True)
     for kernels in (clear, disturbed):

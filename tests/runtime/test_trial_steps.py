@@ -50,3 +50,9 @@ def test_a_size_that_was_run_before_is_not_run_again():
     session = Session(lambda rows: 0.02 * rows)
     run_sizes(session, {"x": np.zeros((1, 2))}, session.stopwatch, {4: 0.08})
     assert session.sizes == [1, 8]
+
+
+def test_what_a_sessions_first_run_took_keeps_no_size_from_being_run():
+    session = Session(lambda rows: 0.001 * rows)
+    run_sizes(session, {"x": np.zeros((1, 2))}, session.stopwatch, {4: 0.13})
+    assert session.sizes == [1, 8, 32]

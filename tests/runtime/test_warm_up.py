@@ -83,6 +83,17 @@ def test_long_rows_of_lengths_that_come_late_are_run_once():
     assert session.now == pytest.approx(2 * 1.0 + 2.0 + 3.0)
 
 
+def test_a_first_run_that_takes_long_is_no_cost_of_a_model_that_takes_one_row():
+    class ColdSession(SlowSession):
+        max_batch_rows = 1
+        ran = 0
+
+        def run(self) -> None:
+            self.now, self.ran = self.now + (0.005 if self.ran else 0.5), self.ran + 1
+
+    assert only_curve(ColdSession()) == pytest.approx({1: 0.005})
+
+
 def test_operator_is_told_of_lengths_that_were_run_in_single_rows_only(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ):

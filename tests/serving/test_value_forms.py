@@ -118,7 +118,7 @@ def test_one_whose_texts_must_be_known_categories_is_served_too(server: RunningS
     status, told = ask("red", "green")
     assert (status, told["outputs"][0]["shape"], told["outputs"][0]["data"]) == (200, [2, 2], [0, 1, 1, 0])
     assert ask("blue")[0] == 400
-    why = "it fails on made-up rows; its first request shows if it runs"
+    why = "it fails on made-up rows, so no row was run before the first request"
     assert [line for line in server.errors if f"categories version 1: {why}" in line]
     (listed,) = [one for one in rest(server, "/v2/repository/index", b"")[1] if one["name"] == "categories"]
     assert listed["reason"].endswith(why)

@@ -149,9 +149,16 @@ class ModelCard(Facts):
                 raise ValueError(f"input_steps: {name} is {found}, and its steps make {kinds} {made}")
             if steps.types is not None and not _takes_types(specs, name, steps.types):
                 raise ValueError(f"input_steps: {name} makes the types {steps.types}, which is no input of its shape")
+            if steps.types is not None and self._is_made_otherwise(name, steps.types):
+                raise ValueError(f"input_steps: {name} makes the types {steps.types}, which is made otherwise already")
             if missing := [file for file in steps.files if self.sha256 and file not in self.sha256]:
                 raise ValueError(f"input_steps: {name} needs {missing[0]}, of which the card has no hash")
         return self
+
+    def _is_made_otherwise(self, name: str, types: str) -> bool:
+        """Whether an input of token types has steps of its own, is a mask, or is made of another text."""
+        others = {steps.types for other, steps in self.input_steps.items() if other != name}
+        return types in {*self.input_steps, *others, *(spec.mask for spec in self.lengths.values())}
 
     @model_validator(mode="after")
     def _lengths_fit(self) -> ModelCard:

@@ -25,7 +25,7 @@ def with_own_maps(graph: ExportedGraph, attention: AttentionType | None) -> Expo
     if not own:
         return graph
     answers = graph.outputs[: -len(own)]
-    if attention is None or graph.outputs != (*answers, *own):
+    if attention is None or not answers or graph.outputs != (*answers, *own):
         raise ExportFailed(f"{own[0].name} is an attention map: expected it after the answers, and a type for it")
     layers = [
         AttentionLayer(name=spec.name.removeprefix(MAP_PREFIX), attention=attention, maps=(spec,)) for spec in own
@@ -47,7 +47,7 @@ def _without(model: onnx.ModelProto, names: Collection[str]) -> onnx.ModelProto:
     needed, nodes = {value.name for value in outputs}, list[onnx.NodeProto]()
     for node in reversed(graph.node):
         if needed.intersection(node.output):
-            needed |= _read_by(node)
+            needed |= _read_by(node) - {""}  # which stands for what was left out
             nodes.insert(0, node)
     _keep(graph.output, outputs)
     _keep(graph.node, nodes)

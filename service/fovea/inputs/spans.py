@@ -22,7 +22,8 @@ def origins(text: str, change: Callable[[str], str]) -> list[Span]:
     """Of each character of `change(text)`: the part of the text that it comes of.
 
     The text is cut before every letter that becomes something of its own: one that is joined with the letter before it,
-    or disappears, as an accent may, stays with that letter.
+    or disappears, as an accent may, stays with that letter. Letters that change nothing are asked about once, so that a
+    long text of them takes no longer than another.
     """
     if text.isascii() and len(change(text)) == len(text):
         return [(place, place + 1) for place in range(len(text))]
@@ -33,7 +34,7 @@ def origins(text: str, change: Callable[[str], str]) -> list[Span]:
         if own and together == length + own:
             found += [(start, place)] * length
             start, part, length = place, letter, own
-        else:
+        elif own or together != length:
             part, length = part + letter, together
     return found + [(start, len(text))] * length
 

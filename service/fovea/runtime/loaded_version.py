@@ -88,7 +88,7 @@ class LoadedVersion:
     @property
     def doubt(self) -> str:
         """What warm-up could not find out; empty where it ran a row."""
-        return "" if self.cost.curves else "it fails on made-up rows; its first request shows if it runs"
+        return "" if self.cost.curves else "it fails on made-up rows, so no row was run before the first request"
 
     def warm_up(self, golden: Golden | None, known: BatchCost | None, stopwatch: Stopwatch = by_the_clock) -> None:
         """Run all lengths that warm-up runs in batches of a few sizes. What that costs is known, or measured here."""

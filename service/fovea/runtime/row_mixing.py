@@ -38,6 +38,8 @@ _FEW, _MANY = 3, 7
 """Rows in a batch. Neither is a multiple of the other: what turns rows by as many as there are leaves them in place."""
 _LARGEST_S = 0.3
 """For a larger batch, up to what requests will share; of a model that takes longer for it, fewer rows are tried."""
+_MANY_S = 1.0
+"""For the batch of many rows that a slow model is tried with once, since nothing larger will be."""
 _MOST_NUMBERS = 1_000_000
 """In the answers that are compared at once, which takes 0.3 s."""
 _APART = RowVerdict("apart")
@@ -140,7 +142,7 @@ class _RowCheck:
         found = beside_alone(alone, together, len(alone), large=style.large)
         if found is None and not slow:
             found = self._among_others(rows, together)
-            if found is None and style.many and row_s * _MANY <= _LARGEST_S:
+            if found is None and style.many and row_s * _MANY <= (_LARGEST_S if self._telling else _MANY_S):
                 found = beside_alone(alone, self._run(rows), len(rows), large=style.large)
         return found
 

@@ -26,6 +26,8 @@ from fovea.runtime.warm_up import batch_sizes
 
 _MOST_S = 0.25
 """For one batch, as its rows are seen to take: larger ones are not run while a server waits."""
+_FIRST = 2
+"""Times that a batch may take beside as many single rows and not have been a session's first run."""
 _STEP = 8
 """From one size to the next at most: what takes longer than its rows add up to is seen before it takes minutes."""
 NOTHING_RAN: Mapping[int, float] = {}
@@ -60,9 +62,11 @@ def shares(wish: Wish, rows: RowVerdict) -> bool:
 
 def run_sizes(session: ModelSession, row: Arrays, stopwatch: Stopwatch, ran: Mapping[int, float] = NOTHING_RAN) -> None:
     """One row, and larger batches up to the largest that there is time for: one that ends the process, or takes too
-    much memory, does so here. `ran`: sizes that have been run already, and what they took.
+    much memory, does so here. `ran`: sizes that have been run already, and what they took; what was a session's first
+    run, which takes long, says nothing.
     """
-    taken = {**ran, 1: _seconds(session, row, 1, stopwatch)}
+    single = _seconds(session, row, 1, stopwatch)
+    taken = {1: single} | {size: took for size, took in ran.items() if single and took <= _FIRST * size * single}
     while (seconds := taken[rows := max(taken)]) is not None:
         most = min(_STEP * rows, _MOST_S * rows / max(seconds, 1e-9))
         fitting = [size for size in batch_sizes(session.max_batch_rows) if rows < size <= most]

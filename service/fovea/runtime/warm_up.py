@@ -47,7 +47,7 @@ def measure_cost(
     for lengths in rows:
         runs, cold = _Runs(session, stopwatch), ColdRows(rows[lengths])
         try:
-            runs.first(cold, session.max_batch_rows if left_s > 0 else 1)
+            runs.first(cold, session.max_batch_rows if left_s > 0 else 1, once=left_s <= 0)
         except ExecutionFailed as error:
             failed[lengths] = error
             if not curves:
@@ -85,6 +85,7 @@ def run_measured_sizes(session: ModelSession, rows: Mapping[Lengths, Sequence[Ar
         with suppress(ExecutionFailed):
             session.gather([rows[lengths][0]] * most)
             session.run()
+            session.split([1] * most if session.batched else [1])  # which lets go of rows that were read in place
 
 
 class _Runs:
@@ -96,15 +97,16 @@ class _Runs:
         self.elapsed_s = 0.0
         """Seconds by the clock that all runs took."""
 
-    def first(self, cold: ColdRows, most_rows: int) -> None:
+    def first(self, cold: ColdRows, most_rows: int, *, once: bool) -> None:
         """Run every size once, as far as batches are not too long. ExecutionFailed where even one row cannot be run.
 
-        The first run of a size allocates and compiles: only a second one, where it is needed, is held against it.
+        The first run of a size allocates and compiles: only a second one, where it is needed, is held against it. With
+        `once` the largest size is not run again.
         """
         for rows in batch_sizes(most_rows):
             try:
                 too_long = self._run(cold, rows) > LONG_BATCH_S
-                if too_long and rows < most_rows:
+                if too_long and (rows < most_rows or not once):
                     too_long = self._run(cold, rows) > LONG_BATCH_S
             except ExecutionFailed:
                 if not self._runs:

@@ -383,3 +383,12 @@ def test_a_configuration_of_nothing_but_small_parts_is_read_in_a_moment(tmp_path
     start_s = time.process_time()
     read_config(folder_with(tmp_path / "model", config))
     assert time.process_time() - start_s < 3
+
+
+def test_a_format_that_has_no_name_hides_no_other_model(tmp_path: Path) -> None:
+    for name in ("good", "odd"):
+        doubling(tmp_path, name, ["N", 4])
+    text = 'max_batch_size: 4 input [ { name: "x" data_type: TYPE_FP32 format: 9 dims: [ 4 ] } ]'
+    (tmp_path / "odd" / "config.pbtxt").write_text(text)
+    declared = read_config(tmp_path / "odd").declared
+    assert declared.formats == {"x": "9"}

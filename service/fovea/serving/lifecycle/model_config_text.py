@@ -30,13 +30,17 @@ def from_json(text: str) -> Any:
 
 
 def format_of(tensor: Any) -> str:
-    """The name of a ModelInput's format, e.g. FORMAT_NCHW."""
-    return enum_name("ModelInput.Format", tensor.format)
+    """The name of a ModelInput's format, e.g. FORMAT_NCHW; its number where it has no name."""
+    return _name_or_number("ModelInput.Format", tensor.format)
 
 
 def data_type_of(tensor: Any) -> str:
     """The name of a ModelInput's or ModelOutput's type, e.g. TYPE_FP32; its number where it has no name."""
+    return _name_or_number("DataType", tensor.data_type)
+
+
+def _name_or_number(enum: str, value: int) -> str:
     try:
-        return enum_name("DataType", tensor.data_type)
+        return enum_name(enum, value)
     except KeyError:
-        return str(tensor.data_type)
+        return str(value)
