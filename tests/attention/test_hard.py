@@ -140,3 +140,11 @@ def test_draws_of_training_are_those_of_the_operator_where_their_noise_is() -> N
     expected, index = torch.ops.fovea.hard_sample_attention(scores, value, seeds, None)
     torch.testing.assert_close(given, expected)
     torch.testing.assert_close(log_probability, scores.log_softmax(-1).gather(-1, index[..., None])[..., 0])
+
+
+def test_a_query_that_may_attend_nothing_reads_zeros_in_training_too() -> None:
+    mask = torch.tensor([[False, False, False], [True, False, True]])[None]
+    y, log_probability = hard_training.drawn(_random(1, 2, 3), _random(1, 3, 4, seed=1), mask, torch.zeros(1, 2, 3))
+    assert (y[0, 0] == 0).all()
+    assert log_probability[0, 0] == 0
+    assert (y[0, 1] != 0).all()

@@ -71,3 +71,13 @@ def test_masks_of_both_types_are_torchs_and_rows_without_an_open_key_are_zeros(
         y, p = attend(q, k, v, **ours)
         torch.testing.assert_close(y, expected.masked_fill(nothing, 0.0))
         assert (p * ~mask == 0).all()
+
+
+@pytest.mark.parametrize("closed", [0, 2])
+def test_a_row_of_the_lowest_number_is_attended_evenly_beside_closed_keys(closed: int) -> None:
+    q, k, v = (tensor.float() for tensor in heads(3, 5))
+    bias = torch.full((1, 1, 3, 5), torch.finfo(torch.float32).min)
+    bias[..., :closed] = -torch.inf
+    y, p = attend(q, k, v, bias=bias)
+    torch.testing.assert_close(p[..., closed:], torch.full_like(p[..., closed:], 1 / (5 - closed)))
+    torch.testing.assert_close(y, v[..., closed:, :].mean(-2, keepdim=True).expand_as(y))

@@ -169,6 +169,15 @@ def test_a_query_that_may_attend_nothing_yields_zeros() -> None:
         np.testing.assert_array_equal(output, np.zeros_like(output))
 
 
+@pytest.mark.parametrize("overload", ["biased", "biased_maps"])
+def test_a_row_of_the_lowest_number_is_attended_evenly(overload: str) -> None:
+    lowest = np.finfo(np.float32).min
+    bias = np.array([[-np.inf, lowest, lowest, lowest], [0.0, lowest, -np.inf, 0.0], [lowest] * 4], np.float32)
+    inputs = {**heads((1, 2, 3, 4, 5)), "bias": bias[None, None]}
+    settings = {"scale": 1.0, "causal": 0, "window": 0}
+    expect(torch.ops.fovea.multi_head_attention, overload, inputs, settings, maps_too=overload == "biased_maps")
+
+
 @pytest.mark.parametrize("overload", ["maps", "window_maps", "masked_maps", "biased_maps"])
 def test_multi_head_attention_body_runs_in_half_precision(overload: str) -> None:
     inputs = {name: array.astype(np.float16) for name, array in heads((1, 2, 5, 5, 4)).items()}

@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from fovea.attention.cross import CrossAttention
 from fovea.attention.dot import ScaledDotAttention
 from fovea.attention.simam import SimAM
 from fovea.attention.squeeze_excitation import SqueezeExcitation
@@ -147,6 +148,13 @@ def test_one_tensor_for_all_makes_self_attention_and_values_other_than_keys_key_
     relate: Callable[[Tensor], tuple[Tensor, Tensor, Tensor]], attention: AttentionType
 ) -> None:
     graph = export_graph(Related(relate), {"x": torch.randn(2, 3, 4)}, ["y"])
+    assert [layer.attention for layer in graph.layers] == [attention]
+
+
+@pytest.mark.parametrize(("longer", "attention"), [(0, AttentionType.SELF), (2, AttentionType.KEY_VALUE)])
+def test_one_head_over_another_sequence_is_not_self_attention(longer: int, attention: AttentionType) -> None:
+    example = {"x": torch.randn(2, 3, 4), "memory": torch.randn(2, 3 + longer, 4)}
+    graph = export_graph(CrossAttention(4, 4), example, ["y"])
     assert [layer.attention for layer in graph.layers] == [attention]
 
 

@@ -54,6 +54,15 @@ def test_body_chooses_and_draws_what_the_operator_does(operator: str, overload: 
 
 
 @pytest.mark.parametrize("operator", HARD)
+def test_a_nan_is_read_before_any_number(operator: str) -> None:
+    inputs = call(operator, (1, 3, 4, 5), False)
+    inputs["Scores"][0, 1, 2] = inputs["Scores"][0, 2] = np.nan
+    _, index = session_of(model_of(operator, "", inputs, {})).run(None, inputs)
+    tensors = [torch.from_numpy(array) for array in inputs.values()]
+    assert index[0, 1:].tolist() == HARD[operator](*tensors, None)[1][0, 1:].tolist() == [2, 0]
+
+
+@pytest.mark.parametrize("operator", HARD)
 def test_a_query_that_may_attend_nothing_yields_zeros_and_no_index(operator: str) -> None:
     inputs = call(operator, (2, 3, 4, 5), True)
     y, index = session_of(model_of(operator, "masked", inputs, {})).run(None, inputs)

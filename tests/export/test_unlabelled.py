@@ -19,11 +19,11 @@ from fovea.recipes.subject import Subject
 
 
 class Gated(nn.Module):
-    """Squeeze and excitation, as anybody writes it."""
+    """Squeeze and excitation with an activation that no rule knows."""
 
     def __init__(self) -> None:
         super().__init__()
-        layers = (nn.Conv2d(4, 2, 1), nn.SiLU(), nn.Conv2d(2, 4, 1))
+        layers = (nn.Conv2d(4, 2, 1), nn.GELU(), nn.Conv2d(2, 4, 1))
         self.gate = nn.Sequential(nn.AdaptiveAvgPool2d(1), *layers, nn.Sigmoid())
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:

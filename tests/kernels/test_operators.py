@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from fovea.runtime.processor import KERNEL_CODE, this_processor
-from kernel_cases import CASES, GATED, HARD, SCORED, Case, external_case, hard_case, map_case, score_case
+from kernel_cases import CASES, GATED, HARD, SCORED, Case, external_case, hard_case, head_case, map_case, score_case
 from kernel_formulas import formula
 from kernel_nodes import run_chain, run_node
 
@@ -24,6 +24,7 @@ SEQUENCES = [
     *(score_case(name, (1, 200, 65, 40, 64), masked=True) for name in SCORED),
     external_case((1, 196, 64, 32)),
     *(hard_case(name, (1, 2000, 65, 40, 64), masked=True) for name in HARD),
+    head_case((1, 2, 200, 250, 16, 33), form="B1QK", causal=1),
 ]
 
 
@@ -75,7 +76,7 @@ def test_float16_kernel_gives_the_formulas_answer(forced, isa, case):
 @pytest.mark.parametrize("rows", [1, 9])
 def test_two_threads_give_exactly_what_one_gives(kernel_library, case, rows):
     first = next(iter(case.inputs))
-    per_row = {"X", "S", "R", "Q", "K", "V", "mask", "Scores", "seed"}
+    per_row = {"X", "S", "R", "Q", "K", "V", "mask", "bias", "Scores", "seed"}
     inputs = {
         name: np.concatenate([array] * rows)[:rows] if name in per_row else array for name, array in case.inputs.items()
     }
@@ -101,6 +102,15 @@ def test_memories_that_are_constants_of_the_graph_give_the_same_answer(kernel_li
 @pytest.mark.parametrize("scale", [1e-3, 15.0, 300.0])
 def test_additive_scores_hold_for_tiny_and_for_saturated_sums(kernel_library, scale):
     assert_agrees(kernel_library, score_case("AdditiveAttention", (2, 9, 17, 16, 8), scale=scale))
+
+
+@pytest.mark.parametrize("isa", KERNEL_CODE)
+def test_hard_attention_reads_a_nan_before_any_number(forced, isa):
+    case = hard_case("HardArgmaxAttention", (1, 3, 40, 1, 2))
+    case.inputs["Scores"][0, 1, 33] = np.nan
+    case.inputs["Scores"][0, 2] = np.nan
+    _, index = run_node(forced(isa), case.operator, case.inputs)
+    assert index[0, 1:].tolist() == [33, 0]
 
 
 @pytest.mark.parametrize("isa", KERNEL_CODE)

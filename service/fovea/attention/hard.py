@@ -22,11 +22,12 @@ def hard_argmax_attention(scores: Tensor, v: Tensor, mask: Tensor | None) -> tup
     """Index = the first key of the largest score among the allowed ones, Y = v[Index].
 
     scores (B, Tq, Tk), v (B, Tk, D), mask boolean (B, Tq, Tk), True = may be attended -> Y (B, Tq, D), Index (B, Tq).
-    A query without any key that is allowed and scores more than -∞ has Y = 0 and Index = -1.
+    A query without any key that is allowed and scores more than -∞ has Y = 0 and Index = -1; a NaN counts as ∞.
     """
     if v.shape[:2] != scores.shape[::2] or (mask is not None and mask.shape != scores.shape):
         shapes = [list(tensor.shape) for tensor in (scores, v, mask) if tensor is not None]
         raise ValueError(f"scores, values and mask do not fit together: {', '.join(map(str, shapes))}")
+    scores = scores.nan_to_num(nan=torch.inf, posinf=torch.inf, neginf=-torch.inf)
     if mask is not None:
         scores = scores.masked_fill(~mask, -torch.inf)
     # Before the first key stands one that nobody beats by -∞, with the value 0.

@@ -36,11 +36,18 @@ def straight_through(scores: Tensor, value: Tensor, mask: Tensor | None, noise: 
 
 
 def drawn(scores: Tensor, value: Tensor, mask: Tensor | None, noise: Tensor) -> tuple[Tensor, Tensor]:
-    """y by a draw, and the logarithm of its probability (B, Tq), by which the score function learns."""
+    """y by a draw, and the logarithm of its probability (B, Tq), by which the score function learns.
+
+    Both are 0 for a query that may attend nothing.
+    """
     shares = masked_softmax(scores, mask)
     chosen = masked_softmax(scores + noise, mask).argmax(-1, keepdim=True)  # (B, Tq, 1)
     y = value.gather(1, chosen.expand(-1, -1, value.shape[2]))
-    return y, shares.gather(-1, chosen)[..., 0].clamp(min=_LEAST).log()
+    log_probability = shares.gather(-1, chosen)[..., 0].clamp(min=_LEAST).log()
+    if mask is None:
+        return y, log_probability
+    attends = mask.any(-1)  # (B, Tq)
+    return y * attends[..., None], log_probability * attends
 
 
 def score_function(cost: Tensor, log_probability: Tensor) -> Tensor:

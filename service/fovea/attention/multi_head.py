@@ -38,7 +38,7 @@ def multi_head_attention(
     conditions = [] if mask is None else [mask]
     if bias is not None:
         conditions.append(bias > -torch.inf)
-        scores = scores + bias
+        scores = scores + bias.clamp(min=torch.finfo(scores.dtype).min / 2)  # stays above what closed keys are given
     return attend(scores, v, _all_of([*conditions, *_positions(scores, causal, window)]))
 
 

@@ -25,7 +25,7 @@ class Operator:
     outputs: tuple[str, ...]
     attributes: tuple[str, ...] = ()
     fused_by_onnx_runtime: bool = False
-    """Whether its body is one operator, of which ONNX Runtime has a fused kernel of its own: none is missed then."""
+    """Whether ONNX Runtime has a fused kernel for the heart of its body: where ours are not, none is missed."""
 
     @property
     def maps(self) -> tuple[str, ...]:

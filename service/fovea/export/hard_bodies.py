@@ -6,7 +6,14 @@ A draw has the numbers of `fovea.attention.draws`, bit for bit.
 from __future__ import annotations
 
 _SCORES = """
-    scores = Cast<to=1>(Scores)
+    given_scores = Cast<to=1>(Scores)
+"""
+
+# A NaN is chosen before any number, so that it does not go unseen.
+_NUMBERS = """
+    is_nan = IsNaN(given_scores)
+    largest = Constant<value_float=inf>()
+    scores = Where(is_nan, largest, given_scores)
 """
 
 
@@ -76,7 +83,7 @@ _NOISY_SCORES = f"""
     gumbel = Neg(second_logarithm)
     noise = Cast<to=1>(gumbel)
     plain_scores = Cast<to=1>(Scores)
-    scores = Add(plain_scores, noise)
+    given_scores = Add(plain_scores, noise)
 """
 
 _OPEN_SCORES = """
@@ -107,6 +114,6 @@ _BODIES = {
 }
 
 HARD_BODIES: dict[tuple[str, str], str] = {
-    **{("HardArgmaxAttention", overload): _SCORES + body for overload, body in _BODIES.items()},
-    **{("HardSampleAttention", overload): _NOISY_SCORES + body for overload, body in _BODIES.items()},
+    **{("HardArgmaxAttention", overload): _SCORES + _NUMBERS + body for overload, body in _BODIES.items()},
+    **{("HardSampleAttention", overload): _NOISY_SCORES + _NUMBERS + body for overload, body in _BODIES.items()},
 }

@@ -18,10 +18,18 @@ def attention_type(node: onnx.NodeProto, shapes: Mapping[str, onnx.ValueInfoProt
     sizes = [axis.dim_value for axis in first.type.tensor_type.shape.dim] if first is not None else []
     match operator.attention, sizes:
         case AttentionType.MULTI_HEAD, [_, 1, _, _]:  # Q (B, heads, Tq, d)
-            return AttentionType.SELF
+            return AttentionType.SELF if _are_as_long(first, shapes.get(node.input[1])) else AttentionType.KEY_VALUE
         case AttentionType.DOT, [_, _, width]:  # Q (B, Tq, A)
             return _type_of_products(node, width)
     return operator.attention
+
+
+def _are_as_long(query: onnx.ValueInfoProto | None, key: onnx.ValueInfoProto | None) -> bool:
+    """Whether Q and K (B, heads, T, d) have one length, as far as that is known."""
+    if query is None or key is None:
+        return True
+    lengths = [value.type.tensor_type.shape.dim[2] for value in (query, key)]
+    return lengths[0].dim_value == lengths[1].dim_value and lengths[0].dim_param == lengths[1].dim_param
 
 
 def _type_of_products(node: onnx.NodeProto, width: int) -> AttentionType:

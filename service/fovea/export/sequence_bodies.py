@@ -50,6 +50,7 @@ _POSITIONS = """
 _OPEN_BY_MASK = "    open_by_mask = And(positions, mask)\n"
 
 # What a bias closes is told by minus infinity alone: a row of the lowest finite number is attended evenly, as in torch.
+# ONNX Runtime's `Attention` takes that number itself as closed, and sums with it must not become infinite.
 _OPEN_BY_BIAS = """
     bias_float = Cast<to=1>(bias)
     closed_by_bias = IsInf<detect_positive=0>(bias_float)
@@ -59,7 +60,10 @@ _OPEN_BY_BIAS = """
     ten = Constant<value_float=10.0>()
     infinity_float = Mul(lowest_float, ten)
     infinity = CastLike(infinity_float, Q)
-    whole_bias = Where(open_by_bias, bias, infinity)
+    floor = Constant<value_float=-1.6e38>()
+    above_floor = Max(bias_float, floor)
+    bounded_bias = CastLike(above_floor, Q)
+    whole_bias = Where(open_by_bias, bounded_bias, infinity)
 """
 
 _SCORES = """

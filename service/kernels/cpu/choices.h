@@ -89,7 +89,7 @@ inline IntVec Opened(const uint8_t* mask, int64_t count) {
 inline int64_t Count(Full) { return kLanes; }
 inline int64_t Count(Part part) { return part.count; }
 
-/// The first key of the largest score above -infinity; -1 where there is none.
+/// The first key of the largest score above -infinity; -1 where there is none. A NaN counts as infinity.
 template <class T, class Noisy>
 inline int64_t Chosen(const T* scores, const uint8_t* mask, int64_t keys, Noisy noisy) {
   constexpr float kNothing = -__builtin_inff();
@@ -100,6 +100,7 @@ inline int64_t Chosen(const T* scores, const uint8_t* mask, int64_t keys, Noisy 
   for (int64_t i = 0; i < kLanes; ++i) here[i] = static_cast<int32_t>(i);
   ForVectors(keys, [&](int64_t j, auto lanes) {
     Vec score = FirstLanes(noisy(Load(scores + j, lanes), j), lanes, kNothing);
+    score = score == score ? score : All(__builtin_inff());
     if (mask != nullptr) score = Opened(mask + j, Count(lanes)) ? score : All(kNothing);
     const IntVec better = score > best;
     best = better ? score : best;

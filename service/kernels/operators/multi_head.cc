@@ -121,16 +121,16 @@ class MultiHeadAttention : public Kernel {
 
   static void Attend(const Problem<T>& problem, int64_t block, float* memory) {
     const Sizes& sizes = problem.sizes;
-    const int64_t head = block / sizes.blocks(), first = sizes.FirstOf(block % sizes.blocks());
-    const int64_t queries = sizes.FirstOf(block % sizes.blocks() + 1) - first, row = head * sizes.queries + first;
-    const int64_t in_batch = head / sizes.heads, in_row = head % sizes.heads;
+    const int64_t plane = block / sizes.blocks(), first = sizes.FirstOf(block % sizes.blocks());
+    const int64_t queries = sizes.FirstOf(block % sizes.blocks() + 1) - first, begin = plane * sizes.queries + first;
+    const int64_t row = plane / sizes.heads, head = plane % sizes.heads;
     float* results = memory + Sequences().head_scratch(sizes.depth);
-    const Target<T> y{problem.y + row * sizes.width, results};
-    const Target<T> p{problem.p == nullptr ? nullptr : problem.p + row * sizes.keys, results + queries * sizes.width};
-    Sequences().attend_head({problem.q + row * sizes.depth, problem.k + head * sizes.keys * sizes.depth,
-                             problem.v + head * sizes.keys * sizes.width, y.floats(),
-                             problem.p == nullptr ? nullptr : p.floats(), problem.mask.At(in_batch, in_row, first),
-                             problem.bias.At(in_batch, in_row, first), first, queries, sizes.keys, sizes.depth,
+    const Target<T> y{problem.y + begin * sizes.width, results};
+    const Target<T> p{problem.p == nullptr ? nullptr : problem.p + begin * sizes.keys, results + queries * sizes.width};
+    Sequences().attend_head({problem.q + begin * sizes.depth, problem.k + plane * sizes.keys * sizes.depth,
+                             problem.v + plane * sizes.keys * sizes.width, y.floats(),
+                             problem.p == nullptr ? nullptr : p.floats(), problem.mask.At(row, head, first),
+                             problem.bias.At(row, head, first), first, queries, sizes.keys, sizes.depth,
                              sizes.width, problem.scale, problem.causal, problem.window, memory});
     y.Deliver(queries * sizes.width);
     p.Deliver(queries * sizes.keys);

@@ -17,10 +17,10 @@ from fovea.contract.model_card import ModelCard
 from fovea.inputs.pictures import Limits
 from fovea.recipes.images.classification import ImageClassification
 from fovea.recipes.images.dataset import ImageDataset
-from fovea.recipes.images.fashion_models import FASHION_MODELS
+from fovea.recipes.images.fashion_models import FASHION_MODELS, FASHION_PLUG_IN
 from fovea.serving.inputs.raw_input import raw_inputs
 
-RECIPES = {recipe.name: recipe for recipe in FASHION_MODELS}
+RECIPES = {recipe.name: recipe for recipe in (*FASHION_MODELS, FASHION_PLUG_IN.plugged)}
 
 
 class Seen(nn.Module):
