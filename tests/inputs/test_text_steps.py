@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import unicodedata
 from collections.abc import Mapping
 from typing import Any, get_args
 
@@ -173,3 +174,18 @@ def test_ten_thousand_marks_that_disappear_are_traced_at_once() -> None:
 
     assert origins("a" + 10_000 * "\u034f" + "b", without_joiners) == [(0, 10_001), (10_001, 10_002)]
     assert asked < 60_000
+
+
+@given(st.text(alphabet="a\u00e9\u0301\u0345\u0323\u1eaf b", max_size=12), st.sampled_from(["NFC", "NFD", "NFKC"]))
+def test_every_letter_of_a_changed_text_has_an_origin(text: str, form: str) -> None:
+    def change(part: str) -> str:
+        return unicodedata.normalize(form, part)
+
+    found = origins(text, change)
+    assert len(found) == len(change(text))
+    assert all(0 <= first < last <= len(text) for first, last in found)
+
+
+def test_a_mark_that_joins_a_letter_across_another_moves_no_other_letters_origin() -> None:
+    found = origins("a\u0345\u0301bcd", lambda part: unicodedata.normalize("NFC", part))
+    assert found[-3:] == [(3, 4), (4, 5), (5, 6)]

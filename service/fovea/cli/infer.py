@@ -34,7 +34,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--attention", type=Path, metavar="FILE", help=drawn)
     parser.add_argument("--layer", help="layer or output name of the map; default: the last one that has positions")
     parser.add_argument("--head", type=_head, metavar="N", help="of a text's map, from 0; default: the mean of all")
-    parser.add_argument("--seed", type=int, default=0, metavar="N", help="of a model that draws; default: %(default)s")
+    parser.add_argument(
+        "--seed", type=_seed, default=0, metavar="N", help="of a model that draws; default: %(default)s"
+    )
     parser.add_argument("--top", type=count, default=5, metavar="N", help="labels to print; default: %(default)s")
     parser.add_argument("--timeout", type=seconds, default=30.0, metavar="SECONDS", help="default: %(default)s")
     add_access(parser)
@@ -44,6 +46,16 @@ def _head(text: str) -> int:
     if not text.isdecimal():
         raise argparse.ArgumentTypeError(f"expected a whole number from 0 on, not {text}")
     return int(text)
+
+
+def _seed(text: str) -> int:
+    try:
+        number = int(text)
+    except ValueError:
+        number = 1 << 63
+    if not -(1 << 63) <= number < 1 << 63:
+        raise argparse.ArgumentTypeError(f"expected a whole number of 64 bits, not {text}")
+    return number
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -14,7 +14,7 @@ from fovea.cli.picture_files import save_picture
 from fovea.cli.word_matrix import drawn, matrix_of, words_of
 from fovea.client import Answer, ModelInfo
 from fovea.contract.attention import AttentionType
-from fovea.contract.errors import NotFound, Unsupported
+from fovea.contract.errors import InvalidRequest, NotFound, Unsupported
 
 
 @dataclass(frozen=True)
@@ -67,6 +67,8 @@ def write_map(path: Path, asked: InferInput, chosen: MapInfo, answer: Answer, he
         save_picture(drawn(matrix, words_of(asked.text, tokens, offsets)), path)
         which = "the mean of its heads" if head is None else f"head {head}"
         return f"{what}, {which}; a row's word attends to a column's, at most {matrix.max():.3f}"
+    if head is not None:
+        raise InvalidRequest("--head chooses among the heads of a text's map; this one is a picture's")
     if is_path(chosen.attention, chosen.shape):
         save_picture(with_path(asked.picture, values), path)
         return f"{what}, {len(values)} glimpses from dark to light"

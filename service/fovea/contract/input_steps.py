@@ -110,8 +110,12 @@ def _picture_problem(steps: InputSteps) -> str | None:
 
 def _lines_problem(steps: InputSteps) -> str | None:
     """Why lines cannot become rows: short ones are filled up, and what is filled up must be bounded."""
+    if steps.most_lines is None:
+        return None
+    if any(step.pairs or step.types for step in steps.of(UseTokenizer)):
+        return "most_lines goes with neither pairs nor types"
     bounded = all(step.pad and step.most_tokens for step in steps.of(UseVocabulary, UseTokenizer))
-    return None if steps.most_lines is None or bounded else "most_lines needs pad and most_tokens in the last step"
+    return None if bounded else "most_lines needs pad and most_tokens in the last step"
 
 
 def _is_within(crop: Crop, before: Resize | Crop | None) -> bool:

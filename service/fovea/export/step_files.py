@@ -16,6 +16,7 @@ from fovea.contract.validation import first_problem
 from fovea.export.input_specs import InputSpec
 from fovea.export.weights import WEIGHTS_FILE
 from fovea.inputs.golden_texts import golden_texts
+from fovea.inputs.lines_maker import LinesMaker
 from fovea.inputs.makers import maker_of, require_same_filling
 from fovea.inputs.text_maker import TextMaker
 
@@ -34,7 +35,9 @@ class OwnSteps:
     def with_pad_tokens(self, lengths: NamedLengths) -> dict[str, LengthSpec]:
         """The lengths, their texts filled up with the pad tokens: those of one request and those of a batch alike."""
         makers = {name: maker_of(one, self.files.__getitem__) for name, one in self.by_input.items()}
-        pads = {name: maker.vocabulary.pad for name, maker in makers.items() if isinstance(maker, TextMaker)}
+        pads = {
+            name: maker.vocabulary.pad for name, maker in makers.items() if isinstance(maker, TextMaker | LinesMaker)
+        }
         padding = {name: pad for name, pad in pads.items() if pad is not None}
         return {
             name: one.model_copy(

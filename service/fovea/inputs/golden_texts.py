@@ -15,6 +15,7 @@ from fovea.contract.errors import InvalidRequest, ModelBroken
 from fovea.contract.facts import Facts
 from fovea.contract.model_card import GOLDEN_TEXTS_FILE
 from fovea.contract.validation import first_problem
+from fovea.inputs.lines_maker import LinesMaker
 from fovea.inputs.text_maker import TextMaker
 from fovea.inputs.tokenizer import LIBRARY
 
@@ -51,11 +52,11 @@ class GoldenTexts(Facts):
 
 def golden_texts(makers: Mapping[str, Any]) -> str:
     """The file of a version with these makers, by input; texts that the steps refuse are left out."""
-    texts = {name: tuple(_made(maker)) for name, maker in makers.items() if isinstance(maker, TextMaker)}
+    texts = {name: tuple(_made(maker)) for name, maker in makers.items() if isinstance(maker, TextMaker | LinesMaker)}
     return GoldenTexts(made_with=_here(), inputs=texts).model_dump_json(indent=1) + "\n"
 
 
-def _made(maker: TextMaker) -> list[GoldenText]:
+def _made(maker: TextMaker | LinesMaker) -> list[GoldenText]:
     found = []
     for text in TEXTS:
         try:
@@ -74,13 +75,13 @@ def check_golden_texts(content: str, makers: Mapping[str, Any]) -> None:
         raise ModelBroken(f"{GOLDEN_TEXTS_FILE}: {problem.where or 'file'}: {problem.told}") from error
     for name, texts in golden.inputs.items():
         maker = makers.get(name)
-        if not isinstance(maker, TextMaker):
+        if not isinstance(maker, TextMaker | LinesMaker):
             raise ModelBroken(f"{GOLDEN_TEXTS_FILE}: {name} is no input that takes texts")
         for text in texts:
             _check(name, maker, text, golden.made_with)
 
 
-def _check(name: str, maker: TextMaker, golden: GoldenText, made_with: Mapping[str, str]) -> None:
+def _check(name: str, maker: TextMaker | LinesMaker, golden: GoldenText, made_with: Mapping[str, str]) -> None:
     try:
         found = str(list(_ids(maker, golden.text)))
     except InvalidRequest as error:
@@ -94,9 +95,10 @@ def _check(name: str, maker: TextMaker, golden: GoldenText, made_with: Mapping[s
         )
 
 
-def _ids(maker: TextMaker, text: str) -> tuple[int, ...]:
+def _ids(maker: TextMaker | LinesMaker, text: str) -> tuple[int, ...]:
+    """Of a text in lines, those of one line after the other; without the types."""
     row = maker.row(text.encode())
-    return tuple((row if row.ndim == 1 else row[:, 0]).tolist())
+    return tuple((row[:, 0] if isinstance(maker, TextMaker) and row.ndim == 2 else row.ravel()).tolist())
 
 
 def _here() -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -21,7 +22,8 @@ class Piece(NamedTuple):
 def origins(text: str, change: Callable[[str], str]) -> list[Span]:
     """Of each character of `change(text)`: the part of the text that it comes of.
 
-    The text is cut before every letter that becomes something of its own: one that is joined with the letter before it,
+    The text is cut before every letter that becomes something of its own: a combining mark, which may join a letter
+    across other marks, one that is joined with the letter before it,
     or disappears, as an accent may, stays with that letter. Letters that change nothing are asked about once, so that a
     long text of them takes no longer than another.
     """
@@ -31,7 +33,7 @@ def origins(text: str, change: Callable[[str], str]) -> list[Span]:
     start, part, length = 0, "", 0
     for place, letter in enumerate(text):
         own, together = len(change(letter)), len(change(part + letter))
-        if own and together == length + own:
+        if own and not unicodedata.combining(letter) and together == length + own:
             found += [(start, place)] * length
             start, part, length = place, letter, own
         elif own or together != length:

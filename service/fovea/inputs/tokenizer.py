@@ -51,11 +51,12 @@ class Tokenizer:
         return [Piece(token, span, text or 0) for token, span, text in places]
 
     def _encoded(self, text: str, second: str | None) -> Any:
+        """InvalidRequest where the library refuses the text: one without an unknown token takes no other word."""
         one = text if second is None else (text, second)
         if sum(map(len, (text, second or ""))) <= _SHORT:
-            found = _called(lambda: self._tokenizer.encode(*((one,) if second is None else one)), ExecutionFailed)
+            found = _called(lambda: self._tokenizer.encode(*((one,) if second is None else one)), InvalidRequest)
         else:
-            found = _called(lambda: self._tokenizer.encode_batch([one])[0], ExecutionFailed)
+            found = _called(lambda: self._tokenizer.encode_batch([one])[0], InvalidRequest)
         count, most = len(found.ids), self._step.most_tokens
         if not count:
             raise InvalidRequest("an empty text" if not text else "a text without any token")
@@ -88,4 +89,6 @@ def _called(call: Callable[[], T], failed: Callable[[str], FoveaError]) -> T:
     except (MemoryError, KeyboardInterrupt, SystemExit):
         raise
     except BaseException as error:
-        raise failed(f"{LIBRARY}: {str(error).splitlines()[0] if str(error) else type(error).__name__}") from error
+        why = f"{LIBRARY}: {str(error).splitlines()[0] if str(error) else type(error).__name__}"
+        panicked = ExecutionFailed if failed is InvalidRequest and not isinstance(error, Exception) else failed
+        raise panicked(why) from error

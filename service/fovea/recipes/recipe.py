@@ -116,4 +116,6 @@ def fingerprint(recipe: Recipe[Any]) -> str:
         "structure": str(module),
         "shapes": {key: list(value.shape) for key, value in module.state_dict().items()},
     }
+    if isinstance(recipe, ContinuedRecipe):
+        facts["start"] = fingerprint(recipe.start)
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:16]

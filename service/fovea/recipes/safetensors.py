@@ -22,13 +22,17 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         content = memoryview(path.read_bytes())
         start = _LENGTH_BYTES + int.from_bytes(content[:_LENGTH_BYTES], "little")
         header = json.loads(bytes(content[_LENGTH_BYTES:start]))
+        if not isinstance(header, dict):
+            raise ValueError("its header is no JSON object")
         header.pop("__metadata__", None)
         return {name: _tensor(content[start:], **facts) for name, facts in header.items()}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         told = f"{path} cannot be read as safetensors; delete its folder to fetch it again: {error}"
         raise Misconfigured(told) from error
 
 
 def _tensor(data: memoryview, *, dtype: str, shape: list[int], data_offsets: tuple[int, int]) -> Tensor:
     first, last = data_offsets
+    if not 0 <= first <= last <= len(data) or min(shape, default=0) < 0:
+        raise ValueError(f"a tensor of the shape {shape} at {first} to {last} of {len(data)} bytes")
     return torch.from_numpy(np.frombuffer(data[first:last], _DTYPES[dtype]).reshape(shape).copy())

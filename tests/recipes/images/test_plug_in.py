@@ -13,21 +13,25 @@ from fovea.contract.attention import AttentionType
 from fovea.contract.model_card import ModelCard
 from fovea.export.recipes import export_recipe
 from fovea.networks.residual_network import ResidualNetwork
+from fovea.recipes.checkpoint import save_trained
 from fovea.recipes.images.classification import ImageClassification
 from fovea.recipes.images.dataset import ImageDataset
 from fovea.recipes.images.plug_in import PlugIn
 from fovea.recipes.recipe import Trained
 from fovea.recipes.training import train
 
+WIDTHS = (8, 8, 16)
+
 
 @pytest.fixture(scope="module")
 def plain(small_recipe: ImageClassification) -> ImageClassification:
-    return replace(small_recipe, name="digits-none", make=ResidualNetwork, attention=AttentionType.NONE)
+    make, short = partial(ResidualNetwork, widths=WIDTHS), replace(small_recipe.schedule, epochs=1)
+    return replace(small_recipe, name="digits-none", make=make, schedule=short, attention=AttentionType.NONE)
 
 
 @pytest.fixture(scope="module")
 def plug_in(plain: ImageClassification) -> PlugIn:
-    make = partial(ResidualNetwork, AttentionType.SIMAM)
+    make = partial(ResidualNetwork, AttentionType.SIMAM, widths=WIDTHS)
     return PlugIn(plain, replace(plain, name="digits-plug-in", make=make, attention=AttentionType.SIMAM))
 
 
@@ -48,6 +52,7 @@ def test_the_plugged_network_has_the_trained_weights_all_of_them_and_no_others(
 def test_the_published_card_tells_the_accuracy_before_and_after_and_where_the_weights_come_from(
     cache: Path, tmp_path: Path, plug_in: PlugIn, trained: Trained
 ) -> None:
+    save_trained(plug_in.start, trained)
     folder = export_recipe(plug_in, tmp_path / "repository")
     card = ModelCard.model_validate_json((folder / "card.json").read_text())
     assert card.metrics["accuracy_before"] == trained.metrics["accuracy"]

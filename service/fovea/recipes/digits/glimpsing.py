@@ -91,7 +91,7 @@ class Glimpsing:
         return {"attention": self.attention, "reward": _REWARD_WEIGHT, "cluttered": _CLUTTERED_SHARE}
 
     def _test_rows(self, data: ImageDataset, rows: int) -> dict[str, NDArray[Any]]:
-        alone, _ = scenes_of(data.test_images[:rows])
+        alone = scenes_of(data.test_images)[0][:rows]
         return {IMAGE: _rows(alone).numpy(), SEED: np.arange(len(alone))}
 
 

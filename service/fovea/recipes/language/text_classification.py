@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property, partial
+from hashlib import sha256
 from typing import Any
 
 import torch
@@ -89,8 +90,10 @@ class TextClassification:
         )
 
     def facts(self) -> Mapping[str, Any]:
-        """Size, steps and labels."""
-        return {"size": asdict(self.size), "steps": self.steps.model_dump(mode="json"), "labels": self.labels}
+        """Size, steps, labels and tokenizer."""
+        steps = self.steps.model_dump(mode="json")
+        tokenizer = sha256(self.tokenizer.encode()).hexdigest()
+        return {"size": asdict(self.size), "steps": steps, "labels": self.labels, "tokenizer": tokenizer}
 
     @property
     def steps(self) -> InputSteps:
