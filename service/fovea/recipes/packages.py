@@ -109,9 +109,8 @@ def _command(package: str, words: list[str], folder: Path) -> None:
     try:
         subprocess.run(words, cwd=folder, check=True, capture_output=True, text=True)
     except FileNotFoundError as error:
-        raise Misconfigured(
-            f"{package} cannot be fetched: this machine has no {words[0]} ({_REMEDIES.get(words[0], 'Debian is needed')})"
-        ) from error
+        remedy = _REMEDIES.get(words[0], "Debian is needed")
+        raise Misconfigured(f"{package} cannot be fetched: this machine has no {words[0]} ({remedy})") from error
     except subprocess.CalledProcessError as error:
         said = " ".join(error.stderr.split()) or "no message"
         raise Misconfigured(f"{package} cannot be fetched: {' '.join(words)}: {said[-_MOST_SAID:]}") from error
