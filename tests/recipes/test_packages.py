@@ -54,7 +54,7 @@ def test_a_fetch_that_fails_says_why_in_one_line_and_leaves_nothing(
     tools = _fake_tools(tmp_path / "bin", "echo first >&2; echo no route to the mirror >&2; exit 100")
     monkeypatch.setenv("PATH", f"{tools}:/usr/bin:/bin")
     with pytest.raises(
-        Misconfigured, match=r"dataset-fashion-mnist cannot be fetched: apt-get update: no route"
+        Misconfigured, match=r"dataset-fashion-mnist cannot be fetched: apt-get update: first no route to the mirror$"
     ) as caught:
         debian_files(*FASHION)
     assert "\n" not in str(caught.value)

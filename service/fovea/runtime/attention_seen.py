@@ -45,7 +45,7 @@ class Seen:
 
     @property
     def attention_layers(self) -> tuple[AttentionLayer, ...]:
-        """The layers, in the form that a card has."""
+        """The layers, in the form that a card has; of their operators' types, since shapes are not looked at."""
         return tuple(
             AttentionLayer(name=name, attention=OPERATORS[operator].attention, operator=operator)
             for name, operator in self.layers
