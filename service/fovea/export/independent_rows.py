@@ -13,9 +13,9 @@ from fovea.export.reference import Reference
 from fovea.runtime.arrays import Arrays
 
 _TRIALS = ((3, 1.0, 1e-7), (2, 100.0, 1e-4))
-"""Rows in a batch; what their floats are multiplied by, since some rows meet only where a value passes a threshold; and
-how far an answer may be off, of its largest value: above what another order of float64 additions makes, far below what a
-neighbour does. Of rows that are a hundred times too large, a ResNet-50's last gate was off by 3e-6.
+"""Rows in a batch; what their floats are multiplied by, since some rows meet only where a value passes a threshold;
+and how far an answer may be off, of its largest value: above what another order of float64 additions makes, far below
+what a neighbour does. Of rows a hundred times too large, a ResNet-50's last gate was off by 3e-6.
 """
 
 
