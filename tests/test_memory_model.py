@@ -10,18 +10,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 import tritonclient.grpc as grpc_client
-import tritonclient.http as http_client
 from tritonclient.utils import InferenceServerException
 
 from country_sample import invented_countries
 from fovea.contract.model_card import ModelCard
-from fovea.export.recipes import export_recipe
 from fovea.recipes.memory.answering import QuestionAnswering
 from fovea.recipes.memory.memory_models import MEMORY_MODELS
 from fovea.recipes.memory.questions import rows_of, words_of
 from servers import RunningServer, running_server
+from triton_front import FRONTS, export_without_cache, triton_front
 
 RECIPES = {
     recipe.name: replace(
@@ -39,14 +37,8 @@ HOPS = 3
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    threads, folder = torch.get_num_threads(), tmp_path_factory.mktemp("repository")
-    torch.set_num_threads(1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        for recipe in RECIPES.values():
-            export_recipe(recipe, folder)
-    torch.set_num_threads(threads)
-    return folder
+    cache, repository = (tmp_path_factory.mktemp(name) for name in ("cache", "repository"))
+    return export_without_cache(cache, repository, *RECIPES.values())
 
 
 @pytest.fixture(scope="module", params=["fast-lane", "no-fast-lane"])
@@ -55,14 +47,11 @@ def server(request: pytest.FixtureRequest, repository: Path) -> Iterator[Running
         yield server
 
 
-@pytest.fixture(params=["gRPC", "HTTP"])
+@pytest.fixture(params=FRONTS)
 def front(request: pytest.FixtureRequest, server: RunningServer) -> Iterator[Any]:
     """A client of Triton's, and its module."""
-    module = grpc_client if request.param == "gRPC" else http_client
-    address = server.grpc if request.param == "gRPC" else server.http.removeprefix("http://")
-    options = {} if request.param == "gRPC" else {"concurrency": 8}
-    with module.InferenceServerClient(address, **options) as client:
-        yield client, module
+    with triton_front(request.param, server, connections=8) as client_and_module:
+        yield client_and_module
 
 
 def ask(front: Any, model: str, rows: dict[str, np.ndarray], *outputs: str) -> list[np.ndarray]:

@@ -10,19 +10,16 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
-import tritonclient.grpc as grpc_client
-import tritonclient.http as http_client
 from PIL import Image
 
 from fovea.cli import main
 from fovea.contract.model_card import ModelCard
-from fovea.export.recipes import export_recipe
 from fovea.networks.recurrent_attention import RecurrentAttention
 from fovea.recipes.digits.digit_models import DIGIT_MODELS
 from fovea.recipes.digits.glimpsing import scenes_of
 from fovea.recipes.images.dataset import ImageDataset
 from servers import RunningServer, running_server
+from triton_front import FRONTS, export_without_cache, triton_front
 
 NAME, PATH = "ram-mnist", "attention.glimpses"
 GLIMPSES = 3
@@ -39,13 +36,8 @@ SCENES = scenes_of(_IMAGES[:4])[0].numpy()
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        folder = export_recipe(RECIPE, tmp_path_factory.mktemp("repository"))
-    torch.set_num_threads(threads)
-    return folder.parents[1]
+    cache, repository = (tmp_path_factory.mktemp(name) for name in ("cache", "repository"))
+    return export_without_cache(cache, repository, RECIPE)
 
 
 @pytest.fixture(scope="module", params=["fast-lane", "no-fast-lane"])
@@ -54,13 +46,11 @@ def server(request: pytest.FixtureRequest, repository: Path) -> Iterator[Running
         yield server
 
 
-@pytest.fixture(params=["gRPC", "HTTP"])
+@pytest.fixture(params=FRONTS)
 def front(request: pytest.FixtureRequest, server: RunningServer) -> Iterator[Any]:
     """A client of Triton's, and its module."""
-    module = grpc_client if request.param == "gRPC" else http_client
-    address = server.grpc if request.param == "gRPC" else server.http.removeprefix("http://")
-    with module.InferenceServerClient(address) as client:
-        yield client, module
+    with triton_front(request.param, server) as client_and_module:
+        yield client_and_module
 
 
 def ask(front: Any, image: np.ndarray, seeds: list[int]) -> tuple[np.ndarray, np.ndarray]:

@@ -13,20 +13,18 @@ from typing import Any
 
 import numpy as np
 import pytest
-import torch
 import tritonclient.grpc as grpc_client
-import tritonclient.http as http_client
 from PIL import Image
 from tritonclient.utils import InferenceServerException
 
 from fovea.cli import main
 from fovea.client import Client
 from fovea.contract.model_card import ModelCard
-from fovea.export.recipes import export_recipe
 from fovea.recipes.recipe import Schedule
 from rest_calls import rest
 from servers import RunningServer, running_server
 from text_recipe import LABELS, PAD, TextClassification
+from triton_front import FRONTS, export_without_cache, triton_front
 
 NAME = "names"
 RECIPE = TextClassification(NAME, Schedule(epochs=2, batch_rows=32, peak_learning_rate=8e-3, label_smoothing=0.0))
@@ -36,14 +34,8 @@ LEAST_ACCURACY = 0.95
 
 @pytest.fixture(scope="module")
 def repository(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """With the one model, trained where no weights of it are kept."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # so small a network learns ten times as slowly on two that wait for each other
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("XDG_CACHE_HOME", str(tmp_path_factory.mktemp("cache")))
-        folder = export_recipe(RECIPE, tmp_path_factory.mktemp("repository"))
-    torch.set_num_threads(threads)
-    return folder.parents[1]
+    cache, repository = (tmp_path_factory.mktemp(name) for name in ("cache", "repository"))
+    return export_without_cache(cache, repository, RECIPE)
 
 
 @pytest.fixture(scope="module", params=["fast-lane", "no-fast-lane"])
@@ -52,13 +44,11 @@ def server(request: pytest.FixtureRequest, repository: Path) -> Iterator[Running
         yield server
 
 
-@pytest.fixture(params=["gRPC", "HTTP"])
+@pytest.fixture(params=FRONTS)
 def front(request: pytest.FixtureRequest, server: RunningServer) -> Iterator[Any]:
     """A client of Triton's, and its module."""
-    module = grpc_client if request.param == "gRPC" else http_client
-    address = server.grpc if request.param == "gRPC" else server.http.removeprefix("http://")
-    with module.InferenceServerClient(address) as client:
-        yield client, module
+    with triton_front(request.param, server) as client_and_module:
+        yield client_and_module
 
 
 def tensors(module: Any, inputs: dict[str, np.ndarray]) -> list[Any]:

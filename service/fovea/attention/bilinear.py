@@ -10,6 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from fovea.attention.dot import dot_scores
 from fovea.attention.registration import operator
 from fovea.attention.scores import ScoredAttention, attend, require_fit
 
@@ -24,8 +25,7 @@ def bilinear_attention(
     """
     projected = q @ w  # (B, Tq, E)
     require_fit(projected, k, v, mask)
-    scores = scale * (projected @ k.transpose(1, 2))
-    return attend(scores, v, mask)
+    return attend(dot_scores(projected, k, scale), v, mask)
 
 
 class BilinearAttention(ScoredAttention):
@@ -39,7 +39,7 @@ class BilinearAttention(ScoredAttention):
 
     def scores(self, query: Tensor, key: Tensor) -> Tensor:
         """scale · queryᵀ W key."""
-        return self.scale * (query @ self.weight @ key.transpose(1, 2))
+        return dot_scores(query @ self.weight, key, self.scale)
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
         """One `BilinearAttention` node."""

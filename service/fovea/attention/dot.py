@@ -14,6 +14,11 @@ from fovea.attention.registration import operator
 from fovea.attention.scores import ScoredAttention, attend, require_fit
 
 
+def dot_scores(q: Tensor, k: Tensor, scale: float) -> Tensor:
+    """scale · q·k: (B, Tq, A), (B, Tk, A) -> (B, Tq, Tk)."""
+    return scale * (q @ k.transpose(1, 2))
+
+
 @operator("DotAttention")
 def dot_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: float) -> tuple[Tensor, Tensor]:
     """score = scale · q·k, P = softmax over keys, Y = P v.
@@ -21,8 +26,7 @@ def dot_attention(q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, scale: f
     q (B, Tq, A), k (B, Tk, A), v (B, Tk, D), mask boolean (B, Tq, Tk) -> Y (B, Tq, D), P (B, Tq, Tk).
     """
     require_fit(q, k, v, mask)
-    scores = scale * (q @ k.transpose(1, 2))
-    return attend(scores, v, mask)
+    return attend(dot_scores(q, k, scale), v, mask)
 
 
 class DotAttention(ScoredAttention):
@@ -34,7 +38,7 @@ class DotAttention(ScoredAttention):
 
     def scores(self, query: Tensor, key: Tensor) -> Tensor:
         """scale · query · key."""
-        return self.scale(query.shape[-1]) * (query @ key.transpose(1, 2))
+        return dot_scores(query, key, self.scale(query.shape[-1]))
 
     def attend(self, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
         """One `DotAttention` node."""

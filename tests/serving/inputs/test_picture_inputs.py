@@ -28,6 +28,7 @@ from fovea.inputs.pictures import open_picture
 from fovea.runtime.golden import write_golden
 from rest_calls import rest
 from servers import RunningServer, running_server, save_model, tensor, wait_until
+from triton_front import FRONTS, triton_front
 
 ROOT = Path(__file__).parents[3]
 BOOT = (ROOT / "docs" / "ankle-boot.png").read_bytes()
@@ -95,13 +96,11 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         yield server
 
 
-@pytest.fixture(params=["gRPC", "HTTP"])
+@pytest.fixture(params=FRONTS)
 def front(request: pytest.FixtureRequest, server: RunningServer) -> Iterator[Any]:
-    """A client, and its module."""
-    module = grpc_client if request.param == "gRPC" else http_client
-    address = server.grpc if request.param == "gRPC" else server.http.removeprefix("http://")
-    with module.InferenceServerClient(address) as client:
-        yield client, module
+    """A client of Triton's, and its module."""
+    with triton_front(request.param, server) as client_and_module:
+        yield client_and_module
 
 
 def infer(front: Any, model: str, name: str, array: Any, datatype: str = "BYTES") -> np.ndarray:

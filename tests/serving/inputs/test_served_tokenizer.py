@@ -9,8 +9,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import tritonclient.grpc as grpc_client
-import tritonclient.http as http_client
 from tritonclient.utils import InferenceServerException
 
 from fovea.client import Client
@@ -21,6 +19,7 @@ from fovea.runtime.files import file_sha256
 from graphs import write_graph
 from servers import RunningServer, running_server
 from tokenizers_for_tests import plain, word_pieces
+from triton_front import FRONTS, triton_front
 
 GRAPH = """(int64[n,t] tokens, int64[n,t] types, bool[n,t] mask) => (int64[n,t] ids, int64[n,t] seen) {
     ids = Identity(tokens)  open = Cast <to=7> (mask)  seen = Add(types, open)
@@ -78,12 +77,11 @@ def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         yield server
 
 
-@pytest.fixture(params=["gRPC", "HTTP"])
+@pytest.fixture(params=FRONTS)
 def front(request: pytest.FixtureRequest, server: RunningServer) -> Iterator[Any]:
-    module = grpc_client if request.param == "gRPC" else http_client
-    address = server.grpc if request.param == "gRPC" else server.http.removeprefix("http://")
-    with module.InferenceServerClient(address) as client:
-        yield client, module
+    """A client of Triton's, and its module."""
+    with triton_front(request.param, server) as client_and_module:
+        yield client_and_module
 
 
 def ask(front: Any, texts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
