@@ -14,7 +14,7 @@ from fovea.runtime.stopwatch import Duration
 BATCH = {"x": np.zeros((1, 2), np.float32)}
 GOLDEN = Golden(BATCH, {"y": np.zeros((1, 2))}, {})
 FOUR = Golden({"x": np.zeros((4, 2), np.float32)}, {"y": np.zeros((4, 2))}, {})
-QUICK = {1: 0.01, 4: 0.04}
+QUICK = {1: 0.01, 2: 0.02, 4: 0.04}
 
 
 class Runner:
@@ -67,14 +67,22 @@ def test_slower_kernels_lose_and_the_reason_has_the_times():
 
 
 def test_disturbed_runs_do_not_decide():
-    assert hold(Runner(QUICK, disturbed=True), Runner({1: 0.02, 4: 0.08})) is None
+    assert hold(Runner(QUICK, disturbed=True), Runner({1: 0.012, 4: 0.08})) is None
 
 
 def test_what_kernels_win_on_one_row_they_may_lose_on_many():
-    assert hold(Runner({1: 0.01, 4: 0.05}), Runner({1: 0.02, 4: 0.04})) is None
+    assert hold(Runner({1: 0.005, 4: 0.025}), Runner({1: 0.01, 4: 0.02})) is None
     lost = hold(Runner({1: 0.01, 4: 0.12}), Runner({1: 0.011, 4: 0.04}))
     assert lost is not None
     assert lost.cause is Cause.SLOWER
+
+
+def test_rows_that_take_long_race_in_twos_and_those_that_take_too_long_alone():
+    slow, slower = Runner({1: 0.03, 2: 0.06}), Runner({1: 0.06})
+    assert hold(slow, Runner({1: 0.03, 2: 0.03})) == Obstacle(
+        Cause.SLOWER, "kernels took 30 ms of processor time a row, bodies 22.5 ms"
+    )
+    assert hold(slower, Runner({1: 0.06})) is None
 
 
 def test_what_a_run_waits_for_a_processor_does_not_decide_unless_it_is_long():
@@ -91,8 +99,8 @@ def test_a_close_race_goes_on_for_longer():
 
 
 def test_a_very_slow_model_runs_once_each():
-    kernels = Runner({1: 1.0})
-    assert hold(kernels, Runner({1: 1.0})) is None
+    kernels = Runner({1: 1.5})
+    assert hold(kernels, Runner({1: 1.5})) is None
     assert kernels.runs == 1
 
 

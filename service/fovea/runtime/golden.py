@@ -40,10 +40,10 @@ class Golden:
         """Rows of the batch, for a model that batches."""
         return len(next(iter(self.inputs.values())))
 
-    def first_row(self) -> Golden:
-        """The first row of it, for a model that batches."""
+    def first_rows(self, count: int) -> Golden:
+        """The first rows of it, for a model that batches."""
         inputs, outputs, maps = (
-            {name: array[:1] for name, array in part.items()} for part in (self.inputs, self.outputs, self.maps)
+            {name: array[:count] for name, array in part.items()} for part in (self.inputs, self.outputs, self.maps)
         )
         return Golden(inputs, outputs, maps, self.places)
 

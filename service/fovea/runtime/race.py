@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from math import inf
 from statistics import fmean
 
 from fovea.contract.errors import ExecutionFailed
@@ -72,13 +73,13 @@ def _is_confirmed(costs_s: Sequence[float], by: int) -> bool:
 def race(fused: ModelSession, bodies: ModelSession, golden: Golden, stopwatch: Stopwatch) -> Obstacle | None:
     """Why bodies win; None where kernels cost as little a row.
 
-    One row, as a single caller sends it, and the whole golden batch count alike, each with its cheapest run: what
-    disturbs a run only ever makes it dearer. Sessions take turns, so that a disturbance hits both. Of a model whose
-    single row takes so long that no batches are made of it, single rows are enough.
+    One row, as a single caller sends it, and the golden batch count alike, each with its cheapest run: what disturbs a
+    run only ever makes it dearer. Sessions take turns, so that a disturbance hits both. The golden batch is cut to what
+    a server would run together of rows that take long: two, or none where one row takes too long.
     """
-    batches = {1: golden.first_row()} if bodies.batched else {1: golden}
-    if bodies.batched and not _takes_long(bodies, batches[1], stopwatch):
-        batches[golden.rows] = golden
+    batches = {1: golden.first_rows(1)} if bodies.batched else {1: golden}
+    if bodies.batched and (rows := _rows_together(bodies, batches[1], golden.rows, stopwatch)) > 1:
+        batches[rows] = golden.first_rows(rows)
     ours, theirs = _Lane(fused, batches), _Lane(bodies, batches)
     turn, processor_s, elapsed_s = 0, 0.0, 0.0
     while turn == 0 or (
@@ -97,10 +98,15 @@ def race(fused: ModelSession, bodies: ModelSession, golden: Golden, stopwatch: S
     return _verdict(ours.row, theirs.row)
 
 
-def _takes_long(session: ModelSession, batch: Golden, stopwatch: Stopwatch) -> bool:
-    """Twice, if need be: a first run allocates and compiles."""
-    runs = (stopwatch(partial(run_golden, session, batch)) for _ in range(2))
-    return all(min(run.processor_s, run.elapsed_s) > LONG_BATCH_S for run in runs)
+def _rows_together(session: ModelSession, row: Golden, most: int, stopwatch: Stopwatch) -> int:
+    """How many rows the batch of the race has. One row runs twice, if need be: a first run allocates and compiles."""
+    seconds = inf
+    for _ in range(2):
+        run = stopwatch(partial(run_golden, session, row))
+        seconds = min(seconds, run.processor_s, run.elapsed_s)
+        if seconds * most <= LONG_BATCH_S:
+            return most
+    return min(most, max(2, int(LONG_BATCH_S / seconds))) if seconds <= LONG_BATCH_S else 1
 
 
 def _fewest_turns(ours: _Lane, theirs: _Lane, turn_s: float) -> int:
