@@ -16,7 +16,9 @@ from typing import Any
 
 from tests.benchmarks.machine import in_one_line
 from tests.benchmarks.report import SIGNS
-from tests.benchmarks.seeds import read, spread
+from tests.benchmarks.seeds import noted, spread
+
+from fovea.recipes.images.fashion_models import FASHION_MODELS
 
 README = Path(__file__).parents[2] / "README.md"
 BAR_CELLS = 20
@@ -54,7 +56,7 @@ def models(report: Mapping[str, Any]) -> str:
 
 def _model_row(entry: Mapping[str, Any], most: float) -> str:
     bar = "█" * max(1, round(BAR_CELLS * entry["rows_per_s"] / most))
-    over_seeds = spread(entry["accuracy"], read().get(entry["model"], {}))
+    over_seeds = spread(entry["accuracy"], noted(FASHION_MODELS).get(entry["model"], {}))
     figures = f"{entry['parameters']:,} | {entry['accuracy']:.2%} | {over_seeds} | {entry['rows_per_s']:,.0f} | {bar}"
     return f"| `{entry['attention']}` ({entry['model']}) | {figures} |"
 
