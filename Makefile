@@ -41,6 +41,7 @@ models: .venv/dev.done
 # Two further seeds of the fashion models, for README's table; goes on where it was interrupted
 seeds: .venv/dev.done
 	$(BIN)/python -m tests.benchmarks.seeds
+	$(BIN)/python -m tests.benchmarks.families_page
 
 # docs/SETTINGS.md, after a change of service/fovea/serving/settings.py
 settings: .venv/dev.done
@@ -50,9 +51,10 @@ settings: .venv/dev.done
 dashboards: .venv/dev.done
 	PYTHONPATH=deploy $(BIN)/python -m grafana.dashboards
 
-# docs/CATALOGUE.md, measured anew: a mechanism, its kernel or its models have changed
+# docs/CATALOGUE.md and README's tables of models, measured anew: a mechanism, its kernel or its models have changed
 catalogue: .venv/dev.done service/kernels/build/.done
 	$(BIN)/python -m tests.benchmarks.catalogue
+	$(BIN)/python -m tests.benchmarks.families
 
 kernels:
 	$(PYTHON) service/kernels/build.py
