@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from fovea.serving.engines.observer import RanBatch, Stages
+from fovea.serving.engines.ran_batch import RanBatch, Stages
 from fovea.serving.observability.recorder import ModelLabels
 from fovea.serving.observability.telemetry import Telemetry
 from servers import samples, total
