@@ -10,7 +10,6 @@ from pathlib import Path
 
 from cyclonedx.model.bom import Bom
 from cyclonedx.model.component import Component, ComponentType
-from cyclonedx.model.contact import OrganizationalEntity
 from cyclonedx.output.json import JsonV1Dot6
 from packageurl import PackageURL
 
@@ -36,10 +35,11 @@ def debian_packages(status: Path) -> Iterator[Component]:
 
 
 def bill(components: Iterable[Component]) -> str:
-    """The document, sorted, so that two builds can be compared."""
+    """The document: an image that depends on all of them."""
+    image = Component(name="fovea", type=ComponentType.CONTAINER, bom_ref="fovea")
     made = Bom(components=components)
-    made.metadata.component = Component(name="fovea", type=ComponentType.CONTAINER)
-    made.metadata.supplier = OrganizationalEntity(name="Fovea")
+    made.metadata.component = image
+    made.register_dependency(image, made.components)
     return str(JsonV1Dot6(made).output_as_string(indent=1))
 
 

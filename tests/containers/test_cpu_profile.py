@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 import tritonclient.grpc as grpcclient
+
 from compose_stack import MODEL, PICTURE, Stack, eventually, inspected, prometheus, run, stack
 
 BASE = "python:3.13-slim-trixie"
@@ -91,8 +92,8 @@ def test_what_fovea_adds_to_the_base_image_is_less_than_300_megabytes(cpu: Stack
 
 def test_the_image_lists_every_package_in_it(cpu: Stack) -> None:
     bill = json.loads(run("docker", "run", "--rm", "--entrypoint", "cat", "fovea:cpu", "/opt/fovea/sbom.cdx.json"))
-    script = "import importlib.metadata as m; print(*{d.metadata['Name'].lower().replace('_', '-') for d in m.distributions(path=["
-    script += "__import__('sysconfig').get_path('purelib')])})"
+    script = "import importlib.metadata as m, sysconfig; path = [sysconfig.get_path('purelib')]; "
+    script += "print(*{one.metadata['Name'].lower().replace('_', '-') for one in m.distributions(path=path)})"
     listed = {one["name"] for one in bill["components"] if one["purl"].startswith("pkg:pypi/")}
     assert bill["bomFormat"] == "CycloneDX"
     assert listed == set(cpu.inside("fovea", script).split()) >= {"fovea-serving", "onnxruntime"}

@@ -1,4 +1,4 @@
-"""Three replicas behind HAProxy, with a real engine: each serves, one dies, a model is rolled. See `make test-containers`."""
+"""Three replicas behind HAProxy, with a real engine: each serves, one dies, a version is rolled out and back."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 import tritonclient.grpc as grpcclient
-from compose_stack import MODEL, ROOT, Load, Stack, eventually, inspected, prometheus, run, stack
 
+from compose_stack import MODEL, ROOT, Load, Stack, eventually, inspected, prometheus, run, stack
 from fovea.client import ONCE, Retry
 
 
