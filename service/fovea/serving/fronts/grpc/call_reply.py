@@ -21,6 +21,10 @@ class Call(Protocol):
     gone: bool
     """True once the caller has cancelled or vanished; without `watch` it may become so late, or never."""
 
+    @property
+    def alone(self) -> bool:
+        """Whether nothing else is in flight where it came in: the thread that brings it has time to run it."""
+
     def watch(self) -> None:
         """Keep `gone` up to date from now on; any thread, any number of times."""
 

@@ -25,7 +25,7 @@ class ModelInfer:
         reply = CallReply(call, self._write, self._table)
         try:
             request = self._read(data)
-            request.deadline_s, request.admits = call.deadline_s, self._admits
+            request.deadline_s, request.admits, request.alone = call.deadline_s, self._admits, call.alone
         except Exception as error:
             self._inference.stray()
             reply.send(as_fovea_error(error))

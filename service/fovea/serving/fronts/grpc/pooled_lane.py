@@ -59,6 +59,8 @@ class PooledLane:
 class PooledCall:
     """One call whose handler thread waits for the answer."""
 
+    alone = False
+
     def __init__(self, context: grpc.ServicerContext, open_calls: set[PooledCall]) -> None:
         self.deadline_s = deadline_after(context.time_remaining())
         self.gone = False

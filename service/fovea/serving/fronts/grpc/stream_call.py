@@ -43,6 +43,7 @@ class CallsStream(Protocol):
 class StreamCall:
     """A `Call` that shares a stream with others."""
 
+    alone = False
     __slots__ = ("_data", "_id", "_stream", "answers", "answers_once", "bytes", "deadline_s", "ended")
 
     def __init__(self, stream: CallsStream, data: bytes) -> None:
