@@ -30,6 +30,7 @@ from fovea.serving.observability.attention_sampler import AttentionSampler
 from fovea.serving.observability.metrics_server import MetricsServer
 from fovea.serving.observability.telemetry import Telemetry
 from fovea.serving.observability.trace import Tracer
+from fovea.serving.observability.triton_cpu_metrics import TritonCpuMetrics
 from fovea.serving.observability.triton_metrics import TritonMetrics
 from fovea.serving.part_settings import (
     batch_defaults,
@@ -43,6 +44,7 @@ from fovea.serving.part_settings import (
 )
 from fovea.serving.requests.inference import Inference, Uncounted
 from fovea.serving.security.access import require_open
+from fovea.serving.security.certificate_ends import certificate_ends
 from fovea.serving.security.tls import read_tls
 from fovea.serving.security.token import HEADER, read_tokens
 from fovea.serving.settings import Settings
@@ -62,7 +64,9 @@ class Server:
         self._tls = read_tls(settings.tls_cert, settings.tls_key, settings.tls_client_ca)
         self._tokens = read_tokens(settings.token_file)
         self.device = resolve_device(settings.device)
-        self._telemetry = Telemetry()
+        self._telemetry = Telemetry(settings.latency_buckets_s)
+        for name, ends_s in certificate_ends(self._tls):
+            self._telemetry.certificate(name, ends_s)
         self.models = Models()
         self._readiness = Readiness(settings.ready_when, self.models)
         self._loaded = False
@@ -70,6 +74,7 @@ class Server:
         """So that what is told last is what is so."""
         if settings.triton_metrics:
             TritonMetrics(self.models.served, self._telemetry.registry)
+            TritonCpuMetrics(self._telemetry.registry)
         self._sampler = AttentionSampler(settings.attention_sample_s)
         cache = response_cache(settings)
         if cache is not None:
