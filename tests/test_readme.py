@@ -15,7 +15,8 @@ from typing import get_args
 import pytest
 from PIL import Image
 
-from committed_models import COMMITTED, link_committed_models
+from benchmarks.families_page import FAMILIES, FIGURES, Figures, tables
+from committed_models import COMMITTED, EXPORTED, link_committed_models
 from fovea.client import Client
 from fovea.contract.attention import AttentionType
 from fovea.contract.input_steps import InputSteps
@@ -170,12 +171,27 @@ def test_every_target_of_make_that_is_named_exists() -> None:
     assert all(re.search(rf"^{target}:", makefile, re.MULTILINE) for target in named)
 
 
-def test_the_table_of_models_says_what_the_cards_say() -> None:
-    rows = re.findall(r"^\| `(\w+)` \(([\w-]+)\) \| ([\d,]+) \| ([\d.]+%) \|", TEXT, re.MULTILINE)
-    cards = {model: ModelCard.read(folder / CARD_FILE) for model, folder in COMMITTED.items()}
-    assert {model: (kind, parameters, accuracy) for kind, model, parameters, accuracy in rows} == {
-        model: (card.attention.value, f"{card.parameters:,}", f"{card.metrics['accuracy']:.2%}")
-        for model, card in cards.items()
+@pytest.fixture(scope="module")
+def figures() -> Figures:
+    found: Figures = json.loads(FIGURES.read_text())
+    return found
+
+
+def test_the_tables_of_models_are_what_was_measured(figures: Figures) -> None:
+    told = "`python -m tests.benchmarks.families_page` writes them anew"
+    assert not [mark for mark, table in tables(figures).items() if f"<!-- {mark} -->\n{table}\n" not in TEXT], told
+
+
+def test_they_say_what_the_cards_say_and_leave_no_committed_model_out(figures: Figures) -> None:
+    facts = {name: one for family in figures["families"].values() for name, one in family.items()}
+    committed = {name: EXPORTED / name / "1" / CARD_FILE for family in FAMILIES for name in family.models}
+    cards = {name: ModelCard.read(path) for name, path in committed.items() if path.exists()}
+    assert cards.keys() >= {*COMMITTED}
+    assert {name: facts[name]["accuracy"] for name in cards} == {
+        name: card.metrics["accuracy"] for name, card in cards.items()
+    }
+    assert {name: (facts[name]["attention"], facts[name]["parameters"]) for name in cards} == {
+        name: (card.attention, card.parameters) for name, card in cards.items()
     }
 
 

@@ -53,7 +53,7 @@ def _measure(arguments: argparse.Namespace) -> list[Finding]:
             for finding in scenario():
                 progress.print(f"{finding.name}: {finding.value:.3f}", highlight=False)
                 findings.append(finding)
-        write(arguments.json, findings, [] if arguments.short else bench.served(), describe())
+        write(arguments.json, findings, describe())
     return findings
 
 

@@ -13,6 +13,7 @@ from fovea.contract.attention import AttentionType
 from fovea.contract.mechanisms import MECHANISMS, Mechanism
 from fovea.contract.model_card import ModelCard
 from fovea.contract.operators import OPERATORS
+from fovea.recipes.catalogue import RECIPES
 from fovea.runtime.kernel_library import find_kernel_library
 from fovea.runtime.kernel_registry import kernels_in
 
@@ -146,9 +147,11 @@ def _kernels() -> Mapping[str, set[str]]:
 
 
 def _models() -> Mapping[AttentionType, list[str]]:
-    """The models of the repository that come with Fovea, by each type that they have."""
+    """The models that come with Fovea, by each type that they have; a user's own may lie beside them."""
     found: dict[AttentionType, list[str]] = {}
     for path in sorted((ROOT / "exported_models").glob("*/1/card.json")):
+        if path.parts[-3] not in RECIPES:
+            continue
         card = ModelCard.read(path)
         for attention in {card.attention, *(layer.attention for layer in card.layers)}:
             found.setdefault(attention, []).append(card.name)

@@ -16,7 +16,6 @@ from typing import Any
 
 from tests.benchmarks.machine import in_one_line
 from tests.benchmarks.report import SIGNS
-from tests.benchmarks.seeds import read, spread
 
 README = Path(__file__).parents[2] / "README.md"
 BAR_CELLS = 20
@@ -40,23 +39,6 @@ def _chart_row(row: Mapping[str, Any], most: float) -> str:
     plain, own = row["percent"]["plain"]["value"], row["tax"]["value"]
     bars = " → ".join("█" * max(1, round(BAR_CELLS * percent / most)) for percent in (plain, own))
     return f"| `{row['attention']}` | + {plain:.1f} % | + {own:.1f} % | {bars} |"
-
-
-def models(report: Mapping[str, Any]) -> str:
-    """One row per served model, a bar for its speed, the machine below."""
-    served = report["served"]
-    most = max(entry["rows_per_s"] for entry in served)
-    rows = [_model_row(entry, most) for entry in sorted(served, key=lambda entry: -entry["accuracy"])]
-    head = ["| attention | parameters | accuracy | over three seeds | rows/s served | |", "|---|--:|--:|--:|--:|:--|"]
-    words = "One-row requests, 32 in flight over gRPC, server on one core, client on another; 10,000 test images."
-    return "\n".join([*head, *rows, "", f"{words} {in_one_line(report['machine'])}."])
-
-
-def _model_row(entry: Mapping[str, Any], most: float) -> str:
-    bar = "█" * max(1, round(BAR_CELLS * entry["rows_per_s"] / most))
-    over_seeds = spread(entry["accuracy"], read().get(entry["model"], {}))
-    figures = f"{entry['parameters']:,} | {entry['accuracy']:.2%} | {over_seeds} | {entry['rows_per_s']:,.0f} | {bar}"
-    return f"| `{entry['attention']}` ({entry['model']}) | {figures} |"
 
 
 def speed(report: Mapping[str, Any]) -> str:
@@ -147,7 +129,7 @@ def main(words: Sequence[str] | None = None) -> int:
     after = README.read_text()
     if arguments.report:
         report = json.loads(arguments.report.read_text())
-        after = replaced(replaced(after, "models", models(report)), "speed", speed(report))
+        after = replaced(after, "speed", speed(report))
     if arguments.kernels:
         report = json.loads(arguments.kernels.read_text())
         after = replaced(replaced(after, "chart", chart(report)), "kernels", kernels(report))

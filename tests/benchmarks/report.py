@@ -49,17 +49,6 @@ class Finding:
         return self.verdict != "miss"
 
 
-@dataclass(frozen=True)
-class Served:
-    """What one exported model does behind the server, for the chart."""
-
-    model: str
-    attention: str
-    parameters: int
-    accuracy: float
-    rows_per_s: float
-
-
 def show(findings: Sequence[Finding], machine: dict[str, str], short: bool) -> None:
     """Print the table; a short run says that it was one."""
     table = Table(title="Fovea: speed" + (" (short run: rough figures)" if short else ""), title_justify="left")
@@ -76,10 +65,9 @@ def show(findings: Sequence[Finding], machine: dict[str, str], short: bool) -> N
     console.print(in_one_line(machine), highlight=False)
 
 
-def write(path: Path, findings: Sequence[Finding], served: Sequence[Served], machine: dict[str, str]) -> None:
+def write(path: Path, findings: Sequence[Finding], machine: dict[str, str]) -> None:
     """The same as JSON."""
-    rows = [as_facts(finding) for finding in findings]
-    report = {"machine": machine, "findings": rows, "served": [asdict(entry) for entry in served]}
+    report = {"machine": machine, "findings": [as_facts(finding) for finding in findings]}
     path.write_text(json.dumps(report, indent=2) + "\n")
 
 

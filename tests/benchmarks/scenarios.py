@@ -13,10 +13,8 @@ from tests.benchmarks.costs import costs
 from tests.benchmarks.fairness import flood_on_neighbours
 from tests.benchmarks.load import IN_FLIGHT, Sample, Traffic, request_body, send
 from tests.benchmarks.processes import Server, echo_server, fovea_server, plain_loop
-from tests.benchmarks.report import Finding, Served
+from tests.benchmarks.report import Finding
 from tests.benchmarks.rounds import Effort, Rounds, in_turn, rates_in_turn, sized
-
-from fovea.client import Client
 
 BATCH_SIZES = (1, 2, 4, 8, 16, 32)
 
@@ -94,18 +92,6 @@ class Bench:
             late = server.resident_mb()
         details = {f"MB after {few:,}": early, f"MB after {many:,}": late}
         return Finding(f"resident memory, {many:,} / {few:,} requests", late / early, "at most", 1.1, "x", details)
-
-    def served(self) -> list[Served]:
-        """Rows a second of every exported model, one after the other, for the chart."""
-        with fovea_server(self.exported) as server, Client(f"127.0.0.1:{server.grpc_port}") as client:
-            names = sorted({entry.name for entry in client.models() if entry.state == "READY"})
-            return [self._served(server, client, name) for name in names]
-
-    def _served(self, server: Server, client: Client, name: str) -> Served:
-        facts = client.metadata(name).properties
-        traffic = sized(server, Traffic(models.picture_request(name), 0, IN_FLIGHT), self.effort.seconds)
-        rate = statistics.median(server.send(traffic).requests_per_s for _ in range(self.effort.rounds))
-        return Served(name, facts["attention"], int(facts["parameters"]), float(facts["accuracy"]), rate)
 
 
 def _best_batch(onnx: Path, seconds: float) -> int:

@@ -1,6 +1,7 @@
 """`make seeds`: trains two further seeds of the fashion models, and notes how accurate each is, for README's table.
 
-Resumable: what is trained lies in the cache, and the note is written after each model.
+Resumable: what is trained lies in the cache, and the note is written after each model. A note holds for the recipe that
+was trained: where it has changed since, its seeds are trained anew.
 """
 
 from __future__ import annotations
@@ -8,41 +9,55 @@ from __future__ import annotations
 import json
 import statistics
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from fovea.export.recipes import trained_recipe
 from fovea.recipes.images.classification import ImageClassification
 from fovea.recipes.images.fashion_models import FASHION_MODELS
+from fovea.recipes.recipe import Recipe, fingerprint
 
 NOTE = Path(__file__).parents[2] / "docs" / "seeds.json"
 FURTHER_SEEDS = (1, 2)
-Accuracies = dict[str, dict[str, float]]
-"""Model -> seed -> accuracy on the test images."""
+Accuracies = dict[str, float]
+"""Seed -> accuracy on the test images."""
 
 
-def read(note: Path = NOTE) -> Accuracies:
-    """What has been noted so far."""
-    return dict(json.loads(note.read_text())) if note.exists() else {}
+def noted(recipes: Iterable[Recipe[Any]], note: Path = NOTE) -> dict[str, Accuracies]:
+    """Model -> what has been noted of these recipes as they are now."""
+    entries = json.loads(note.read_text()) if note.exists() else {}
+    return {
+        recipe.name: dict(entry["accuracy"])
+        for recipe in recipes
+        if (entry := entries.get(recipe.name)) and entry["recipe"] == fingerprint(recipe)
+    }
 
 
-def train_seeds(recipes: Sequence[ImageClassification], note: Path, seeds: Sequence[int] = FURTHER_SEEDS) -> None:
+def train_seeds(recipes: Iterable[ImageClassification], note: Path, seeds: Iterable[int] = FURTHER_SEEDS) -> None:
     """Train every recipe with every seed that has not been noted."""
-    accuracies = read(note)
+    recipes, seeds = tuple(recipes), tuple(seeds)
     for recipe in recipes:
-        known = accuracies.setdefault(recipe.name, {})
+        known = noted([recipe], note).get(recipe.name, {})
         for seed in seeds:
             if str(seed) not in known:
                 known[str(seed)] = trained_recipe(replace(recipe, seed=seed)).metrics["accuracy"]
-                note.write_text(json.dumps(accuracies, indent=2) + "\n")
+                _write(recipe, known, note)
+
+
+def _write(recipe: Recipe[Any], accuracies: Accuracies, note: Path) -> None:
+    """Beside the other recipes' notes."""
+    entries = json.loads(note.read_text()) if note.exists() else {}
+    entries[recipe.name] = {"recipe": fingerprint(recipe), "accuracy": accuracies}
+    note.write_text(json.dumps(entries, indent=2, sort_keys=True) + "\n")
 
 
 def spread(first: float, further: Mapping[str, float]) -> str:
     """Mean and standard deviation over the seeds; nothing of fewer than three."""
     values = [first, *further.values()]
     if len(values) <= len(FURTHER_SEEDS):
-        return "one seed"
+        return "one seed" if len(values) == 1 else "two seeds"
     return f"{statistics.mean(values):.2%} ± {statistics.stdev(values):.2%}"
 
 

@@ -114,6 +114,13 @@ def test_attention_that_says_nothing_of_itself_is_found_and_served_as_what_it_is
     assert (card.labels, card.undone) == (("cat", "dog"), ())
 
 
+def test_a_model_is_known_by_the_attention_that_its_author_names(tmp_path: Path) -> None:
+    done = exported(tmp_path, "network", "--attention", "other")
+    assert done.returncode == 0, done.stderr
+    card = ModelCard.read(tmp_path / "models" / "mine" / "1" / CARD_FILE)
+    assert (card.attention, [layer.attention for layer in card.layers]) == ("other", ["simam"])
+
+
 def test_what_torch_cannot_trace_is_told_in_our_one_line_alone(tmp_path: Path) -> None:
     done = exported(tmp_path, "Undecided")
     assert (done.returncode, done.stdout, done.stderr.count("\n")) == (1, "", 1)

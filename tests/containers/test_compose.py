@@ -71,8 +71,8 @@ def test_the_request_is_seen_in_prometheus_under_its_attention_type() -> None:
 
 
 @pytest.mark.usefixtures("answered")
-def test_every_attention_type_has_a_latency_series() -> None:
-    query = "count by (attention) (fovea_request_duration_seconds_bucket)"
+def test_a_model_of_every_attention_type_is_ready() -> None:
+    query = "count by (attention) (fovea_model_ready == 1)"
     types = {entry["metric"]["attention"] for entry in eventually(lambda: prometheus(query))}
     assert types >= {"none", "squeeze_excitation", "spatial", "cbam", "simam", "external", "multi_head"}
 

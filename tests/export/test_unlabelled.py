@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -48,18 +49,18 @@ MODULES: dict[str, tuple[Callable[[], nn.Module], tuple[int, ...], AttentionType
 }
 
 
+def rows(shape: tuple[int, ...], count: int) -> dict[str, np.ndarray]:
+    return {"x": np.random.default_rng(count).standard_normal((count, *shape)).astype(np.float32)}
+
+
 @pytest.mark.parametrize("name", MODULES)
 def test_the_label_is_honest_and_what_is_not_recognised_is_told(
     name: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     make, shape, label, warned = MODULES[name]
-
-    def rows(count: int) -> dict[str, np.ndarray]:
-        return {"x": np.random.default_rng(count).standard_normal((count, *shape)).astype(np.float32)}
-
     torch.manual_seed(0)
     with caplog.at_level(logging.WARNING):
-        folder = export_version(Subject(name, make().eval(), rows, ("y",)), tmp_path)
+        folder = export_version(Subject(name, make().eval(), partial(rows, shape), ("y",)), tmp_path)
     assert ModelCard.read(folder / "card.json").attention is label
     said = [line for line in caplog.messages if "looks like attention and is not recognised" in line]
     assert [line.startswith(f"{name}: attention={label}: ") for line in said] == [True] * warned

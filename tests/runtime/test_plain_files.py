@@ -8,6 +8,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
+from fovea.contract.attention import AttentionType
 from fovea.contract.errors import ModelBroken
 from fovea.runtime.load_settings import LoadSettings
 from fovea.runtime.loaded_version import LoadedVersion
@@ -92,6 +93,18 @@ def test_attention_operators_without_a_card_run_from_their_bodies(version_folder
         ("block", "simam", "SimAM")
     ]
     assert version.session.infer({"image": np.zeros((1, 4, 8, 8), np.float32)})["features"].max() == 0
+
+
+def test_attention_that_nothing_recognises_has_the_label_that_its_owner_gives_it(model, save_model, tensor, caplog):
+    nodes = [helper.make_node("Softmax", ["x"], ["p"]), helper.make_node("MatMul", ["p", "v"], ["y"])]
+    inputs = [tensor("x", ["N", 2, 3]), tensor("v", ["N", 3, 4])]
+    save_model(model, nodes, inputs, [tensor("y", ["N", 2, 4])])
+    assert load(model).card.attention is AttentionType.UNKNOWN
+    assert "looks like attention" in caplog.messages[0]
+    caplog.clear()
+    said = Configured(ServingChoices(attention=AttentionType.OTHER))
+    labelled = load_version(model.parent, "plain", 1, LoadSettings(max_batch_rows=4), said)
+    assert (labelled.card.attention, caplog.messages) == (AttentionType.OTHER, [])
 
 
 @pytest.mark.parametrize("content", [b"", b"version https://example.org/large-file\n", b"\x08\x0a" * 50, b"\0" * 4096])

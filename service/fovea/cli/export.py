@@ -11,10 +11,11 @@ from shlex import quote
 from fovea.cli.amounts import count
 from fovea.cli.extras import require
 from fovea.cli.setting_flags import flag, setting, variable
+from fovea.contract.attention import AttentionType
 from fovea.contract.errors import InvalidRequest
 from fovea.contract.model_card import CARD_FILE, ModelCard
 
-OWN = ("name", "weights", "input", "labels", "preprocessing", "steps", "mask", "buckets", "version")
+OWN = ("name", "weights", "input", "labels", "preprocessing", "steps", "mask", "buckets", "attention", "version")
 """Flags of a module of one's own; of a recipe all of that is known."""
 _PREPROCESSING_HELP = "what pictures become: L or RGB in [0, 1], then (x - MEAN) / STD; one number, or one a channel"
 _STEPS_HELP = "more of it, and texts: a JSON file, input -> list of steps, with the vocabulary that it names beside it"
@@ -23,6 +24,10 @@ _ASKED = {"picture": "PICTURE", "text": "'some text'"}
 _INPUT_HELP = "may be repeated; a word such as T is a length of any size: tokens=1xT:int64"
 
 _MASK_HELP = "may be repeated; the input that is 1 or true where a length has data, one a length"
+_ATTENTION_HELP = (
+    "the attention type that its metrics bear; default: what is found in it. `other`: one that the list lacks. "
+    "One of %(choices)s"
+)
 _BUCKETS_HELP = "may be repeated; sizes to group requests by, of the length that is named or the only one"
 
 
@@ -41,6 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     own.add_argument("--steps", type=Path, metavar="FILE", help=_STEPS_HELP)
     own.add_argument("--mask", action="append", default=[], metavar="INPUT", help=_MASK_HELP)
     own.add_argument("--buckets", action="append", default=[], metavar="[T=]16,32,64", help=_BUCKETS_HELP)
+    types = [str(one) for one in AttentionType if one is not AttentionType.UNKNOWN]
+    own.add_argument("--attention", metavar="TYPE", choices=types, help=_ATTENTION_HELP)
     own.add_argument("--version", type=count, help="version number; default: the next free one")
 
 
@@ -110,5 +117,6 @@ def _export_module(arguments: argparse.Namespace) -> Path:
         steps=arguments.steps,
         masks=arguments.mask,
         buckets=arguments.buckets,
+        attention=AttentionType(arguments.attention) if arguments.attention else None,
     )
     return export_module(own, arguments.repository, arguments.version)

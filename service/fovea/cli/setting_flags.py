@@ -29,6 +29,8 @@ def shown_default(field: FieldInfo) -> str:
     default = field.get_default(call_default_factory=True)
     if default in (None, frozenset(), ()):
         return "none"
+    if isinstance(default, tuple):
+        return ",".join(map(str, default))
     return str(default).lower() if isinstance(default, bool) else str(default)
 
 

@@ -30,6 +30,7 @@ class AttentionType(StrEnum):
     ECA = "eca"
     COORDINATE = "coordinate"
     OTHER = "other"
-    """In others' models: a softmax-weighted mean that none of these names. No module is made from it."""
+    """In others' models: a softmax-weighted mean that none of these names. Whoever knows the model sets it, with
+    `fovea export --attention other` or in model.toml; no module is made from it."""
     UNKNOWN = "unknown"
     """What looks like attention in a file that nobody labelled, and is none of these. No module is made from it."""

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from fovea.contract.attention import AttentionType
 from fovea.contract.errors import ExportFailed
 from fovea.export.foreign import load_module
 from fovea.export.input_specs import lengths_of, parse_inputs
@@ -42,6 +43,8 @@ class OwnModule:
     """The inputs that tell how far each row goes in a length, one a length."""
     buckets: Sequence[str] = ()
     """Sizes to group requests by: `16,32`, or `T=16,32` where there are several lengths."""
+    attention: AttentionType | None = None
+    """The type by which the model is known; None: what is found in it."""
 
 
 def export_module(own: OwnModule, repository: Path, version: int | None = None) -> Path:
@@ -70,6 +73,7 @@ def _subject(own: OwnModule) -> tuple[Subject, Reference]:
         module=module,
         rows=rows,
         output_names=_output_names(answer),
+        attention=own.attention,
         labels=labels,
         preprocessing=preprocessing,
         input_steps=steps.by_input,

@@ -38,7 +38,7 @@ def load_version(
     """Load the version in `folder`, tried, checked and warmed up. ModelBroken tells why it cannot be served."""
     try:
         require_inside(folder, said.file)
-        return _load(folder, version, find_version(folder, name, defaults, said), defaults, said.file)
+        return _load(folder, version, find_version(folder, name, defaults, said), defaults, said)
     except MemoryError as error:
         raise ModelBroken(f"{MODEL_FILE}: it needs more memory than there is") from error
     except OSError as error:
@@ -49,16 +49,16 @@ def load_version(
         raise type(error)(printable(str(error))) from error
 
 
-def _load(folder: Path, version: int, found: FoundVersion, defaults: LoadSettings, file: str) -> LoadedVersion:
+def _load(folder: Path, version: int, found: FoundVersion, defaults: LoadSettings, said: Configured) -> LoadedVersion:
     settings, card = found.settings, found.settings.card
     name = card.name
-    if found.tried.seen.unnamed:
+    if found.tried.seen.unnamed and said.choices.attention is None:
         logger.warning("%s version %d: %s", name, version, found.tried.seen.warning(card.attention))
     signature = Signature.of(card, card.outputs, settings.max_batch_rows)
     golden = golden_of(folder, card)
 
     def open_with(library: Path | None) -> ModelSession:
-        return open_model(model_path(folder, file), signature, replace(settings.session, kernel_library=library))
+        return open_model(model_path(folder, said.file), signature, replace(settings.session, kernel_library=library))
 
     choice = _choose(open_with, defaults, found, golden)
     if choice.reason:
@@ -68,7 +68,7 @@ def _load(folder: Path, version: int, found: FoundVersion, defaults: LoadSetting
         level = logging.WARNING if found.batching and found.unexpected else logging.INFO
         logger.log(level, "%s version %d: %s", name, version, batching)
     _require_optional(choice.session, card, golden)
-    loaded = LoadedVersion(folder, card, version, choice, settings.session, batching=batching, file=file)
+    loaded = LoadedVersion(folder, card, version, choice, settings.session, batching=batching, file=said.file)
     loaded.warm_up(golden, found.tried.cost)
     return loaded
 

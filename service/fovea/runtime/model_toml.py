@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from fovea.contract.attention import AttentionType
 from fovea.contract.errors import ModelBroken
 from fovea.contract.lengths import MOST_LENGTHS, SEQUENCE, LengthChanges, LengthName
 from fovea.contract.model_card import MOST_BATCH_ROWS
@@ -38,6 +39,8 @@ class ServingChoices(_Choices):
 
     versions: Literal["latest", "all"] | Latest | tuple[Version, ...] = "latest"
     """`"latest"`, `{latest = 2}`, `"all"` or a list such as `[1, 3]`."""
+    attention: AttentionType | None = None
+    """The type that the model's metrics bear, instead of what its card says or its file shows."""
     batched: bool | None = None
     """Whether requests share batches: true also where rows seem to influence each other, false in no case."""
     max_batch_rows: int | None = Field(default=None, gt=0, le=MOST_BATCH_ROWS)

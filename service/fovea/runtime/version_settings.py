@@ -46,7 +46,8 @@ def resolve(card: ModelCard, said: Configured, defaults: LoadSettings, nobody: W
     """
     wanted = _wanted(card, said, nobody)
     rows = most_rows(card, said, defaults)
-    served = _with_lengths(as_declared(card.model_copy(update={"batched": wanted.wish != "none"}), said.declared), said)
+    chosen = {"batched": wanted.wish != "none", "attention": said.choices.attention or card.attention}
+    served = _with_lengths(as_declared(card.model_copy(update=chosen), said.declared), said)
     return VersionSettings(
         card=served,
         wanted=wanted,

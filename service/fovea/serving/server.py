@@ -29,7 +29,7 @@ from fovea.serving.lifecycle.version_loader import VersionLoader
 from fovea.serving.observability.attention_sampler import AttentionSampler
 from fovea.serving.observability.metrics_server import MetricsServer
 from fovea.serving.observability.telemetry import Telemetry
-from fovea.serving.observability.trace import Tracer
+from fovea.serving.observability.triton_cpu_metrics import TritonCpuMetrics
 from fovea.serving.observability.triton_metrics import TritonMetrics
 from fovea.serving.part_settings import (
     batch_defaults,
@@ -40,9 +40,11 @@ from fovea.serving.part_settings import (
     load_settings,
     response_cache,
     rest_settings,
+    tracer,
 )
 from fovea.serving.requests.inference import Inference, Uncounted
 from fovea.serving.security.access import require_open
+from fovea.serving.security.certificate_ends import certificate_ends
 from fovea.serving.security.tls import read_tls
 from fovea.serving.security.token import HEADER, read_tokens
 from fovea.serving.settings import Settings
@@ -62,7 +64,9 @@ class Server:
         self._tls = read_tls(settings.tls_cert, settings.tls_key, settings.tls_client_ca)
         self._tokens = read_tokens(settings.token_file)
         self.device = resolve_device(settings.device)
-        self._telemetry = Telemetry()
+        self._telemetry = Telemetry(settings.latency_buckets_s)
+        for name, ends_s in certificate_ends(self._tls):
+            self._telemetry.certificate(name, ends_s)
         self.models = Models()
         self._readiness = Readiness(settings.ready_when, self.models)
         self._loaded = False
@@ -70,6 +74,7 @@ class Server:
         """So that what is told last is what is so."""
         if settings.triton_metrics:
             TritonMetrics(self.models.served, self._telemetry.registry)
+            TritonCpuMetrics(self._telemetry.registry)
         self._sampler = AttentionSampler(settings.attention_sample_s)
         cache = response_cache(settings)
         if cache is not None:
@@ -80,7 +85,7 @@ class Server:
         loader = VersionLoader(load_settings(settings, self.device), defaults, *watched, places=places)
         self._model_control = ModelControl(control_settings(settings), self.models, loader, self._tell, self._readiness)
         self._decoding = DecodeQueue(defaults.queue, Limits(settings.max_pixels))
-        self._tracer = Tracer(settings.trace_file)
+        self._tracer = tracer(settings)
         offered = extensions(settings, self._tracer)
         uncounted = Uncounted(self._telemetry.stray_request, self._count_unready)
         self._inference = Inference(self.models, self._decoding, offered.regions, self._tracer, uncounted)
@@ -97,7 +102,7 @@ class Server:
 
     def _rest(self, port: int) -> RestServer:
         settings = rest_settings(self._settings, port, self._tls)
-        app = RestApp(self._inference, self._control, self._changes, self._admit, settings.limits)
+        app = RestApp(self._inference, self._control, self._changes, self._admit, settings)
         return RestServer(settings, app.begin)
 
     def _count_unready(self, name: str, version: str) -> None:

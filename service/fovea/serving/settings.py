@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
+from math import inf
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -11,6 +13,7 @@ from pydantic_settings import NoDecode
 
 from fovea.serving.environment import FromVariables
 from fovea.serving.observability.logs import LogFormat
+from fovea.serving.observability.metrics import LATENCY_BUCKETS_S
 from fovea.serving.security.access import Group
 
 
@@ -245,8 +248,15 @@ class Settings(FromVariables):
     )
     triton_metrics: bool = Field(
         False,
-        description="Show Triton's nv_inference_* and nv_cache_* metrics too, for dashboards that use them; two dozen "
-        "series a model version.",
+        description="Show Triton's nv_inference_*, nv_cache_* and nv_cpu_* metrics too, for dashboards that use them; "
+        "two dozen series a model version.",
+    )
+    latency_buckets_s: Annotated[tuple[float, ...], NoDecode] = Field(
+        LATENCY_BUCKETS_S,
+        min_length=1,
+        max_length=64,
+        description="Bounds in seconds, ascending, of the latency histograms' buckets, with commas between. More tell "
+        "percentiles more exactly, each for a line of /metrics in every series. The alerts that ship need 0.1.",
     )
     kernels: Literal["auto", "require", "off"] = Field(
         "auto",
@@ -271,6 +281,25 @@ class Settings(FromVariables):
         None,
         description="Where traces of single requests go, a line of JSON each. Which requests, callers say while the "
         "server runs (TraceSetting), once open_rpcs has trace.",
+    )
+    trace_otlp: str | None = Field(
+        None,
+        pattern=r"^(https?|grpcs?)://[^/\s]+(/\S*)?$",
+        description="An OpenTelemetry collector that traces of single requests are sent to as spans: http://HOST:4318, "
+        "https://…, grpc://HOST:4317 or grpcs://…; needs the extra otel. Requests whose caller traces them "
+        "(traceparent, W3C Trace Context) are, those whose caller says that she does not are not; of others, "
+        "one out of trace_rate.",
+    )
+    trace_rate: int = Field(
+        0,
+        ge=0,
+        le=2**31 - 1,
+        description="One request out of so many is traced from the start; 0 = none, until TraceSetting says otherwise.",
+    )
+    access_log: bool = Field(
+        False,
+        description="Write a log line for each request to a model when it has ended: model, outcome, milliseconds, "
+        "code, its id.",
     )
 
     @field_validator("device")
@@ -301,7 +330,14 @@ class Settings(FromVariables):
             raise ValueError(f"there is no file {missing[0]}")
         return tuple(path.absolute() for path in value)
 
-    @field_validator("load_models", "open_rpcs", "custom_op_libraries", mode="before")
+    @field_validator("latency_buckets_s")
+    @classmethod
+    def _ascend(cls, value: tuple[float, ...]) -> tuple[float, ...]:
+        if not all(lower < upper < inf for lower, upper in pairwise((0.0, *value))):
+            raise ValueError("expected finite numbers above 0, each larger than the one before")
+        return value
+
+    @field_validator("load_models", "open_rpcs", "custom_op_libraries", "latency_buckets_s", mode="before")
     @classmethod
     def _split_at_commas(cls, value: Any) -> Any:
         return [name.strip() for name in value.split(",") if name.strip()] if isinstance(value, str) else value

@@ -11,6 +11,13 @@ BOUNDS = (0.001, 0.01, 0.1, 1.0)
 VALUES = (0.0, 0.0005, 0.001, 0.002, 0.01, 0.05, 0.5, 1.0, 1.5, 20.0)
 
 
+def test_a_series_without_a_value_is_left_out() -> None:
+    ours = Histograms("took_seconds", "What it took.", ["model"], BOUNDS)
+    ours.labels("silent")
+    ours.labels("m").observe(0.5)
+    assert {dict(labels)["model"] for _, labels in samples("".join(ours.text()))} == {"m"}
+
+
 def test_every_value_is_in_the_bucket_in_which_prometheus_would_count_it() -> None:
     ours = Histograms("took_seconds", "What it took.", ["model"], BOUNDS)
     ours.labels("m").observe_all(VALUES[:7])

@@ -23,6 +23,7 @@ class Pipe:
 
     read: int
     log: logging.Logger
+    handler: LogHandler
 
     def lines(self) -> list[str]:
         """What is in it now."""
@@ -41,8 +42,9 @@ def pipe() -> Iterator[Pipe]:
     read, write = os.pipe()
     fcntl.fcntl(write, fcntl.F_SETPIPE_SZ, PIPE_BYTES)
     log = logging.Logger("piped")
-    log.addHandler(LogHandler(write))
-    yield Pipe(read, log)
+    handler = LogHandler(write)
+    log.addHandler(handler)
+    yield Pipe(read, log, handler)
     os.close(write)
     os.close(read)
 
@@ -71,6 +73,7 @@ def test_a_reader_that_stops_holds_up_nobody_and_is_told_what_it_missed_when_it_
     pipe.log.warning("again")
     told, again = pipe.lines()
     assert told.endswith(f": {5000 - len(early)}")
+    assert pipe.handler.lost_total == 5000 - len(early)
     assert again == "again"
 
 

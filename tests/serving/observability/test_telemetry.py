@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from fovea.serving.engines.observer import RanBatch, Stages
+import pytest
+
+from fovea.serving.engines.ran_batch import RanBatch, Stages
 from fovea.serving.observability.recorder import ModelLabels
 from fovea.serving.observability.telemetry import Telemetry
 from servers import samples, total
@@ -49,3 +51,48 @@ def test_a_batch_is_told_as_it_was() -> None:
     assert total(found, "fovea_attention_op_seconds_sum", op="SimAM", attention="simam", kernels="fused") == 0.004
     counters = ("fovea_requests_total", "fovea_rows_total", "fovea_batches_total")
     assert [total(found, name, outcome="ok") for name in counters] == [2, 5, 1]
+
+
+@pytest.mark.parametrize(("cause", "counted"), [("failed", 1), ("slower", 1), ("off", 0), ("not_needed", 0), ("", 0)])
+def test_a_body_that_runs_where_a_kernel_was_wanted_is_counted_by_its_cause(cause: str, counted: int) -> None:
+    telemetry = Telemetry()
+    name = "fovea_kernel_fallbacks_total"
+    assert (name, frozenset({("reason", "failed")})) in samples(telemetry.text().decode())  # a first one is a rise
+    telemetry.recorder(replace(LABELS, kernels="body", kernels_cause=cause), lambda: 0)
+    found = samples(telemetry.text().decode())
+    assert total(found, name) == total(found, name, reason=cause) == counted
+
+
+def test_a_model_that_nobody_asks_has_few_series_and_those_that_an_increase_is_seen_in() -> None:
+    telemetry = Telemetry()
+    telemetry.recorder(LABELS, lambda: 0)
+    found = [name for name, labels in samples(telemetry.text().decode()) if ("model", "m") in labels]
+    assert {*found} == {
+        *("fovea_requests_total", "fovea_batches_total", "fovea_unwarmed_batches_total"),
+        *("fovea_waiting_requests", "fovea_model_ready", "fovea_model_info"),
+    }
+    assert len(found) == 12
+
+
+def test_a_series_that_would_begin_after_its_version_has_gone_does_not() -> None:
+    telemetry = Telemetry()
+    recorder = telemetry.recorder(replace(LABELS, attention_of_op={"SimAM": "simam"}), lambda: 0)
+    telemetry.retire(recorder)
+    recorder.requests("ok", [0.1], 1)
+    recorder.attention_op("SimAM", "body", 0.1)
+    recorder.cache_lookup("hit")
+    assert not [1 for _, labels in samples(telemetry.text().decode()) if ("model", "m") in labels]
+
+
+def test_latencies_have_the_buckets_that_were_chosen_and_sizes_their_own() -> None:
+    telemetry = Telemetry((0.5, 2.0))
+    recorder = telemetry.recorder(LABELS, lambda: 0)
+    recorder.batches([RanBatch([2], [0.99], ["ok"], Stages(1.0, 1.001, 1.021, 1.321), {}, 0.25)])
+    recorder.requests("ok", [0.7], 2)
+    found = samples(telemetry.text().decode())
+
+    def bounds(name: str) -> list[str]:
+        return [dict(labels)["le"] for metric, labels in found if metric == f"{name}_bucket"]
+
+    assert bounds("fovea_request_duration_seconds") == bounds("fovea_queue_duration_seconds") == ["0.5", "2.0", "+Inf"]
+    assert len(bounds("fovea_batch_rows")) == 12

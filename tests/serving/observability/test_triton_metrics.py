@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from os import sysconf
 from pathlib import Path
 from typing import Any
 
 import grpc
 import numpy as np
 import pytest
+from prometheus_client import CollectorRegistry, generate_latest
 
 from fovea.serving.engines.outcomes import EVERY_OUTCOME
+from fovea.serving.observability.triton_cpu_metrics import TRITON_CPU_METRICS, TritonCpuMetrics
 from fovea.serving.observability.triton_metrics import FAILURE_REASONS, TRITON_METRICS
 from raw_client import RawClient
-from servers import RunningServer, infer_request, requests_by_outcome, running_server, wait_until
+from servers import RunningServer, infer_request, requests_by_outcome, running_server, samples, wait_until
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +67,28 @@ def test_each_model_that_is_served_has_every_metric(shown: RunningServer) -> Non
     names = {*TRITON_METRICS, "nv_inference_request_failure", "nv_inference_pending_request_count"}
     assert set(nv(shown, model="pair", version="1")) == names
     assert not nv(shown, model="damaged")
+
+
+def test_processor_and_memory_of_the_machine_are_shown(shown: RunningServer) -> None:
+    first, second = nv(shown), nv(shown)
+    assert {*TRITON_CPU_METRICS} <= first.keys()
+    assert 0 <= second["nv_cpu_utilization"] <= 1
+    assert second["nv_cpu_memory_total_bytes"] == sysconf("SC_PAGE_SIZE") * sysconf("SC_PHYS_PAGES")
+    assert 0 < second["nv_cpu_memory_used_bytes"] < second["nv_cpu_memory_total_bytes"]
+
+
+def test_utilization_is_the_busy_share_of_the_time_since_the_scrape_before(tmp_path: Path) -> None:
+    (tmp_path / "meminfo").write_text("MemTotal:  4 kB\nMemAvailable:  3 kB\n")
+    (tmp_path / "stat").write_text("cpu  10 0 10 80 0 0 0 0 5 0\ncpu0 1 1 1 1\n")
+    registry = CollectorRegistry()
+    TritonCpuMetrics(registry, tmp_path)
+    (tmp_path / "stat").write_text("cpu  20 0 20 120 40 0 0 0 9 0\n")
+    found = {name: value for (name, _), value in samples(generate_latest(registry).decode()).items()}
+    assert found == {
+        "nv_cpu_utilization": 0.2,
+        "nv_cpu_memory_total_bytes": 4096,
+        "nv_cpu_memory_used_bytes": 1024,
+    }
 
 
 def test_without_the_setting_there_are_none(server: Any) -> None:

@@ -62,7 +62,7 @@ def test_metadata_and_metrics_bear_the_label(server: RunningServer) -> None:
         client.infer("attends", {"x": np.ones((1, 4, 4), np.float32)})
         told = {name: client.metadata(name).properties["attention"] for name in LABELS}
     assert told == LABELS
-    labels = [dict(labels) for name, labels in server.samples() if name == "fovea_request_duration_seconds_count"]
+    labels = [dict(labels) for name, labels in server.samples() if name == "fovea_requests_total"]
     assert {one["model"]: one["attention"] for one in labels if one["model"] in LABELS} == LABELS
 
 

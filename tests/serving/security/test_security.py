@@ -30,10 +30,12 @@ from certificates import Certificate, authority, signed
 from fovea import wire
 from fovea.cli import main
 from fovea.contract.errors import Misconfigured
+from fovea.serving.security.certificate_ends import first_end
 from fovea.serving.security.tls import read_tls
 from fovea.serving.security.token import read_tokens
-from servers import RunningServer, infer_request, running_server, wait_until
+from servers import RunningServer, infer_request, running_server, samples, wait_until
 
+EXPIRY = "fovea_certificate_expiry_timestamp_seconds"
 LANES = ["fast-lane", "no-fast-lane"]
 RIGHT, OTHER = "s3cret-of-the-first", "s3cret-of-the-second"
 HEALTH = "/grpc.health.v1.Health/Check"
@@ -279,6 +281,14 @@ def test_tritons_http_client_speaks_tls(secured: Secured) -> None:
 def test_http_and_metrics_speak_tls(secured: Secured, of: str, path: str, data: bytes | None) -> None:
     with urlopen(secured.address(of) + path, data, timeout=20, context=secured.context) as page:
         assert page.status == 200
+
+
+def test_the_end_of_each_certificate_file_in_use_is_a_metric(secured: Secured) -> None:
+    with urlopen(secured.address("metrics"), timeout=20, context=secured.context) as page:
+        found = samples(page.read().decode())
+    ends = {dict(labels)["file"]: value for (name, labels), value in found.items() if name == EXPIRY}
+    files = {"tls_cert": secured.own.cert, **({"tls_client_ca": secured.ca.cert} if secured.caller else {})}
+    assert ends == {name: first_end(file.read_bytes()) for name, file in files.items()}
 
 
 def test_who_speaks_no_tls_or_trusts_another_authority_gets_nothing(secured: Secured, folder: Path) -> None:

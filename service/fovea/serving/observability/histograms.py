@@ -40,8 +40,10 @@ class Histogram:
             return list(accumulate(self._counts)), self._sum
 
     def text(self) -> str:
-        """Its lines: most series stand still between two scrapes, and have theirs ready."""
+        """Its lines: most series stand still between two scrapes, and have theirs ready. None without a value."""
         counts, total = self.read()
+        if not counts[-1]:
+            return ""
         state = (counts[-1], total)
         if self._told is None or self._told[0] != state:
             self._told = state, self._template % (*counts, repr(total), counts[-1])
@@ -76,7 +78,7 @@ class Histograms:
                 del self._series[key]
 
     def text(self) -> Iterator[str]:
-        """What a scrape reads, in parts."""
+        """What a scrape reads, in parts. A series that has no value yet is left out: most never have one."""
         with self._lock:
             series = list(self._series.values())
         yield self._head

@@ -20,6 +20,8 @@ class LogHandler(logging.Handler):
         self._poll.register(descriptor, select.POLLOUT)
         self._stuck = False
         self._lost = 0
+        self.lost_total = 0
+        """Lines lost since the start, those that were told of among them."""
         self._in_a_line = False
 
     def emit(self, record: logging.LogRecord) -> None:
@@ -33,6 +35,7 @@ class LogHandler(logging.Handler):
             self._lost = 0
         if self._lost or not self._written(line):
             self._lost += 1
+            self.lost_total += 1
 
     def _written(self, line: str) -> bool:
         begin = "\n" if self._in_a_line else ""
@@ -50,6 +53,11 @@ class LogHandler(logging.Handler):
     def _has_room(self) -> bool:
         self._stuck = not self._poll.poll(0 if self._stuck else _PATIENCE_MS)
         return not self._stuck
+
+
+def lines_lost() -> int:
+    """Lines that the process's log has lost since its start."""
+    return sum(one.lost_total for one in logging.getLogger().handlers if isinstance(one, LogHandler))
 
 
 def _loss(lines: int) -> logging.LogRecord:

@@ -22,7 +22,8 @@ class Metric:
     kind: Literal["counter", "gauge", "histogram"]
     text: str
     labels: tuple[str, ...] = ()
-    buckets: tuple[float, ...] = LATENCY_BUCKETS_S
+    buckets: tuple[float, ...] | None = None
+    """None: those of latencies, which are a setting."""
 
 
 METRICS: dict[str, Metric] = {
@@ -70,6 +71,17 @@ METRICS: dict[str, Metric] = {
     ),
     "fovea_grpc_faults_total": Metric(
         "counter", "Events of gRPC that could not be handled; the log has each one's traceback."
+    ),
+    "fovea_kernel_fallbacks_total": Metric(
+        "counter",
+        "Versions loaded whose attention runs, wholly or in part, from plain ONNX bodies although kernels were wanted.",
+        ("reason",),
+    ),
+    "fovea_log_lines_lost_total": Metric(
+        "counter", "Log lines that could not be written: their reader was too slow or gone, or the disk was full."
+    ),
+    "fovea_certificate_expiry_timestamp_seconds": Metric(
+        "gauge", "When the first certificate of a TLS file ends, as Unix time; without TLS there is none.", ("file",)
     ),
     "fovea_server_info": Metric("gauge", "Always 1; the labels tell.", ("server_version",)),
 }

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from fovea.serving.engines.observer import RanBatch, stage_seconds
 from fovea.serving.engines.outcomes import EVERY_OUTCOME, Outcome
+from fovea.serving.engines.ran_batch import RanBatch, stage_seconds
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,6 @@ class Recorder:
         common = labels.common
         self._duration = {o: metrics["fovea_request_duration_seconds"].labels(*common, o) for o in EVERY_OUTCOME}
         self._requests = {o: metrics["fovea_requests_total"].labels(*common, o) for o in EVERY_OUTCOME}
-        self._rows = {o: metrics["fovea_rows_total"].labels(*common, o) for o in EVERY_OUTCOME}
         self._batches = {o: metrics["fovea_batches_total"].labels(*common, o) for o in ("ok", "failed")}
         self._unwarmed = metrics["fovea_unwarmed_batches_total"].labels(*common)
         stages = ("gather", "run", "split")
@@ -60,8 +59,8 @@ class Recorder:
         metrics["fovea_waiting_requests"].labels(*common).set_function(waiting)
         metrics["fovea_model_ready"].labels(*common).set(1)
         metrics["fovea_model_info"].labels(*common, *labels.facts).set(1)
-        self._lookups = {r: metrics["fovea_cache_lookups_total"].labels(*common, r) for r in ("hit", "miss")}
-        self._ops: dict[tuple[str, str], Any] = {}
+        self._late: dict[tuple[str, ...], Any] = {}
+        """Series that begin with their first value: name and last labels -> series."""
 
     def batch_cost(self, points: Iterable[tuple[str, int, float]]) -> None:
         """What batches cost at warm-up: lengths in words, rows, seconds."""
@@ -93,27 +92,30 @@ class Recorder:
         """Count requests that ended, by outcome."""
         self._duration[outcome].observe_all(duration_s)
         self._requests[outcome].inc(len(duration_s))
-        self._rows[outcome].inc(rows)
+        if (series := self._begun("fovea_rows_total", outcome)) is not None:
+            series.inc(rows)
 
     def cache_lookup(self, result: Literal["hit", "miss"]) -> None:
         """An answer was looked for in the response cache."""
-        self._lookups[result].inc()
+        if (series := self._begun("fovea_cache_lookups_total", result)) is not None:
+            series.inc()
 
     def attention_op(self, op: str, kernels: Literal["fused", "body"], seconds: float) -> None:
-        """Time inside one operator in one batch."""
-        child = self._ops.get((op, kernels)) or self._op(op, kernels)
-        if child is not None:
-            child.observe(seconds)
+        """Time inside one operator in one batch; nothing of a function of somebody else's."""
+        if (attention := self.labels.attention_of_op.get(op)) is None:
+            return
+        series = self._begun("fovea_attention_op_seconds", op, kernels, attention=attention)
+        if series is not None:
+            series.observe(seconds)
 
-    def _op(self, op: str, kernels: str) -> Any:
-        """The operator's series; None for a function of somebody else's."""
-        model, version, _ = self.labels.common
-        attention = self.labels.attention_of_op.get(op)
-        if attention is None:
-            return None
-        metric = self._metrics["fovea_attention_op_seconds"]
-        with self._lock:
-            if self.retired:  # a sample that ended late must not bring the series back
-                return None
-            child = self._ops[op, kernels] = metric.labels(model, version, attention, op, kernels)
-        return child
+    def _begun(self, name: str, *last_labels: str, attention: str | None = None) -> Any:
+        """A series that begins with its first value; None once the version's are taken away: none must come back."""
+        key = (name, *last_labels)
+        if (series := self._late.get(key)) is None:
+            model, version, own = self.labels.common
+            with self._lock:
+                if self.retired:
+                    return None
+                labels = (model, version, attention or own, *last_labels)
+                series = self._late[key] = self._metrics[name].labels(*labels)
+        return series

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from prometheus_client import (
@@ -15,10 +15,14 @@ from prometheus_client import (
 )
 
 from fovea import __version__
+from fovea.runtime.kernel_library import Cause
 from fovea.serving.observability.histograms import Histograms
-from fovea.serving.observability.metrics import METRICS, UNKNOWN_MODEL, Metric
+from fovea.serving.observability.log_handler import lines_lost
+from fovea.serving.observability.metrics import LATENCY_BUCKETS_S, METRICS, UNKNOWN_MODEL, Metric
 from fovea.serving.observability.recorder import ModelLabels, Recorder
 
+FALLBACKS = tuple(cause.value for cause in Cause if cause not in (Cause.OFF, Cause.NOT_NEEDED))
+"""Why a body runs, where nobody chose it."""
 _UNREADY = "none"
 """The attention type in series of a version that is not ready: its own is not known."""
 
@@ -26,12 +30,16 @@ _UNREADY = "none"
 class Telemetry:
     """All metrics of one server."""
 
-    def __init__(self) -> None:
+    def __init__(self, latency_buckets_s: Sequence[float] = LATENCY_BUCKETS_S) -> None:
         disable_created_metrics()  # type: ignore[no-untyped-call]  # a third of the series, for nobody
         self.registry = CollectorRegistry()
         """Those that prometheus_client writes: all but the histograms, which are most of the text."""
-        self._metrics = {name: _make(name, metric, self.registry) for name, metric in METRICS.items()}
+        self._metrics = {
+            name: _make(name, metric, latency_buckets_s, self.registry) for name, metric in METRICS.items()
+        }
         self._metrics["fovea_server_info"].labels(__version__).set(1)
+        self._fallbacks = {o: self._metrics["fovea_kernel_fallbacks_total"].labels(o) for o in FALLBACKS}
+        self._lines_lost = 0
         self._recorders: dict[tuple[str, ...], Recorder] = {}
         """(model, version) -> who writes its series."""
         self._lock = threading.Lock()
@@ -41,9 +49,18 @@ class Telemetry:
         """What a scrape reads, in Prometheus's text format."""
         for recorder in list(self._recorders.values()):
             recorder.settle()
+        self._count_lost_lines()
         histograms = [metric for metric in self._metrics.values() if isinstance(metric, Histograms)]
         own = "".join(part for histogram in histograms for part in histogram.text())
         return own.encode() + generate_latest(self.registry)
+
+    def _count_lost_lines(self) -> None:
+        before, self._lines_lost = self._lines_lost, lines_lost()
+        self._metrics["fovea_log_lines_lost_total"].inc(self._lines_lost - before)
+
+    def certificate(self, file: str, ends_s: Callable[[], float]) -> None:
+        """Ask for a certificate's end at every scrape: it may be renewed."""
+        self._metrics["fovea_certificate_expiry_timestamp_seconds"].labels(file).set_function(ends_s)
 
     def cache_bytes(self, held: Callable[[], int]) -> None:
         """Ask for what the response cache holds at every scrape."""
@@ -94,6 +111,8 @@ class Telemetry:
                 _remove(self._metrics, model=labels.model, version=labels.version)
             recorder = Recorder(self._metrics, labels, waiting, self._lock)
             self._recorders[labels.common[:2]] = recorder
+        if labels.kernels_cause in self._fallbacks:
+            self._fallbacks[labels.kernels_cause].inc()
         return recorder
 
     def retire(self, recorder: Recorder) -> None:
@@ -111,9 +130,9 @@ class Telemetry:
                 self._metrics["fovea_model_info"].remove(*labels.common, *labels.facts)
 
 
-def _make(name: str, metric: Metric, registry: CollectorRegistry) -> Any:
+def _make(name: str, metric: Metric, latency_buckets_s: Sequence[float], registry: CollectorRegistry) -> Any:
     if metric.kind == "histogram":
-        return Histograms(name, metric.text, metric.labels, metric.buckets)
+        return Histograms(name, metric.text, metric.labels, metric.buckets or latency_buckets_s)
     kind = Counter if metric.kind == "counter" else Gauge
     return kind(name, metric.text, metric.labels, registry=registry)
 

@@ -38,13 +38,15 @@ class FastCall:
 
     __slots__ = (
         *("_accept", "_begun", "_claim", "_closed", "_core", "_received", "_sent", "_unwatched", "_withdrawn"),
-        *("deadline_s", "gone", "seen_s"),
+        *("deadline_s", "gone", "metadata", "seen_s"),
     )
+    rpc = "ModelInfer"
 
     def __init__(self, core: Any, deadline: float, accept: Accept) -> None:
         self._core, self._accept = core, accept
         self.deadline_s = None if deadline > NEVER_S else deadline_after(deadline - time.time())  # most have none
         self.gone = False
+        self.metadata: Any = ()
         self.seen_s: float | None = None
         self._claim, self._unwatched = [True], [True]  # list.pop is atomic: one thread gets it
         self._begun = self._closed = self._received = self._sent = self._withdrawn = False

@@ -77,6 +77,8 @@ class Doors:
     streams: Mapping[str, Streams]
     """The same for streams of requests."""
     gate: Gate | None
+    keeps_metadata: bool
+    """Calls are to keep what their callers sent beside messages."""
     on_fault: Callable[[], None]
     """Called where an event could not be handled."""
 
@@ -180,6 +182,8 @@ class Lane:
             state.rpc_states.add(call)
             if state.stage is _server._ServerStage.STARTED:
                 _server._request_registered_call(state, path)
+        if self._doors.keeps_metadata:
+            call.metadata = event.invocation_metadata
         gate = self._doors.gate
         try:
             refusal = gate(path, event.invocation_metadata) if gate else None
