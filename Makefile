@@ -85,7 +85,7 @@ up:
 	docker compose up --build
 
 test-containers: .venv/dev.done
-	$(BIN)/pytest tests/containers
+	$(BIN)/pytest --timeout 3600 tests/containers
 
 # New versions of everything that is installed, as far as pyproject.toml allows; UV_DEFAULT_INDEX names another index
 lock: .venv/tools.done

@@ -28,7 +28,7 @@ PICTURE = np.zeros((1, 1, 28, 28), np.float32)
 def run(*words: str, environment: Mapping[str, str] | None = None) -> str:
     """What a command prints; it has to succeed."""
     variables = {**os.environ, **(environment or {})}
-    done = subprocess.run(words, cwd=ROOT, env=variables, capture_output=True, text=True, timeout=1200, check=False)
+    done = subprocess.run(words, cwd=ROOT, env=variables, capture_output=True, text=True, timeout=3600, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     return done.stdout
 
