@@ -20,7 +20,7 @@ SERVING = PROJECT["project"]["dependencies"]
 HELD: dict[str, list[str]] = {
     "cpu": SERVING + EXTRAS["cpu"],
     "gpu": SERVING + EXTRAS["gpu"],
-    "dev": SERVING + EXTRAS["dev"] + EXTRAS["export"],
+    "dev": SERVING + EXTRAS["dev"] + EXTRAS["export"] + EXTRAS["otel"],
     "peers": SERVING + EXTRAS["peers"],
     "build": GROUPS["build"],
     "tools": GROUPS["tools"],
