@@ -21,7 +21,7 @@ OWN = $(BIN)/pip install --progress-bar off --no-build-isolation
 TORCH = $(shell sed -nE 's/.*"(torch==[^"]*)".*/\1/p' pyproject.toml)
 KERNELS = $(wildcard service/kernels/*.py service/kernels/*.cc service/kernels/*.h service/kernels/*/*.cc service/kernels/*/*.h)
 
-.PHONY: serve test check models seeds settings catalogue kernels kernels-sanitize bench bench-kernels bench-start torture up test-containers lock audit wheel clean
+.PHONY: serve test check models seeds settings dashboards catalogue kernels kernels-sanitize bench bench-kernels bench-start torture up test-containers lock audit wheel clean
 
 # What is exported meanwhile is served as well, a few seconds later
 serve: export FOVEA_CONTROL_MODE ?= poll
@@ -46,6 +46,10 @@ seeds: .venv/dev.done
 # docs/SETTINGS.md, after a change of service/fovea/serving/settings.py
 settings: .venv/dev.done
 	$(BIN)/python docs/settings_page.py
+
+# deploy/grafana/dashboards, after a change of the metrics or of a panel
+dashboards: .venv/dev.done
+	PYTHONPATH=deploy $(BIN)/python -m grafana.dashboards
 
 # docs/CATALOGUE.md and README's tables of models, measured anew: a mechanism, its kernel or its models have changed
 catalogue: .venv/dev.done service/kernels/build/.done
@@ -76,19 +80,21 @@ bench-start: .venv/dev.done service/kernels/build/.done
 torture: .venv/dev.done service/kernels/build/.done
 	$(BIN)/python -m tests.torture $(FLAGS)
 
+up: export REVISION ?= $(shell git rev-parse HEAD)
 up:
 	docker compose up --build
 
 test-containers: .venv/dev.done
-	$(BIN)/pytest tests/containers
+	$(BIN)/pytest --timeout 3600 tests/containers
 
 # New versions of everything that is installed, as far as pyproject.toml allows; UV_DEFAULT_INDEX names another index
 lock: .venv/tools.done
 	$(COMPILE) pyproject.toml --extra cpu $(SPARED) -o requirements/cpu.lock
 	$(COMPILE) pyproject.toml --extra gpu $(ALIKE) $(SPARED) -o requirements/gpu.lock
-	$(COMPILE) pyproject.toml --extra dev --extra export $(ALIKE) $(SPARED) -o requirements/dev.lock
+	$(COMPILE) pyproject.toml --extra dev --extra export --extra otel $(ALIKE) $(SPARED) -o requirements/dev.lock
 	$(COMPILE) pyproject.toml --extra peers $(ALIKE) $(SPARED) -o requirements/peers.lock
 	$(COMPILE) --group build $(ALIKE) -o requirements/build.lock
+	$(COMPILE) --group sbom -o requirements/sbom.lock
 	$(COMPILE) --group tools -o requirements/tools.lock
 
 # Known holes in what the locks name; PyPA's and PyPI's database is asked, where it can be reached

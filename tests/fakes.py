@@ -99,6 +99,7 @@ class FakeInference:
     """Keeps the replies to what it gets, or raises an error."""
 
     most_header = 1 << 16
+    wants_origins = False
 
     def __init__(self, error: Exception | None = None) -> None:
         self.replies: list[Any] = []

@@ -34,7 +34,7 @@ TEXT = (ROOT / "CONTRIBUTING.md").read_text()
 
 
 def test_every_file_that_is_named_exists() -> None:
-    named = re.findall(r"`((?:service|tests|docs|exported_models)/[\w./-]*)`", TEXT)
+    named = re.findall(r"`((?:service|tests|docs|deploy|exported_models)/[\w./-]*)`", TEXT)
     assert named
     assert not [path for path in named if not (ROOT / path).exists()]
 

@@ -20,9 +20,10 @@ SERVING = PROJECT["project"]["dependencies"]
 HELD: dict[str, list[str]] = {
     "cpu": SERVING + EXTRAS["cpu"],
     "gpu": SERVING + EXTRAS["gpu"],
-    "dev": SERVING + EXTRAS["dev"] + EXTRAS["export"],
+    "dev": SERVING + EXTRAS["dev"] + EXTRAS["export"] + EXTRAS["otel"],
     "peers": SERVING + EXTRAS["peers"],
     "build": GROUPS["build"],
+    "sbom": GROUPS["sbom"],
     "tools": GROUPS["tools"],
 }
 """Lock -> what it is made from. PyTorch is in none: which of its builds is right is the machine's affair."""

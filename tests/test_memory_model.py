@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 import tritonclient.grpc as grpc_client
+from PIL import Image
 from tritonclient.utils import InferenceServerException
 
 from country_sample import invented_countries
+from fovea.cli import main
 from fovea.contract.model_card import ModelCard
 from fovea.recipes.memory.answering import QuestionAnswering
 from fovea.recipes.memory.memory_models import MEMORY_MODELS
@@ -152,3 +154,55 @@ def test_facts_that_cannot_be_read_are_refused_with_their_line(front: Any, facts
     texts = {"facts": np.array([facts], np.object_), "question": np.array([b"what"], np.object_)}
     with pytest.raises(InferenceServerException, match=f"input 'facts': {told}"):
         ask(front, "memn2n-countries", texts)
+
+
+CELL, EDGE = 22, 6
+"""Pixels of a drawn weight, and beside the last one."""
+
+
+def brightness(path: Path, lines: int) -> np.ndarray:
+    """(lines, hops) of the cells in the lower right of a drawing."""
+    with Image.open(path) as drawn:
+        light = np.asarray(drawn.convert("L"), int)
+    below, right = (size - EDGE - CELL // 2 for size in light.shape)
+    return np.array([[light[below - CELL * row, right - CELL * hop] for hop in range(HOPS)] for row in range(lines)])[
+        ::-1, ::-1
+    ]
+
+
+@pytest.mark.parametrize("model", RECIPES)
+def test_fovea_infer_takes_texts_by_name_and_draws_each_hop_beside_the_facts(
+    server: RunningServer, tmp_path: Path, capsys: pytest.CaptureFixture[str], model: str
+) -> None:
+    recipe, picture = RECIPES[model], tmp_path / "hops.png"
+    texts = {name: array[0].decode() for name, array in as_texts(recipe, 0).items()}
+    facts, *others = texts
+    (tmp_path / "facts.txt").write_text(f"\n{texts[facts]}\n\n", "utf-8")
+    words = [f"{facts}=@{tmp_path / 'facts.txt'}", *(f"{name}={texts[name]}" for name in others)]
+    assert main(["infer", model, *words, "--server", server.grpc, "--top", "1", "--attention", str(picture)]) == 0
+    with triton_front(FRONTS[0], server) as front:
+        logits, *maps = ask(front, model, rows(recipe, 0), "logits", *(f"attention.hops.{hop}" for hop in range(HOPS)))
+    assert capsys.readouterr().out.splitlines()[0].endswith(f"  {WORDS.answers[logits[0].argmax()]}")
+    weights = np.stack([one[0, 0] for one in maps], axis=1)
+    light, hops = brightness(picture, len(weights)), np.arange(HOPS)
+    step = weights.max() / 100  # about what one of 256 colours tells apart
+    assert (weights[light.argmax(axis=0), hops] > weights.max(axis=0) - step).all()
+    assert (weights[light.argmin(axis=0), hops] < weights.min(axis=0) + step).all()
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["what is it"], "takes facts=TEXT question=TEXT (or NAME=@FILE), not what is it"),
+        (["facts=a", "facts=b", "question=c"], "takes facts=TEXT question=TEXT"),
+        (["facts=@nowhere.txt", "question=c"], "nowhere.txt cannot be read"),
+        (["facts=a", "question=c", "--attention", "{folder}/x.png", "--head", "0"], "--head chooses among the heads"),
+        (["facts=a", "question=c", "--attention", "{folder}/x.png", "--layer", "ear"], "no layer ear"),
+    ],
+)
+def test_fovea_infer_tells_which_texts_a_model_takes(
+    server: RunningServer, tmp_path: Path, capsys: pytest.CaptureFixture[str], words: list[str], told: str
+) -> None:
+    filled = [word.format(folder=tmp_path) for word in words]
+    assert main(["infer", "memn2n-countries", *filled, "--server", server.grpc]) == 1
+    assert told in capsys.readouterr().err

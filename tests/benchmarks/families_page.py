@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks.readme import BAR_CELLS, README, replaced
+from tests.benchmarks.readme import README, replaced
 from tests.benchmarks.seeds import noted, spread
 
 from fovea.recipes.images.fashion_models import FASHION_MODELS, FASHION_PLUG_IN
@@ -34,8 +34,8 @@ class Family:
     mark: str
     models: Sequence[str]
     head: Sequence[str]
-    row: Callable[[str, Facts, float], Sequence[str]]
-    """A model's cells, of its name, its facts and the family's dearest row in microseconds."""
+    row: Callable[[str, Facts], Sequence[str]]
+    """A model's cells, of its name and its facts."""
     words: str
     """What stands below the table."""
     rows: int = 32
@@ -66,21 +66,19 @@ def _rule(head: Sequence[str]) -> list[str]:
 
 
 def _rows(family: Family, facts: Mapping[str, Facts]) -> Iterator[Sequence[str]]:
-    dearest = max(one["row_us"] for one in facts.values())
     for name, one in sorted(facts.items(), key=lambda item: -item[1]["accuracy"]):
-        yield family.row(name, one, dearest)
+        yield family.row(name, one)
 
 
-_TEXTS = ("model", "attention", "")
+_TEXTS = ("model", "attention")
 
 
-def _picture_row(name: str, facts: Facts, dearest: float) -> Sequence[str]:
-    bar = "█" * max(1, round(BAR_CELLS * facts["row_us"] / dearest))
-    return (f"`{facts['attention']}`", name, *_parameters_and_accuracy(name, facts), f"{facts['row_us']:.0f}", bar)
+def _picture_row(name: str, facts: Facts) -> Sequence[str]:
+    return (f"`{facts['attention']}`", name, *_parameters_and_accuracy(name, facts), f"{facts['row_us']:.0f}")
 
 
-def _reduction_row(name: str, facts: Facts, _dearest: float) -> Sequence[str]:
-    return (str(_REDUCTIONS[name]), name, *_parameters_and_accuracy(name, facts), f"{facts['row_us']:.1f}")
+def _reduction_row(name: str, facts: Facts) -> Sequence[str]:
+    return (str(_REDUCTIONS[name]), name, *_parameters_and_accuracy(name, facts), f"{facts['row_us']:.0f}")
 
 
 def _parameters_and_accuracy(name: str, facts: Facts) -> Sequence[str]:
@@ -88,7 +86,7 @@ def _parameters_and_accuracy(name: str, facts: Facts) -> Sequence[str]:
     return f"{facts['parameters']:,}", f"{facts['accuracy']:.2%}", over_seeds
 
 
-def _word_row(name: str, facts: Facts, _dearest: float) -> Sequence[str]:
+def _word_row(name: str, facts: Facts) -> Sequence[str]:
     return (
         f"`{facts['attention']}`",
         name,
@@ -103,7 +101,7 @@ FAMILIES = (
     Family(
         "pictures",
         [name for recipe in (*FASHION_MODELS, FASHION_PLUG_IN) if (name := recipe.name) not in _OTHER_REDUCTIONS],
-        ("attention", "model", "parameters", "accuracy", "over three seeds", "µs a picture", ""),
+        ("attention", "model", "parameters", "accuracy", "over three seeds", "µs a picture"),
         _picture_row,
         f"10,000 test pictures; {_TIME}. {{machine}}.",
     ),

@@ -161,7 +161,10 @@ def test_what_goes_wrong_is_one_clear_line(
 
 
 def test_a_vector_of_length_one_is_printed_as_a_vector_and_other_numbers_as_classes() -> None:
-    model, asked = ModelInfo("m", ("1",), (), (), {}), InferInput("tokens", np.array([b"a"], np.object_), text="a")
+    model, asked = (
+        ModelInfo("m", ("1",), (), (), {}),
+        InferInput({"tokens": np.array([b"a"], np.object_)}, texts={"tokens": "a"}),
+    )
     assert told(np.array([0.6, -0.8]), model, asked, top=1) == ["a vector of 2 numbers and length 1: 0.6000, …"]
     assert told(np.array([3.0, -4.0]), model, asked, top=1)[0].endswith("class 0")
     assert told(np.array([1.0, 0.0]), model, asked, top=1)[0].endswith("class 0")

@@ -32,19 +32,19 @@ def test_words_are_the_callers_own_and_what_was_added_is_the_token() -> None:
 def test_what_is_attended_most_is_the_brightest_cell_of_its_row_and_column() -> None:
     matrix = np.zeros((3, 3))
     matrix[2, 0] = 1.0
-    light = np.asarray(drawn(matrix, ["a", "b", "c"]).convert("L"), int)
+    light = np.asarray(drawn(matrix, ["a", "b", "c"], ["a", "b", "c"]).convert("L"), int)
     row, column = (light.shape[0] - 6 - 11, light.shape[1] - 6 - 2 * 22 - 11)
     assert light[row, column] > 200
     assert light[row - 22, column] == light[row, column + 22] < 20
 
 
 def test_a_matrix_that_nobody_could_read_is_refused() -> None:
-    with pytest.raises(Unsupported, match="200 words"):
-        drawn(np.zeros((200, 200)), ["a"] * 200)
+    with pytest.raises(Unsupported, match="200 rows"):
+        drawn(np.zeros((200, 200)), ["a"] * 200, ["a"] * 200)
 
 
 def test_a_columns_word_stands_above_it_and_a_rows_word_beside_it() -> None:
-    dark = np.asarray(drawn(np.zeros((2, 2)), ["i", "wwwwwwww"]).convert("L")) < 128
+    dark = np.asarray(drawn(np.zeros((2, 2)), ["i", "wwwwwwww"], ["i", "wwwwwwww"]).convert("L")) < 128
     margin = dark.shape[0] - 6 - 2 * 22
     above, beside = dark[:margin, margin:-6], dark[margin:-6, :margin]
     assert above[:, 22:].sum() > 5 * above[:, :22].sum() > 0

@@ -185,6 +185,10 @@ def test_file_that_holds_no_weights_is_refused(tmp_path: Path) -> None:
     (tmp_path / "weights.pt").write_text("not weights")
     with pytest.raises(ExportFailed, match=r"weights\.pt cannot be read as weights: expected a state dict"):
         read_weights(tmp_path / "weights.pt")
+    torch.save({"a": torch.ones(2000)}, tmp_path / "whole.pt")
+    (tmp_path / "half.pt").write_bytes((tmp_path / "whole.pt").read_bytes()[:4000])
+    with pytest.raises(ExportFailed, match=r"half\.pt cannot be read as weights: expected a state dict"):
+        read_weights(tmp_path / "half.pt")
     with pytest.raises(ExportFailed, match="no weights at"):
         read_weights(tmp_path / "missing.pt")
 
@@ -220,6 +224,16 @@ class Encoder(nn.Module):
         return self.classify((hidden * weights).sum(1) / weights.sum(1)), hidden
 
 
+class OfTorch(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.embed = nn.Embedding(50, 16)
+        self.blocks = nn.TransformerEncoder(nn.TransformerEncoderLayer(16, 2, 32, batch_first=True), 2)
+
+    def forward(self, tokens, mask):
+        return self.blocks(self.embed(tokens), src_key_padding_mask=~mask)
+
+
 class Halves(nn.Module):
     def forward(self, tokens, mask):
         return tokens[:, ::2].float()
@@ -231,6 +245,10 @@ def make():
 
 def forgetful():
     return Encoder(masked=False)
+
+
+def of_torch():
+    return OfTorch()
 
 
 def halves():
@@ -273,6 +291,19 @@ def test_encoder_whose_answers_padding_changes_is_told_so_and_is_never_padded(
     length = ModelCard.read(folder / "card.json").lengths["T"]
     assert not length.padded
     assert load_version(folder, "encoder", 1, LoadSettings()).session.max_batch_rows > 1
+
+
+def test_torchs_own_encoder_with_a_padding_mask_answers_a_short_row_as_alone(
+    their_encoder: str, tmp_path: Path
+) -> None:
+    own = OwnModule(f"{their_encoder}:of_torch", "encoder", SEQUENCES, masks=["mask"])
+    folder = export_module(own, tmp_path / "models")
+    assert ModelCard.read(folder / "card.json").lengths["T"].padded
+    session = onnxruntime.InferenceSession(str(folder / "model.onnx"))
+    tokens, mask = np.arange(18).reshape(2, 9), np.arange(9) < np.array([[9], [5]])
+    (together,) = session.run(None, {"tokens": tokens, "mask": mask})
+    (alone,) = session.run(None, {"tokens": tokens[1:, :5], "mask": mask[1:, :5]})
+    np.testing.assert_allclose(together[1:, :5], alone, rtol=0, atol=1e-5)
 
 
 PAIR_SOURCE = """

@@ -1,4 +1,4 @@
-"""`fovea infer`: a picture or a text to a server, the best labels back, and a picture of where the model looked."""
+"""`fovea infer`: a picture or texts to a server, the best labels back, and a picture of where the model looked."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from fovea.cli.amounts import count, seconds
 from fovea.cli.connection_options import add_access, connect
 from fovea.cli.infer_input import InferInput, infer_input, seed_input
-from fovea.cli.map_files import choose_map, maps_of, outputs_to_draw, write_map
+from fovea.cli.map_files import drawing_of, write_drawing
 from fovea.cli.picture_files import require_writable
 from fovea.client import DEFAULT_ADDRESS, Client, ModelInfo, Retry
 from fovea.contract.errors import InvalidRequest, NotFound, Unsupported
@@ -26,11 +26,13 @@ _LENGTH_ERROR = 1e-3
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Which model, which picture or text, and what to show."""
+    """Which model, which picture or texts, and what to show."""
     parser.add_argument("model")
-    parser.add_argument("what", metavar="PICTURE | TEXT", help="a picture's file (PNG, JPEG, WebP, …), or a text")
+    sent = "a picture's file (PNG, JPEG, WebP, …), or a text"
+    several = "of a model with several texts each as NAME=TEXT, or NAME=@FILE for what is in a file"
+    parser.add_argument("what", nargs="+", metavar="WHAT", help=f"{sent}; {several}")
     parser.add_argument("--server", default=DEFAULT_ADDRESS, metavar="ADDRESS", help="default: %(default)s")
-    drawn = "draw the attention map here, over the picture or as a matrix of the text's words"
+    drawn = "draw the attention map here: over the picture, as a matrix of a text's words, beside a text's lines"
     parser.add_argument("--attention", type=Path, metavar="FILE", help=drawn)
     parser.add_argument("--layer", help="layer or output name of the map; default: the last one that has positions")
     parser.add_argument("--head", type=_head, metavar="N", help="of a text's map, from 0; default: the mean of all")
@@ -63,15 +65,14 @@ def run(arguments: argparse.Namespace) -> int:
     _check_map(arguments)
     with connect(arguments.server, arguments, arguments.timeout, Retry()) as client:
         model = _described(client, arguments.model)
-        chosen = choose_map(maps_of(model), arguments.layer) if arguments.attention else None
         asked = infer_input(model, arguments.what)
-        outputs = [model.outputs[0].name, *(outputs_to_draw(model, asked, chosen) if chosen else [])]
-        inputs = {asked.name: asked.array, **seed_input(model, arguments.seed)}
-        answer = client.infer(model.name, inputs, outputs)
+        drawing = drawing_of(model, asked, arguments.layer) if arguments.attention else None
+        outputs = [model.outputs[0].name, *(drawing.outputs if drawing else ())]
+        answer = client.infer(model.name, {**asked.arrays, **seed_input(model, arguments.seed)}, outputs)
     for line in told(answer[outputs[0]][0], model, asked, arguments.top):
         print(line)
-    if chosen:
-        print(f"{arguments.attention}: {write_map(arguments.attention, asked, chosen, answer, arguments.head)}")
+    if drawing:
+        print(f"{arguments.attention}: {write_drawing(arguments.attention, asked, drawing, answer, arguments.head)}")
     return 0
 
 

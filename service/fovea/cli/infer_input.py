@@ -1,9 +1,11 @@
-"""What `fovea infer` sends: a picture's file or a text, as the model takes it."""
+"""What `fovea infer` sends: a picture's file, a text, or several texts by name, as the model takes them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import numpy as np
@@ -19,31 +21,64 @@ from fovea.inputs.picture_steps import picture_row
 
 SEED = "seed"
 """What a model calls the input that it draws by."""
+_SHOWN = 40
+"""Letters of a text in a message."""
 
 
 @dataclass(frozen=True, eq=False)
 class InferInput:
-    """One row of a model's input."""
+    """One row of each of a model's inputs that a caller fills."""
 
-    name: str
-    array: NDArray[Any]
+    arrays: Mapping[str, NDArray[Any]]
     picture: Image.Image | None = None
     """What it was made of, if it was a picture."""
-    text: str = ""
-    """The same, if it was a text."""
+    texts: Mapping[str, str] = field(default_factory=dict)
+    """The same, by input, if it was texts."""
 
 
-def infer_input(model: ModelInfo, what: str) -> InferInput:
-    """A text goes to the server as it is, which has the vocabulary; of a picture the tensor is made here.
+def infer_input(model: ModelInfo, words: Sequence[str]) -> InferInput:
+    """Texts go to the server as they are, which has the vocabulary; of a picture the tensor is made here.
 
-    InvalidRequest where there is no such file, Unsupported where the model takes neither.
+    InvalidRequest where the words do not fit or a file is missing, Unsupported where the model takes neither.
     """
-    text = model.json("text_input")
-    if text:
-        return InferInput(text["name"], np.array([what.encode()], np.object_), text=what)
+    names = text_inputs(model)
+    if len(names) > 1:
+        return _of_texts(_named_texts(model.name, names, words))
+    if len(words) != 1:
+        raise InvalidRequest(f"model {model.name} takes one picture or text, not {len(words)}")
+    if names:
+        return _of_texts({names[0]: words[0]})
     name, steps = _picture_steps(model)
-    picture = read_picture(Path(what))
-    return InferInput(name, picture_row(picture, steps), picture)
+    picture = read_picture(Path(words[0]))
+    return InferInput({name: picture_row(picture, steps)}, picture)
+
+
+def text_inputs(model: ModelInfo) -> list[str]:
+    """The inputs that take texts."""
+    listed: Mapping[str, Any] = model.json("input_steps") or {}
+    only = model.json("text_input")
+    return [only["name"]] if only else [name for name, steps in listed.items() if steps[0]["step"] == "text"]
+
+
+def _of_texts(texts: Mapping[str, str]) -> InferInput:
+    return InferInput({name: np.array([text.encode()], np.object_) for name, text in texts.items()}, texts=texts)
+
+
+def _named_texts(model: str, names: Sequence[str], words: Sequence[str]) -> dict[str, str]:
+    """The texts of `facts=TEXT` and `facts=@FILE`; InvalidRequest unless each input is given once."""
+    pairs = [word.partition("=") for word in words]
+    if sorted(name for name, _, _ in pairs) != sorted(names):
+        expected = " ".join(f"{name}=TEXT" for name in names)
+        found = " ".join(shorten(word, _SHOWN, placeholder="…") for word in words)
+        raise InvalidRequest(f"model {model} takes {expected} (or NAME=@FILE), not {found}")
+    return {name: _read_text(Path(text[1:])) if text.startswith("@") else text for name, _, text in pairs}
+
+
+def _read_text(path: Path) -> str:
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InvalidRequest(f"{path} cannot be read: {getattr(error, 'strerror', None) or error}") from error
 
 
 def seed_input(model: ModelInfo, seed: int) -> dict[str, NDArray[np.int64]]:

@@ -1,4 +1,7 @@
-"""An attention map between the words of a text as a matrix: a row is a word that attends, a column one attended to."""
+"""Attention weights as a matrix with words beside its rows and above its columns.
+
+Between the words of a text, a row is a word that attends and a column one that is attended to.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,7 @@ from fovea.contract.errors import InvalidRequest, Unsupported
 
 _CELL, _GAP, _TEXT = 22, 6, 14
 """Pixels: side of a cell, between words and cells, height of a letter."""
-_MOST_LETTERS = 24
+_MOST_LETTERS = 48
 _MOST_WORDS = 128
 """A side of 3,000 pixels."""
 _PAPER, _INK = (255, 255, 255), (0, 0, 0)
@@ -41,27 +44,28 @@ def words_of(text: str, tokens: Sequence[bytes], offsets: NDArray[np.int64]) -> 
     ]
 
 
-def drawn(matrix: NDArray[np.float64], words: Sequence[str]) -> Image.Image:
-    """The matrix, brightest where most is attended, with its words on the left and, upright, on top."""
-    if len(words) > _MOST_WORDS:
-        raise Unsupported(f"a matrix of {len(words)} words is too large to be drawn: at most {_MOST_WORDS}")
-    font = ImageFont.load_default(_TEXT)
-    shown = [word if len(word) <= _MOST_LETTERS else f"{word[: _MOST_LETTERS - 1]}…" for word in words]
-    margin = _GAP + max(int(font.getlength(word)) for word in shown) + _GAP
-    side = _CELL * len(words)
-    picture = Image.new("RGB", (margin + side + _GAP, margin + side + _GAP), _PAPER)
-    picture.paste(_column(shown, margin, font, from_left=False), (0, margin))
-    picture.paste(_column(shown, margin, font, from_left=True).transpose(Image.Transpose.ROTATE_90), (margin, 0))
-    cells = coloured(matrix / max(matrix.max(), 1e-12)).resize((side, side), Image.Resampling.NEAREST)
-    picture.paste(cells, (margin, margin))
+def drawn(matrix: NDArray[np.float64], rows: Sequence[str], columns: Sequence[str]) -> Image.Image:
+    """The matrix, brightest where most is attended, with a word left of each row and, upright, above each column."""
+    if max(len(rows), len(columns)) > _MOST_WORDS:
+        raise Unsupported(f"a matrix of {len(rows)} rows is too large to be drawn: at most {_MOST_WORDS}")
+    left, top = _words(rows, from_left=False), _words(columns, from_left=True).transpose(Image.Transpose.ROTATE_90)
+    size = (_CELL * len(columns), _CELL * len(rows))
+    picture = Image.new("RGB", (left.width + size[0] + _GAP, top.height + size[1] + _GAP), _PAPER)
+    picture.paste(left, (0, top.height))
+    picture.paste(top, (left.width, 0))
+    cells = coloured(matrix / max(matrix.max(), 1e-12)).resize(size, Image.Resampling.NEAREST)
+    picture.paste(cells, (left.width, top.height))
     return picture
 
 
-def _column(words: Sequence[str], width: int, font: Any, *, from_left: bool) -> Image.Image:
-    """The words one below the other, a cell high each."""
+def _words(words: Sequence[str], *, from_left: bool) -> Image.Image:
+    """The words one below the other, a cell high each, and as wide as the longest needs."""
+    font = ImageFont.load_default(_TEXT)
+    shown = [word if len(word) <= _MOST_LETTERS else f"{word[: _MOST_LETTERS - 1]}…" for word in words]
+    width = 2 * _GAP + max(int(font.getlength(word)) for word in shown)
     column = Image.new("RGB", (width, _CELL * len(words)), _PAPER)
     pen = ImageDraw.Draw(column)
-    for row, word in enumerate(words):
+    for row, word in enumerate(shown):
         place = (_GAP if from_left else width - _GAP, row * _CELL + _CELL // 2)
         pen.text(place, word, _INK, font, anchor="lm" if from_left else "rm")
     return column

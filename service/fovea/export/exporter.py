@@ -17,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from fovea.contract.errors import ExportFailed
+from fovea.export.attention_masks import expand_attention_masks
 from fovea.export.function_bodies import OPSET
 from fovea.export.graph import ExportedGraph, finish
 from fovea.export.length_axes import AxisNames
@@ -40,6 +41,7 @@ def export_graph(
     if any(tensor.ndim == 0 or len(tensor) < 2 for tensor in example.values()):
         raise ExportFailed("every input needs a batch axis with at least 2 rows in the example")
     traced = trace(module.eval(), example, output_names, length_axes or {})
+    expand_attention_masks(traced)
     graph = finish(traced, {name: tensor.numpy() for name, tensor in example.items()})
     _check_batch([*graph.inputs, *graph.outputs])
     return graph

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -90,12 +91,26 @@ def _widened(array: NDArray[Any]) -> Tensor:
 def _run(module: nn.Module, inputs: Sequence[Tensor], precision: str) -> Answer:
     watch = _Watch()
     try:
-        with torch.no_grad(), watch:
+        with torch.no_grad(), _traced_path(), watch:
             result = module(*inputs)
     except Exception as error:  # forward is the user's own code
         raise ExportFailed(f"the module fails on its inputs {precision}: {first_line(error)}") from error
     leaves = torch.utils._pytree.tree_leaves(result)
     return Answer(tuple(leaf.numpy() for leaf in leaves if isinstance(leaf, Tensor)), tuple(watch.calls))
+
+
+@contextmanager
+def _traced_path() -> Iterator[None]:
+    """Without torch's shortcut through `nn.TransformerEncoder`, which no trace takes.
+
+    It leaves the padding out: zeros stand there, and where every row has some, its output is shorter.
+    """
+    enabled = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(enabled)
 
 
 def first_line(error: BaseException) -> str:

@@ -12,6 +12,11 @@ from fovea.contract.errors import InvalidRequest
 from fovea.inputs.text_steps import decode_text
 
 
+def lines_of(text: str) -> list[str]:
+    """Its lines, but for those of nothing but blanks."""
+    return [line for line in text.split("\n") if line.strip()]
+
+
 class LinesMaker:
     """Texts in UTF-8: rows (lines, T) of token ids. Short lines and short texts are filled up with the pad token."""
 
@@ -21,8 +26,8 @@ class LinesMaker:
         """The maker of one line by itself."""
 
     def row(self, data: bytes, limits: Any = None, second: bytes | None = None) -> NDArray[Any]:  # noqa: ARG002 (as Maker)
-        """(lines, T) of int64; lines of nothing but blanks are left out."""
-        lines = [line for line in decode_text(data).split("\n") if line.strip()]
+        """(lines, T) of int64."""
+        lines = lines_of(decode_text(data))
         if not lines:
             raise InvalidRequest("a text without any line")
         if len(lines) > self._most_lines:

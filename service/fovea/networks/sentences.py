@@ -26,11 +26,12 @@ class SentenceEmbedding(nn.Embedding):
     def forward(self, tokens: Tensor) -> Tensor:
         """One vector a sentence; zeros where there is none."""
         words = super().forward(tokens)  # (..., T, width)
-        return (words * self._weights(tokens != PAD)).sum(-2) if self.positions else words.sum(-2)
+        return self._positioned(words, tokens != PAD) if self.positions else words.sum(-2)
 
-    def _weights(self, there: Tensor) -> Tensor:
-        """(..., T) -> (..., T, width)."""
+    def _positioned(self, words: Tensor, there: Tensor) -> Tensor:
+        """(..., width): the weights are (1 - k/width) + (2k/width - 1) · j/J, so that two sums over the words do."""
         length = there.sum(-1, keepdim=True).clamp(min=1)
-        place = (there.cumsum(-1) / length)[..., None].to(self.weight.dtype)  # (..., T, 1), of the words that are known
-        feature = torch.arange(1, self.embedding_dim + 1) / self.embedding_dim
-        return (1 - place) - feature.to(self.weight.dtype) * (1 - 2 * place)
+        place = there.cumsum(-1) / length  # (..., T), of the words that are known
+        both = torch.stack([torch.ones_like(place), place], -2).to(words.dtype) @ words  # (..., 2, width)
+        feature = (torch.arange(1, self.embedding_dim + 1) / self.embedding_dim).to(words.dtype)
+        return (1 - feature) * both[..., 0, :] + (2 * feature - 1) * both[..., 1, :]

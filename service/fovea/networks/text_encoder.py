@@ -81,7 +81,7 @@ class MeanOfTokens(nn.Module):
         return mean
 
 
-class SentenceEmbedding(MeanOfTokens):
+class TextEmbedding(MeanOfTokens):
     """The same of length 1, so that the dot product of two texts is their cosine."""
 
     def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:

@@ -31,6 +31,11 @@ def debian_files(package: str, folder: str) -> Path:
     return _cached(installed.name, lambda scratch: _unpack_deb(package, scratch) / folder)
 
 
+def debian_package(package: str) -> Path:
+    """A Debian package, unpacked into the cache, whether it is installed or not. Misconfigured as above."""
+    return _cached(package, lambda scratch: _unpack_deb(package, scratch))
+
+
 def pypi_files(requirement: str, sha256: str) -> Path:
     """The unpacked wheel of "name==version", in the cache. Misconfigured where it cannot be fetched."""
     return _cached(requirement, lambda scratch: _unpack_wheel(requirement, sha256, scratch))

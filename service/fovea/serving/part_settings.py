@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from fovea.contract.errors import Misconfigured
 from fovea.runtime.cores import usable_cores
 from fovea.runtime.device import Device
 from fovea.runtime.kernel_library import NOT_FOUND, Obstacle, kernels_on_offer
@@ -21,8 +22,11 @@ from fovea.serving.fronts.rest.rest_server import RestSettings
 from fovea.serving.fronts.unix_sockets import GRPC_SOCKET, HTTP_SOCKET, cleared, listening
 from fovea.serving.lifecycle.control_settings import ControlSettings
 from fovea.serving.lifecycle.served_version import BatchDefaults
+from fovea.serving.observability.access_log import AccessLog
 from fovea.serving.observability.log_settings import LogControl
-from fovea.serving.observability.trace import Tracer
+from fovea.serving.observability.trace import TraceWriter
+from fovea.serving.observability.trace_file import TraceFile
+from fovea.serving.observability.tracer import Tracer
 from fovea.serving.requests.response_cache import ResponseCache
 from fovea.serving.security.tls import Tls
 from fovea.serving.security.token import Tokens
@@ -109,6 +113,22 @@ def rest_settings(settings: Settings, port: int, tls: Tls | None) -> RestSetting
     return RestSettings(
         settings.host, port, limits, settings.status_codes, tls, None if path is None else listening(path)
     )
+
+
+def tracer(settings: Settings) -> Tracer:
+    """Who traces requests, and where to. Misconfigured where spans are to be sent and OpenTelemetry is missing."""
+    file = None if settings.trace_file is None else TraceFile(settings.trace_file)
+    spans = None if settings.trace_otlp is None else _spans(settings.trace_otlp)
+    access = AccessLog() if settings.access_log else None
+    return Tracer(file, spans, access, settings.trace_rate)
+
+
+def _spans(address: str) -> TraceWriter:
+    try:
+        from fovea.serving.observability.trace_spans import SpanWriter, exporter
+    except ImportError as error:
+        raise Misconfigured(f"trace_otlp needs OpenTelemetry: pip install 'fovea-serving[otel]' ({error})") from error
+    return SpanWriter(exporter(address))
 
 
 def extensions(settings: Settings, tracer: Tracer) -> Extensions:

@@ -29,7 +29,6 @@ from fovea.serving.lifecycle.version_loader import VersionLoader
 from fovea.serving.observability.attention_sampler import AttentionSampler
 from fovea.serving.observability.metrics_server import MetricsServer
 from fovea.serving.observability.telemetry import Telemetry
-from fovea.serving.observability.trace import Tracer
 from fovea.serving.observability.triton_cpu_metrics import TritonCpuMetrics
 from fovea.serving.observability.triton_metrics import TritonMetrics
 from fovea.serving.part_settings import (
@@ -41,6 +40,7 @@ from fovea.serving.part_settings import (
     load_settings,
     response_cache,
     rest_settings,
+    tracer,
 )
 from fovea.serving.requests.inference import Inference, Uncounted
 from fovea.serving.security.access import require_open
@@ -85,7 +85,7 @@ class Server:
         loader = VersionLoader(load_settings(settings, self.device), defaults, *watched, places=places)
         self._model_control = ModelControl(control_settings(settings), self.models, loader, self._tell, self._readiness)
         self._decoding = DecodeQueue(defaults.queue, Limits(settings.max_pixels))
-        self._tracer = Tracer(settings.trace_file)
+        self._tracer = tracer(settings)
         offered = extensions(settings, self._tracer)
         uncounted = Uncounted(self._telemetry.stray_request, self._count_unready)
         self._inference = Inference(self.models, self._decoding, offered.regions, self._tracer, uncounted)
@@ -102,7 +102,7 @@ class Server:
 
     def _rest(self, port: int) -> RestServer:
         settings = rest_settings(self._settings, port, self._tls)
-        app = RestApp(self._inference, self._control, self._changes, self._admit, settings.limits)
+        app = RestApp(self._inference, self._control, self._changes, self._admit, settings)
         return RestServer(settings, app.begin)
 
     def _count_unready(self, name: str, version: str) -> None:

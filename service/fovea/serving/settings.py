@@ -282,6 +282,25 @@ class Settings(FromVariables):
         description="Where traces of single requests go, a line of JSON each. Which requests, callers say while the "
         "server runs (TraceSetting), once open_rpcs has trace.",
     )
+    trace_otlp: str | None = Field(
+        None,
+        pattern=r"^(https?|grpcs?)://[^/\s]+(/\S*)?$",
+        description="An OpenTelemetry collector that traces of single requests are sent to as spans: http://HOST:4318, "
+        "https://…, grpc://HOST:4317 or grpcs://…; needs the extra otel. Requests whose caller traces them "
+        "(traceparent, W3C Trace Context) are, those whose caller says that she does not are not; of others, "
+        "one out of trace_rate.",
+    )
+    trace_rate: int = Field(
+        0,
+        ge=0,
+        le=2**31 - 1,
+        description="One request out of so many is traced from the start; 0 = none, until TraceSetting says otherwise.",
+    )
+    access_log: bool = Field(
+        False,
+        description="Write a log line for each request to a model when it has ended: model, outcome, milliseconds, "
+        "code, its id.",
+    )
 
     @field_validator("device")
     @classmethod

@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 
-from fovea.serving.engines.observer import RanBatch, Stages
 from fovea.serving.engines.outcomes import Outcome
+from fovea.serving.engines.ran_batch import RanBatch, Stages
 from fovea.serving.observability.ledger import Ledger
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fovea.serving.engines.observer import RanBatch, Stages
+from fovea.serving.engines.ran_batch import RanBatch, Stages
 from fovea.serving.observability.statistics import Statistics, Total
 
 

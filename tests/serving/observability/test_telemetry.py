@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from fovea.serving.engines.observer import RanBatch, Stages
+from fovea.serving.engines.ran_batch import RanBatch, Stages
 from fovea.serving.observability.recorder import ModelLabels
 from fovea.serving.observability.telemetry import Telemetry
 from servers import samples, total

@@ -12,7 +12,7 @@ from fovea.contract.attention import AttentionType
 from fovea.contract.errors import Draining, FoveaError, InvalidRequest, NotFound, NotReady, VersionEnded
 from fovea.contract.model_card import ModelCard
 from fovea.contract.tensor_spec import TensorSpec
-from fovea.serving.observability.trace import Tracer
+from fovea.serving.observability.tracer import Tracer
 from fovea.serving.requests.answer import Answer, AnswerForm
 from fovea.serving.requests.door import Door
 from fovea.serving.requests.infer_request import InferRequest, InputTensor, RequestedOutput, RequestHeader

@@ -20,7 +20,7 @@ from fovea.contract.attention import AttentionType
 from fovea.contract.input_steps import InputSteps
 from fovea.contract.lengths import LengthSpec
 from fovea.inputs.text_maker import TextMaker, data_mask
-from fovea.networks.text_encoder import EncoderSize, SentenceEmbedding
+from fovea.networks.text_encoder import EncoderSize, TextEmbedding
 from fovea.recipes.fetched import Fetched
 from fovea.recipes.packages import pypi_files
 from fovea.recipes.safetensors import read_weights
@@ -72,9 +72,9 @@ def subject(folder: Path | None = None) -> Subject:
     )
 
 
-def network(published: Mapping[str, Tensor]) -> SentenceEmbedding:
+def network(published: Mapping[str, Tensor]) -> TextEmbedding:
     """The network with the published weights: each of its own is one of those, and none is left over."""
-    module = SentenceEmbedding(SIZE)
+    module = TextEmbedding(SIZE)
     module.load_state_dict(_own_names(dict(published)))
     return module.eval()
 

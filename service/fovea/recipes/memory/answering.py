@@ -29,7 +29,8 @@ _VOCABULARY = "vocabulary.txt"
 _MOST_FACTS, _MOST_WORDS = 64, 32
 _WORDS = {"facts": "words", "keys": "key_words", "values": "value_words"}
 """Input -> the name of the length that its sentences have."""
-_FACT_BUCKETS, _WORD_BUCKETS = (8, 16, 32, 48), (8, 16, 24)
+_FACT_BUCKETS, _WORD_BUCKETS, _QUESTION_BUCKETS = (8, 16, 32, 48), (8, 16), (24,)
+"""Few: stories share a batch only where all of their lengths fall into the same ones."""
 
 
 def steps_of(most_lines: int | None) -> InputSteps:
@@ -114,5 +115,5 @@ class QuestionAnswering:
         return {
             "facts": LengthSpec(inputs=facts, buckets=_FACT_BUCKETS),
             **words,
-            QUESTION: LengthSpec(inputs={QUESTION: 1}, buckets=_WORD_BUCKETS),
+            QUESTION: LengthSpec(inputs={QUESTION: 1}, buckets=_QUESTION_BUCKETS),
         }

@@ -56,5 +56,5 @@ class Examples:
             stories = [teller.training_story() for _ in range(min(_STORIES_AT_A_TIME, self.rows - first))]
             answers += [place[story.answer] for story in stories]
             for name, array in rows_of(stories, self.form, self.words).items():
-                parts.setdefault(name, []).append(array)
+                parts.setdefault(name, []).append(array.astype(np.int16))
         return {name: joined(arrays) for name, arrays in parts.items()}, np.array(answers)

@@ -86,8 +86,8 @@ def rows_of(stories: Sequence[Story], form: Form, words: Words) -> Rows:
     return {**facts, QUESTION: filled([words.ids(story.question) for story in stories])}
 
 
-def joined(parts: Sequence[NDArray[np.int64]]) -> NDArray[np.int16]:
-    """Arrays one below the other, filled up to the longest, in a quarter of the bytes."""
+def joined(parts: Sequence[NDArray[np.int16]]) -> NDArray[np.int16]:
+    """Arrays one below the other, filled up to the longest."""
     longest = [max(sizes) for sizes in zip(*(part.shape[1:] for part in parts), strict=True)]
     whole = np.zeros((sum(map(len, parts)), *longest), np.int16)
     first = 0

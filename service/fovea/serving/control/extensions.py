@@ -11,7 +11,7 @@ from fovea.contract.errors import NotFound, Unsupported
 from fovea.serving.control.control_requests import AboutRegion
 from fovea.serving.control.setting_answers import log_settings, memory_status, register_memory, unregister_memory
 from fovea.serving.observability.log_settings import LogControl
-from fovea.serving.observability.trace import Tracer
+from fovea.serving.observability.tracer import Tracer
 from fovea.serving.security.access import Group
 from fovea.serving.shared_memory.regions import Regions
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from fovea.serving.control.control_requests import AboutRegion, LogChange, NewRegion, TraceChange
 from fovea.serving.observability.log_settings import LogControl
-from fovea.serving.observability.trace import Tracer
+from fovea.serving.observability.tracer import Tracer
 from fovea.serving.shared_memory.regions import Regions
 
 

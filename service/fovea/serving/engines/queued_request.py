@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from math import inf
 from typing import Protocol
@@ -10,6 +10,8 @@ from typing import Protocol
 from fovea.contract.errors import Cancelled, DeadlineExceeded, FoveaError, QueueTimeout
 from fovea.contract.lengths import Lengths
 from fovea.runtime.arrays import Arrays
+from fovea.serving.engines.outcomes import Outcome
+from fovea.serving.engines.ran_batch import RanBatch
 from fovea.serving.engines.reply import Reply
 
 PATIENCE_S = 10.0
@@ -20,12 +22,12 @@ _CLOCKS_APART_S = 0.05
 
 
 class Trace(Protocol):
-    """Notes when one request was where. Times are seconds of the monotonic clock."""
+    """Notes when one request was where, and how it ended. Times are seconds of the monotonic clock."""
 
-    def ran(self, start_s: float, gathered_s: float, ran_s: float, end_s: float) -> None:
-        """Its batch has run, and it is answered."""
+    def ran(self, batch: RanBatch, members: Sequence[tuple[Trace, Outcome]]) -> None:
+        """A batch has run, whose traced requests are `members`, this one among them; they are answered."""
 
-    def end(self, end_s: float) -> None:
+    def end(self, end_s: float, error: FoveaError | None = None) -> None:
         """It has got an error, or an answer without a run."""
 
 
@@ -66,6 +68,8 @@ class QueuedRequest:
     """Size of its inputs."""
     priority: int = 0
     """Lower goes first."""
+    alone: bool = False
+    """Whether nothing else is in flight where it came in: the thread that submits it has time to run it."""
     trace: Trace | None = None
     """Where its times are noted; None for all but the few that are traced."""
     due_s: float = field(init=False)

@@ -14,9 +14,9 @@ from fovea.runtime.model_toml import ServingChoices
 from fovea.runtime.repository import ModelFolder
 from fovea.serving.engines.batching.start import start_batching
 from fovea.serving.engines.engine import Engine
-from fovea.serving.engines.observer import RanBatch
 from fovea.serving.engines.outcomes import Outcome
 from fovea.serving.engines.queue_limit import QueueLimit
+from fovea.serving.engines.ran_batch import RanBatch
 from fovea.serving.inputs.raw_input import raw_inputs
 from fovea.serving.observability.attention_sampler import AttentionSampler
 from fovea.serving.observability.ledger import Ledger

@@ -11,8 +11,8 @@ from collections import deque
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from fovea.serving.engines.observer import RanBatch
 from fovea.serving.engines.outcomes import Outcome
+from fovea.serving.engines.ran_batch import RanBatch
 
 _ENOUGH = 64
 """Entries; adding them up takes a tenth of a millisecond."""

@@ -26,7 +26,7 @@ def for_people(chosen: LogFormat, descriptor: int) -> bool:
 
 
 class JsonLines(logging.Formatter):
-    """Time (UTC), level, logger and text; a traceback where there is one."""
+    """Time (UTC), level, logger and text; the facts that come with it, and a traceback, where there are any."""
 
     def format(self, record: logging.LogRecord) -> str:
         entry = {
@@ -35,6 +35,7 @@ class JsonLines(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
+        entry |= getattr(record, "facts", {})
         if record.exc_info:
             entry["traceback"] = self.formatException(record.exc_info)
         return json.dumps(entry, ensure_ascii=False)

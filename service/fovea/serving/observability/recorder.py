@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from fovea.serving.engines.observer import RanBatch, stage_seconds
 from fovea.serving.engines.outcomes import EVERY_OUTCOME, Outcome
+from fovea.serving.engines.ran_batch import RanBatch, stage_seconds
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ from copy import deepcopy
 from dataclasses import dataclass, field
 from operator import mul
 
-from fovea.serving.engines.observer import RanBatch, stage_seconds
 from fovea.serving.engines.outcomes import Outcome
+from fovea.serving.engines.ran_batch import RanBatch, stage_seconds
 
 
 @dataclass

@@ -1,72 +1,46 @@
-"""Where traces are written: on a thread of its own, so that a slow or full disk holds no request up."""
+"""Traces as lines of JSON in files."""
 
 from __future__ import annotations
 
 import json
-import logging
-import threading
-from contextlib import suppress
-from itertools import count
+from collections.abc import Sequence
 from pathlib import Path
-from queue import Full, Queue
 from typing import Any
 
-log = logging.getLogger(__name__)
-
-_MOST_WAITING = 10_000
-"""Traces, of some 500 bytes each; where the disk cannot follow, more are lost."""
-_PATIENCE_S = 5.0
+from fovea.serving.engines.ran_batch import RanBatch
+from fovea.serving.observability.backlog import Backlog
+from fovea.serving.observability.trace import TracedRequest
 
 
 class TraceFile:
-    """Appends traces to files, a line of JSON each. `write` may be called by any thread and never blocks."""
+    """Appends traces to a file, or to its parts, a line of JSON each; a `TraceWriter`."""
 
-    def __init__(self, path: str) -> None:
-        self.path = path
-        self._parts = count()
-        self._waiting: Queue[tuple[str, dict[str, Any]] | None] = Queue(_MOST_WAITING)
-        self._thread: threading.Thread | None = None
-        self._lock = threading.Lock()
-        self._failing = False
+    WHOLE = -1
+    """Stands for the number of a part where there are none."""
 
-    def next_part(self) -> int:
-        """A number that no file has had yet."""
-        return next(self._parts)
+    def __init__(self, path: Path) -> None:
+        self.path = str(path)
+        self._backlog: Backlog[tuple[str, dict[str, Any]]] = Backlog(_append, "traces", "trace")
 
-    def write(self, path: str, facts: dict[str, Any]) -> None:
-        """Append these facts to a file, soon."""
-        self._start()
-        try:
-            self._waiting.put_nowait((path, facts))
-        except Full:
-            self._failed("traces are lost: the disk is too slow")
+    def write(self, requests: Sequence[TracedRequest], _batch: RanBatch | None) -> None:
+        """Append a line for each of them that is wanted in a file, soon."""
+        for request in requests:
+            part = request.wanted.part
+            if part is not None:
+                path = self.path if part == self.WHOLE else f"{self.path}.{part}"
+                self._backlog.put((path, _line(request)))
 
     def close(self) -> None:
         """Write what waits; where a file hangs, it is left after a while."""
-        if self._thread is not None:
-            with suppress(Full):
-                self._waiting.put(None, timeout=_PATIENCE_S)
-                self._thread.join(_PATIENCE_S)
+        self._backlog.close()
 
-    def _start(self) -> None:
-        if self._thread is None:
-            with self._lock:
-                if self._thread is None:
-                    self._thread = threading.Thread(target=self._work, daemon=True, name="trace")
-                    self._thread.start()
 
-    def _work(self) -> None:
-        while (waiting := self._waiting.get()) is not None:
-            path, facts = waiting
-            try:
-                with Path(path).open("a", encoding="utf-8") as file:
-                    file.write(json.dumps(facts, ensure_ascii=False) + "\n")
-                self._failing = False
-            except (OSError, ValueError) as error:
-                self._failed(f"traces are lost: {error}")
+def _line(request: TracedRequest) -> dict[str, Any]:
+    stamps = [{"name": name, "ns": int(at_s * 1e9)} for name, at_s in request.stamps]
+    return {**request.facts, "timestamps": stamps}
 
-    def _failed(self, why: str) -> None:
-        """Said once until it works again."""
-        if not self._failing:
-            self._failing = True
-            log.error("%s", why)
+
+def _append(line: tuple[str, dict[str, Any]]) -> None:
+    path, facts = line
+    with Path(path).open("a", encoding="utf-8") as file:
+        file.write(json.dumps(facts, ensure_ascii=False) + "\n")

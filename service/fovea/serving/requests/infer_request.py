@@ -9,6 +9,7 @@ from typing import Any, Protocol
 from numpy.typing import NDArray
 
 from fovea.contract.model_card import ModelCard
+from fovea.serving.observability.trace_origin import TraceOrigin
 from fovea.serving.requests.answer import AnswerForm
 from fovea.serving.requests.tensor_data import ExpectedInput
 
@@ -81,8 +82,12 @@ class InferRequest:
     """Bytes of the whole request, as it came."""
     header_bytes: int = 0
     """What of it is no tensor's data, as its front counts that; 0 where it cannot be much."""
+    alone: bool = False
+    """Whether nothing else is in flight where it came in; see `QueuedRequest`."""
     has_values: bool = False
     """Some of the data are values, or None."""
+    origin: TraceOrigin | None = None
+    """How it came; None where nobody asks (`Inference.wants_origins`)."""
     admits: Callable[[AnswerForm, int], None] = _any_answer
     """Asked before the model runs: InvalidRequest where the front cannot send an answer of this form and so many rows,
     whatever is in it."""

@@ -18,7 +18,7 @@ from fovea.serving.engines.queued_request import QueuedRequest
 from fovea.serving.engines.reply import Reply
 from fovea.serving.inputs.decode_lines import Undecoded
 from fovea.serving.inputs.decode_queue import DecodeQueue
-from fovea.serving.observability.trace import Tracer
+from fovea.serving.observability.tracer import Tracer
 from fovea.serving.requests.answer import Answer
 from fovea.serving.requests.door import Admitted, Door
 from fovea.serving.requests.error_text import as_fovea_error
@@ -71,6 +71,8 @@ class Inference:
         self._tracer, self._uncounted = tracer, uncounted
         self.draining = False
         """Whether new requests are refused."""
+        self.wants_origins = tracer.wants_origins
+        """Whether requests are to say how they came."""
 
     @property
     def most_header(self) -> int:
@@ -84,7 +86,7 @@ class Inference:
         except VersionEnded:  # swapped since it was looked up: its successor is in the table
             self.submit(request, reply)
         except Exception as error:
-            log.debug("refused: %s", error)
+            log.debug("refused: %s", error, extra={"facts": {"model": request.header.model, "request_id": request.id}})
             reply.send(as_fovea_error(error))
 
     def stray(self) -> None:
@@ -93,11 +95,12 @@ class Inference:
 
     def _admit(self, request: InferRequest, reply: Reply[Answer]) -> None:
         arrived_s = time.monotonic()
-        header, rows = request.header, 0
+        header, rows, queued = request.header, 0, None
         try:
             served = self._versions.ready(header.model, header.version)
         except FoveaError as error:
             self._count(error, header)
+            self._refused(request, header.version, arrived_s, error)
             raise
         try:
             if request.header_bytes:
@@ -108,13 +111,21 @@ class Inference:
             rows = admitted.checked.rows
             queued = _queued(admitted, arrived_s)
             if self._tracer.active:
-                queued.trace = self._tracer.begin(served.card.name, served.version, request.id, arrived_s)
+                asked = (served.card.name, served.version, request.id)
+                queued.trace = self._tracer.begin(*asked, arrived_s, request.origin)
             self._submit(queued, admitted, served)
         except VersionEnded:
             raise
         except FoveaError as error:
             served.requests(outcome_of(error), [time.monotonic() - arrived_s], rows)
+            if queued is None or queued.trace is None:
+                self._refused(request, served.version, arrived_s, error)
             raise
+
+    def _refused(self, request: InferRequest, version: str, arrived_s: float, why: FoveaError) -> None:
+        """Trace a request that does not come to the queue."""
+        if self._tracer.active:
+            self._tracer.refused((request.header.model, version, request.id), arrived_s, request.origin, why)
 
     def _count(self, error: FoveaError, header: RequestHeader) -> None:
         """Count what reaches no version."""
@@ -135,7 +146,7 @@ class Inference:
                 return
             admitted.watch()
             queued.bytes = request.bytes + checked.shared_bytes  # until it is decoded
-            again = partial(self._again, queued, admitted)
+            again = partial(self._again, admitted)
             places = (served.engine.submit, again, served)
             self._decoding.submit(
                 Undecoded(
@@ -148,12 +159,14 @@ class Inference:
                     admitted.tell if checked.tells_tokens else None,
                 )
             )
-        except Exception:
-            _end(queued, admitted)
+        except Exception as error:
+            admitted.release()
+            if queued.trace is not None and not isinstance(error, VersionEnded):  # its successor's begins anew
+                queued.trace.end(time.monotonic(), as_fovea_error(error))
             raise
 
-    def _again(self, queued: QueuedRequest, admitted: Admitted) -> None:
-        _end(queued, admitted)  # of its way through the version that has ended; its successor's begins anew
+    def _again(self, admitted: Admitted) -> None:
+        admitted.release()  # what it holds of the version that has ended
         self.submit(admitted.request, admitted.reply)
 
 
@@ -170,11 +183,5 @@ def _queued(admitted: Admitted, arrived_s: float) -> QueuedRequest:
         until_s,
         admitted.bytes,
         checked.priority,
+        admitted.request.alone,
     )
-
-
-def _end(queued: QueuedRequest, admitted: Admitted) -> None:
-    """Let go of what a request holds that this version will not answer."""
-    admitted.release()
-    if queued.trace is not None:
-        queued.trace.end(time.monotonic())

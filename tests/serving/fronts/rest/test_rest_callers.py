@@ -60,8 +60,9 @@ def rest_server(
 ) -> Iterator[RestServer]:
     """A server of its own in this process, before an inference that is told what to answer."""
     limits = RestLimits(body, all_bodies, 1 << 20, connections, patience or Patience())
-    app = RestApp(inference or FakeInference(), FakeControl(), Changes(), admit, limits)  # type: ignore[arg-type]
-    server = RestServer(RestSettings("127.0.0.1", 0, limits, **more), app.begin)
+    settings = RestSettings("127.0.0.1", 0, limits, **more)
+    app = RestApp(inference or FakeInference(), FakeControl(), Changes(), admit, settings)  # type: ignore[arg-type]
+    server = RestServer(settings, app.begin)
     try:
         yield server
     finally:

@@ -15,9 +15,10 @@ from numpy.typing import NDArray
 from fovea.contract.errors import ExecutionFailed, FoveaError, NotReady
 from fovea.runtime.arrays import Arrays
 from fovea.serving.engines.batching.measured_cost import UNMEASURED, MeasuredCost
-from fovea.serving.engines.observer import Observer, RanBatch, Stages, fail, tell
+from fovea.serving.engines.observer import Observer, fail, tell
 from fovea.serving.engines.outcomes import Outcome, outcome_of
 from fovea.serving.engines.queued_request import QueuedRequest, why_gone
+from fovea.serving.engines.ran_batch import RanBatch, Stages
 
 log = logging.getLogger(__name__)
 _OPEN_AGAIN_S = 30.0
@@ -140,9 +141,9 @@ class Worker:
         warmed = self._measured.warmed(key, sum(rows))
         ran = RanBatch(rows, arrived_s, outcomes, stages, session.attention_s, session.padding_ratio, warmed)
         tell(self._observer.batch, ran, () if key.maps else inputs)
-        for request in batch:
-            if request.trace is not None:
-                tell(request.trace.ran, *stages)
+        traced = [(one.trace, outcome) for one, outcome in zip(batch, outcomes, strict=True) if one.trace is not None]
+        if traced:
+            tell(traced[0][0].ran, ran, traced)
 
     def _left_behind(self, batch: list[QueuedRequest]) -> None:
         """The run was ended since every caller had left."""

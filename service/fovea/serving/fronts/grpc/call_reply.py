@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Generic, Protocol, TypeVar
+from collections.abc import Callable, Iterable
+from typing import Any, Generic, Protocol, TypeVar
 
 import grpc
 
@@ -20,6 +20,17 @@ class Call(Protocol):
     """The call's deadline on the monotonic clock; None without one."""
     gone: bool
     """True once the caller has cancelled or vanished; without `watch` it may become so late, or never."""
+
+    rpc: str
+    """Its name."""
+
+    @property
+    def metadata(self) -> Iterable[tuple[str, Any]]:
+        """What the caller sent beside the message."""
+
+    @property
+    def alone(self) -> bool:
+        """Whether nothing else is in flight where it came in: the thread that brings it has time to run it."""
 
     def watch(self) -> None:
         """Keep `gone` up to date from now on; any thread, any number of times."""

@@ -87,6 +87,7 @@ class GrpcServer:
         on_fault: Callable[[], None],
     ) -> None:
         self._control, self._changes, self._on_fault = control, changes, on_fault
+        self._keeps_metadata = inference.wants_origins
         table = status_table(settings.status_codes)
         self._infer = ModelInfer(inference, settings.transport.max_message_bytes, table)
         self.slow_reason = fast_lane.obstacle() if settings.fast_lane else "it is switched off"
@@ -157,6 +158,7 @@ class GrpcServer:
                 watches={path_of(HEALTH_WATCH): self.health.watch},
                 streams={path_of(_STREAM): self._streams},
                 gate=self._gate.refusal if self._gate else None,
+                keeps_metadata=self._keeps_metadata,
                 on_fault=self._on_fault,
             )
             self._lane = fast_lane.start(self._server, doors)

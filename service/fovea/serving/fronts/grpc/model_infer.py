@@ -5,6 +5,7 @@ from __future__ import annotations
 from fovea.serving.fronts.grpc.call_reply import Call, CallReply
 from fovea.serving.fronts.grpc.infer_answers import AnswerWriter
 from fovea.serving.fronts.grpc.infer_requests import RequestReader
+from fovea.serving.fronts.grpc.origins import Origins
 from fovea.serving.fronts.grpc.status import StatusTable
 from fovea.serving.requests.error_text import as_fovea_error
 from fovea.serving.requests.inference import Inference
@@ -19,13 +20,17 @@ class ModelInfer:
         self._read = RequestReader(lambda: inference.most_header)
         self._write = AnswerWriter(most_bytes)
         self._admits = self._write.admit
+        self._origins = Origins(table)
+        self._wants_origins = inference.wants_origins
 
     def __call__(self, call: Call, data: bytes) -> None:
         """Admit the request or refuse it; never raises, never blocks."""
         reply = CallReply(call, self._write, self._table)
         try:
             request = self._read(data)
-            request.deadline_s, request.admits = call.deadline_s, self._admits
+            request.deadline_s, request.admits, request.alone = call.deadline_s, self._admits, call.alone
+            if self._wants_origins:
+                request.origin = self._origins.of(call)
         except Exception as error:
             self._inference.stray()
             reply.send(as_fovea_error(error))

@@ -6,7 +6,7 @@ A call holds a thread from its first moment on, also while its message is on its
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import grpc
@@ -59,6 +59,9 @@ class PooledLane:
 class PooledCall:
     """One call whose handler thread waits for the answer."""
 
+    rpc = "ModelInfer"
+    alone = False
+
     def __init__(self, context: grpc.ServicerContext, open_calls: set[PooledCall]) -> None:
         self.deadline_s = deadline_after(context.time_remaining())
         self.gone = False
@@ -75,6 +78,12 @@ class PooledCall:
     def over(self) -> bool:
         """True once its answer has been sent, or its caller is gone."""
         return self not in self._open_calls
+
+    @property
+    def metadata(self) -> Iterable[tuple[str, Any]]:
+        """What the caller sent beside the message."""
+        metadata: Iterable[tuple[str, Any]] = self._context.invocation_metadata()
+        return metadata
 
     def watch(self) -> None:
         """Nothing: `gone` is up to date without it."""

@@ -39,6 +39,7 @@ class PooledStream:
     def __init__(self, streams: Streams, messages: Iterator[bytes], context: grpc.ServicerContext) -> None:
         self._streams, self._messages, self._context = streams, messages, context
         self._stream = streams.new(deadline_after(context.time_remaining()), self)
+        self.metadata = context.invocation_metadata()
         self._receives: SimpleQueue[bool] = SimpleQueue()
         """True: read one more message; False: end."""
         self._sends: SimpleQueue[bytes | bool] = SimpleQueue()

@@ -7,7 +7,7 @@ read from either.
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from threading import Lock
 from typing import Any, NamedTuple, Protocol
@@ -21,6 +21,9 @@ Infer = Callable[[Any, bytes], None]
 
 class StreamTransport(Protocol):
     """Where a stream's messages come from and go to. Nothing here blocks."""
+
+    metadata: Iterable[tuple[str, Any]]
+    """What its caller sent beside messages."""
 
     def receive(self) -> None:
         """Ask for a message: `Stream.received` is called with it."""
@@ -73,6 +76,11 @@ class Stream:
         self._receives = self._all_read = self._draining = self._ended = False
         self.gone = False
         """Whether its client has left."""
+
+    @property
+    def metadata(self) -> Iterable[tuple[str, Any]]:
+        """What its caller sent beside messages."""
+        return self._transport.metadata
 
     @property
     def busy(self) -> bool:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from collections.abc import Iterable
+from typing import Any, Protocol
 
 import grpc
 
@@ -30,6 +31,10 @@ class CallsStream(Protocol):
     deadline_s: float | None
     gone: bool
 
+    @property
+    def metadata(self) -> Iterable[tuple[str, Any]]:
+        """What its caller sent beside messages."""
+
     def is_open(self, call: StreamCall) -> bool:
         """Whether its last answer has not been sent."""
 
@@ -43,7 +48,9 @@ class CallsStream(Protocol):
 class StreamCall:
     """A `Call` that shares a stream with others."""
 
+    alone = False
     __slots__ = ("_data", "_id", "_stream", "answers", "answers_once", "bytes", "deadline_s", "ended")
+    rpc = "ModelStreamInfer"
 
     def __init__(self, stream: CallsStream, data: bytes) -> None:
         self._stream, self._data = stream, data
@@ -64,6 +71,11 @@ class StreamCall:
         if self._id is None:
             self._id = id_of(self._data)
         return self._id
+
+    @property
+    def metadata(self) -> Iterable[tuple[str, Any]]:
+        """What the stream's caller sent beside messages."""
+        return self._stream.metadata
 
     @property
     def gone(self) -> bool:

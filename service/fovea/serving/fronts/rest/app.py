@@ -14,10 +14,12 @@ from fovea.serving.fronts.rest.control_routes import CONTROL_ROUTES, MODEL_PATHS
 from fovea.serving.fronts.rest.exchange import Exchange
 from fovea.serving.fronts.rest.infer_endpoint import InferEndpoint
 from fovea.serving.fronts.rest.json_values import json_data
-from fovea.serving.fronts.rest.limits import Bound, RestLimits
+from fovea.serving.fronts.rest.limits import Bound
+from fovea.serving.fronts.rest.origins import Origins
 from fovea.serving.fronts.rest.refusal import Refusal
 from fovea.serving.fronts.rest.responses import JSON
 from fovea.serving.fronts.rest.rest_reply import RestReply
+from fovea.serving.fronts.rest.rest_server import RestSettings
 from fovea.serving.fronts.rest.routes import Route, Routes
 from fovea.serving.requests.error_text import as_fovea_error
 from fovea.serving.requests.inference import Inference
@@ -32,12 +34,13 @@ class RestApp:
     """The routes of the HTTP service, and who answers each."""
 
     def __init__(
-        self, inference: Inference, control: Control, changes: Changes, admit: Admit, limits: RestLimits
+        self, inference: Inference, control: Control, changes: Changes, admit: Admit, settings: RestSettings
     ) -> None:
-        self._control, self._changes, self._admit, self._limits = control, changes, admit, limits
+        self._control, self._changes, self._admit, self._limits = control, changes, admit, settings.limits
         self._bulk = Bulk()
         self._control_pool = AnswerPool("control", _CONTROL_THREADS, MOST_CONTROL_CALLS)
-        infer = InferEndpoint(inference, self._bulk, limits)
+        origins = Origins(settings.status_codes, "https" if settings.tls else "http")
+        infer = InferEndpoint(inference, self._bulk, settings.limits, origins)
         of_infer = [
             Route("POST", f"{path}/infer", "ModelInfer", infer.answer, infer.bound, inference.stray)
             for path in MODEL_PATHS

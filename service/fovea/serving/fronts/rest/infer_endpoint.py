@@ -13,6 +13,7 @@ from fovea.serving.fronts.rest.bulk import BULK_BYTES, Bulk
 from fovea.serving.fronts.rest.encodings import is_worth_packing, packed, packing, unpacked
 from fovea.serving.fronts.rest.exchange import Exchange
 from fovea.serving.fronts.rest.limits import Bound, RestLimits
+from fovea.serving.fronts.rest.origins import Origins
 from fovea.serving.fronts.rest.picture_body import is_picture, picture_request
 from fovea.serving.fronts.rest.request_bodies import RequestBodies
 from fovea.serving.fronts.rest.responses import JSON
@@ -28,8 +29,8 @@ _ENCODING = "content-encoding"
 class InferEndpoint:
     """Answers POST …/infer: JSON, JSON with binary data, or a picture."""
 
-    def __init__(self, inference: Inference, bulk: Bulk, limits: RestLimits) -> None:
-        self._inference, self._bulk, self._limits = inference, bulk, limits
+    def __init__(self, inference: Inference, bulk: Bulk, limits: RestLimits, origins: Origins) -> None:
+        self._inference, self._bulk, self._limits, self._origins = inference, bulk, limits, origins
         self._bodies = RequestBodies(limits)
 
     def bound(self, headers: Mapping[str, str]) -> Bound:
@@ -46,6 +47,8 @@ class InferEndpoint:
     def _submit(self, exchange: Exchange) -> None:
         try:
             asked, style = self._asked(exchange)
+            if self._inference.wants_origins:
+                asked.origin = self._origins.of(exchange)
             exchange.stray = None  # from now on it is the model's
             self._inference.submit(asked, RestReply(exchange, partial(self._take, exchange, style)))
         except Exception as error:

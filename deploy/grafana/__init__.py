@@ -1,0 +1,1 @@
+"""Dashboards for Grafana, generated from the table of metrics."""
