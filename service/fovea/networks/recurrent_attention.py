@@ -18,8 +18,8 @@ from torch.nn import functional as F
 from fovea.attention.draws import normal_noise
 
 _LOOK_SCALE = 0.1
-"""An optimiser moves the weights that say where to look as far in a step as any others, so that places leap about before
-rewards can tell which were good. Unscaled, the places after an epoch were 0.6 from the digit; scaled, 0.4."""
+"""An optimiser moves the weights that say where to look as far in a step as any others, and then places leap about
+before rewards can tell which were good. Unscaled, the places after an epoch were 0.6 from the digit; scaled, 0.4."""
 
 
 @dataclass(frozen=True)
@@ -88,9 +88,10 @@ class RecurrentAttention(nn.Module):
         self.look = nn.Linear(width, 2)
         self.expect = nn.Linear(width, 1)
         self.classify = nn.Linear(width, classes)
-        for layer in (self.what[0], self.what[2], self.where[0], self.where[2], self.see):
-            nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
-            nn.init.zeros_(layer.bias)
+        for layer in (*self.what, *self.where, self.see):
+            if isinstance(layer, nn.Linear):
+                nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
+                nn.init.zeros_(layer.bias)
         nn.init.orthogonal_(self.remember.weight)
 
     def forward(self, image: Tensor, seed: Tensor) -> tuple[Tensor, Tensor]:
