@@ -3,16 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
 
 from fovea.serving.engines.batching.worker import Worker
 from fovea.serving.engines.queued_request import QueuedRequest
-
-
-class _Batch(NamedTuple):
-    requests: list[QueuedRequest]
-    until_s: float
-    """When its worker should be done with it."""
 
 
 class InHand:
@@ -21,7 +14,8 @@ class InHand:
     def __init__(self, workers: Iterable[Worker]) -> None:
         self.free = list(workers)
         """The workers that have nothing to do."""
-        self._batches: dict[Worker, _Batch] = {}
+        self._batches: dict[Worker, tuple[list[QueuedRequest], float]] = {}
+        """And when it began with it."""
 
     def __bool__(self) -> bool:
         return bool(self._batches)
@@ -29,7 +23,7 @@ class InHand:
     def begin(self, batch: list[QueuedRequest], now_s: float) -> Worker:
         """A free worker, which has this batch in hand from now on."""
         worker = self.free.pop()
-        self._batches[worker] = _Batch(batch, now_s + sum([request.work_s for request in batch]))
+        self._batches[worker] = (batch, now_s)
         return worker
 
     def end(self, worker: Worker) -> None:
@@ -39,8 +33,11 @@ class InHand:
 
     def requests(self) -> Iterator[QueuedRequest]:
         """All that are being run."""
-        return (request for batch in self._batches.values() for request in batch.requests)
+        return (request for batch, _ in self._batches.values() for request in batch)
 
     def first_free_s(self, now_s: float) -> float:
         """How long until a worker takes the next batch."""
-        return 0.0 if self.free else max(0.0, min(batch.until_s for batch in self._batches.values()) - now_s)
+        if self.free:
+            return 0.0
+        until_s = [begun_s + sum([request.work_s for request in batch]) for batch, begun_s in self._batches.values()]
+        return max(0.0, min(until_s) - now_s)

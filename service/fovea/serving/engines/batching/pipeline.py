@@ -15,6 +15,7 @@ from fovea.serving.engines.batching.batcher import BatchPolicy, Selection, drop_
 from fovea.serving.engines.batching.caller_watch import CallerWatch
 from fovea.serving.engines.batching.forecast import Forecast, RowCosts
 from fovea.serving.engines.batching.in_hand import InHand
+from fovea.serving.engines.batching.lone_runs import LoneRuns
 from fovea.serving.engines.batching.measured_cost import UNMEASURED, MeasuredCost
 from fovea.serving.engines.batching.waiting import Waiting
 from fovea.serving.engines.batching.worker import SessionSource, Worker
@@ -26,11 +27,6 @@ from fovea.serving.engines.queued_request import QueuedRequest, why_gone, why_la
 log = logging.getLogger(__name__)
 _LIMIT = QueueLimit()
 _LONG_S = 0.02
-_BRIEF_S = 0.0001
-"""To wake a thread for a run takes as long as one that is briefer than this."""
-_TOO_LONG_S = 0.002
-_PAUSES_PER_RUN = 100
-"""A run that took too long for the thread that submitted it is followed by a pause so many times as long."""
 
 
 class Pipeline:
@@ -57,8 +53,7 @@ class Pipeline:
         self._closed = False
         self._workers = [Worker(source, observer, measured) for _ in range(source.instances)]
         self._in_hand = InHand(self._workers)
-        self._lent_again_s = 0.0
-        """When a thread that submits may run a request itself again."""
+        self._lone_runs = LoneRuns(policy)
         self._lookout = CallerWatch(self._look)
         self._threads = [threading.Thread(target=self._work, daemon=True, name="batch") for _ in self._workers]
         self._start()
@@ -94,8 +89,8 @@ class Pipeline:
             self._submit_if_possible(request)
         if self._lookout.asleep:
             self._lookout.wake()
-        if request.alone and self._waiting.requests == 1 and self._is_brief(request):
-            self._run_here(request)
+        if request.alone and self._waiting.requests == 1 and self._lone_runs.allow(request):
+            self._lone_runs.watch(self._turn)
         self._ring()
 
     def _submit_if_possible(self, request: QueuedRequest) -> None:
@@ -113,21 +108,6 @@ class Pipeline:
             return self._limit.full("queue", self._waiting)
         now_s = time.monotonic()
         return self._forecast.refusal(request, self._waiting, self._in_hand.first_free_s(now_s), now_s)
-
-    def _is_brief(self, request: QueuedRequest) -> bool:
-        """Whether it takes longer to wake a thread than to run it, as far as was measured, and was so lately: some take
-        their time with certain data only.
-        """
-        cost_s = self._policy.cost(request.batch_key, request.rows)
-        was_measured = cost_s is not None and cost_s <= _BRIEF_S
-        return was_measured and not self._policy.delay_s and request.arrived_s >= self._lent_again_s
-
-    def _run_here(self, request: QueuedRequest) -> None:
-        """Run it on the thread that submits it."""
-        self._try_turn()
-        now_s = time.monotonic()
-        if (took_s := now_s - request.arrived_s) > _TOO_LONG_S:
-            self._lent_again_s = now_s + _PAUSES_PER_RUN * took_s
 
     def _look(self) -> bool:
         """Tell those whose time is up, and see who has left; whether anything waits or runs.
@@ -162,7 +142,7 @@ class Pipeline:
 
     def _work(self) -> None:
         while not self._over:
-            wait_s = self._try_turn()
+            wait_s = self._turn()
             if wait_s is not None:
                 self._rest(wait_s)
         self._ring()
@@ -178,26 +158,22 @@ class Pipeline:
         if self._idle and (self._waiting.requests or self._closed):
             self._bell.put(None)
 
-    def _try_turn(self) -> float | None:
-        try:
-            return self._turn()
-        except Exception:  # a thread that ended would leave a queue that nobody works off
-            log.exception("a worker's turn failed")
-            return None
-
     def _turn(self) -> float | None:
         """Run what is due. Where nothing is, for how long: 0 until the bell rings.
 
         What was taken is forgotten with the end of this: it is the callers' data.
         """
-        if not self._can_begin:
+        taken = self._take()
+        if taken is None:
             return 0.0
-        worker, selection = self._take()
+        worker, selection = taken
         try:
             if selection.gone or selection.late:
                 self._refuse(selection)
             if worker is not None:
                 worker.execute(selection.batch)
+        except Exception:  # a thread that ended would leave a queue that nobody works off
+            log.exception("a worker's turn failed")
         finally:
             if worker is not None:
                 with self._lock:
@@ -208,15 +184,16 @@ class Pipeline:
     def _can_begin(self) -> bool:
         return bool(self._waiting.requests and self._in_hand.free)
 
-    def _take(self) -> tuple[Worker | None, Selection]:
+    def _take(self) -> tuple[Worker | None, Selection] | None:
+        """A batch and who runs it; None where nothing waits, or nobody is free."""
         with self._lock:
             if not self._can_begin:
-                return None, Selection()
+                return None
             now_s = time.monotonic()
             policy = replace(self._policy, delay_s=0.0) if self._closed else self._policy
             selection = take_batch(self._waiting, now_s, policy)
             worker = self._in_hand.begin(selection.batch, now_s) if selection.batch else None
-            if self._idle and self._can_begin and not selection.wait_s:
+            if self._idle and not selection.wait_s and self._can_begin:
                 self._bell.put(None)
             return worker, selection
 
