@@ -1,4 +1,4 @@
-"""The recipe of an encoder that tells which class a text belongs to; its encoder may have learnt to fill in before."""
+"""The recipe of a classifier of texts, whose encoder may have been pre-trained by predicting masked words."""
 
 from __future__ import annotations
 
@@ -22,18 +22,12 @@ from fovea.recipes.language.batches import Row, by_length, filled
 from fovea.recipes.language.labelled_texts import Labelled, LabelledTexts
 from fovea.recipes.language.masked_language import MaskedLanguage, Sentences
 from fovea.recipes.language.subwords import PAD, SPECIAL, trained_tokenizer
-from fovea.recipes.recipe import Schedule, Trained
+from fovea.recipes.recipe import Recipe, Schedule, Trained
 from fovea.recipes.subject import Subject
 
 TOKENS, MASK, LOGITS = "tokens", "mask", "logits"
 FILE = "tokenizer.json"
 _PAD = SPECIAL.index(PAD)
-Measure = Callable[[LabelledTexts], Mapping[str, float]]
-
-
-def nothing(data: LabelledTexts) -> Mapping[str, float]:  # noqa: ARG001
-    """Measures nothing more."""
-    return {}
 
 
 @dataclass(frozen=True)
@@ -45,8 +39,6 @@ class TextClassification:
     labels: tuple[str, ...]
     schedule: Schedule
     load: Callable[[], LabelledTexts]
-    others: Measure = nothing
-    """What the card says of other ways to the same end, on the same texts."""
     seed: int = 0
     _rows: dict[str, Row] = field(default_factory=dict, repr=False, compare=False)
     """Text -> its row, once it was made."""
@@ -68,10 +60,10 @@ class TextClassification:
         return total / len(texts)
 
     def evaluation(self, module: nn.Module, data: LabelledTexts) -> Mapping[str, float]:
-        """The share of the test texts whose largest logit is their label, and what others reach."""
+        """The share of the test texts whose largest logit is their label."""
         with torch.no_grad():
             right = sum(int((logits.argmax(1) == labels).sum()) for logits, labels in self._answered(module, data.test))
-        return {"accuracy": right / len(data.test), **self.others(data)}
+        return {"accuracy": right / len(data.test)}
 
     def subject(self, trained: Trained, data: LabelledTexts) -> Subject:
         """The network with the first test texts as its rows."""
@@ -133,22 +125,24 @@ class TextClassification:
         return {TOKENS: tokens.numpy(), MASK: mask.numpy()}
 
 
-_CUT = 64
+_CUT = 32
 """Tokens of a sentence that pre-training reads: most are shorter, and attention's memory grows with the square."""
 
 
 @dataclass(frozen=True)
 class PretrainedTextClassification(TextClassification):
-    """The same, after its encoder has filled in words of the training texts and of others."""
+    """The same, after its encoder has predicted masked words of the training texts and of others."""
 
-    filling: Schedule = field(kw_only=True)
+    pretraining: Schedule = field(kw_only=True)
     further_texts: Callable[[], Sequence[str]] = field(kw_only=True)
+    others: Mapping[str, Recipe[LabelledTexts]] = field(default_factory=dict)
+    """What it is compared with."""
 
     @property
     def start(self) -> MaskedLanguage:
-        """What it learns before it sees a label."""
+        """Its pre-training, which sees no label."""
         name = f"{self.name}-filling"
-        return MaskedLanguage(name, self.size, len(self.labels), self.filling, self._sentences, self.seed)
+        return MaskedLanguage(name, self.size, len(self.labels), self.pretraining, self._sentences, self.seed)
 
     def _sentences(self) -> Sentences:
         texts = self.load()
