@@ -76,15 +76,16 @@ bench-kernels: .venv/dev.done .venv/peers.done service/kernels/build/.done
 bench-start: .venv/dev.done service/kernels/build/.done
 	$(BIN)/python -m tests.benchmarks.start_up
 
-# Faults, tried and counted; `make torture FLAGS=--short` takes two minutes instead of twenty
+# Faults, tried and counted; `make torture FLAGS=--short` takes three minutes instead of twenty
 torture: .venv/dev.done service/kernels/build/.done
 	$(BIN)/python -m tests.torture $(FLAGS)
 
+up: export REVISION ?= $(shell git rev-parse HEAD)
 up:
 	docker compose up --build
 
 test-containers: .venv/dev.done
-	$(BIN)/pytest tests/containers
+	$(BIN)/pytest --timeout 3600 tests/containers
 
 # New versions of everything that is installed, as far as pyproject.toml allows; UV_DEFAULT_INDEX names another index
 lock: .venv/tools.done
@@ -93,6 +94,7 @@ lock: .venv/tools.done
 	$(COMPILE) pyproject.toml --extra dev --extra export --extra otel $(ALIKE) $(SPARED) -o requirements/dev.lock
 	$(COMPILE) pyproject.toml --extra peers $(ALIKE) $(SPARED) -o requirements/peers.lock
 	$(COMPILE) --group build $(ALIKE) -o requirements/build.lock
+	$(COMPILE) --group sbom -o requirements/sbom.lock
 	$(COMPILE) --group tools -o requirements/tools.lock
 
 # Known holes in what the locks name; PyPA's and PyPI's database is asked, where it can be reached

@@ -84,12 +84,13 @@ def gate(i: dict[str, Array]) -> tuple[Array, ...]:
 
 
 def max_pool_attention(i: dict[str, Array], size: int) -> tuple[Array, ...]:
-    x, mask = i["X"], np.zeros_like(i["X"])
+    x, mask = i["X"], np.zeros(i["X"].shape, bool)
+    ordered = np.where(np.isnan(x), np.inf, x)
     for top in range(0, x.shape[2], size):
         for left in range(0, x.shape[3], size):
             window = np.s_[:, :, top : top + size, left : left + size]
-            mask[window] = x[window] == x[window].max((2, 3), keepdims=True)
-    return x * mask, mask
+            mask[window] = ordered[window] == ordered[window].max((2, 3), keepdims=True)
+    return np.where(mask, x, x.dtype.type(0)), mask.astype(x.dtype)
 
 
 def squeeze_gate(i: dict[str, Array]) -> tuple[Array, ...]:

@@ -23,6 +23,7 @@ HELD: dict[str, list[str]] = {
     "dev": SERVING + EXTRAS["dev"] + EXTRAS["export"] + EXTRAS["otel"],
     "peers": SERVING + EXTRAS["peers"],
     "build": GROUPS["build"],
+    "sbom": GROUPS["sbom"],
     "tools": GROUPS["tools"],
 }
 """Lock -> what it is made from. PyTorch is in none: which of its builds is right is the machine's affair."""

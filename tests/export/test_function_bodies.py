@@ -79,6 +79,18 @@ def test_max_pool_body_is_the_operator_where_maxima_are_equal_too(shape: tuple[i
     expect(torch.ops.fovea.max_pool_attention, "", {"X": np.round(normal(*shape))}, {"size": size})
 
 
+@pytest.mark.parametrize("place", range(9))
+def test_max_pooling_passes_what_is_no_number_wherever_it_stands_and_nothing_beside_it(place: int) -> None:
+    x = normal(1, 2, 6, 6)
+    x[0, 0, place // 3, place % 3] = np.nan
+    x[0, 1, 3, 3:] = -np.inf
+    expect(torch.ops.fovea.max_pool_attention, "", {"X": x}, {"size": 3})
+    y, mask = (output.numpy() for output in torch.ops.fovea.max_pool_attention(torch.tensor(x), 3))
+    assert np.flatnonzero(mask[0, 0, :3, :3]).tolist() == [place]
+    assert np.isnan(y).sum() == 1
+    assert np.isfinite(y[mask == 0]).all()
+
+
 @pytest.mark.parametrize("shape", PLANES)
 @pytest.mark.parametrize("size", [1, 3, 5])
 def test_efficient_channel_body_is_the_operator(shape: tuple[int, ...], size: int) -> None:

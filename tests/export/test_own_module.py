@@ -185,6 +185,10 @@ def test_file_that_holds_no_weights_is_refused(tmp_path: Path) -> None:
     (tmp_path / "weights.pt").write_text("not weights")
     with pytest.raises(ExportFailed, match=r"weights\.pt cannot be read as weights: expected a state dict"):
         read_weights(tmp_path / "weights.pt")
+    torch.save({"a": torch.ones(2000)}, tmp_path / "whole.pt")
+    (tmp_path / "half.pt").write_bytes((tmp_path / "whole.pt").read_bytes()[:4000])
+    with pytest.raises(ExportFailed, match=r"half\.pt cannot be read as weights: expected a state dict"):
+        read_weights(tmp_path / "half.pt")
     with pytest.raises(ExportFailed, match="no weights at"):
         read_weights(tmp_path / "missing.pt")
 

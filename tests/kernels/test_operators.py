@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -192,6 +193,18 @@ def test_a_nan_is_not_hidden(kernel_library, operator):
     case.inputs["X"][0, 1, 2, 3] = np.nan
     y = run_node(kernel_library, operator, case.inputs, settings=case.settings, wanted=[0])[0]
     assert np.isnan(y[0, 1, 2, 3])
+
+
+@pytest.mark.parametrize("isa", KERNEL_CODE)
+@pytest.mark.parametrize("operator", ["MaxPoolAttention", "MaxPoolAttentionAddRelu"])
+def test_max_pooling_passes_a_nan_wherever_it_stands_and_nothing_beside_it(forced, isa, operator):
+    for place in range(9):
+        case = replace(map_case(operator, (1, 2, 7, 20)), settings={"size": 3})
+        case.inputs["X"][0, 0, place // 3, place % 3] = np.nan
+        case.inputs["X"][0, 1, 3, 3:] = -np.inf
+        actual = run_node(forced(isa), operator, case.inputs, settings=case.settings)
+        for got, right in zip(actual, formula(operator, case.inputs, case.settings, np.float32), strict=True):
+            np.testing.assert_array_equal(got, right)
 
 
 WRONG_SHAPES = {

@@ -10,6 +10,7 @@ import pytest
 import torch
 from rich.console import Console
 
+from fovea.contract.errors import ExportFailed
 from fovea.contract.model_card import Training
 from fovea.recipes.catalogue import RECIPES
 from fovea.recipes.checkpoint import UnfinishedTraining, checkpoint_path, load_trained, save_trained
@@ -87,6 +88,24 @@ def test_a_checkpoint_gives_the_trained_model_back(
     images = torch.from_numpy(small_recipe.rows(digits.test_images[:7]))
     assert torch.equal(loaded.module(images), trained.module(images))
     assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5, 0.999])
+def test_a_damaged_checkpoint_is_named_in_one_line(
+    cache: Path, trained: Trained, small_recipe: ImageClassification, share: float
+) -> None:
+    path = save_trained(small_recipe, trained)
+    unfinished = path.with_suffix(".unfinished")
+    unfinished.write_bytes(path.read_bytes()[: int(path.stat().st_size * share)])
+    path.write_bytes(unfinished.read_bytes())
+    assert cache in path.parents
+    for damaged, load in (
+        (path, lambda: load_trained(small_recipe)),
+        (unfinished, UnfinishedTraining(small_recipe).load),
+    ):
+        with pytest.raises(ExportFailed) as refusal:
+            load()
+        assert str(refusal.value) == f"{damaged} is damaged: delete it, and that training is done again"
 
 
 def test_a_changed_recipe_finds_no_old_checkpoint(

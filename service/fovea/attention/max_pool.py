@@ -2,7 +2,8 @@
 
 mask = 1 where x is the maximum of its window, else 0; y = x · mask; x, y and the mask (N, C, H, W).
 Windows of size x size lie side by side, as pooling with that stride has them; those at the end may be smaller.
-Differs from pooling: what is passed stays where it was, so that the shape does too. Equal maxima of a window all pass.
+Differs from pooling: what is passed stays where it was, so that the shape does too. Equal maxima of a window all pass;
+NaN counts as infinity, so that it passes too; where mask = 0, y is 0, whatever x is.
 """
 
 from __future__ import annotations
@@ -16,14 +17,14 @@ from fovea.attention.registration import operator
 
 @operator("MaxPoolAttention")
 def max_pool_attention(x: Tensor, size: int) -> tuple[Tensor, Tensor]:
-    """Mask = 1 where x is the maximum of its window of size x size, Y = x · Mask; both (N, C, H, W)."""
+    """Mask = 1 where x is the maximum of its window of size x size, Y = x there, else 0; both (N, C, H, W)."""
     rows, channels, height, width = x.shape
+    ordered = x.masked_fill(x.isnan(), float("inf"))
     lines, columns = -(-height // size), -(-width // size)
-    filled = F.pad(x, (0, columns * size - width, 0, lines * size - height), value=float("-inf"))
+    filled = F.pad(ordered, (0, columns * size - width, 0, lines * size - height), value=float("-inf"))
     windows = filled.reshape(rows, channels, lines, size, columns, size)
     winners = (windows == windows.amax(dim=(3, 5), keepdim=True)).reshape(filled.shape)[:, :, :height, :width]
-    mask = winners.to(x.dtype)
-    return x * mask, mask
+    return x.masked_fill(~winners, 0), winners.to(x.dtype)
 
 
 class MaxPoolAttention(nn.Module):

@@ -86,7 +86,10 @@ _MAX_POOL = """
     zero_float = Constant<value_float=0.0>()
     zero = CastLike(zero_float, X)
     lowest = Log(zero)
-    filled = Pad(X, pads, lowest)
+    highest = Neg(lowest)
+    is_no_number = IsNaN(X)
+    ordered = Where(is_no_number, highest, X)
+    filled = Pad(ordered, pads, lowest)
     whole = Add(plane, lacking)
     windows_a_side = Div(whole, sides)
     lines, columns = Split<num_outputs=2>(windows_a_side)
@@ -102,7 +105,7 @@ _MAX_POOL = """
     plane_axes = Constant<value_ints=[2, 3]>()
     passed = Slice(winners_of_plane, corner, plane, plane_axes)
     Mask = CastLike(passed, X)
-    Y = Mul(X, Mask)
+    Y = Where(passed, X, zero)
 """
 
 _PLAIN: dict[tuple[str, str], str] = {

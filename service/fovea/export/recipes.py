@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from fovea.recipes.catalogue import EVERY
 from fovea.recipes.checkpoint import UnfinishedTraining, load_trained, save_trained
 from fovea.recipes.fetched import Fetched
 from fovea.recipes.progress import progress_bar
-from fovea.recipes.recipe import ContinuedRecipe, D, Recipe, Trained
+from fovea.recipes.recipe import ComparedRecipe, ContinuedRecipe, D, Recipe, Trained
 from fovea.recipes.training import train
 
 
@@ -47,10 +48,11 @@ def _trained(recipe: Recipe[D], data: D) -> Trained:
     cached = load_trained(recipe)
     if cached is not None:
         return cached
-    weights = _first_weights(recipe)
+    weights, others = _first_weights(recipe), _metrics_of_others(recipe)
     unfinished = UnfinishedTraining(recipe)
     with progress_bar(f"training {recipe.name}") as progress:
         trained = train(recipe, data, progress, weights, unfinished)
+    trained = replace(trained, metrics={**trained.metrics, **others})
     save_trained(recipe, trained)
     unfinished.discard()
     return trained
@@ -61,3 +63,13 @@ def _first_weights(recipe: Recipe[Any]) -> Mapping[str, Tensor] | None:
     if not isinstance(recipe, ContinuedRecipe):
         return None
     return trained_recipe(recipe.start).module.state_dict()
+
+
+def _metrics_of_others(recipe: Recipe[Any]) -> dict[str, float]:
+    """What the recipes that it is compared with reach: `accuracy_without_pretraining`."""
+    others = recipe.others if isinstance(recipe, ComparedRecipe) else {}
+    return {
+        f"{metric}_{name}": value
+        for name, other in others.items()
+        for metric, value in trained_recipe(other).metrics.items()
+    }

@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 
+from fovea.contract.errors import ExportFailed
 from fovea.contract.model_card import Training
 from fovea.recipes.cache import cache_dir
 from fovea.recipes.recipe import Recipe, Trained, fingerprint, untrained
@@ -39,7 +40,7 @@ def load_trained(recipe: Recipe[Any], path: Path | None = None) -> Trained | Non
     source = path or checkpoint_path(recipe)
     if not source.is_file():
         return None
-    content = torch.load(source, weights_only=True)
+    content = _read(source)
     module = untrained(recipe)
     module.load_state_dict(content["state_dict"])
     return Trained(module.eval(), content["metrics"], Training(**content["training"]))
@@ -53,10 +54,7 @@ class UnfinishedTraining:
 
     def load(self) -> Mapping[str, Any] | None:
         """What was saved last, or None."""
-        if not self._path.is_file():
-            return None
-        state: Mapping[str, Any] = torch.load(self._path, weights_only=True)
-        return state
+        return _read(self._path) if self._path.is_file() else None
 
     def save(self, state: Mapping[str, Any]) -> None:
         """Keep this instead of what was saved before."""
@@ -65,6 +63,15 @@ class UnfinishedTraining:
     def discard(self) -> None:
         """The training is finished."""
         self._path.unlink(missing_ok=True)
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    """ExportFailed where the disk, or a copy that was cut short, has left something else than was written."""
+    try:
+        content: Mapping[str, Any] = torch.load(path, weights_only=True)
+    except Exception as error:  # torch and pickle raise a dozen kinds for such a file, and their words tell little
+        raise ExportFailed(f"{path} is damaged: delete it, and that training is done again") from error
+    return content
 
 
 def _write(target: Path, content: Mapping[str, Any]) -> Path:

@@ -98,6 +98,15 @@ class ContinuedRecipe(Recipe[D], Protocol[D]):
         """The recipe whose trained weights fit this one's network, name by name."""
 
 
+@runtime_checkable
+class ComparedRecipe(Recipe[D], Protocol[D]):
+    """A recipe whose card tells too what others reach on the same data."""
+
+    @property
+    def others(self) -> Mapping[str, Recipe[Any]]:
+        """{"without_pretraining": ...}: its accuracy is the card's `accuracy_without_pretraining`."""
+
+
 def untrained(recipe: Recipe[Any]) -> nn.Module:
     """The untrained network; the same weights every time, whatever was drawn before."""
     with torch.random.fork_rng(devices=[]):

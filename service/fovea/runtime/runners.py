@@ -57,7 +57,8 @@ class BoundRunner:
                 rows[span] = request[name]
 
     def _gather_one(self, request: Arrays) -> None:
-        bound = self._buffers.of(len(request[self._first_input]))
+        rows = len(request[self._first_input])
+        bound = self._smallest if rows == 1 else self._buffers.of(rows)
         in_place = self._buffers.around(request, bound) if bound.is_large else None
         self._current = in_place or _filled(bound, request)
 

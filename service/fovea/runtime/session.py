@@ -68,7 +68,7 @@ class ModelSession:
         self.made_inputs = masks_of(lengths)
         """Inputs that a request may leave out, since they are made."""
         self._options = {_SHRINK: _arena(device)} if shrinks else {}
-        self._has_run = False
+        self._has_run = self._terminated = False
         self._run_options = _run_options(self._options)
         self._runner = _runner(session, signature, device, self.padding)
 
@@ -83,13 +83,13 @@ class ModelSession:
 
         InvalidRequest where they are more than `max_batch_rows`; a model that does not batch takes exactly one request.
         """
-        if self._run_options.terminate:
-            self._run_options = _run_options(self._options)
+        if self._terminated:
+            self._run_options, self._terminated = _run_options(self._options), False
         self._runner.gather(requests)
 
     def terminate(self) -> None:
         """From another thread: let the run in progress fail, at its next operator."""
-        self._run_options.terminate = True
+        self._terminated = self._run_options.terminate = True
 
     def run(self) -> None:
         """Run the gathered batch. ExecutionFailed carries ONNX Runtime's reason; InputRefused, after a run that did not

@@ -33,12 +33,15 @@ void Pass(const Passing<T>& job) {
   }
 }
 
+/// NaN as infinity: whatever it is compared with, and in whatever order, it is a maximum.
+inline Vec Ordered(Vec x) { return x == x ? x : All(__builtin_inff()); }
+
 /// best[i] = the maximum of the window that column i of these lines is in.
 template <class T>
 inline void MaximaOfBand(const T* x, int64_t lines, int64_t width, int64_t size, float* best) {
   ForVectors(width, [&](int64_t i, auto lanes) {
-    Vec largest = Load(x + i, lanes);
-    for (int64_t line = 1; line < lines; ++line) largest = Max(largest, Load(x + line * width + i, lanes));
+    Vec largest = Ordered(Load(x + i, lanes));
+    for (int64_t line = 1; line < lines; ++line) largest = Max(largest, Ordered(Load(x + line * width + i, lanes)));
     Store(best + i, largest, lanes);
   });
   for (int64_t begin = 0; begin < width; begin += size) {
@@ -58,9 +61,9 @@ inline void PassMaximaOf(const PlaneOfWindows<T>& plane, float* best) {
       ForVectors(plane.width, [&](int64_t i, auto lanes) {
         const int64_t at = line * plane.width + i;
         const Vec x = Load(plane.x + at, lanes);
-        const Vec mask = x == Load(best + i, lanes) ? All(1.0f) : Vec{};
-        if constexpr (kMask) Store(plane.mask + at, mask, lanes);
-        Finish<kResidual>(x * mask, plane.r, plane.y, at, lanes);
+        const auto passes = Ordered(x) == Load(best + i, lanes);
+        if constexpr (kMask) Store(plane.mask + at, passes ? All(1.0f) : Vec{}, lanes);
+        Finish<kResidual>(passes ? x : Vec{}, plane.r, plane.y, at, lanes);
       });
     }
   }

@@ -10,15 +10,19 @@ import onnx
 import pytest
 import torch
 from numpy.typing import NDArray
+from onnx import helper
 from torch import nn
 
 from fovea.contract.operators import OPERATORS
-from fovea.export.bound_bodies import attention_nodes
+from fovea.export.bound_bodies import attention_nodes, bind_bodies
 from fovea.export.exporter import export_graph, trace
 from fovea.export.graph import ExportedGraph
 from fovea.export.rules.applied import apply_rules
+from fovea.runtime.attention_seen import attention_seen
 from fovea.runtime.ort_session import SessionSettings, fused_operators, open_session
 from one_node import session_of
+from paddle_blocks import Block
+from paddle_blocks import network as paddle_network
 from plain_blocks import CHANNELS, FORMS, NEAR, Linears, in_a_row, plain_network
 
 SIZE = CHANNELS
@@ -152,6 +156,35 @@ def test_blocks_that_are_alike_share_a_body_and_a_block_that_is_used_again_its_w
     assert len(graph.model.functions) == 1
     assert len(graph.model.graph.initializer) == 2 * 4
     require_not_a_bit_changed(again, graph)
+
+
+def test_biases_that_are_added_after_convolutions_belong_to_it_and_each_gate_keeps_its_slope(tmp_path: Path) -> None:
+    """The oracle of `apply_rules` undoes what changes a bit."""
+    plain = paddle_network(Block(0.2), Block(0.1667), Block(0.2, reshaped=True), Block(0.1667, bias_axes=(-1, 1, 1)))
+    applied = apply_rules(plain, pictures(2))
+    found = attention_nodes(applied.model)
+    assert [node.op_type for node in applied.model.graph.node] == ["SqueezeExcitation"] * 4
+    slopes = [helper.get_node_attr_value(node, "slope") for node in found]
+    assert slopes == pytest.approx([0.2, 0.1667, 0.2, 0.1667], rel=1e-6)
+    assert applied.undone == ()
+    onnx.save(plain, tmp_path / "model.onnx")
+    assert "4 x gate" in attention_seen(tmp_path / "model.onnx").unnamed
+
+
+def test_kernels_take_blocks_whose_biases_were_added_after_convolutions(kernel_library: Path, tmp_path: Path) -> None:
+    plain = paddle_network(Block(0.2), Block(0.1667, reshaped=True))
+    applied = apply_rules(plain, pictures(2))
+    onnx.save(bind_bodies(applied.model, applied.found), tmp_path / "model.onnx")
+    with_kernels = open_session(tmp_path / "model.onnx", SessionSettings(kernel_library=kernel_library))
+    assert fused_operators(with_kernels) == {"SqueezeExcitation"}
+    [got], [right] = (session.run(None, pictures(3)) for session in (with_kernels, session_of(plain)))
+    np.testing.assert_allclose(got, right, rtol=0, atol=1e-5)
+
+
+def test_a_bias_along_a_plane_is_none() -> None:
+    """(1, 1, 1, C) is no number a channel; a plane that is as wide as it has channels does not tell it from one."""
+    applied = apply_rules(paddle_network(Block(0.2, bias_axes=(1, 1, 1, -1))), pictures(2))
+    assert attention_nodes(applied.model) == []
 
 
 class Doubled(nn.Module):

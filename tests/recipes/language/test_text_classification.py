@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from fovea.export.recipes import trained_recipe
 from fovea.networks.text_encoder import EncoderSize, TextClassifier
 from fovea.recipes.language.bag_of_words import BagOfWords
 from fovea.recipes.language.batches import filled
@@ -60,8 +62,22 @@ def test_filling_in_is_learnt_and_what_was_learnt_is_where_the_classifier_begins
     assert train(RECIPE, DATA, weights=filled_in.module.state_dict()).metrics["accuracy"] > 0.9
 
 
+WORDS_ALONE = BagOfWords("words", DATA.labels, replace(SCHEDULE, epochs=20), lambda: DATA)
+
+
 def test_words_alone_are_a_linear_model_of_which_words_a_text_has() -> None:
-    assert train(BagOfWords("words", DATA, replace(SCHEDULE, epochs=20)), DATA).metrics["accuracy"] > 0.9
+    assert train(WORDS_ALONE, DATA).metrics["accuracy"] > 0.9
+
+
+def test_beside_its_accuracy_stands_what_others_reach_on_the_same_texts(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    unlearnt = replace(WORDS_ALONE, name="unlearnt", schedule=replace(SCHEDULE, epochs=0))
+    recipe = replace(RECIPE, others={"of_words_alone": WORDS_ALONE, "unlearnt": unlearnt})
+    metrics = trained_recipe(recipe).metrics
+    assert metrics["accuracy_of_words_alone"] == train(WORDS_ALONE, DATA).metrics["accuracy"]
+    assert metrics["accuracy_unlearnt"] < metrics["accuracy"]
 
 
 def test_a_text_is_answered_as_alone_however_it_is_filled_up() -> None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import onnx
-from onnx_ir.passes.common import RemoveUnusedNodesPass
+from onnx_ir.passes.common import IdentityEliminationPass, LiftConstantsToInitializersPass, RemoveUnusedNodesPass
 from onnxscript import ir
 from onnxscript.rewriter import MatchResult, RewriteRule, RewriteRuleClassBase, RewriteRuleSet
 from onnxscript.rewriter.rules.common import expand_before_binary_op_rules
@@ -32,6 +32,11 @@ RULES: tuple[RewriteRuleClassBase, ...] = (
     SqueezeExcitationRule(residual=False, gate_first=True),
 )
 """In this order, each over the whole graph: the larger form of a block goes before the smaller."""
+
+_PLAINER = ir.passes.Sequential(
+    LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0), IdentityEliminationPass()
+)
+"""What files of other exporters have between the nodes of a block, and rules would have to step over."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,7 @@ def apply_rules(model: onnx.ModelProto, inputs: Arrays, rules: Sequence[RewriteR
 def _rewritten(model: onnx.ModelProto, rules: Sequence[RewriteRuleClassBase], refused: Mapping[str, str]) -> Applied:
     """All matches but those whose result is among `refused`."""
     graph = ir.serde.deserialize_model(copy.deepcopy(model))  # the rewriter renames tensors in place
+    _PLAINER(graph)
     expand_before_binary_op_rules.apply_to_model(graph)  # what `expand_as` does, the product does by itself
     count = sum(RewriteRuleSet([_unless(refused, rule)]).apply_to_model(graph) for rule in rules)
     undone = tuple(refused.values())

@@ -6,8 +6,9 @@ that operator, whose function body is the matched nodes themselves. Names in the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import count
+from types import MappingProxyType
 from typing import Any
 
 import onnx
@@ -31,8 +32,8 @@ Problems = Iterator[tuple[str, ir.Node | ir.Value]]
 class AttentionRule(RewriteRuleClassBase):  # type: ignore[misc]
     """A rule of one operator. Its match is one where `problems` finds none."""
 
-    layers: Sequence[str] = ()
-    """Of the inputs, the weights of linear layers."""
+    layers: Mapping[str, str] = MappingProxyType({})
+    """Of the inputs, the weights of linear layers -> their biases."""
     flat_maps: Sequence[str] = ()
     """Maps that the operator gives as (N, C), where the graph may have (N, C, 1, 1)."""
 

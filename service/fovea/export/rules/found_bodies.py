@@ -15,7 +15,7 @@ from fovea.contract.operators import RESIDUAL_FORMS, Operator
 from fovea.export.bound_bodies import WITH_MAPS, Bodies
 from fovea.export.layer_names import module_path
 from fovea.export.rules.attention_rule import MAP_KEY, AttentionRule
-from fovea.export.rules.linear import hand_in
+from fovea.export.rules.linear import hand_in, hand_in_bias
 
 _RESIDUAL_ENDS = {operator.name for operator in RESIDUAL_FORMS.values()}
 
@@ -40,8 +40,9 @@ def take_bodies(model: ir.Model, rules: Mapping[str, AttentionRule]) -> Bodies:
 
 def _hand_in_weights(graph: ir.Graph, node: ir.Node, function: ir.Function, rule: AttentionRule) -> None:
     before = [value for value in node.inputs if value is not None]
-    for weights in rule.layers:
+    for weights, bias in rule.layers.items():
         hand_in(node, function, rule.input_names.index(weights), graph)
+        hand_in_bias(node, function, rule.input_names.index(bias), graph)
     for value in before:
         if value.name in graph.initializers and not value.uses() and not value.is_graph_output():
             del graph.initializers[value.name]

@@ -1,7 +1,7 @@
 """Linear layers in the forms that graphs have them: Gemm, MatMul and Add, or a 1x1 convolution; with a bias or without.
 
-Operators of `ai.fovea` take weights as a matrix (out, in). Where a graph has them otherwise, the node gets the matrix,
-and its body lays it out as it was, which ONNX Runtime does once, when it opens the model.
+Operators of `ai.fovea` take weights as a matrix (out, in) and a bias as a vector. Where a graph has them otherwise, the
+node gets those, and its body lays them out as they were, which ONNX Runtime does once, when it opens the model.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from onnxscript import ir
-from onnxscript.rewriter.pattern import Var
+from onnxscript.rewriter.pattern import ANY_VALUE, Var
 
-from fovea.export.rules.attention_rule import either_way, one_of
+from fovea.export.rules.attention_rule import either_way, one_of, sizes
 
 Array = NDArray[Any]
 
@@ -22,8 +22,9 @@ Array = NDArray[Any]
 def linear(op: Any, value: Any, weights: str, bias: str) -> Any:
     """Pattern: such a layer. Its weights and bias are bound to these names; a bias that is not there to None."""
     w, b = Var(weights), Var(bias, can_match_none=True)
-    product = op.MatMul(value, w)
-    return one_of([op.Gemm(value, w, b), op.Conv(value, w, b), either_way(op.Add, product, b), product])
+    product, of_planes = op.MatMul(value, w), one_of([op.Reshape(b, ANY_VALUE), b])
+    sums = [either_way(op.Add, product, b), either_way(op.Add, op.Conv(value, w), of_planes)]
+    return one_of([op.Gemm(value, w, b), op.Conv(value, w, b), *sums, product])
 
 
 def layer_of(weights: ir.Value, nodes: Any) -> ir.Node:
@@ -39,6 +40,16 @@ def matrix(weights: ir.Value, layer: ir.Node) -> Array | None:
     return array.reshape(array.shape[:2]) if layer.op_type == "Conv" else array if _is_transposed(layer) else array.T
 
 
+def is_bias(bias: ir.Value, layer: ir.Node, nodes: Any, channels: int) -> bool:
+    """Whether it gives each of the layer's channels its number: in the layer, or in the sum after it."""
+    reader = next(node for node in nodes if bias in node.inputs)
+    added = reader.outputs[0] if reader.op_type == "Reshape" else bias
+    if layer.op_type != "Conv" or bias in layer.inputs:
+        return sizes(bias) == [channels]
+    is_vector = reader.op_type != "Reshape" or sizes(bias) == [channels]
+    return is_vector and bias.const_value is not None and sizes(added) in ([1, channels, 1, 1], [channels, 1, 1])
+
+
 def hand_in(node: ir.Node, function: ir.Function, weights: int, graph: ir.Graph) -> None:
     """Make input `weights` of a new node in the graph what its operator takes."""
     old, formal = node.inputs[weights], function.inputs[weights]
@@ -51,6 +62,20 @@ def hand_in(node: ir.Node, function: ir.Function, weights: int, graph: ir.Graph)
         function.insert_before(layer, back)
         layer.replace_input_with(place, back[-1].outputs[0])
         node.replace_input_with(weights, _constant(f"{old.name}.matrix", array, graph))
+
+
+def hand_in_bias(node: ir.Node, function: ir.Function, bias: int, graph: ir.Graph) -> None:
+    """Make input `bias` of a new node in the graph a vector, where it has the axes of planes."""
+    old, formal = node.inputs[bias], function.inputs[bias]
+    if old is None or len(sizes(old)) < 2:
+        return
+    assert old.const_value is not None
+    ((total, place),) = formal.uses()
+    shape = ir.node("Constant", [], {"value_ints": sizes(old)})
+    back = ir.node("Reshape", [formal, shape.outputs[0]])
+    function.insert_before(total, [shape, back])
+    total.replace_input_with(place, back.outputs[0])
+    node.replace_input_with(bias, _constant(f"{old.name}.vector", old.const_value.numpy().reshape(-1), graph))
 
 
 def _as_it_was(formal: ir.Value, layer: ir.Node) -> list[ir.Node]:

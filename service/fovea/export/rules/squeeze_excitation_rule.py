@@ -7,6 +7,7 @@ other makes another function, which is left as it is.
 from __future__ import annotations
 
 from math import isclose
+from types import MappingProxyType
 from typing import Any
 
 from onnxscript import ir
@@ -24,7 +25,7 @@ from fovea.export.rules.attention_rule import (
     same_sizes,
     sizes,
 )
-from fovea.export.rules.linear import layer_of, linear, matrix
+from fovea.export.rules.linear import is_bias, layer_of, linear, matrix
 
 _NAME = "SqueezeExcitation"
 
@@ -36,7 +37,7 @@ _SIXTH = 1 / 6
 class SqueezeExcitationRule(AttentionRule):
     """One block. `residual`: the sum with a shortcut and its ReLU belong to it; else `gate_first` has gate · x."""
 
-    layers = ("W1", "W2")
+    layers = MappingProxyType({"W1": "B1", "W2": "B2"})
     flat_maps = ("Gate",)
 
     def __init__(self, *, residual: bool, gate_first: bool = False) -> None:
@@ -67,7 +68,7 @@ class SqueezeExcitationRule(AttentionRule):
         if axes is not None and not _is_plane(axes):
             yield "is not the mean over a plane", axes
         yield from _layer_problems(context, bound, sizes(x)[1])
-        yield from _layout_problems(context, sizes(x)[1])
+        yield from _layout_problems(context, sizes(x)[1], [bound["B1"], bound["B2"]])
         yield from _hard_problems(context, bound["Gate"].producer())
         if not same_sizes(x, block) or (self._residual and not same_sizes(block, bound["R"])):
             yield "is broadcast", block
@@ -104,23 +105,25 @@ def _is_plane(axes: ir.Value) -> bool:
 
 def _layer_problems(context: MatchContext, bound: dict[str, ir.Value], channels: Any) -> Problems:
     """Weights (C/r, C) and (C, C/r), and a bias for each row of them, where there is one."""
-    first, second = (matrix(bound[name], layer_of(bound[name], context.nodes)) for name in ("W1", "W2"))
+    layers = [layer_of(bound[name], context.nodes) for name in ("W1", "W2")]
+    first, second = (matrix(bound[name], layer) for name, layer in zip(("W1", "W2"), layers, strict=True))
     if first is None or second is None or bound["W1"] is bound["W2"]:
         yield "is no plain layer of its own", bound["W1"]
         return
     if first.shape[1] != channels or second.shape != first.shape[::-1]:
         yield "does not lead from channels to channels", bound["W2"]
-    for name, array in (("B1", first), ("B2", second)):
-        if bound[name] is not None and sizes(bound[name]) != [len(array)]:
+    for name, layer, array in zip(("B1", "B2"), layers, (first, second), strict=True):
+        if bound[name] is not None and not is_bias(bound[name], layer, context.nodes, len(array)):
             yield "is no bias", bound[name]
 
 
-def _layout_problems(context: MatchContext, channels: Any) -> Problems:
+def _layout_problems(context: MatchContext, channels: Any, biases: list[ir.Value | None]) -> Problems:
     """Between the steps there is one number a channel; the gate has the axes of a plane."""
     vectors = [[channels, *[1] * ones] for ones in range(3)]
     product = next(node for node in context.nodes if node.op_type == "Mul")
     for node in context.nodes:
-        if node.op_type in LAYOUTS and sizes(node.outputs[0])[1:] not in vectors:
+        is_step = node.op_type in LAYOUTS and node.inputs[0] not in biases
+        if is_step and sizes(node.outputs[0])[1:] not in vectors:
             yield "is no number a channel", node
     if not any(sizes(value)[1:] == vectors[-1] for value in product.inputs):
         yield "is no gate of a channel", product

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
@@ -28,17 +28,18 @@ class BagOfWords:
     """The recipe; it is measured, not exported."""
 
     name: str
-    texts: LabelledTexts
+    labels: tuple[str, ...]
     schedule: Schedule
+    load: Callable[[], LabelledTexts]
     seed: int = 0
 
     def data(self) -> LabelledTexts:
         """The texts."""
-        return self.texts
+        return self.load()
 
     def network(self) -> nn.Module:
         """A row of logits for each word, the bias for the last one, which every text has."""
-        table = nn.EmbeddingBag(len(self._places) + 1, len(self.texts.labels), mode="sum")
+        table = nn.EmbeddingBag(len(self._places) + 1, len(self.labels), mode="sum")
         nn.init.zeros_(table.weight)
         return table
 
@@ -58,12 +59,12 @@ class BagOfWords:
         raise NotImplementedError
 
     def facts(self) -> Mapping[str, Any]:
-        """Which texts."""
-        return {"texts": self.texts.name}
+        """The labels, and which texts."""
+        return {"labels": self.labels, "texts": self.load().name}
 
     @cached_property
     def _places(self) -> dict[str, int]:
-        count = Counter(chain.from_iterable(_words(text) for text, _ in self.texts.train))
+        count = Counter(chain.from_iterable(_words(text) for text, _ in self.load().train))
         return {word: place for place, word in enumerate(sorted(word for word in count if count[word] >= _TIMES))}
 
     def _logits(self, module: nn.Module, texts: Labelled) -> Tensor:

@@ -22,18 +22,12 @@ from fovea.recipes.language.batches import Row, by_length, filled
 from fovea.recipes.language.labelled_texts import Labelled, LabelledTexts
 from fovea.recipes.language.masked_language import MaskedLanguage, Sentences
 from fovea.recipes.language.subwords import PAD, SPECIAL, trained_tokenizer
-from fovea.recipes.recipe import Schedule, Trained
+from fovea.recipes.recipe import Recipe, Schedule, Trained
 from fovea.recipes.subject import Subject
 
 TOKENS, MASK, LOGITS = "tokens", "mask", "logits"
 FILE = "tokenizer.json"
 _PAD = SPECIAL.index(PAD)
-Measure = Callable[[LabelledTexts], Mapping[str, float]]
-
-
-def nothing(data: LabelledTexts) -> Mapping[str, float]:  # noqa: ARG001
-    """Measures nothing more."""
-    return {}
 
 
 @dataclass(frozen=True)
@@ -45,8 +39,6 @@ class TextClassification:
     labels: tuple[str, ...]
     schedule: Schedule
     load: Callable[[], LabelledTexts]
-    others: Measure = nothing
-    """What the card says of other ways to the same end, on the same texts."""
     seed: int = 0
     _rows: dict[str, Row] = field(default_factory=dict, repr=False, compare=False)
     """Text -> its row, once it was made."""
@@ -68,10 +60,10 @@ class TextClassification:
         return total / len(texts)
 
     def evaluation(self, module: nn.Module, data: LabelledTexts) -> Mapping[str, float]:
-        """The share of the test texts whose largest logit is their label, and what others reach."""
+        """The share of the test texts whose largest logit is their label."""
         with torch.no_grad():
             right = sum(int((logits.argmax(1) == labels).sum()) for logits, labels in self._answered(module, data.test))
-        return {"accuracy": right / len(data.test), **self.others(data)}
+        return {"accuracy": right / len(data.test)}
 
     def subject(self, trained: Trained, data: LabelledTexts) -> Subject:
         """The network with the first test texts as its rows."""
@@ -133,7 +125,7 @@ class TextClassification:
         return {TOKENS: tokens.numpy(), MASK: mask.numpy()}
 
 
-_CUT = 64
+_CUT = 32
 """Tokens of a sentence that pre-training reads: most are shorter, and attention's memory grows with the square."""
 
 
@@ -143,6 +135,8 @@ class PretrainedTextClassification(TextClassification):
 
     filling: Schedule = field(kw_only=True)
     further_texts: Callable[[], Sequence[str]] = field(kw_only=True)
+    others: Mapping[str, Recipe[LabelledTexts]] = field(default_factory=dict)
+    """What it is compared with."""
 
     @property
     def start(self) -> MaskedLanguage:

@@ -68,6 +68,8 @@ class QueuedRequest:
     """Size of its inputs."""
     priority: int = 0
     """Lower goes first."""
+    alone: bool = False
+    """Whether nothing else is in flight where it came in: the thread that submits it has time to run it."""
     trace: Trace | None = None
     """Where its times are noted; None for all but the few that are traced."""
     due_s: float = field(init=False)

@@ -82,6 +82,8 @@ class InferRequest:
     """Bytes of the whole request, as it came."""
     header_bytes: int = 0
     """What of it is no tensor's data, as its front counts that; 0 where it cannot be much."""
+    alone: bool = False
+    """Whether nothing else is in flight where it came in; see `QueuedRequest`."""
     has_values: bool = False
     """Some of the data are values, or None."""
     origin: TraceOrigin | None = None

@@ -183,4 +183,5 @@ def _queued(admitted: Admitted, arrived_s: float) -> QueuedRequest:
         until_s,
         admitted.bytes,
         checked.priority,
+        admitted.request.alone,
     )

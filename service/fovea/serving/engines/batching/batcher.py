@@ -111,7 +111,7 @@ def _take_from(line: Line, now_s: float, policy: BatchPolicy, selection: Selecti
     """Take a batch off one line; or leave it as it is and tell how long to hold it back."""
     most = policy.rows_of(line[0].batch_key)
     batch, kept = _fitting(line, most, now_s, selection)
-    preferred = _preferred(batch, policy.preferred_rows)
+    preferred = _preferred(batch, policy.preferred_rows) if policy.preferred_rows else 0
     if policy.delay_s and batch and not (preferred or kept) and (hold_s := _hold_s(batch, most, now_s, policy)):
         put_back(line, batch)
         selection.wait_s = min(selection.wait_s or inf, hold_s)
@@ -154,8 +154,6 @@ def _is_dead(request: QueuedRequest, now_s: float, selection: Selection) -> bool
 
 def _preferred(batch: Sequence[QueuedRequest], preferred_rows: tuple[int, ...]) -> int:
     """How many of the requests make the largest preferred size that can be made of them in order; 0 where none can."""
-    if not preferred_rows:
-        return 0
     sums = accumulate(request.rows for request in batch)
     return max((count for count, rows in enumerate(sums, 1) if rows in preferred_rows), default=0)
 

@@ -8,13 +8,14 @@ import time
 from dataclasses import replace
 from math import inf
 from queue import Empty, SimpleQueue
-from typing import NamedTuple
 
 from fovea.contract.errors import FoveaError, VersionEnded
 from fovea.runtime.cost import BatchCost
 from fovea.serving.engines.batching.batcher import BatchPolicy, Selection, drop_dead, take_batch
 from fovea.serving.engines.batching.caller_watch import CallerWatch
 from fovea.serving.engines.batching.forecast import Forecast, RowCosts
+from fovea.serving.engines.batching.in_hand import InHand
+from fovea.serving.engines.batching.lone_runs import LoneRuns
 from fovea.serving.engines.batching.measured_cost import UNMEASURED, MeasuredCost
 from fovea.serving.engines.batching.waiting import Waiting
 from fovea.serving.engines.batching.worker import SessionSource, Worker
@@ -26,13 +27,6 @@ from fovea.serving.engines.queued_request import QueuedRequest, why_gone, why_la
 log = logging.getLogger(__name__)
 _LIMIT = QueueLimit()
 _LONG_S = 0.02
-
-
-class _InHand(NamedTuple):
-    """A batch that a worker has taken, and when it should be done with it."""
-
-    batch: list[QueuedRequest]
-    until_s: float
 
 
 class Pipeline:
@@ -55,15 +49,13 @@ class Pipeline:
         self._forecast = Forecast(policy, source.instances)
         self._bell: SimpleQueue[None] = SimpleQueue()
         self._idle = 0
-        self._in_hand: dict[Worker, _InHand] = {}
-        """The batch that each busy worker has."""
         self._lock = threading.Lock()
         self._closed = False
         self._workers = [Worker(source, observer, measured) for _ in range(source.instances)]
+        self._in_hand = InHand(self._workers)
+        self._lone_runs = LoneRuns(policy)
         self._lookout = CallerWatch(self._look)
-        self._threads = [
-            threading.Thread(target=self._work, args=(worker,), daemon=True, name="batch") for worker in self._workers
-        ]
+        self._threads = [threading.Thread(target=self._work, daemon=True, name="batch") for _ in self._workers]
         self._start()
 
     def _start(self) -> None:
@@ -84,7 +76,7 @@ class Pipeline:
     def quiet(self) -> bool:
         """True while nothing waits and nothing runs."""
         with self._lock:
-            return not self._waiting.requests and not self._in_hand
+            return not (self._waiting.requests or self._in_hand)
 
     def submit(self, request: QueuedRequest) -> None:
         """Admit a request; QueueFull, VersionEnded, DeadlineExceeded or QueueTimeout where it cannot be."""
@@ -95,10 +87,11 @@ class Pipeline:
                 self._waiting.add(request)
         if not simple:
             self._submit_if_possible(request)
-        if self._idle:  # a worker says it is idle before it looks at the queue a last time, so no request is missed
-            self._bell.put(None)
         if self._lookout.asleep:
             self._lookout.wake()
+        if request.alone and self._waiting.requests == 1 and self._lone_runs.allow(request):
+            self._lone_runs.watch(self._turn)
+        self._ring()
 
     def _submit_if_possible(self, request: QueuedRequest) -> None:
         with self._lock:
@@ -114,12 +107,7 @@ class Pipeline:
         if not self._limit.admits(self._waiting, request.bytes):
             return self._limit.full("queue", self._waiting)
         now_s = time.monotonic()
-        return self._forecast.refusal(request, self._waiting, self._first_free_s(now_s), now_s)
-
-    def _first_free_s(self, now_s: float) -> float:
-        """How long until a worker takes the next batch."""
-        until_s = [one.until_s for one in self._in_hand.values()]
-        return max(0.0, min(until_s) - now_s) if len(until_s) == len(self._workers) else 0.0
+        return self._forecast.refusal(request, self._waiting, self._in_hand.first_free_s(now_s), now_s)
 
     def _look(self) -> bool:
         """Tell those whose time is up, and see who has left; whether anything waits or runs.
@@ -130,7 +118,7 @@ class Pipeline:
         now_s = time.monotonic()
         with self._lock:
             dead = drop_dead(self._waiting, now_s)
-            at_hand = [*self._waiting, *(request for one in self._in_hand.values() for request in one.batch)]
+            at_hand = [*self._waiting, *self._in_hand.requests()]
         self._refuse(dead)
         for request in at_hand:
             if now_s - request.arrived_s > _LONG_S:
@@ -147,50 +135,72 @@ class Pipeline:
             self._bell.put(None)
         for thread in self._threads:
             thread.join()
+        for worker in self._workers:
+            worker.close()
         self._lookout.close()
         self._source.close()
 
-    def _work(self, worker: Worker) -> None:
-        while not (self._closed and not self._waiting.requests):
-            try:
-                self._turn(worker)
-            except Exception:  # a worker that ended would leave a queue that nobody works off
-                log.exception("a worker's turn failed")
-        worker.close()
+    def _work(self) -> None:
+        while not self._over:
+            wait_s = self._turn()
+            if wait_s is not None:
+                self._rest(wait_s)
+        self._ring()
 
-    def _turn(self, worker: Worker) -> None:
-        """Run what is due, or rest. What was taken is forgotten with the end of this: it is the callers' data."""
-        if not self._waiting.requests:
-            self._rest(0.0)
-            return
-        selection = self._take(worker)
+    @property
+    def _over(self) -> bool:
+        return self._closed and self.quiet
+
+    def _ring(self) -> None:
+        """Wake a thread that rests, where there is something for it. It says that it is idle before it looks a last
+        time, so no request is missed.
+        """
+        if self._idle and (self._waiting.requests or self._closed):
+            self._bell.put(None)
+
+    def _turn(self) -> float | None:
+        """Run what is due. Where nothing is, for how long: 0 until the bell rings.
+
+        What was taken is forgotten with the end of this: it is the callers' data.
+        """
+        taken = self._take()
+        if taken is None:
+            return 0.0
+        worker, selection = taken
         try:
             if selection.gone or selection.late:
                 self._refuse(selection)
-            if selection.batch:
+            if worker is not None:
                 worker.execute(selection.batch)
+        except Exception:  # a thread that ended would leave a queue that nobody works off
+            log.exception("a worker's turn failed")
         finally:
-            with self._lock:
-                self._in_hand.pop(worker, None)
-        if selection.wait_s:
-            self._rest(selection.wait_s)
+            if worker is not None:
+                with self._lock:
+                    self._in_hand.end(worker)
+        return selection.wait_s or None
 
-    def _take(self, worker: Worker) -> Selection:
+    @property
+    def _can_begin(self) -> bool:
+        return bool(self._waiting.requests and self._in_hand.free)
+
+    def _take(self) -> tuple[Worker | None, Selection] | None:
+        """A batch and who runs it; None where nothing waits, or nobody is free."""
         with self._lock:
+            if not self._can_begin:
+                return None
             now_s = time.monotonic()
             policy = replace(self._policy, delay_s=0.0) if self._closed else self._policy
             selection = take_batch(self._waiting, now_s, policy)
-            if selection.batch:
-                until_s = now_s + sum([request.work_s for request in selection.batch])
-                self._in_hand[worker] = _InHand(selection.batch, until_s)
-            if self._waiting.requests and self._idle and not selection.wait_s:
+            worker = self._in_hand.begin(selection.batch, now_s) if selection.batch else None
+            if self._idle and not selection.wait_s and self._can_begin:
                 self._bell.put(None)
-            return selection
+            return worker, selection
 
     def _rest(self, wait_s: float) -> None:
         self._idle += 1
         try:
-            if wait_s or not (self._waiting.requests or self._closed):
+            if wait_s or not (self._can_begin or self._over):
                 self._bell.get(timeout=wait_s or None)
         except Empty:
             pass

@@ -45,9 +45,10 @@ class Waiting:
 
     def lines(self) -> list[Line]:
         """The line of each kind, never empty, the one with the most urgent request first."""
-        if len(self._lines) == 1:
-            return list(self._lines.values())
-        return sorted(self._lines.values(), key=lambda line: line[0].urgency)
+        lines = list(filter(None, self._lines.values()))
+        if len(lines) > 1:
+            lines.sort(key=lambda line: line[0].urgency)
+        return lines
 
     def ahead_s(self, newcomer: QueuedRequest, most_rows: int) -> float:
         """What the requests cost at best that go before, or with, a newcomer whose kind's batches have `most_rows`."""
@@ -65,8 +66,9 @@ class Waiting:
             self.requests -= 1
             self.bytes -= request.bytes
             self.work_s -= request.work_s
-        for key in [key for key, line in self._lines.items() if not line]:
-            del self._lines[key]
+        if len(self._lines) > 1:  # else the next one is of the same kind, most likely
+            for key in [key for key, line in self._lines.items() if not line]:
+                del self._lines[key]
         if not self.requests:
             self.work_s = 0.0  # sums of floats drift
 

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf
+from operator import attrgetter
 from typing import Any, Protocol
 
 from numpy.typing import NDArray
@@ -22,6 +23,7 @@ from fovea.serving.engines.ran_batch import RanBatch, Stages
 
 log = logging.getLogger(__name__)
 _OPEN_AGAIN_S = 30.0
+_FACTS = attrgetter("inputs", "rows", "arrived_s")
 
 
 class Session(Protocol):
@@ -122,7 +124,7 @@ class Worker:
 
     def _run(self, run: _Run) -> None:
         session, batch = run.session, run.batch
-        inputs = [request.inputs for request in batch]
+        inputs, rows, arrived_s = zip(*map(_FACTS, batch), strict=True)
         begun_s = time.monotonic()
         session.gather(inputs)
         gathered_s = time.monotonic()
@@ -133,11 +135,10 @@ class Worker:
             with self._lock:  # after this nobody terminates the session's next run for this one's sake
                 self._in_progress = None
         ran_s = time.monotonic()
-        rows = [request.rows for request in batch]
         outputs = session.split(rows)
         outcomes = [self._answer(request, own) for request, own in zip(batch, outputs, strict=True)]
         stages = Stages(begun_s, gathered_s, ran_s, time.monotonic())
-        key, arrived_s = batch[0].batch_key, [request.arrived_s for request in batch]
+        key = batch[0].batch_key
         warmed = self._measured.warmed(key, sum(rows))
         ran = RanBatch(rows, arrived_s, outcomes, stages, session.attention_s, session.padding_ratio, warmed)
         tell(self._observer.batch, ran, () if key.maps else inputs)

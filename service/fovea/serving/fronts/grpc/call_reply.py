@@ -28,6 +28,10 @@ class Call(Protocol):
     def metadata(self) -> Iterable[tuple[str, Any]]:
         """What the caller sent beside the message."""
 
+    @property
+    def alone(self) -> bool:
+        """Whether nothing else is in flight where it came in: the thread that brings it has time to run it."""
+
     def watch(self) -> None:
         """Keep `gone` up to date from now on; any thread, any number of times."""
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from typing import Any
 
 import grpc
@@ -37,13 +37,14 @@ class FastCall:
     """
 
     __slots__ = (
-        *("_accept", "_begun", "_claim", "_closed", "_core", "_received", "_sent", "_unwatched", "_withdrawn"),
+        *("_accept", "_begun", "_claim", "_closed", "_core", "_open", "_received", "_sent", "_unwatched", "_withdrawn"),
         *("deadline_s", "gone", "metadata", "seen_s"),
     )
     rpc = "ModelInfer"
 
-    def __init__(self, core: Any, deadline: float, accept: Accept) -> None:
-        self._core, self._accept = core, accept
+    def __init__(self, core: Any, deadline: float, accept: Accept, open_calls: Sized) -> None:
+        """`open_calls`: those of its lane, this one among them."""
+        self._core, self._accept, self._open = core, accept, open_calls
         self.deadline_s = None if deadline > NEVER_S else deadline_after(deadline - time.time())  # most have none
         self.gone = False
         self.metadata: Any = ()
@@ -55,6 +56,11 @@ class FastCall:
     def over(self) -> bool:
         """True once nothing more of it is to come."""
         return self._done()
+
+    @property
+    def alone(self) -> bool:
+        """Whether no other call is open on its lane."""
+        return len(self._open) == 1
 
     @property
     def is_read(self) -> bool:

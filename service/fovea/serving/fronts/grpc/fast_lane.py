@@ -15,7 +15,7 @@ import inspect
 import logging
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sized
 from dataclasses import dataclass
 from types import MethodType
 from typing import Any
@@ -104,7 +104,7 @@ class Lane:
 
     def __init__(self, doors: Doors) -> None:
         self._doors = doors
-        self._kinds: dict[str, tuple[Callable[[Any, float, Any], FastCall], Any]] = {
+        self._kinds: dict[str, tuple[Callable[[Any, float, Any, Sized], FastCall], Any]] = {
             **{path: (FastCall, accept) for path, accept in doors.accepts.items()},
             **{path: (FastWatch, accept) for path, accept in doors.watches.items()},
             **{path: (FastStream, streams) for path, streams in doors.streams.items()},
@@ -176,7 +176,7 @@ class Lane:
     def _begin(self, path: str, event: Any) -> None:
         state = self._state
         kind, target = self._kinds[path]
-        call = kind(event.call, event.call_details.deadline, target)
+        call = kind(event.call, event.call_details.deadline, target, state.rpc_states)
         with state.lock:
             state.due.remove(path)
             state.rpc_states.add(call)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from typing import Any
 
 from grpc._cython import cygrpc
@@ -34,8 +34,8 @@ class FastStream(_Conversation):
 
     __slots__ = ("_stream", "_streams")
 
-    def __init__(self, core: Any, deadline: float, streams: Streams) -> None:
-        super().__init__(core, deadline, streams.infer)
+    def __init__(self, core: Any, deadline: float, streams: Streams, open_calls: Sized) -> None:
+        super().__init__(core, deadline, streams.infer, open_calls)
         self._received = True  # a stream may be idle: nobody waits for its messages
         self._streams = streams
         self._stream = streams.new(self.deadline_s, self)
@@ -94,8 +94,8 @@ class FastWatch(_Conversation):
 
     __slots__ = ("_lock", "_on_its_way", "_untold")
 
-    def __init__(self, core: Any, deadline: float, accept: Accept) -> None:
-        super().__init__(core, deadline, accept)
+    def __init__(self, core: Any, deadline: float, accept: Accept, open_calls: Sized) -> None:
+        super().__init__(core, deadline, accept, open_calls)
         self._lock = threading.Lock()
         self._untold: bytes | None = None
         self._on_its_way = False

@@ -28,7 +28,7 @@ class ModelInfer:
         reply = CallReply(call, self._write, self._table)
         try:
             request = self._read(data)
-            request.deadline_s, request.admits = call.deadline_s, self._admits
+            request.deadline_s, request.admits, request.alone = call.deadline_s, self._admits, call.alone
             if self._wants_origins:
                 request.origin = self._origins.of(call)
         except Exception as error:

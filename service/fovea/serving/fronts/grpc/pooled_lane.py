@@ -60,6 +60,7 @@ class PooledCall:
     """One call whose handler thread waits for the answer."""
 
     rpc = "ModelInfer"
+    alone = False
 
     def __init__(self, context: grpc.ServicerContext, open_calls: set[PooledCall]) -> None:
         self.deadline_s = deadline_after(context.time_remaining())

@@ -48,6 +48,7 @@ class CallsStream(Protocol):
 class StreamCall:
     """A `Call` that shares a stream with others."""
 
+    alone = False
     __slots__ = ("_data", "_id", "_stream", "answers", "answers_once", "bytes", "deadline_s", "ended")
     rpc = "ModelStreamInfer"
 
