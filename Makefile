@@ -76,7 +76,7 @@ bench-kernels: .venv/dev.done .venv/peers.done service/kernels/build/.done
 bench-start: .venv/dev.done service/kernels/build/.done
 	$(BIN)/python -m tests.benchmarks.start_up
 
-# Faults, tried and counted; `make torture FLAGS=--short` takes two minutes instead of twenty
+# Faults, tried and counted; `make torture FLAGS=--short` takes three minutes instead of twenty
 torture: .venv/dev.done service/kernels/build/.done
 	$(BIN)/python -m tests.torture $(FLAGS)
 

@@ -6,7 +6,10 @@ from pathlib import Path
 
 EXPORTED = Path(__file__).parents[1] / "exported_models"
 COMMITTED = {card.parts[-3]: card.parent for card in sorted(EXPORTED.glob("fashion-*/1/card.json"))}
-"""Model -> the folder of its version 1."""
+"""Model -> the folder of its version 1, of those that name what is on a picture of clothes."""
+RECURRENT = "ram-mnist"
+"""The one that draws where to look; it has a test file of its own."""
+EVERY_COMMITTED = COMMITTED | {RECURRENT: EXPORTED / RECURRENT / "1"}
 
 
 def link_committed_models(repository: Path) -> Path:

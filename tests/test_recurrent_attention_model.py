@@ -14,9 +14,10 @@ from PIL import Image
 
 from fovea.cli import main
 from fovea.contract.model_card import ModelCard
+from fovea.inputs.picture_steps import pixel_rows
 from fovea.networks.recurrent_attention import RecurrentAttention
 from fovea.recipes.digits.digit_models import DIGIT_MODELS
-from fovea.recipes.digits.glimpsing import scenes_of
+from fovea.recipes.digits.glimpsing import PREPROCESSING, scenes_of
 from fovea.recipes.images.dataset import ImageDataset
 from servers import RunningServer, running_server
 from triton_front import FRONTS, export_without_cache, triton_front
@@ -66,7 +67,7 @@ def ask(front: Any, image: np.ndarray, seeds: list[int]) -> tuple[np.ndarray, np
 
 
 def rows(*places: int) -> np.ndarray:
-    return (SCENES[list(places), None] / 255).astype(np.float32)
+    return pixel_rows(SCENES[list(places), ..., None], PREPROCESSING.steps)
 
 
 def png(place: int) -> np.ndarray:

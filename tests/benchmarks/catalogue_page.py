@@ -49,6 +49,9 @@ _INTRODUCTION = """# The catalogue
 Every attention mechanism that Fovea has: what it computes, what it costs, and which of the models here uses it. This
 page is made by `make catalogue`, which measures what stands in it; a test compares the rest with the code.
 
+Metrics have three more types, which are no mechanisms: `none`, a model without attention; `unknown`, a model of others
+that has what looks like attention and that nobody named; `other`, one that its owner named so, for want of a type here.
+
 ## What each one is
 
 `weighs`: what gets a weight. `learned`: whether what decides the weights is. `smooth`: whether the weights change

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from fovea.networks.recurrent_attention import RecurrentAttention, Retina
-from fovea.recipes.digits.glimpsing import hybrid_loss
+from fovea.recipes.digits.glimpsing import hybrid_loss, rewards
 
 SIDE = 60
 
@@ -58,7 +58,7 @@ def network() -> RecurrentAttention:
 
 def test_a_path_begins_in_the_centre_and_stays_within_the_picture() -> None:
     model = network()
-    nn.init.constant_(model.look.bias, 9.0)  # it wants to the corner, and noise would drive it beyond
+    nn.init.constant_(model.look.bias, 90.0)  # it wants to the corner, and noise would drive it beyond
     _, path = model(torch.rand(5, 1, SIDE, SIDE), torch.arange(5))
     assert path.shape == (5, 4, 2)
     assert not path[:, 0].any()
@@ -81,15 +81,22 @@ def test_the_steps_of_a_path_deviate_as_the_network_says() -> None:
     assert abs(float(path[:, 1].std(0).mean()) / model.deviation - 1) < 0.05
 
 
-def test_reward_moves_places_towards_those_that_were_right_and_answers_move_no_place() -> None:
+def test_a_place_is_rewarded_by_what_it_adds_to_the_right_answer_and_half_of_what_later_ones_add() -> None:
+    right = torch.tensor([[0.1, 0.3, 0.7, 0.5], [0.5, 0.5, 0.5, 0.9]])
+    expected = [[0.2 + 0.4 / 2 - 0.2 / 4, 0.4 - 0.2 / 2, -0.2], [0.4 / 4, 0.4 / 2, 0.4]]
+    torch.testing.assert_close(rewards(right), torch.tensor(expected))
+
+
+def test_reward_moves_places_towards_those_that_helped_and_answers_move_no_place() -> None:
     model = network().train()
-    images = torch.rand(8, 1, SIDE, SIDE)
+    labels = torch.arange(8) % 10
     noise = torch.randn(8, 3, 2) * model.deviation
-    rollout = model.rollout(images, noise)
-    labels = rollout.logits.argmax(1)  # all are right, and the baseline expects less
+    rollout = model.rollout(torch.rand(8, 1, SIDE, SIDE), noise)
     rollout.means.retain_grad()
     hybrid_loss(rollout, labels, noise / model.deviation**2).backward()
     assert rollout.means.grad is not None
-    expected = (rollout.baselines < 1)[..., None] * -torch.sign(noise)
-    assert torch.equal(torch.sign(rollout.means.grad), expected)
+    right = rollout.logits.softmax(-1)[torch.arange(8), :, labels]
+    helped = rewards(right.detach()) > rollout.baselines
+    towards = -torch.sign(rollout.means.grad) == torch.sign(noise)
+    assert torch.equal(towards, helped[..., None].expand_as(towards))
     assert all(parameter.grad is not None for parameter in model.parameters())

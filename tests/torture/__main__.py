@@ -16,7 +16,7 @@ from pathlib import Path
 
 from rich.console import Console
 from tests.benchmarks.machine import describe, in_one_line
-from tests.torture import callers, fuzz, hostile, overload, pictures, soak, system
+from tests.torture import alerts, callers, fuzz, hostile, overload, pictures, soak, system
 from tests.torture.effort import FULL, SHORT, Run
 from tests.torture.report import Promise, Report, show, write
 
@@ -29,6 +29,7 @@ SCENARIOS: dict[str, Callable[[Run], Report]] = {
     "hostile": hostile.run,
     "pictures": pictures.run,
     "system": system.run,
+    "alerts": alerts.run,
     "soak": soak.run,
 }
 
@@ -63,7 +64,7 @@ def _timed(name: str, arguments: argparse.Namespace) -> Report:
 
 def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.torture", description=__doc__)
-    parser.add_argument("--short", action="store_true", help="two minutes instead of twenty; not judged by time")
+    parser.add_argument("--short", action="store_true", help="three minutes instead of twenty; not judged by time")
     parser.add_argument("--only", nargs="+", choices=SCENARIOS, metavar="NAME", help=", ".join(SCENARIOS))
     parser.add_argument("--json", type=Path, default=Path("build/torture.json"), help="where the figures go")
     parser.add_argument("--seed", type=int, default=0, help="of everything that is drawn")

@@ -18,6 +18,7 @@ class Effort:
     soak_s: float
     restarts: int
     dear_pictures: int
+    every_alert: bool
     judged_by_time: bool
 
 
@@ -30,6 +31,7 @@ FULL = Effort(
     soak_s=600.0,
     restarts=10,
     dear_pictures=32,
+    every_alert=True,
     judged_by_time=True,
 )
 SHORT = Effort(
@@ -41,6 +43,7 @@ SHORT = Effort(
     soak_s=15.0,
     restarts=2,
     dear_pictures=4,
+    every_alert=False,
     judged_by_time=False,
 )
 

@@ -11,8 +11,9 @@ import subprocess
 from pathlib import Path
 
 import grpc
+import numpy as np
 from tests.kernel_builds import tiny_library
-from tests.servers import RunningServer, running_server
+from tests.servers import RunningServer, infer_request, running_server
 from tests.torture.effort import Run
 from tests.torture.models import EXPORTED, steady_model
 from tests.torture.neighbours import Neighbours, answers_right, neighbours
@@ -86,14 +87,14 @@ def _without_logs(run: Run, errors_to: int, what: str) -> list[Promise]:
 
 def _refused_calls(server: RunningServer) -> int:
     """How many of 100 bad calls, each of which is a line in the log, are told why."""
-    told = 0
+    told, request = 0, infer_request("unknown", np.ones((1, 1), np.float32))
     with grpc.insecure_channel(server.grpc) as channel:
         infer = channel.unary_unary(wire.path("ModelInfer"))
         for _ in range(100):
             try:
-                infer(b"\xff", timeout=_DEADLINE_S)
+                infer(request, timeout=_DEADLINE_S)
             except grpc.RpcError as error:
-                told += error.code() == grpc.StatusCode.INVALID_ARGUMENT
+                told += error.code() == grpc.StatusCode.NOT_FOUND
     return told
 
 

@@ -1,4 +1,4 @@
-"""An encoder learns to fill in, then to tell classes apart, on texts small enough for a test."""
+"""An encoder learns to predict masked words, then to classify, on texts small enough for a test."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ RECIPE = PretrainedTextClassification(
     labels=DATA.labels,
     schedule=SCHEDULE,
     load=lambda: DATA,
-    filling=SCHEDULE,
+    pretraining=SCHEDULE,
     further_texts=lambda: ["The dog went by the river at night, and the cat by the old house."] * 8,
 )
 
@@ -50,16 +50,16 @@ def start() -> MaskedLanguage:
     return RECIPE.start
 
 
-def test_filling_in_is_learnt_and_what_was_learnt_is_where_the_classifier_begins(start: MaskedLanguage) -> None:
+def test_masked_words_are_learnt_and_the_classifier_begins_with_what_was_learnt(start: MaskedLanguage) -> None:
     sentences = start.data()
     before = start.evaluation(untrained(start).eval(), sentences)["masked_loss"]
-    filled_in = train(start, sentences)
-    assert filled_in.metrics["masked_loss"] < 0.8 * before
+    pretrained = train(start, sentences)
+    assert pretrained.metrics["masked_loss"] < 0.8 * before
     resting = replace(RECIPE, schedule=replace(SCHEDULE, epochs=0))
-    begun = train(resting, DATA, weights=filled_in.module.state_dict()).module
+    begun = train(resting, DATA, weights=pretrained.module.state_dict()).module
     assert isinstance(begun, TextClassifier)
-    assert start.evaluation(begun, sentences) == filled_in.metrics
-    assert train(RECIPE, DATA, weights=filled_in.module.state_dict()).metrics["accuracy"] > 0.9
+    assert start.evaluation(begun, sentences) == pretrained.metrics
+    assert train(RECIPE, DATA, weights=pretrained.module.state_dict()).metrics["accuracy"] > 0.9
 
 
 WORDS_ALONE = BagOfWords("words", DATA.labels, replace(SCHEDULE, epochs=20), lambda: DATA)

@@ -9,6 +9,6 @@ from fovea.recipes.digits import mnist
 from fovea.recipes.digits.glimpsing import Glimpsing
 from fovea.recipes.recipe import Schedule
 
-_SCHEDULE = Schedule(epochs=60, peak_learning_rate=1e-3, weight_decay=1e-4, label_smoothing=0.0)
+_SCHEDULE = Schedule(epochs=20, peak_learning_rate=3e-3, weight_decay=1e-4, label_smoothing=0.0)
 
 DIGIT_MODELS = (Glimpsing("ram-mnist", RecurrentAttention, _SCHEDULE, cache(mnist.load)),)

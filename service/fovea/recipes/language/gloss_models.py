@@ -28,7 +28,7 @@ BERT_GLOSS = PretrainedTextClassification(
     name="bert-gloss",
     **_FACTS,
     others={"without_pretraining": WITHOUT_PRETRAINING, "of_words_alone": WORDS_ALONE},
-    filling=Schedule(epochs=1, batch_rows=256, peak_learning_rate=3e-3, bfloat16=True),
+    pretraining=Schedule(epochs=1, batch_rows=256, peak_learning_rate=3e-3, bfloat16=True),
     further_texts=world_english_bible.sentences,
 )
 GLOSS_MODELS = (BERT_GLOSS,)

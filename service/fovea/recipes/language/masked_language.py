@@ -1,7 +1,7 @@
-"""Pre-training by filling in (Devlin et al. 2019, arXiv:1810.04805, section 3.1): 15 % of the tokens are to be told.
+"""Masked-language-model training (Devlin et al. 2019, arXiv:1810.04805, section 3.1): 15 % of the tokens are predicted.
 
 Of those 80 % are replaced by the mask's token, 10 % by any token, and 10 % stay. Differs from the paper: nothing is
-trained that is thrown away afterwards; a token is told by how much its vector is like each word of the encoder's table.
+trained that is thrown away afterwards; the logits are the products of a token's vector with the encoder's own table.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from fovea.recipes.language.subwords import MASK, PAD, SPECIAL
 from fovea.recipes.recipe import Schedule, Trained
 from fovea.recipes.subject import Subject
 
-_TOLD = 0.15
+_PREDICTED = 0.15
 _PAD, _MASK = SPECIAL.index(PAD), SPECIAL.index(MASK)
 
 
@@ -62,11 +62,11 @@ class MaskedLanguage:
         return TextClassifier(self.size, self.classes)
 
     def loss(self, module: nn.Module, data: Sentences, chosen: Tensor, generator: torch.Generator) -> Tensor:
-        """Cross entropy of the tokens to be told, of all chosen sentences together."""
+        """Cross entropy of the predicted tokens of all chosen sentences together."""
         return self._loss(module, [data.train[place] for place in chosen.tolist()], generator)
 
     def evaluation(self, module: nn.Module, data: Sentences) -> Mapping[str, float]:
-        """The mean cross entropy of the test sentences, with the same tokens to be told each time."""
+        """The mean cross entropy of the test sentences, with the same tokens predicted each time."""
         with torch.no_grad():
             return {"masked_loss": self._loss(module, data.test, torch.Generator().manual_seed(0)).item()}
 
@@ -83,17 +83,17 @@ class MaskedLanguage:
         encoder, total, count = module.mean.encoder, torch.zeros(()), 0
         for places in by_length(rows):
             tokens, mask = filled([rows[place] for place in places], _PAD)
-            told = mask & (torch.rand(mask.shape, generator=generator) < _TOLD)
-            hidden = encoder(_spoilt(tokens, told, self.size.vocabulary, generator), mask)[told]
+            predicted = mask & (torch.rand(mask.shape, generator=generator) < _PREDICTED)
+            hidden = encoder(_corrupted(tokens, predicted, self.size.vocabulary, generator), mask)[predicted]
             logits = F.linear(hidden, encoder.words.weight).float()
-            total = total + F.cross_entropy(logits, tokens[told], reduction="sum")
+            total = total + F.cross_entropy(logits, tokens[predicted], reduction="sum")
             count += len(logits)
         return total / max(count, 1)
 
 
-def _spoilt(tokens: Tensor, told: Tensor, vocabulary: int, generator: torch.Generator) -> Tensor:
+def _corrupted(tokens: Tensor, predicted: Tensor, vocabulary: int, generator: torch.Generator) -> Tensor:
     """The tokens as the model sees them."""
     draw = torch.rand(tokens.shape, generator=generator)
     other = torch.randint(len(SPECIAL), vocabulary, tokens.shape, generator=generator)
-    spoilt = torch.where(told & (draw < 0.8), torch.full_like(tokens, _MASK), tokens)
-    return torch.where(told & (draw >= 0.9), other, spoilt)
+    masked = torch.where(predicted & (draw < 0.8), torch.full_like(tokens, _MASK), tokens)
+    return torch.where(predicted & (draw >= 0.9), other, masked)

@@ -1,4 +1,4 @@
-"""The recipe of an encoder that tells which class a text belongs to; its encoder may have learnt to fill in before."""
+"""The recipe of a classifier of texts, whose encoder may have been pre-trained by predicting masked words."""
 
 from __future__ import annotations
 
@@ -131,18 +131,18 @@ _CUT = 32
 
 @dataclass(frozen=True)
 class PretrainedTextClassification(TextClassification):
-    """The same, after its encoder has filled in words of the training texts and of others."""
+    """The same, after its encoder has predicted masked words of the training texts and of others."""
 
-    filling: Schedule = field(kw_only=True)
+    pretraining: Schedule = field(kw_only=True)
     further_texts: Callable[[], Sequence[str]] = field(kw_only=True)
     others: Mapping[str, Recipe[LabelledTexts]] = field(default_factory=dict)
     """What it is compared with."""
 
     @property
     def start(self) -> MaskedLanguage:
-        """What it learns before it sees a label."""
+        """Its pre-training, which sees no label."""
         name = f"{self.name}-filling"
-        return MaskedLanguage(name, self.size, len(self.labels), self.filling, self._sentences, self.seed)
+        return MaskedLanguage(name, self.size, len(self.labels), self.pretraining, self._sentences, self.seed)
 
     def _sentences(self) -> Sentences:
         texts = self.load()
