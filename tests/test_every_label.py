@@ -25,7 +25,6 @@ MODELS = {card.attention: name for name, card in reversed(CARDS.items())}
 """Attention type -> the first model whose card names it."""
 OTHERS = {AttentionType.OTHER, AttentionType.UNKNOWN}
 """Of files that others made: their labels are not the catalogue's."""
-NOT_YET = {AttentionType.KEY_VALUE: "its network, kv-memnn-countries, has not been trained"}
 OWN_LABEL, UNLABELLED = "reader", "nobodys"
 """One graph, with attention that no operator names: once its owner has labelled it, once nobody has."""
 LATENCIES = ("fovea_request_duration_seconds_count", "fovea_batch_compute_seconds_count")
@@ -73,9 +72,8 @@ def are_counted(samples: Samples, model: str, label: AttentionType) -> bool:
     return all(total(samples, metric, model=model, attention=str(label)) > 0 for metric in LATENCIES)
 
 
-def test_each_type_of_the_catalogue_has_a_model_or_is_named_here_with_the_reason() -> None:
-    assert set(MODELS) | set(NOT_YET) == set(AttentionType) - OTHERS
-    assert not set(MODELS) & set(NOT_YET)
+def test_each_type_of_the_catalogue_has_a_model() -> None:
+    assert set(MODELS) == set(AttentionType) - OTHERS
 
 
 @pytest.mark.parametrize("label", MODELS)

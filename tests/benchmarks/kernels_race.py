@@ -14,7 +14,16 @@ from typing import Literal
 import numpy as np
 import torch
 from tests.benchmarks.kernels_blocks import ROWS, Block
-from tests.benchmarks.kernels_sessions import Feed, Opening, bound, open_bound, open_file, random_feed, write_onnx
+from tests.benchmarks.kernels_sessions import (
+    Feed,
+    Opening,
+    bound,
+    open_bound,
+    open_file,
+    random_feed,
+    write_onnx,
+    write_plain_onnx,
+)
 from tests.benchmarks.kernels_timing import Effort, interleaved, on_core, ratio
 from tests.benchmarks.load import BenchmarkImpossible
 from tests.benchmarks.report import Finding
@@ -76,7 +85,7 @@ class Race:
         ours, plain = block.modules()
         name = "".join(letter if letter.isalnum() else "-" for letter in block.label)
         return {
-            "plain": write_onnx(plain, block.inputs, self.folder / f"{name}-plain.onnx"),
+            "plain": write_plain_onnx(plain, block.inputs, self.folder / f"{name}-plain.onnx"),
             "ours": write_onnx(ours, block.inputs, self.folder / f"{name}.onnx"),
             "half": write_onnx(ours, block.inputs, self.folder / f"{name}-half.onnx", torch.float16),
         }

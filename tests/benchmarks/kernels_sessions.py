@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from fovea.export.exporter import export_graph
+from fovea.export.exporter import export_graph, trace
 from fovea.runtime.description import specs
 from fovea.runtime.device import CPU
 from fovea.runtime.ort_session import SessionSettings, open_session
@@ -35,10 +35,19 @@ class Opening:
 
 
 def write_onnx(module: nn.Module, inputs: Shapes, path: Path, dtype: torch.dtype = torch.float32) -> Path:
-    """Export with a dynamic batch axis; `inputs`: name -> shape of one row. Plain modules go the same way as ours."""
-    example = {name: torch.zeros(2, *shape, dtype=dtype) for name, shape in inputs.items()}
-    onnx.save(export_graph(module.to(dtype), example, ["y"]).model, path)
+    """Export with a dynamic batch axis; `inputs`: name -> shape of one row."""
+    onnx.save(export_graph(module.to(dtype), _example(inputs, dtype), ["y"]).model, path)
     return path
+
+
+def write_plain_onnx(module: nn.Module, inputs: Shapes, path: Path) -> Path:
+    """The same as torch itself exports it: in a plain module Fovea would find attention, which others cannot read."""
+    onnx.save(trace(module.eval(), _example(inputs, torch.float32), ["y"], {}), path)
+    return path
+
+
+def _example(inputs: Shapes, dtype: torch.dtype) -> dict[str, torch.Tensor]:
+    return {name: torch.zeros(2, *shape, dtype=dtype) for name, shape in inputs.items()}
 
 
 def random_feed(inputs: Shapes, rows: int, dtype: type[np.floating[Any]] = np.float32) -> Feed:

@@ -13,9 +13,18 @@ from tests.benchmarks.kernels_peers import OpenVino, has_openvino
 from tests.benchmarks.kernels_plain import PLAIN
 from tests.benchmarks.kernels_profile import KINDS, Kinds, profiled
 from tests.benchmarks.kernels_resnet import Attention, seeded
-from tests.benchmarks.kernels_sessions import Feed, Opening, open_bound, random_feed, write_onnx
+from tests.benchmarks.kernels_sessions import (
+    Feed,
+    Opening,
+    Shapes,
+    open_bound,
+    random_feed,
+    write_onnx,
+    write_plain_onnx,
+)
 from tests.benchmarks.kernels_timing import Effort, interleaved, on_core, ratio
 from tests.benchmarks.report import Finding
+from torch import nn
 
 from fovea.attention.factory import FEATURE_MAP_ATTENTION
 from fovea.contract.attention import AttentionType
@@ -34,6 +43,7 @@ TARGETS: dict[AttentionType, dict[int, float]] = {
 ABOVE_PEER = 1.0
 """Percentage points that may be added beyond what OpenVINO adds with the plain export, in the same run."""
 
+Writer = Callable[[nn.Module, Shapes, Path], Path]
 Sides = dict[str, tuple[Path, Path | None]]
 """Name -> (file, kernel library)."""
 
@@ -102,18 +112,18 @@ class Tax:
         return [self._row(attention, rows, *found[rows]) for attention in TARGETS for rows in BATCHES]
 
     def _sides(self, told: Callable[[str], None]) -> Sides:
-        sides: Sides = {WITHOUT: (self._written(WITHOUT, PLAIN[AttentionType.NONE], told), None)}
+        sides: Sides = {WITHOUT: (self._written(WITHOUT, PLAIN[AttentionType.NONE], told, write_plain_onnx), None)}
         for attention in TARGETS:
-            plain = self._written(f"{attention} plain", PLAIN[attention], told)
-            ours = self._written(f"{attention} ours", FEATURE_MAP_ATTENTION[attention], told)
+            plain = self._written(f"{attention} plain", PLAIN[attention], told, write_plain_onnx)
+            ours = self._written(f"{attention} ours", FEATURE_MAP_ATTENTION[attention], told, write_onnx)
             forms = zip(FORMS, ((plain, None), (ours, None), (ours, self.library)), strict=True)
             sides |= {f"{attention} {form}": side for form, side in forms}
         return sides
 
-    def _written(self, name: str, attention: Attention, told: Callable[[str], None]) -> Path:
+    def _written(self, name: str, attention: Attention, told: Callable[[str], None], write: Writer) -> Path:
         told(f"ResNet export: {name}")
         network = seeded(self.network.blocks_per_stage, self.network.side, attention)
-        return write_onnx(network, self.network.inputs, self.folder / f"resnet {name}.onnx")
+        return write(network, self.network.inputs, self.folder / f"resnet {name}.onnx")
 
     def _seconds(self, sides: Sides, feeds: Sequence[Feed]) -> list[dict[str, list[float]]]:
         """For each feed, the seconds of every side, round by round."""

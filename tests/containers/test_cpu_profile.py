@@ -104,3 +104,7 @@ def test_stopping_drains_and_ends_with_status_zero(cpu: Stack) -> None:
     (container,) = cpu.containers("fovea")
     cpu.compose("stop", "fovea")
     assert inspected("container", container, "{{.State.ExitCode}}") == "0"
+
+
+def test_an_alert_tells_that_the_server_is_gone() -> None:
+    assert eventually(lambda: prometheus('ALERTS{alertname="FoveaDown"}'))

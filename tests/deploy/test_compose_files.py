@@ -53,6 +53,15 @@ def test_every_server_extends_the_one_definition() -> None:
     ]
 
 
+def test_tokens_reach_every_server_as_a_file() -> None:
+    given = yaml.safe_load((ROOT / "deploy/compose/tokens.yml").read_text())
+    (secret,) = given["secrets"]
+    assert set(given["services"]) == {name for name, one in SERVICES.items() if "extends" in one}
+    for service in given["services"].values():
+        assert service["secrets"] == [secret]
+        assert service["environment"] == {"FOVEA_TOKEN_FILE": f"/run/secrets/{secret}"}
+
+
 @pytest.mark.parametrize("name", SERVICES)
 def test_every_service_is_guarded(name: str) -> None:
     service = SERVICES[name]

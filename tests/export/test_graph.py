@@ -228,3 +228,18 @@ def test_module_whose_output_has_no_batch_axis_is_refused() -> None:
 
     with pytest.raises(ExportFailed, match="axis 0 of y is not the batch"):
         export_graph(Total(), {"x": torch.randn(2, 3)}, ["y"])
+
+
+@pytest.mark.parametrize(("taken", "given"), [("x", "relu"), ("x", "0.weight"), ("linear", "y"), ("relu", "linear")])
+def test_inputs_and_outputs_may_be_called_as_something_inside(taken: str, given: str) -> None:
+    torch.manual_seed(5)
+    module = nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 4)).eval()
+    x = torch.randn(3, 4)
+    graph = export_graph(module, {taken: x}, [given])
+    (answer,) = session_of(graph.model).run([given], {taken: x.numpy()})
+    np.testing.assert_allclose(answer, module(x).detach().numpy(), rtol=0, atol=1e-6)
+
+
+def test_an_input_and_an_output_of_one_name_are_refused_in_one_line() -> None:
+    with pytest.raises(ExportFailed, match=r"^x is an input and an output: one of them needs another name$"):
+        export_graph(nn.Linear(4, 4), {"x": torch.zeros(2, 4)}, ["x"])

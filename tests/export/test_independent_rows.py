@@ -90,3 +90,21 @@ def test_module_that_draws_random_numbers_is_refused_as_that() -> None:
 )
 def test_module_whose_rows_are_apart_passes(module: nn.Module, shape: tuple[int, ...]) -> None:
     require_independent_rows(Reference(module), rows_of(*shape))
+
+
+class InAnotherOrder(nn.Module):
+    """Large sums that nearly cancel, as deep networks have: a batch adds them in another order than one row."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        small, large = x / 3, 20 * x**5
+        return (small + large) - large if len(x) > 1 else small + (large - large)
+
+
+def test_rounding_of_rows_that_are_a_hundred_times_too_large_is_no_mixing() -> None:
+    rows = rows_of(4)
+    together = {"x": 100 * rows(2)["x"]}
+    reference = Reference(InAnotherOrder())
+    alone = np.concatenate([reference.answer({"x": row[None]}).arrays[0] for row in together["x"]])
+    off = np.abs(reference.answer(together).arrays[0] - alone).max() / np.abs(alone).max()
+    assert 3e-7 < off < 3e-5
+    require_independent_rows(reference, rows)

@@ -56,13 +56,20 @@ HARMED = {
 def test_the_length_along_which_padding_changes_answers_is_named(tmp_path: Path, part: str) -> None:
     lengths = {"source": SOURCE, "target": TARGET}
     session = session_of(tmp_path, counting(PARTS[part]), lengths)
-    assert padding_harm(session, RowSamples(session.inputs, lengths)) == HARMED[part]
+    assert padding_harm(session, RowSamples(session.inputs, lengths), {}) == HARMED[part]
 
 
 def test_a_length_that_is_not_padded_is_not_tried(tmp_path: Path) -> None:
     lengths = {"source": SOURCE.model_copy(update={"padded": False}), "target": TARGET}
     session = session_of(tmp_path, counting(PARTS["leaks along the source"]), lengths)
-    assert padding_harm(session, RowSamples(session.inputs, lengths)) == {}
+    assert padding_harm(session, RowSamples(session.inputs, lengths), {}) == {}
+
+
+@pytest.mark.parametrize(("allowed", "harmed"), [(1e-3, ["source"]), (100.0, [])])
+def test_what_the_card_allows_for_rounding_is_no_harm(tmp_path: Path, allowed: float, harmed: list[str]) -> None:
+    lengths = {"source": SOURCE, "target": TARGET}
+    session = session_of(tmp_path, counting(PARTS["leaks along the source"]), lengths)
+    assert list(padding_harm(session, RowSamples(session.inputs, lengths), {"y": allowed})) == harmed
 
 
 def test_the_end_of_each_length_is_found_by_itself(tmp_path: Path) -> None:

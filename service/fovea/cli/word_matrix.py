@@ -17,7 +17,7 @@ from fovea.contract.errors import InvalidRequest, Unsupported
 
 _CELL, _GAP, _TEXT = 22, 6, 14
 """Pixels: side of a cell, between words and cells, height of a letter."""
-_MOST_LETTERS = 48
+_MOST_LETTERS = 56
 _MOST_WORDS = 128
 """A side of 3,000 pixels."""
 _PAPER, _INK = (255, 255, 255), (0, 0, 0)

@@ -14,6 +14,7 @@ from typing import Any
 
 import onnx
 import torch
+from onnx_ir.passes.common import NameFixPass
 from torch import Tensor, nn
 
 from fovea.contract.errors import ExportFailed
@@ -40,6 +41,8 @@ def export_graph(
     """
     if any(tensor.ndim == 0 or len(tensor) < 2 for tensor in example.values()):
         raise ExportFailed("every input needs a batch axis with at least 2 rows in the example")
+    if twice := sorted(set(example) & set(output_names)):
+        raise ExportFailed(f"{twice[0]} is an input and an output: one of them needs another name")
     traced = trace(module.eval(), example, output_names, length_axes or {})
     expand_attention_masks(traced)
     graph = finish(traced, {name: tensor.numpy() for name, tensor in example.items()})
@@ -50,7 +53,7 @@ def export_graph(
 def trace(
     module: nn.Module, example: Mapping[str, Tensor], output_names: Sequence[str], length_axes: AxisNames
 ) -> onnx.ModelProto:
-    """The graph as torch writes it."""
+    """The graph as torch writes it; a value inside that is called as an input or an output gets another name."""
     batch = torch.export.Dim(BATCH)
     dims = {name: torch.export.Dim(name) for axes in length_axes.values() for name in axes.values()}
     lengths = {name: {axis: dims[length] for axis, length in axes.items()} for name, axes in length_axes.items()}
@@ -70,6 +73,7 @@ def trace(
     except Exception as error:  # torch raises anything from a TypeError to its own compiler's errors
         raise ExportFailed(_reason(error, "batch axis or a length" if length_axes else "batch axis")) from error
     assert program is not None
+    NameFixPass()(program.model)
     model: onnx.ModelProto = program.model_proto
     return model
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -34,11 +34,13 @@ class _Mix:
         return [place for place, lengths in enumerate(self.rows) if lengths != longest]
 
 
-def padding_harm(session: ModelSession, samples: RowSamples) -> dict[str, str]:
+def padding_harm(session: ModelSession, samples: RowSamples, rounding: Mapping[str, float]) -> dict[str, str]:
     """How a row's answers change when it is filled up to share a batch, in words, by the lengths where they do.
 
     A mask that is not named, or that the model uses in one place and not in another, shows here and not in a caller's
     answers. Where no row can be run, nobody knows, which is told too. Rows that never share a batch are not tried.
+    `rounding`: output -> what its card allows, where it has one: several softmaxes in a row enlarge what another order
+    of additions changes.
     Each length is tried by itself; then those that did no harm, all at once, one row short where the other is long.
     """
     padded = [name for name, length in samples.lengths.items() if length.padded]
@@ -46,21 +48,21 @@ def padding_harm(session: ModelSession, samples: RowSamples) -> dict[str, str]:
         return {}
     first = next(iter(samples.lengths.values()))
     samples = replace(samples, open_size=first.buckets[0])  # rows that differ in it share no batch
-    found = {name: _harm(session, samples, _mixes(samples.lengths, name)) for name in padded}
+    found = {name: _harm(session, samples, _mixes(samples.lengths, name), rounding) for name in padded}
     harm = {name: told for name, told in found.items() if told}
     harmless = [name for name in padded if name not in harm]
-    if len(harmless) > 1 and (told := _harm(session, samples, [_crossed(samples.lengths, harmless)])):
+    if len(harmless) > 1 and (told := _harm(session, samples, [_crossed(samples.lengths, harmless)], rounding)):
         harm |= dict.fromkeys(harmless, told)
     return harm
 
 
-def _harm(session: ModelSession, samples: RowSamples, mixes: Sequence[_Mix]) -> str:
+def _harm(session: ModelSession, samples: RowSamples, mixes: Sequence[_Mix], rounding: Mapping[str, float]) -> str:
     styles, tried = (TYPICAL, NEGATIVE), False
     for style in styles if samples.golden is None else (GOLDEN, *styles):
         for mix in mixes:
             made = [samples.rows(style, lengths, len(mix.rows))[place] for place, lengths in enumerate(mix.rows)]
             rows = [{name: array for name, array in row.items() if name not in samples.masks} for row in made]
-            changed = _changed(session, rows, mix.padded)
+            changed = _changed(session, rows, mix.padded, rounding)
             if changed:
                 return f"{mix.words} changes {', '.join(changed)}"
             tried = tried or changed is not None
@@ -99,7 +101,9 @@ def _pairs(length: LengthSpec) -> list[tuple[int, int]]:
     return [(first, more[0]), *far[-1:]]
 
 
-def _changed(session: ModelSession, rows: Sequence[Arrays], padded: Sequence[int]) -> list[str] | None:
+def _changed(
+    session: ModelSession, rows: Sequence[Arrays], padded: Sequence[int], rounding: Mapping[str, float]
+) -> list[str] | None:
     """The outputs that change for rows in these places; None where these rows cannot be run."""
     try:
         alone = {place: _copied(session.infer(rows[place])) for place in padded}
@@ -108,7 +112,12 @@ def _changed(session: ModelSession, rows: Sequence[Arrays], padded: Sequence[int
         together = session.split([1] * len(rows))
     except ExecutionFailed:
         return None
-    found = (name for place, one in alone.items() for name in one if _differ(one[name], together[place][name]))
+    found = (
+        name
+        for place, one in alone.items()
+        for name in one
+        if _differ(one[name], together[place][name], rounding.get(name, 0.0))
+    )
     return list(dict.fromkeys(found))
 
 
@@ -116,8 +125,10 @@ def _copied(outputs: Arrays) -> dict[str, NDArray[Any]]:
     return {name: np.copy(array) for name, array in outputs.items()}
 
 
-def _differ(alone: NDArray[Any], together: NDArray[Any]) -> bool:
-    return alone.shape != together.shape or bool(difference(alone, together, tolerance_alone([alone])))
+def _differ(alone: NDArray[Any], together: NDArray[Any], rounding: float) -> bool:
+    allowed = tolerance_alone([alone])
+    wider = replace(allowed, by_place=np.maximum(allowed.by_place, rounding))
+    return alone.shape != together.shape or bool(difference(alone, together, wider))
 
 
 def longest_lengths(session: ModelSession, samples: RowSamples) -> dict[str, int]:

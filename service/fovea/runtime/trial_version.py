@@ -167,7 +167,7 @@ class VersionTrial:
         rows = doubts(session.opened, trial.wish, card) or seen_apart(whole, samples, trial)
         if not card.lengths or rows.seen == "untried":
             return Tried(rows)
-        harm = padding_harm(session, samples) if shares(trial.wish, rows) else {}
+        harm = padding_harm(session, samples, card.tolerances) if shares(trial.wish, rows) else {}
         return Tried(rows, harm, longest_lengths(whole, samples))
 
     def _race(self, fused: ModelSession) -> Obstacle | None:

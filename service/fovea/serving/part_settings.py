@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 from fovea.contract.errors import Misconfigured
@@ -24,7 +25,7 @@ from fovea.serving.lifecycle.control_settings import ControlSettings
 from fovea.serving.lifecycle.served_version import BatchDefaults
 from fovea.serving.observability.access_log import AccessLog
 from fovea.serving.observability.log_settings import LogControl
-from fovea.serving.observability.trace import TraceWriter
+from fovea.serving.observability.trace import TracedRequest, TraceWriter
 from fovea.serving.observability.trace_file import TraceFile
 from fovea.serving.observability.tracer import Tracer
 from fovea.serving.requests.response_cache import ResponseCache
@@ -115,20 +116,23 @@ def rest_settings(settings: Settings, port: int, tls: Tls | None) -> RestSetting
     )
 
 
-def tracer(settings: Settings) -> Tracer:
-    """Who traces requests, and where to. Misconfigured where spans are to be sent and OpenTelemetry is missing."""
+def tracer(settings: Settings, exemplify: Callable[[TracedRequest, str], None]) -> Tracer:
+    """Who traces requests, and where to; `exemplify` hears of those whose trace has an id.
+
+    Misconfigured where spans are to be sent and OpenTelemetry is missing.
+    """
     file = None if settings.trace_file is None else TraceFile(settings.trace_file)
-    spans = None if settings.trace_otlp is None else _spans(settings.trace_otlp)
+    spans = None if settings.trace_otlp is None else _spans(settings.trace_otlp, exemplify)
     access = AccessLog() if settings.access_log else None
     return Tracer(file, spans, access, settings.trace_rate)
 
 
-def _spans(address: str) -> TraceWriter:
+def _spans(address: str, exemplify: Callable[[TracedRequest, str], None]) -> TraceWriter:
     try:
         from fovea.serving.observability.trace_spans import SpanWriter, exporter
     except ImportError as error:
         raise Misconfigured(f"trace_otlp needs OpenTelemetry: pip install 'fovea-serving[otel]' ({error})") from error
-    return SpanWriter(exporter(address))
+    return SpanWriter(exporter(address), exemplify)
 
 
 def extensions(settings: Settings, tracer: Tracer) -> Extensions:

@@ -85,7 +85,7 @@ class Server:
         loader = VersionLoader(load_settings(settings, self.device), defaults, *watched, places=places)
         self._model_control = ModelControl(control_settings(settings), self.models, loader, self._tell, self._readiness)
         self._decoding = DecodeQueue(defaults.queue, Limits(settings.max_pixels))
-        self._tracer = tracer(settings)
+        self._tracer = tracer(settings, self._telemetry.exemplify)
         offered = extensions(settings, self._tracer)
         uncounted = Uncounted(self._telemetry.stray_request, self._count_unready)
         self._inference = Inference(self.models, self._decoding, offered.regions, self._tracer, uncounted)
@@ -98,7 +98,7 @@ class Server:
         self.grpc.start()
 
     def _metrics(self, port: int) -> MetricsServer:
-        return MetricsServer(self._settings.host, port, self._telemetry.text, self._tls)
+        return MetricsServer(self._settings.host, port, self._telemetry.text, self._telemetry.open_text, self._tls)
 
     def _rest(self, port: int) -> RestServer:
         settings = rest_settings(self._settings, port, self._tls)

@@ -62,7 +62,7 @@ def test_a_scrape_that_waits_for_its_text_is_not_cut_off_for_others_that_say_not
         assert go_on.wait(20)
         return b"a text"
 
-    server = MetricsServer("127.0.0.1", 0, write, None)
+    server = MetricsServer("127.0.0.1", 0, write, write, None)
     with ThreadPoolExecutor(1) as pool:
         scraped = pool.submit(lambda: urlopen(f"http://127.0.0.1:{server.port}", timeout=20).read())
         assert begun.wait(20)

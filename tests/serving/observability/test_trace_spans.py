@@ -7,11 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
+from urllib.request import Request, urlopen
 
 import numpy as np
 import pytest
 import tritonclient.grpc as triton
 import tritonclient.http as over_http
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
 from tritonclient.utils import InferenceServerException
 
 from otlp_collector import Collector, collecting, facts
@@ -72,6 +74,22 @@ def test_a_call_that_its_caller_traces_goes_on_with_her_trace(traced: tuple[Runn
     )
     assert before_ns <= span.start_time_unix_nano <= span.end_time_unix_nano <= time.time_ns()
     assert collector.resources[0]["service.name"] == "mine"
+
+
+def exemplars(server: RunningServer) -> dict[str, set[str]]:
+    """Histogram -> the traces that are shown beside its values."""
+    request = Request(server.metrics, headers={"Accept": "application/openmetrics-text"})
+    with urlopen(request, timeout=20) as answer:
+        families = [*text_string_to_metric_families(answer.read().decode())]
+    shown = [(one.name, sample.exemplar) for one in families for sample in one.samples if sample.exemplar]
+    return {name: {found.labels["trace_id"] for of, found in shown if of == name} for name, _ in shown}
+
+
+def test_its_trace_is_shown_beside_the_times_that_are_counted_of_it(traced: tuple[RunningServer, Collector]) -> None:
+    server, _ = traced
+    ask(server, "exemplary", context())
+    latencies = ("fovea_request_duration_seconds", "fovea_queue_duration_seconds", "fovea_batch_compute_seconds")
+    wait_until(lambda: all(TRACE in exemplars(server).get(name, ()) for name in latencies))
 
 
 def test_its_stages_are_spans_one_after_the_other_and_its_batch_is_linked(

@@ -6,11 +6,13 @@ from collections.abc import Iterator
 from os import sysconf
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
 import grpc
 import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry, generate_latest
+from prometheus_client.openmetrics.parser import text_string_to_metric_families
 
 from fovea.serving.engines.outcomes import EVERY_OUTCOME
 from fovea.serving.observability.triton_cpu_metrics import TRITON_CPU_METRICS, TritonCpuMetrics
@@ -89,6 +91,15 @@ def test_utilization_is_the_busy_share_of_the_time_since_the_scrape_before(tmp_p
         "nv_cpu_memory_total_bytes": 4096,
         "nv_cpu_memory_used_bytes": 1024,
     }
+
+
+def test_who_accepts_openmetrics_gets_the_same_metrics_in_that_format(shown: RunningServer) -> None:
+    request = Request(shown.metrics, headers={"Accept": "application/openmetrics-text;version=1.0.0,text/plain;q=0.5"})
+    with urlopen(request, timeout=20) as answer:
+        assert answer.headers["Content-Type"].startswith("application/openmetrics-text; version=1.0.0")
+        families = text_string_to_metric_families(answer.read().decode())  # strict: no family twice, and an end
+    found = {(sample.name, frozenset(sample.labels.items())) for family in families for sample in family.samples}
+    assert found == shown.samples().keys()
 
 
 def test_without_the_setting_there_are_none(server: Any) -> None:

@@ -6,6 +6,7 @@ prometheus_client's own take one value at a time, at 1 µs each; its text takes 
 from __future__ import annotations
 
 import threading
+import time
 from bisect import bisect_left
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import accumulate
@@ -21,6 +22,8 @@ class Histogram:
         self._sum = 0.0
         self._lock = threading.Lock()
         self._told: tuple[tuple[int, float], str] | None = None
+        self._exemplars: dict[int, str] = {}
+        """Bucket -> the latest value in it whose trace is known, as OpenMetrics writes it."""
 
     def observe(self, value: float) -> None:
         """Count one value."""
@@ -33,6 +36,12 @@ class Histogram:
             for value in values:
                 counts[bisect_left(bounds, value)] += 1
             self._sum += sum(values)
+
+    def exemplify(self, value: float, trace_id: str) -> None:
+        """Show the trace of a value that is counted, or about to be."""
+        text = f' # {{trace_id="{trace_id}"}} {value!r} {time.time():.3f}'
+        with self._lock:
+            self._exemplars[bisect_left(self._bounds, value)] = text
 
     def read(self) -> tuple[list[int], float]:
         """Values up to each bound and in all, and the sum, all of one moment."""
@@ -48,6 +57,18 @@ class Histogram:
         if self._told is None or self._told[0] != state:
             self._told = state, self._template % (*counts, repr(total), counts[-1])
         return self._told[1]
+
+    def open_text(self) -> str:
+        """The same with its exemplars, which are OpenMetrics' alone: a line for each bucket comes first."""
+        text = self.text()
+        with self._lock:
+            exemplars = dict(self._exemplars)
+        if not text or not exemplars:
+            return text
+        lines = text.splitlines()
+        for bucket, exemplar in exemplars.items():
+            lines[bucket] += exemplar
+        return "\n".join([*lines, ""])
 
 
 class Histograms:
@@ -79,11 +100,19 @@ class Histograms:
 
     def text(self) -> Iterator[str]:
         """What a scrape reads, in parts. A series that has no value yet is left out: most never have one."""
-        with self._lock:
-            series = list(self._series.values())
         yield self._head
-        for histogram in series:
+        for histogram in self._all():
             yield histogram.text()
+
+    def open_text(self) -> Iterator[str]:
+        """The same for OpenMetrics, with exemplars."""
+        yield self._head
+        for histogram in self._all():
+            yield histogram.open_text()
+
+    def _all(self) -> list[Histogram]:
+        with self._lock:
+            return list(self._series.values())
 
     def _template(self, key: tuple[str, ...]) -> str:
         pairs = zip(self._labels, map(_escaped, key), strict=True)

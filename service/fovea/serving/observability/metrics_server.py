@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from socket import SHUT_RDWR
@@ -22,7 +22,7 @@ _MOST_CALLERS = 32
 longest is cut off: that takes milliseconds, so it sends drop by drop, or does not read."""
 _MOST_THREADS = 2 * _MOST_CALLERS
 """Who was cut off may still wait for a text, and new callers then for its thread: a moment, since nobody new begins."""
-_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_PLAIN, _OPEN = "text/plain; version=0.0.4; charset=utf-8", "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -30,16 +30,18 @@ class _Handler(BaseHTTPRequestHandler):
     server: _Server
 
     def do_GET(self) -> None:
-        """Answer with all metrics, or with those that `name[]` asks for."""
-        with self.server.waited_for(self.connection):
-            scrape = self.server.scrapes.latest()
+        """Answer with all metrics, or, in the plain format, with those that `name[]` asks for."""
         names = parse_qs(urlsplit(self.path).query).get("name[]")
+        accepted = self.headers.get("Accept", "")
+        kind = _OPEN if _OPEN.partition(";")[0] in accepted and not names else _PLAIN
+        with self.server.waited_for(self.connection):
+            scrape = self.server.scrapes[kind].latest()
         if names:
             scrape = Scrape(_only(scrape.text, set(names)))
         packed = "gzip" in self.headers.get("Accept-Encoding", "")
         body = scrape.packed() if packed else scrape.text
         self.send_response(200)
-        self.send_header("Content-Type", _TYPE)
+        self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
         if packed:
             self.send_header("Content-Encoding", "gzip")
@@ -53,7 +55,8 @@ class _Handler(BaseHTTPRequestHandler):
 class _Server(ThreadingHTTPServer):
     """Answers the scrapes that come in on one socket."""
 
-    def __init__(self, listener: socket.socket, scrapes: Scrapes, tls: Tls | None) -> None:
+    def __init__(self, listener: socket.socket, scrapes: Mapping[str, Scrapes], tls: Tls | None) -> None:
+        """`scrapes`: media type -> who has its text."""
         self.scrapes, self._tls = scrapes, tls
         self._callers: dict[Any, None] = {}
         """Who may be cut off, first the one that has kept us waiting longest."""
@@ -107,10 +110,15 @@ class _Server(ThreadingHTTPServer):
 
 
 class MetricsServer:
-    """Answers with what `write` writes, as soon as it is made. OSError where the port is taken."""
+    """Answers with what `plain` writes, or `openmetrics` to who accepts that format, as soon as it is made.
 
-    def __init__(self, host: str, port: int, write: Callable[[], bytes], tls: Tls | None) -> None:
-        self._scrapes = Scrapes(write)
+    OSError where the port is taken.
+    """
+
+    def __init__(
+        self, host: str, port: int, plain: Callable[[], bytes], openmetrics: Callable[[], bytes], tls: Tls | None
+    ) -> None:
+        self._scrapes = {_PLAIN: Scrapes(plain), _OPEN: Scrapes(openmetrics)}
         sockets = listeners(host, port)
         self.port = int(sockets[0].getsockname()[1])
         self._servers = [_Server(one, self._scrapes, tls) for one in sockets]
@@ -122,7 +130,8 @@ class MetricsServer:
         for server in self._servers:
             server.shutdown()
             server.server_close()
-        self._scrapes.close()
+        for scrapes in self._scrapes.values():
+            scrapes.close()
 
 
 def _only(text: bytes, names: set[str]) -> bytes:

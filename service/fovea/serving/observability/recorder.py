@@ -5,10 +5,15 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Literal
 
 from fovea.serving.engines.outcomes import EVERY_OUTCOME, Outcome
 from fovea.serving.engines.ran_batch import RanBatch, stage_seconds
+from fovea.serving.observability.trace import TracedRequest
+
+_COMPUTED = ("COMPUTE_START", "COMPUTE_INPUT_END", "COMPUTE_OUTPUT_START", "COMPUTE_END")
+"""Stamps between which a batch is gathered, run and split."""
 
 
 @dataclass(frozen=True)
@@ -94,6 +99,16 @@ class Recorder:
         self._requests[outcome].inc(len(duration_s))
         if (series := self._begun("fovea_rows_total", outcome)) is not None:
             series.inc(rows)
+
+    def exemplify(self, request: TracedRequest, trace_id: str) -> None:
+        """Show the trace of a request beside the times that are counted of it."""
+        at_s = dict(request.stamps)
+        self._duration[request.outcome].exemplify(at_s["REQUEST_END"] - at_s["REQUEST_START"], trace_id)
+        if _COMPUTED[0] not in at_s:
+            return
+        self._queue.exemplify(at_s[_COMPUTED[0]] - at_s["REQUEST_START"], trace_id)
+        for series, (begin, end) in zip(self._stages, pairwise(_COMPUTED), strict=True):
+            series.exemplify(at_s[end] - at_s[begin], trace_id)
 
     def cache_lookup(self, result: Literal["hit", "miss"]) -> None:
         """An answer was looked for in the response cache."""

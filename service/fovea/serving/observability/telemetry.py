@@ -13,6 +13,7 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
+from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
 from fovea import __version__
 from fovea.runtime.kernel_library import Cause
@@ -20,6 +21,7 @@ from fovea.serving.observability.histograms import Histograms
 from fovea.serving.observability.log_handler import lines_lost
 from fovea.serving.observability.metrics import LATENCY_BUCKETS_S, METRICS, UNKNOWN_MODEL, Metric
 from fovea.serving.observability.recorder import ModelLabels, Recorder
+from fovea.serving.observability.trace import TracedRequest
 
 FALLBACKS = tuple(cause.value for cause in Cause if cause not in (Cause.OFF, Cause.NOT_NEEDED))
 """Why a body runs, where nobody chose it."""
@@ -47,16 +49,37 @@ class Telemetry:
 
     def text(self) -> bytes:
         """What a scrape reads, in Prometheus's text format."""
+        self._settle()
+        own = "".join(part for histogram in self._histograms() for part in histogram.text())
+        return own.encode() + generate_latest(self.registry)
+
+    def open_text(self) -> bytes:
+        """The same in OpenMetrics' format, which has exemplars."""
+        self._settle()
+        own = "".join(part for histogram in self._histograms() for part in histogram.open_text())
+        rest: bytes = generate_openmetrics(self.registry)  # type: ignore[no-untyped-call]
+        return own.encode() + rest
+
+    def _histograms(self) -> list[Histograms]:
+        return [metric for metric in self._metrics.values() if isinstance(metric, Histograms)]
+
+    def _settle(self) -> None:
+        """Bring what is still to be written."""
         for recorder in list(self._recorders.values()):
             recorder.settle()
         self._count_lost_lines()
-        histograms = [metric for metric in self._metrics.values() if isinstance(metric, Histograms)]
-        own = "".join(part for histogram in histograms for part in histogram.text())
-        return own.encode() + generate_latest(self.registry)
 
     def _count_lost_lines(self) -> None:
-        before, self._lines_lost = self._lines_lost, lines_lost()
-        self._metrics["fovea_log_lines_lost_total"].inc(self._lines_lost - before)
+        with self._lock:
+            before, self._lines_lost = self._lines_lost, lines_lost()
+            self._metrics["fovea_log_lines_lost_total"].inc(self._lines_lost - before)
+
+    def exemplify(self, request: TracedRequest, trace_id: str) -> None:
+        """Show the trace of a request beside the times that are counted of it."""
+        with self._lock:
+            recorder = self._recorders.get((request.facts["model_name"], request.facts["model_version"]))
+        if recorder is not None:
+            recorder.exemplify(request, trace_id)
 
     def certificate(self, file: str, ends_s: Callable[[], float]) -> None:
         """Ask for a certificate's end at every scrape: it may be renewed."""

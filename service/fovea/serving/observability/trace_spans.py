@@ -11,7 +11,7 @@ import os
 import socket
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -52,7 +52,9 @@ class _Ended(NamedTuple):
 class SpanWriter:
     """Makes spans of traced requests and sends them; a `TraceWriter`."""
 
-    def __init__(self, exporter: SpanExporter) -> None:
+    def __init__(self, exporter: SpanExporter, exemplify: Callable[[TracedRequest, str], None]) -> None:
+        """`exemplify` hears of each request and its trace, as 32 hexadecimal digits."""
+        self._exemplify = exemplify
         self._provider = TracerProvider(sampler=ALWAYS_ON, resource=_resource(), shutdown_on_exit=False)
         self._provider.add_span_processor(BatchSpanProcessor(exporter))
         self._tracer = self._provider.get_tracer("fovea", __version__)
@@ -85,6 +87,7 @@ class SpanWriter:
                 span.add_link(whole.get_span_context())
             _say_how_it_ended(span, request)
             span.end(epoch(request.stamps[-1][1]))
+            self._exemplify(request, trace.format_trace_id(span.get_span_context().trace_id))
 
     def _begun(self, request: TracedRequest, start_ns: int) -> Span:
         origin, facts = request.origin, request.facts
