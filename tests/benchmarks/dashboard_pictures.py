@@ -182,7 +182,7 @@ def _worded(value: float, unit: str) -> str:
     if not isfinite(value):
         return "no data"
     scales = _SCALES.get(unit, ((1, ""),))
-    size, name = next((one for one in scales if abs(value) >= one[0]), scales[0])
+    size, name = next((one for one in scales if abs(value) >= one[0]), scales[-1] if value else scales[0])
     return f"{value / size:.3g} {name}".rstrip()
 
 
