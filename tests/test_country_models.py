@@ -15,6 +15,7 @@ from PIL import Image
 
 from committed_models import EXPORTED
 from fovea.cli import main
+from fovea.cli.export import next_steps
 from fovea.contract.attention import AttentionType
 from fovea.contract.model_card import CARD_FILE, GOLDEN_TEXTS_FILE, ModelCard
 from fovea.recipes.memory.answering import QuestionAnswering
@@ -93,6 +94,11 @@ def test_its_stories_are_about_countries_that_none_of_its_training_told_of(model
 def test_its_files_are_small_and_its_texts_are_compared_when_it_is_loaded(model: str) -> None:
     assert GOLDEN_TEXTS_FILE in card_of(model).sha256
     assert sum(path.stat().st_size for path in (EXPORTED / model / "1").iterdir()) < MOST_BYTES
+
+
+def test_whoever_exports_it_reads_how_its_texts_are_sent() -> None:
+    told = next_steps(EXPORTED / "kv-memnn-countries" / "1").splitlines()[-1]
+    assert told == "ask it:   fovea infer kv-memnn-countries keys=TEXT values=TEXT question=TEXT"
 
 
 def test_readmes_question_gets_its_answer_and_a_drawing(

@@ -65,13 +65,21 @@ def next_steps(folder: Path) -> str:
     """How a version is served and asked, for whoever has just exported it."""
     repository, name = folder.parents[1], folder.parent.name
     card = ModelCard.read(folder / CARD_FILE)
-    kinds = [steps.kind for steps in card.steps_by_input.values()]
-    inputs = f"curl http://127.0.0.1:{setting('http_port')}/v2/models/{name}   (tells its inputs)"
     return (
         f"{_found(card)}serve it: fovea serve --repository {quote(str(repository))}   "
         "(one that runs with --control-mode poll, as `make serve` starts it, has it within seconds)\n"
-        f"ask it:   {f'fovea infer {name} {_ASKED[kinds.pop()]}' if len(kinds) == 1 else inputs}"
+        f"ask it:   {_question(name, card)}"
     )
+
+
+def _question(name: str, card: ModelCard) -> str:
+    """The command that asks it, where pictures or texts are all that it takes; else the one that tells its inputs."""
+    kinds = {one: steps.kind for one, steps in card.steps_by_input.items()}
+    if len(kinds) == 1:
+        return f"fovea infer {name} {_ASKED[kinds.popitem()[1]]}"
+    if kinds and set(kinds.values()) == {"text"}:
+        return f"fovea infer {name} {' '.join(f'{one}=TEXT' for one in kinds)}"
+    return f"curl http://127.0.0.1:{setting('http_port')}/v2/models/{name}   (tells its inputs)"
 
 
 def _found(card: ModelCard) -> str:

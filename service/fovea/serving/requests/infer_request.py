@@ -82,8 +82,6 @@ class InferRequest:
     """Bytes of the whole request, as it came."""
     header_bytes: int = 0
     """What of it is no tensor's data, as its front counts that; 0 where it cannot be much."""
-    alone: bool = False
-    """Whether nothing else is in flight where it came in; see `QueuedRequest`."""
     has_values: bool = False
     """Some of the data are values, or None."""
     origin: TraceOrigin | None = None
@@ -91,3 +89,5 @@ class InferRequest:
     admits: Callable[[AnswerForm, int], None] = _any_answer
     """Asked before the model runs: InvalidRequest where the front cannot send an answer of this form and so many rows,
     whatever is in it."""
+    alone: bool = False
+    """Whether nothing else is in flight where it came in; see `QueuedRequest`."""
