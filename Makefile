@@ -21,7 +21,7 @@ OWN = $(BIN)/pip install --progress-bar off --no-build-isolation
 TORCH = $(shell sed -nE 's/.*"(torch==[^"]*)".*/\1/p' pyproject.toml)
 KERNELS = $(wildcard service/kernels/*.py service/kernels/*.cc service/kernels/*.h service/kernels/*/*.cc service/kernels/*/*.h)
 
-.PHONY: serve test check models seeds settings dashboards catalogue kernels kernels-sanitize bench bench-kernels bench-start torture up test-containers lock audit wheel clean
+.PHONY: serve test check models seeds settings dashboards dashboard-pictures catalogue kernels kernels-sanitize bench bench-kernels bench-start torture up test-containers lock audit wheel clean
 
 # What is exported meanwhile is served as well, a few seconds later
 serve: export FOVEA_CONTROL_MODE ?= poll
@@ -50,6 +50,10 @@ settings: .venv/dev.done
 # deploy/grafana/dashboards, after a change of the metrics or of a panel
 dashboards: .venv/dev.done
 	PYTHONPATH=deploy $(BIN)/python -m grafana.dashboards
+
+# docs/dashboards: each dashboard, drawn from what a server measured under load; takes three minutes
+dashboard-pictures: .venv/dev.done service/kernels/build/.done
+	PYTHONPATH=deploy $(BIN)/python -m tests.benchmarks.dashboard_pictures
 
 # docs/CATALOGUE.md and README's tables of models, measured anew: a mechanism, its kernel or its models have changed
 catalogue: .venv/dev.done service/kernels/build/.done
