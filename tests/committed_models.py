@@ -9,7 +9,9 @@ COMMITTED = {card.parts[-3]: card.parent for card in sorted(EXPORTED.glob("fashi
 """Model -> the folder of its version 1, of those that name what is on a picture of clothes."""
 RECURRENT = "ram-mnist"
 """The one that draws where to look; it has a test file of its own."""
-EVERY_COMMITTED = COMMITTED | {RECURRENT: EXPORTED / RECURRENT / "1"}
+READER = "bert-gloss"
+"""The one that reads definitions; it has a test file of its own too."""
+EVERY_COMMITTED = COMMITTED | {name: EXPORTED / name / "1" for name in (RECURRENT, READER)}
 
 
 def link_committed_models(repository: Path) -> Path:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 import torch
 from numpy.typing import NDArray
@@ -44,11 +45,27 @@ def test_every_node_of_a_body_bears_its_operators_name(operator: str, overload: 
     assert all(node.name.startswith(f"{operator}/") for node in body_of(operator, overload).node)
 
 
+def branches(node: onnx.NodeProto) -> list[onnx.GraphProto]:
+    return [attribute.g for attribute in node.attribute if attribute.HasField("g")]
+
+
+def outputs_of_branches(node: onnx.NodeProto) -> list[str]:
+    return [value.name for branch in branches(node) for value in branch.output]
+
+
+def every_node(body: onnx.FunctionProto | onnx.GraphProto) -> Iterator[onnx.NodeProto]:
+    for node in body.node:
+        yield node
+        for branch in branches(node):
+            yield from every_node(branch)
+
+
 @pytest.mark.parametrize(("operator", "overload"), BODIES)
 def test_no_node_of_a_body_is_without_use(operator: str, overload: str) -> None:
     body = body_of(operator, overload)
-    used = {name for node in body.node for name in node.input} | set(body.output)
-    assert {name for node in body.node for name in node.output} <= used
+    nodes = list(every_node(body))
+    used = {name for node in nodes for name in (*node.input, *outputs_of_branches(node))} | set(body.output)
+    assert {name for node in nodes for name in node.output} <= used
 
 
 @pytest.mark.parametrize("shape", PLANES)
@@ -179,6 +196,16 @@ def test_a_query_that_may_attend_nothing_yields_zeros() -> None:
     settings = {"scale": 1.0, "causal": 0, "window": 0}
     for output in run(model_of("MultiHeadAttention", "masked_maps", inputs, settings), inputs):
         np.testing.assert_array_equal(output, np.zeros_like(output))
+
+
+@pytest.mark.parametrize("overload", [overload for operator, overload in BODIES if operator == "MultiHeadAttention"])
+@pytest.mark.parametrize("shape", [(2, 3, 5, 0, 4), (0, 2, 3, 4, 5), (1, 2, 0, 0, 3)])
+def test_without_keys_there_are_zeros(overload: str, shape: tuple[int, ...]) -> None:
+    masks = masks_of("B11K", (*shape[:2], *shape[2:4]))
+    given = {"mask": "masked" in overload, "bias": "biased" in overload}
+    inputs = heads(shape) | {name: array for name, array in masks.items() if given[name]}
+    settings = {"scale": 1.0, "causal": 0, "window": 2 if "window" in overload else 0}
+    expect(torch.ops.fovea.multi_head_attention, overload, inputs, settings, maps_too="maps" in overload)
 
 
 @pytest.mark.parametrize("overload", ["biased", "biased_maps"])

@@ -117,6 +117,6 @@ def test_values_are_read_where_keys_are_found() -> None:
     keys, values, question = inputs("key_value")
     q = network.embed(question)
     p = torch.softmax((network.embed(keys) @ q[:, :, None])[..., 0], dim=-1)
-    o = (p[..., None] * network.embed(values)).sum(1)
+    o = (p[..., None] * network.embed_value(values)).sum(1)
     expected = network.updates[0](q + o) @ network.embed_answer(ANSWERS).T
     torch.testing.assert_close(network(keys, values, question), expected)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import onnx
 import pytest
 
 from fovea.contract.lengths import LengthSpec, NamedLengths
@@ -19,6 +20,7 @@ from fovea.runtime.row_verdicts import RowVerdict
 from fovea.runtime.session import ModelSession
 from fovea.runtime.signature import Signature
 from graphs import write_graph
+from one_node import model_of, normal
 
 APART = {
     "a network on pictures of any size": """(float[n,3,h,w] x, float[n,2] z) => (float[n,3,h,w] y) {
@@ -201,6 +203,15 @@ def test_an_operator_that_may_mix_rows_is_named(tmp_path: Path, text: str, opera
     found = doubtful_operator(session)
     assert operator in found
     assert bool(found) == bool(operator)
+
+
+@pytest.mark.parametrize("overload", ["", "masked_maps"])
+def test_a_body_of_fovea_that_chooses_by_how_many_keys_there_are_is_no_doubt(tmp_path: Path, overload: str) -> None:
+    inputs = {name: normal(2, 3, 5, 4) for name in "QKV"}
+    inputs |= {"mask": np.ones((5, 5), np.bool_)} if overload else {}
+    model = model_of("MultiHeadAttention", overload, inputs, {"scale": 1.0, "causal": 0, "window": 0})
+    onnx.save(model, tmp_path / "model.onnx")
+    assert doubtful_operator(open_session(tmp_path / "model.onnx", SessionSettings(record_nodes=True))) == ""
 
 
 @pytest.mark.parametrize(

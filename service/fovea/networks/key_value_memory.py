@@ -1,8 +1,10 @@
 """The key-value memory network (Miller et al. 2016, arXiv:1606.03126): finds facts by their keys, reads their values.
 
-q = A question; in each hop p = softmax(q · A key over the facts), o = Σ p A value, q ← R (q + o) with an R for each;
+q = A question; in each hop p = softmax(q · A key over the facts), o = Σ p C value, q ← R (q + o) with an R for each;
 logits = q · B answer. Sentences are bags of words.
-Differs from the paper: the memory is all of the facts that come with the question, none are chosen by their words.
+Differs from the paper: values have a matrix C of their own, where A serves for them there, so that R can tell a name
+that was read from one that was asked for; and the memory is all of the facts that come with the question, none are
+chosen by their words.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ class KeyValueMemoryNetwork(nn.Module):
         super().__init__()
         self.register_buffer("answers", answers, persistent=False)
         self.embed = SentenceEmbedding(words, width, positions=False)
+        self.embed_value = SentenceEmbedding(words, width, positions=False)
         self.embed_answer = SentenceEmbedding(words, width, positions=False)
         self.hops = nn.ModuleList(DotAttention() for _ in range(hops))
         self.updates = nn.ModuleList(nn.Linear(width, width, bias=False) for _ in range(hops))
@@ -30,7 +33,7 @@ class KeyValueMemoryNetwork(nn.Module):
     def forward(self, keys: Tensor, values: Tensor, question: Tensor) -> Tensor:
         """Facts and words that are all padding count for nothing."""
         there = (keys != PAD).any(-1)[:, None, :]  # (B, 1, F)
-        key, value = self.embed(keys), self.embed(values)  # (B, F, width)
+        key, value = self.embed(keys), self.embed_value(values)  # (B, F, width)
         state = self.embed(question)[:, None]  # (B, 1, width)
         for hop, update in zip(self.hops, self.updates, strict=True):
             state = update(state + hop(state, key, value, there))

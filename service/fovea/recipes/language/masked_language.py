@@ -51,6 +51,8 @@ class MaskedLanguage:
     classes: int
     schedule: Schedule
     load: Callable[[], Sentences]
+    longest: int
+    """Tokens of a sentence that it reads: attention's memory grows with their square."""
     seed: int = 0
 
     def data(self) -> Sentences:
@@ -75,14 +77,15 @@ class MaskedLanguage:
         raise NotImplementedError
 
     def facts(self) -> Mapping[str, Any]:
-        """The size."""
-        return {"size": asdict(self.size)}
+        """The size, and how much it reads."""
+        return {"size": asdict(self.size), "longest": self.longest}
 
     def _loss(self, module: nn.Module, rows: Sequence[Row], generator: torch.Generator) -> Tensor:
         assert isinstance(module, TextClassifier)
         encoder, total, count = module.mean.encoder, torch.zeros(()), 0
-        for places in by_length(rows):
-            tokens, mask = filled([rows[place] for place in places], _PAD)
+        cut = [row[: self.longest] for row in rows]
+        for places in by_length(cut):
+            tokens, mask = filled([cut[place] for place in places], _PAD)
             predicted = mask & (torch.rand(mask.shape, generator=generator) < _PREDICTED)
             hidden = encoder(_corrupted(tokens, predicted, self.size.vocabulary, generator), mask)[predicted]
             logits = F.linear(hidden, encoder.words.weight).float()

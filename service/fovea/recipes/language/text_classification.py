@@ -126,7 +126,7 @@ class TextClassification:
 
 
 _CUT = 32
-"""Tokens of a sentence that pre-training reads: most are shorter, and attention's memory grows with the square."""
+"""Tokens of a sentence that pre-training reads: most are shorter."""
 
 
 @dataclass(frozen=True)
@@ -142,12 +142,12 @@ class PretrainedTextClassification(TextClassification):
     def start(self) -> MaskedLanguage:
         """Its pre-training, which sees no label."""
         name = f"{self.name}-filling"
-        return MaskedLanguage(name, self.size, len(self.labels), self.pretraining, self._sentences, self.seed)
+        return MaskedLanguage(name, self.size, len(self.labels), self.pretraining, self._sentences, _CUT, self.seed)
 
     def _sentences(self) -> Sentences:
         texts = self.load()
-        read = [self.row(text)[:_CUT] for text, _ in texts.train]
-        read += [self.row(text)[:_CUT] for text in self.further_texts()]
+        read = [self.row(text) for text, _ in texts.train]
+        read += [self.row(text) for text in self.further_texts()]
         held_out, draw = max(1, len(read) // 100), torch.Generator().manual_seed(self.seed)
         mixed = [read[place] for place in torch.randperm(len(read), generator=draw).tolist()]
         return Sentences(f"{texts.name} and further texts", train=mixed[held_out:], test=mixed[:held_out])

@@ -67,7 +67,8 @@ class QuestionAnswering:
         """Cross entropy of the chosen stories' answers."""
         rows, answers = data.training_rows
         picked = [torch.from_numpy(array[chosen.numpy()].astype(np.int64)) for array in rows.values()]
-        return F.cross_entropy(module(*picked), torch.from_numpy(answers[chosen.numpy()]))
+        smoothing = self.schedule.label_smoothing
+        return F.cross_entropy(module(*picked), torch.from_numpy(answers[chosen.numpy()]), label_smoothing=smoothing)
 
     def evaluation(self, module: nn.Module, data: Examples) -> Mapping[str, float]:
         """The share of the test questions that are answered right, beside two ways to guess."""
