@@ -21,8 +21,9 @@ from tests.torture.report import Promise, Report, at_most, none_of
 from fovea.contract.errors import Misconfigured
 
 _EVALUATION_S, _SCRAPE_S = 1.0, 0.5
+_UP = 'min_over_time(up{job="fovea"}[3s]) == 1 and count_over_time(up{job="fovea"}[3s]) > 4'
 _PERIODS = 2
-_QUIET_S, _PATIENCE_S, _LOOK_S = 3.0, 120.0, 0.2
+_PATIENCE_S, _LOOK_S = 120.0, 0.2
 _SHORTER = {"m": "s", "h": "m"}
 
 
@@ -64,9 +65,8 @@ def _shortened(folder: Path) -> Path:
 def _tried(
     groups: list[dict[Provocation, tuple[str, ...]]], target: Target, prometheus: RunningPrometheus, *, judged: bool
 ) -> Report:
-    begun_s = time.time()
-    time.sleep(_QUIET_S)
-    early = prometheus.firing()
+    _wait(lambda: bool(prometheus.query(_UP)) and not prometheus.firing())  # its first scrapes may come too late
+    begun_s, early = time.time(), prometheus.firing()
     for group in groups:
         _provoke(group, target, prometheus)
     _wait(lambda: not prometheus.firing())
