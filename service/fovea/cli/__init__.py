@@ -29,6 +29,7 @@ ARMS: dict[str, Arm] = {
     "doctor": Arm("find out what a server runs on here, and what is wrong", "fovea.cli.doctor"),
     "conformance": Arm("find out how well a server speaks the Open Inference Protocol", "fovea.cli.conformance"),
     "health": Arm("ask a server whether it is serving; exit status 0 or 1", "fovea.cli.health"),
+    "cluster": Arm("write and check a configuration of HAProxy that balances several servers", "fovea.cli.cluster"),
 }
 
 
