@@ -57,6 +57,13 @@ class RunningServer:
     def metrics(self) -> str:
         return f"http://{self._addresses()[2]}/metrics"
 
+    @property
+    def agent(self) -> tuple[str, int]:
+        """Where it answers agent checks, for a socket; only with --agent-port."""
+        found = re.search(r" agent (\S+):(\d+),", self.ready_line)
+        assert found, self.ready_line
+        return found[1], int(found[2])
+
     def _addresses(self) -> tuple[str, ...]:
         found = _READY.search(self.ready_line)
         assert found, f"no ready line: {self.ready_line!r}, errors: {''.join(self.errors)}"

@@ -8,9 +8,11 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import pairwise
 from math import prod
 from operator import ge
+from statistics import median
 from typing import Any
 
 from fovea.contract.lengths import Lengths
@@ -89,6 +91,12 @@ class BatchCost:
         nearest = self._nearest(lengths)
         curve = self.curves.get(nearest)
         return worthwhile_batch_rows(curve, self._single_s(nearest)) if curve else None
+
+    @cached_property
+    def usual_batch_s(self) -> float | None:
+        """What the largest batch worth making takes, of lengths in the middle; None where nothing was measured."""
+        seconds = [self.curves[lengths][self.worthwhile_rows(lengths) or 1] for lengths in self.curves]
+        return median(seconds) if seconds else None
 
     def worthwhile_delay_s(self) -> float:
         """How long it can pay to let a row wait for a second one: what two together take less than one by one.

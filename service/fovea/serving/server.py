@@ -26,6 +26,8 @@ from fovea.serving.lifecycle.model_control import ModelControl
 from fovea.serving.lifecycle.model_table import Models
 from fovea.serving.lifecycle.readiness import Readiness, in_words
 from fovea.serving.lifecycle.version_loader import VersionLoader
+from fovea.serving.observability.agent_check import AgentCheck
+from fovea.serving.observability.agent_weight import agent_word
 from fovea.serving.observability.attention_sampler import AttentionSampler
 from fovea.serving.observability.metrics_server import MetricsServer
 from fovea.serving.observability.telemetry import Telemetry
@@ -95,10 +97,18 @@ class Server:
         self.grpc = GrpcServer(grpc_settings(settings, self._tls, self._tokens), *doors, self._telemetry.fault)
         self.metrics = _listening("metrics", settings.metrics_port, self._metrics)
         self.rest = _listening("HTTP", settings.http_port, self._rest)
+        port = settings.agent_port
+        self.agent = None if port is None else _listening("agent checks", port, self._agent)
         self.grpc.start()
 
     def _metrics(self, port: int) -> MetricsServer:
         return MetricsServer(self._settings.host, port, self._telemetry.text, self._telemetry.open_text, self._tls)
+
+    def _agent(self, port: int) -> AgentCheck:
+        return AgentCheck(self._settings.host, port, self._agent_word)
+
+    def _agent_word(self) -> str:
+        return agent_word(self.ready, [one.engine.load for one in self.models.served()])
 
     def _rest(self, port: int) -> RestServer:
         settings = rest_settings(self._settings, port, self._tls)
@@ -161,6 +171,7 @@ class Server:
             "gRPC": told(self.grpc.port),
             "HTTP": told(self.rest.port),
             "metrics": told(self.metrics.port),
+            **({"agent": told(self.agent.port)} if self.agent else {}),
             "device": str(self.device),
             "models": ", ".join(sorted({one.card.name for one in served})) or "none",
             "attention": ", ".join(types) or "none",
@@ -182,6 +193,8 @@ class Server:
         has_ended = self.grpc.stop(_LAST_GRACE_S)
         self.rest.stop(_LAST_GRACE_S)
         self.metrics.stop()
+        if self.agent is not None:
+            self.agent.stop()
         if self._settings.unix_sockets is not None:
             remove(self._settings.unix_sockets)
         quiet = self._model_control.stop() and self._quiet and has_ended

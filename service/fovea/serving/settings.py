@@ -68,6 +68,14 @@ class Settings(FromVariables):
     grpc_port: int = Field(8001, ge=0, le=65535, description="Port of the gRPC service; 0 picks a free one.")
     http_port: int = Field(8000, ge=0, le=65535, description="Port of the same service over HTTP; 0 picks a free one.")
     metrics_port: int = Field(8002, ge=0, le=65535, description="Port of /metrics for Prometheus; 0 picks a free one.")
+    agent_port: int | None = Field(
+        None,
+        ge=0,
+        le=65535,
+        description="Port on which a balancer such as HAProxy asks how much to send here (agent-check): a weight that "
+        "falls as work waits, or drain; 0 picks a free one. Neither TLS nor tokens hold there, and whoever reaches it "
+        "learns how busy the server is. See fovea cluster.",
+    )
     unix_sockets: Path | None = Field(
         None,
         description="Folder for the sockets grpc.sock and http.sock, through which callers on this machine whose user "

@@ -20,6 +20,16 @@ class Cost(Protocol):
 
 
 @dataclass(frozen=True)
+class Load:
+    """What waits, in time."""
+
+    waiting_s: float
+    """Until all of it has begun to run: 0 where its cost is not known."""
+    batch_s: float | None
+    """What a batch takes; None where that is not known."""
+
+
+@dataclass(frozen=True)
 class Queueing:
     """How requests wait for their turn, as clients read it in a model's configuration."""
 
@@ -51,6 +61,10 @@ class Engine(Protocol):
     @property
     def waiting(self) -> int:
         """Requests that have not begun to run."""
+
+    @property
+    def load(self) -> Load:
+        """What waits, as measured costs tell it."""
 
     @property
     def quiet(self) -> bool:

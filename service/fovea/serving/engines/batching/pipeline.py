@@ -19,7 +19,7 @@ from fovea.serving.engines.batching.lone_runs import LoneRuns
 from fovea.serving.engines.batching.measured_cost import UNMEASURED, MeasuredCost
 from fovea.serving.engines.batching.waiting import Waiting
 from fovea.serving.engines.batching.worker import SessionSource, Worker
-from fovea.serving.engines.engine import Queueing
+from fovea.serving.engines.engine import Load, Queueing
 from fovea.serving.engines.observer import Observer, fail
 from fovea.serving.engines.queue_limit import QueueLimit
 from fovea.serving.engines.queued_request import QueuedRequest, why_gone, why_late
@@ -71,6 +71,11 @@ class Pipeline:
     def waiting(self) -> int:
         """Requests in the queue; see `Engine`."""
         return self._waiting.requests
+
+    @property
+    def load(self) -> Load:
+        """What waits; see `Engine`."""
+        return Load(self._waiting.work_s / self._source.instances, self.cost.usual_batch_s)
 
     @property
     def quiet(self) -> bool:

@@ -1,0 +1,109 @@
+"""`fovea conformance`: what a server that speaks the protocol well, badly, or not at all is said to do."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bad_servers import bad_server, silent_server
+from servers import RunningServer, plain_models, running_server
+
+Fovea = Callable[..., tuple[int, str, str]]
+Report = dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return plain_models(tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture(scope="module", params=["fast-lane", "no-fast-lane"])
+def well(request: pytest.FixtureRequest, models: Path) -> Iterator[RunningServer]:
+    with running_server(models, f"--{request.param}", "--max-batch-rows=8", "--ready-when=any") as server:
+        yield server
+
+
+def examined(fovea: Fovea, tmp_path: Path, grpc: str, http: str, *flags: str) -> tuple[int, str, Report]:
+    """Exit status, text, and the report's JSON."""
+    file = tmp_path / "report.json"
+    status, out, err = fovea("conformance", grpc, "--http", http, "--json", str(file), *flags)
+    assert err == ""
+    return status, out, json.loads(file.read_text())
+
+
+def names(report: Report, verdict: str) -> set[tuple[str, str]]:
+    return {(case["front"], case["name"]) for case in report["cases"] if case["verdict"] == verdict}
+
+
+def test_fovea_passes_every_case_on_both_lanes(fovea: Fovea, tmp_path: Path, well: RunningServer) -> None:
+    status, out, report = examined(fovea, tmp_path, well.grpc, well.http.removeprefix("http://"), "--timeout", "60")
+    assert names(report, "failed") == set(), out
+    assert (status, report["conforms"]) == (0, True)
+    assert names(report, "skipped") == set()
+    required = [case for case in report["cases"] if case["extension"] is None]
+    assert len(names(report, "passed")) >= 120
+    assert len({(case["front"], case["name"]) for case in required}) == len(required) >= 120
+    assert {case["extension"] for case in report["cases"] if case["verdict"] == "not offered"} == {
+        "system_shared_memory",
+        "cuda_shared_memory",
+        "trace",
+        "logging",
+    }
+    assert all(case[fact] for case in report["cases"] for fact in ("name", "asked", "expected", "came"))
+
+
+def test_each_case_fails_on_a_server_that_says_yes_to_everything_or_on_one_that_says_no(
+    fovea: Fovea, tmp_path: Path
+) -> None:
+    failed, asked = set(), set()
+    for yes in (True, False):
+        with bad_server(yes) as (grpc, http):
+            status, out, report = examined(fovea, tmp_path, grpc, http, "--model", "m", "--timeout", "2")
+        assert (status, report["conforms"]) == (1, False)
+        assert out.endswith("not all required cases passed\n")
+        failed |= names(report, "failed")
+        asked |= names(report, "failed") | names(report, "passed")
+    assert len(asked) > 200
+    assert asked - failed == set()
+
+
+def test_a_failed_case_says_what_was_asked_expected_and_got(fovea: Fovea, tmp_path: Path) -> None:
+    with bad_server(yes=True) as (grpc, http):
+        _, out, _ = examined(fovea, tmp_path, grpc, http, "--model", "m", "--timeout", "2")
+    lines = out.splitlines()
+    at = lines.index("FAILED  gRPC  version 0 refused")
+    assert [line.split() for line in lines[at + 1 : at + 4]] == [
+        ["asked", "ModelInfer,", "m,", "version", "0"],
+        ["expected", "INVALID_ARGUMENT", "or", "NOT_FOUND,", "and", "a", "text"],
+        ["came", *lines[at + 3].split()[1:]],
+    ]
+    assert "OK: model_name" in lines[at + 3]
+
+
+def test_a_server_that_says_nothing_has_failed_soon(fovea: Fovea, tmp_path: Path) -> None:
+    with silent_server() as silent, bad_server(yes=True) as (grpc, _):
+        before_s = time.monotonic()
+        status, out, report = examined(fovea, tmp_path, silent, silent, "--timeout", "0.3")
+        assert (status, len(report["cases"])) == (1, 1), out
+        status, _, report = examined(fovea, tmp_path, grpc, silent, "--timeout", "0.5", "--model", "m")
+        assert time.monotonic() - before_s < 60
+    assert status == 1
+    assert {case["verdict"] for case in report["cases"] if case["front"] == "HTTP"} <= {"failed", "not offered"}
+
+
+def test_a_model_that_is_not_there_has_failed(fovea: Fovea, tmp_path: Path, well: RunningServer) -> None:
+    http = well.http.removeprefix("http://")
+    status, out, _ = examined(fovea, tmp_path, well.grpc, http, "--model", "nobody")
+    assert status == 1
+    assert "nobody" in out
+
+
+def test_a_report_without_a_folder_is_refused_before_anybody_is_asked(fovea: Fovea) -> None:
+    status, out, err = fovea("conformance", "127.0.0.1:1", "--json", "nowhere/report.json")
+    assert (status, out) == (1, "")
+    assert "there is no folder nowhere" in err
