@@ -141,6 +141,21 @@ class Healthy(BaseHTTPRequestHandler):
         pass
 
 
+def test_every_server_behind_a_name_is_asked_whether_it_is_ready(fovea: Fovea, tmp_path: Path) -> None:
+    """An address stands for the name here, which needs no DNS."""
+    health = HTTPServer(("127.0.0.1", 0), Healthy)
+    threading.Thread(target=health.serve_forever, daemon=True).start()
+    grpc, http, metrics, nobody = free_ports(4)
+    bound = (f"--bind-grpc={grpc}", f"--bind-http={http}", f"--bind-metrics={metrics}")
+    one = f"127.0.0.1:{nobody}:{health.server_port}:0"
+    fovea("cluster", "--dns", one, "--most=3", *bound, "--output", tmp_path / "haproxy.cfg")
+    with running_haproxy(tmp_path / "haproxy.cfg", metrics) as balancer:
+        wait_until(lambda: balancer.told("check_code", "fovea3") == 200)
+        assert [balancer.state(f"fovea{number}") for number in (1, 2, 3)] == ["UP"] * 3
+    health.shutdown()
+    health.server_close()
+
+
 def test_haproxy_sends_as_much_as_a_server_tells_it(fovea: Fovea, tmp_path: Path) -> None:
     told = {"ready": True, "waiting_s": 0.0}
     agent = AgentCheck("127.0.0.1", 0, lambda: agent_word(bool(told["ready"]), [Load(float(told["waiting_s"]), 1.0)]))

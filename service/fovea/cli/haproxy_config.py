@@ -66,12 +66,11 @@ def discovered(one: Replica, most: int) -> list[tuple[str, Replica]]:
 
 def haproxy_config(places: Sequence[tuple[str, Replica]], listening: Listening) -> str:
     """The file; `places` are of `servers` or `discovered`."""
-    checked = " proto h2 port {} check-proto h1"  # of its health, over HTTP
     return _TEMPLATE.format(
         host=listening.host,
         listening=listening,
         resolvers=_RESOLVERS if any(one.by_name for _, one in places) else "",
-        grpc="\n".join(_server(start, one, one.grpc, checked.format(one.http)) for start, one in places),
+        grpc="\n".join(_server(start, one, one.grpc, f" proto h2 port {one.http}") for start, one in places),
         http="\n".join(_server(start, one, one.http, "") for start, one in places),
     )
 
@@ -98,7 +97,6 @@ defaults
     retry-on conn-failure
     http-reuse always
     balance leastconn # per request: calls under way, divided by the weight
-    option httpchk GET /v2/health/ready # whether a server is ready is asked over HTTP
     timeout connect 2s
     timeout http-request 10s
     timeout client 10m # streams may be silent for long; gRPC's own deadlines end calls earlier
@@ -125,10 +123,14 @@ frontend metrics
 # Only what becomes of servers is logged: lines of requests would be made, which costs, and dropped as too unimportant
 backend grpc
     log global
+    option httpchk
+    http-check connect proto h1 # whether a server is ready is asked over HTTP; check-proto is lost to server-template
+    http-check send meth GET uri /v2/health/ready
 {grpc}
 
 backend http
     log global
+    option httpchk GET /v2/health/ready
 {http}
 """
 _RESOLVERS = """
