@@ -12,6 +12,7 @@ import pytest
 from onnx import helper
 
 from bad_servers import bad_server, silent_server
+from certificates import authority, signed
 from fovea import __version__
 from servers import RunningServer, plain_models, running_server, save_model, tensor
 
@@ -27,7 +28,8 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module", params=["fast-lane", "no-fast-lane"])
 def well(request: pytest.FixtureRequest, models: Path) -> Iterator[RunningServer]:
-    with running_server(models, f"--{request.param}", "--max-batch-rows=8", "--ready-when=any") as server:
+    open_rpcs = "--open-rpcs=shared_memory,trace,logging"
+    with running_server(models, f"--{request.param}", "--max-batch-rows=8", "--ready-when=any", open_rpcs) as server:
         yield server
 
 
@@ -51,12 +53,7 @@ def test_fovea_passes_every_case_on_both_lanes(fovea: Fovea, tmp_path: Path, wel
     required = [case for case in report["cases"] if not case["extension"]]
     assert len(names(report, "passed")) >= 120
     assert len({(case["front"], case["name"]) for case in required}) == len(required) >= 120
-    assert {case["extension"] for case in report["cases"] if case["verdict"] == "not offered"} == {
-        "system_shared_memory",
-        "cuda_shared_memory",
-        "trace",
-        "logging",
-    }
+    assert {one["extension"] for one in report["cases"] if one["verdict"] == "not offered"} == {"cuda_shared_memory"}
     assert all(case[fact] for case in report["cases"] for fact in ("name", "asked", "expected", "came"))
 
 
@@ -106,6 +103,21 @@ def test_a_report_without_a_folder_is_refused_before_anybody_is_asked(fovea: Fov
     status, out, err = fovea("conformance", "127.0.0.1:1", "--json", "nowhere/report.json")
     assert (status, out) == (1, "")
     assert "there is no folder nowhere" in err
+
+
+def test_a_secured_server_is_asked_over_tls_with_a_token(fovea: Fovea, tmp_path: Path, models: Path) -> None:
+    ca = authority(tmp_path)
+    own = signed(ca, "localhost", tmp_path)
+    token = tmp_path / "token"
+    token.write_text("of-forty-characters-or-a-few-more-than-that\n")
+    token.chmod(0o600)
+    secured = (f"--tls-cert={own.cert}", f"--tls-key={own.key}", f"--token-file={token}")
+    with running_server(models, "--max-batch-rows=8", "--ready-when=any", *secured) as server:
+        address, http = server.grpc, server.http.removeprefix("http://")
+        flags = ("--tls-ca", str(ca.cert), "--tls-name", "localhost", "--timeout", "60")
+        status, out, _ = examined(fovea, tmp_path, address, http, *flags, "--token-file", str(token))
+        assert status == 0, out
+        assert examined(fovea, tmp_path, address, http, *flags)[0] == 1
 
 
 def test_the_page_says_of_fovea_what_is_so(fovea: Fovea, tmp_path: Path) -> None:

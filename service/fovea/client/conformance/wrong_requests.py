@@ -124,8 +124,10 @@ def _of_several_inputs(site: Site) -> Iterator[WrongRequest]:
     if subject is None:
         return
     fields = infer_fields(subject)
-    left = {key: fields[key][:-1] for key in ("inputs", "raw_input_contents")}
-    yield WrongRequest("an input missing", subject, {**fields, **left})
+    needed = next((at for at, tensor in enumerate(subject.told) if tensor.name not in subject.optional), None)
+    if needed is not None:
+        left = {key: fields[key][:needed] + fields[key][needed + 1 :] for key in ("inputs", "raw_input_contents")}
+        yield WrongRequest("an input missing", subject, {**fields, **left})
     if subject.batches:
         two = infer_fields(subject, 2)
         mixed = {key: [*fields[key][:-1], two[key][-1]] for key in ("inputs", "raw_input_contents")}
