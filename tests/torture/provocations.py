@@ -27,7 +27,7 @@ _CONVOLUTIONS = 30
 _FLOOD_PER_S, _BURSTS_PER_S = 100.0, 3.0
 _BURST = (1, 1, 1, 1, 1, 1, 1, 32) * 12
 """Lengths of sentences."""
-_MOST_WAITING = 1000
+_MOST_WAITING = 300
 _LONG_S = 300.0
 _HEALTHY_DAYS, _FEW_DAYS = 90, 2
 _ENCODER = "encoder"
@@ -167,7 +167,7 @@ def _sentence(length: int) -> bytes:
 
 @contextmanager
 def _flood(target: Target) -> Iterator[None]:
-    """Several times what the server can do: first requests wait, then they are late, then the queue is full."""
+    """Several times what the server can do: requests wait, then they are late; soon the queue is full, and stays so."""
     with target.asked(_FLOOD_PER_S, infer_request(HEAVY, np.ones((1, HEAVY_COLUMNS), np.float32))):
         yield
 
@@ -188,6 +188,8 @@ _LATE_AND_LOST = (
     "FoveaFailuresBurnSlowly",
     "FoveaSlownessBurnsFast",
     "FoveaSlownessBurnsSlowly",
+    "FoveaFailuresBurnForDays",
+    "FoveaSlownessBurnsForDays",
 )
 STATES: dict[Provocation, tuple[str, ...]] = {
     _broken_model: ("FoveaModelNotReady",),

@@ -27,6 +27,7 @@ ARMS: dict[str, Arm] = {
     "models": Arm("list models on disk or on a server", "fovea.cli.models"),
     "infer": Arm("classify a picture or a text, and draw an attention map over a picture", "fovea.cli.infer"),
     "doctor": Arm("find out what a server runs on here, and what is wrong", "fovea.cli.doctor"),
+    "conformance": Arm("find out how well a server speaks the Open Inference Protocol", "fovea.cli.conformance"),
     "health": Arm("ask a server whether it is serving; exit status 0 or 1", "fovea.cli.health"),
     "cluster": Arm("write and check a configuration of HAProxy that balances several servers", "fovea.cli.cluster"),
 }

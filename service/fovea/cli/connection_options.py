@@ -51,7 +51,7 @@ def connect(
 
     An address without a port means gRPC's usual one here. `otherwise` is asked where no flag is about TLS.
     """
-    return Client(with_port(address), timeout_s, retry, **_access(arguments, otherwise))
+    return Client(with_port(address), timeout_s, retry, **access_of(arguments, otherwise))
 
 
 def with_port(address: str) -> str:
@@ -64,7 +64,8 @@ def with_port(address: str) -> str:
     return address if found["port"] else f"{address}:{_PORT}"
 
 
-def _access(arguments: argparse.Namespace, otherwise: Callable[[], Access]) -> Access:
+def access_of(arguments: argparse.Namespace, otherwise: Callable[[], Access] = Access) -> Access:
+    """What the flags say a secured server is to see; see `connect`."""
     names = ("tls", "tls_ca", "tls_name", "tls_cert", "tls_key")
     given = {name: value for name in names if (value := getattr(arguments, name, None))}
     token_file = getattr(arguments, "token_file", None) or setting("token_file")

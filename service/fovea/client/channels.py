@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypedDict
 
@@ -37,14 +38,14 @@ class Access(TypedDict, total=False):
     """Sent with each call as `authorization: Bearer <token>`."""
 
 
-def open_channel(module: Any, address: str, access: Access) -> Any:
+def open_channel(module: Any, address: str, access: Access, options: Sequence[tuple[str, int]] = OPTIONS) -> Any:
     """A channel of `grpc` or `grpc.aio`; Misconfigured where a file cannot be read, or a certificate has no key."""
     credentials = _credentials(access)
     if credentials is None:
-        return module.insecure_channel(address, OPTIONS)
+        return module.insecure_channel(address, options)
     name = access.get("tls_name")
     named = [("grpc.ssl_target_name_override", name)] if name else []
-    return module.secure_channel(address, credentials, [*OPTIONS, *named])
+    return module.secure_channel(address, credentials, [*options, *named])
 
 
 def token_metadata(access: Access) -> tuple[tuple[str, str], ...]:

@@ -71,5 +71,15 @@ def test_a_request_that_is_counted_after_its_version_has_gone_is_stray() -> None
     telemetry = Telemetry()
     telemetry.unready_request(MODEL, "1", lambda: False)
     assert attentions_told(telemetry) == set()
-    labels = frozenset({"attention": "none", "model": "_unknown", "version": "", "outcome": "invalid"}.items())
+    labels = frozenset({"attention": "unknown", "model": "_unknown", "version": "", "outcome": "invalid"}.items())
     assert samples(telemetry.text().decode())["fovea_requests_total", labels] == 1
+
+
+def test_requests_for_a_version_that_is_not_ready_are_not_the_baselines() -> None:
+    telemetry = Telemetry()
+    telemetry.unready(MODEL, "1")
+    telemetry.unready_request(MODEL, "1", lambda: True)
+    version = {"attention": "unknown", "model": MODEL, "version": "1"}
+    found = samples(telemetry.text().decode())
+    assert found["fovea_model_ready", frozenset(version.items())] == 0
+    assert found["fovea_requests_total", frozenset({**version, "outcome": "rejected"}.items())] == 1

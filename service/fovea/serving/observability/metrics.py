@@ -85,5 +85,5 @@ METRICS: dict[str, Metric] = {
     ),
     "fovea_server_info": Metric("gauge", "Always 1; the labels tell.", ("server_version",)),
 }
-UNKNOWN_MODEL = ("_unknown", "", "none")
+UNKNOWN_MODEL = ("_unknown", "", "unknown")
 """Labels for requests that name no model of this server: a caller's texts never become labels."""

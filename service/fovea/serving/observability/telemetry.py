@@ -16,6 +16,7 @@ from prometheus_client import (
 from prometheus_client.openmetrics.exposition import generate_latest as generate_openmetrics
 
 from fovea import __version__
+from fovea.contract.attention import AttentionType
 from fovea.runtime.kernel_library import Cause
 from fovea.serving.observability.histograms import Histograms
 from fovea.serving.observability.log_handler import lines_lost
@@ -25,8 +26,8 @@ from fovea.serving.observability.trace import TracedRequest
 
 FALLBACKS = tuple(cause.value for cause in Cause if cause not in (Cause.OFF, Cause.NOT_NEEDED))
 """Why a body runs, where nobody chose it."""
-_UNREADY = "none"
-"""The attention type in series of a version that is not ready: its own is not known."""
+_UNREADY = AttentionType.UNKNOWN.value
+"""The attention type in series of a version that is not ready; `none` would say that it has no attention."""
 
 
 class Telemetry:
