@@ -21,7 +21,7 @@ OWN = $(BIN)/pip install --progress-bar off --no-build-isolation
 TORCH = $(shell sed -nE 's/.*"(torch==[^"]*)".*/\1/p' pyproject.toml)
 KERNELS = $(wildcard service/kernels/*.py service/kernels/*.cc service/kernels/*.h service/kernels/*/*.cc service/kernels/*/*.h)
 
-.PHONY: serve test check models seeds settings dashboards dashboard-pictures catalogue kernels kernels-sanitize bench bench-kernels bench-start torture up test-containers lock audit wheel clean
+.PHONY: serve test check models seeds settings dashboards dashboard-pictures catalogue kernels kernels-sanitize bench bench-kernels bench-start bench-cluster torture up test-containers lock audit wheel clean
 
 # What is exported meanwhile is served as well, a few seconds later
 serve: export FOVEA_CONTROL_MODE ?= poll
@@ -79,6 +79,10 @@ bench-kernels: .venv/dev.done .venv/peers.done service/kernels/build/.done
 
 bench-start: .venv/dev.done service/kernels/build/.done
 	$(BIN)/python -m tests.benchmarks.start_up
+
+# Two servers behind HAProxy beside one that is asked directly
+bench-cluster: .venv/dev.done service/kernels/build/.done
+	PYTHONPATH=tests $(BIN)/python -m tests.benchmarks.cluster $(FLAGS)
 
 # Faults, tried and counted; `make torture FLAGS=--short` takes three minutes instead of twenty
 torture: .venv/dev.done service/kernels/build/.done

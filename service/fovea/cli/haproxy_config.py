@@ -92,7 +92,6 @@ global
 
 defaults
     mode http
-    log global
     option dontlognull
     option redispatch # retries below are of connections that failed: the request itself was never sent
     retries 3
@@ -123,10 +122,13 @@ frontend metrics
     http-request use-service prometheus-exporter if {{ path /metrics }}
     http-request return status 404
 
+# Only what becomes of servers is logged: lines of requests would be made, which costs, and dropped as too unimportant
 backend grpc
+    log global
 {grpc}
 
 backend http
+    log global
 {http}
 """
 _RESOLVERS = """
