@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from tests.torture.provocations import ABSENCE, LOAD, STANDSTILL, STATES
 
 from alert_cases import CASES, Case
 from fovea.runtime.kernel_library import Cause
@@ -23,6 +24,11 @@ ALERTS = re.findall(r"- alert: (\w+)", TEXT)
 def test_every_alert_has_series_for_which_it_fires_and_others() -> None:
     assert ALERTS
     assert sorted(CASES) == sorted(ALERTS)
+
+
+def test_every_alert_is_provoked_on_a_real_server_by_torture() -> None:
+    groups = (STATES, LOAD, STANDSTILL, ABSENCE)
+    assert sorted(name for group in groups for names in group.values() for name in names) == sorted(ALERTS)
 
 
 def test_every_cause_of_bodies_has_a_case() -> None:
