@@ -29,6 +29,15 @@ def test_every_cause_of_bodies_has_a_case() -> None:
     assert CASES["FoveaKernelsFellBack"].keys() == {*Cause}
 
 
+def test_promtool_takes_the_configuration_with_its_rules() -> None:
+    configuration = RULES.parent / "prometheus.yml"
+    done = subprocess.run(
+        [program_or_skip("promtool"), "check", "config", configuration], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("rules found") == len(FILES)
+
+
 def test_every_rule_asks_for_metrics_that_are_served() -> None:
     asked = {
         name if name in METRICS else re.sub("_(bucket|sum|count)$", "", name)
