@@ -105,6 +105,15 @@ def test_a_report_without_a_folder_is_refused_before_anybody_is_asked(fovea: Fov
     assert "there is no folder nowhere" in err
 
 
+@pytest.mark.parametrize(
+    "words", [["unix:/tmp/fovea.sock"], ["h:1", "--http", "http://h:8000"], ["h:1", "--http", "h:99999"]]
+)
+def test_what_is_no_http_address_is_refused_before_anybody_is_asked(fovea: Fovea, words: list[str]) -> None:
+    status, out, err = fovea("conformance", *words)
+    assert (status, out) == (1, "")
+    assert f"--http, received '{words[-1]}'" in err
+
+
 def test_a_secured_server_is_asked_over_tls_with_a_token(fovea: Fovea, tmp_path: Path, models: Path) -> None:
     ca = authority(tmp_path)
     own = signed(ca, "localhost", tmp_path)

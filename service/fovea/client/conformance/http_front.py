@@ -89,7 +89,7 @@ class HttpFront:
                 return came
         except TimeoutError:
             return Came(NO_ANSWER, f"no whole one within {self._timeout_s:g} s")
-        except ConnectionRefusedError as error:
+        except (ConnectionRefusedError, socket.gaierror) as error:
             return Came(NO_ANSWER, f"{self.address}: {error.strerror}")
         except OSError as error:
             return Came("closed", str(error))
