@@ -100,6 +100,7 @@ lock: .venv/tools.done
 	$(COMPILE) pyproject.toml --extra cpu $(SPARED) -o requirements/cpu.lock
 	$(COMPILE) pyproject.toml --extra gpu $(ALIKE) $(SPARED) -o requirements/gpu.lock
 	$(COMPILE) pyproject.toml --extra dev --extra export --extra otel $(ALIKE) $(SPARED) -o requirements/dev.lock
+	$(COMPILE) pyproject.toml --extra otel --constraint requirements/dev.lock $(SPARED) -o requirements/otel.lock
 	$(COMPILE) pyproject.toml --extra peers $(ALIKE) $(SPARED) -o requirements/peers.lock
 	$(COMPILE) --group build $(ALIKE) -o requirements/build.lock
 	$(COMPILE) --group sbom -o requirements/sbom.lock

@@ -1,9 +1,10 @@
-"""What an image is made of, as CycloneDX JSON: `sbom.py SITE_PACKAGES DPKG_STATUS`. Run while the image is built."""
+"""What an image is made of, as CycloneDX JSON: `sbom.py DPKG_STATUS SITE_PACKAGES...`. Run while the image is built."""
 
 from __future__ import annotations
 
+import platform
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from email.parser import Parser
 from importlib.metadata import distributions
 from pathlib import Path
@@ -20,9 +21,10 @@ def library(kind: str, name: str, version: str, namespace: str | None = None) ->
     return Component(name=name, version=version, type=ComponentType.LIBRARY, purl=url, bom_ref=url.to_string())
 
 
-def python_packages(folder: str) -> Iterator[Component]:
-    """Every distribution that lies in a folder of packages."""
-    for found in distributions(path=[folder]):
+def python_packages(folders: Sequence[str]) -> Iterator[Component]:
+    """The interpreter, which need not be one of dpkg's, and every distribution that lies in folders of packages."""
+    yield library("generic", "python", platform.python_version())
+    for found in distributions(path=list(folders)):
         yield library("pypi", found.metadata["Name"].lower().replace("_", "-"), found.version)
 
 
@@ -44,5 +46,5 @@ def bill(components: Iterable[Component]) -> str:
 
 
 if __name__ == "__main__":
-    folder, status = sys.argv[1:]
-    print(bill([*python_packages(folder), *debian_packages(Path(status))]))
+    status, *folders = sys.argv[1:]
+    print(bill([*python_packages(folders), *debian_packages(Path(status))]))

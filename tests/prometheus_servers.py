@@ -21,6 +21,8 @@ import pytest
 from fovea.contract.errors import Misconfigured
 from fovea.recipes.packages import debian_package
 
+TARGETS = "targets.json"
+"""In the folder of a running Prometheus: what it scrapes, read again when it changes."""
 RULES = Path(__file__).parents[1] / "deploy" / "prometheus" / "rules"
 _LONG_S = 60.0
 _CONFIGURATION = """
@@ -30,7 +32,7 @@ scrape_configs:
   - job_name: fovea
     scheme: {scheme}
     tls_config: {{insecure_skip_verify: true}}
-    static_configs: [{{targets: ["{target}"]}}]
+    file_sd_configs: [{{files: [{targets}], refresh_interval: 1s}}]
 """
 
 
@@ -84,9 +86,10 @@ def running_prometheus(
             evaluation_s=f"{evaluation_s * 1000:.0f}ms",
             rules="" if rules is None else f"{rules}/*.yml",
             scheme=page.scheme,
-            target=page.netloc,
+            targets=folder / TARGETS,
         )
     )
+    (folder / TARGETS).write_text(json.dumps([{"targets": [page.netloc]}]))
     address = f"127.0.0.1:{_free_port()}"
     files = (f"--config.file={configuration}", f"--storage.tsdb.path={folder / 'data'}")
     log = (folder / "prometheus.log").open("w")

@@ -21,6 +21,7 @@ HELD: dict[str, list[str]] = {
     "cpu": SERVING + EXTRAS["cpu"],
     "gpu": SERVING + EXTRAS["gpu"],
     "dev": SERVING + EXTRAS["dev"] + EXTRAS["export"] + EXTRAS["otel"],
+    "otel": SERVING + EXTRAS["otel"],
     "peers": SERVING + EXTRAS["peers"],
     "build": GROUPS["build"],
     "sbom": GROUPS["sbom"],
@@ -69,7 +70,7 @@ def test_every_pin_has_hashes_and_none_says_where_it_comes_from(lock: Path) -> N
 
 
 def test_the_locks_that_are_installed_side_by_side_agree() -> None:
-    held = [versions(ROOT / "requirements" / f"{name}.lock") for name in ("cpu", "dev", "build")]
+    held = [versions(ROOT / "requirements" / f"{name}.lock") for name in ("cpu", "dev", "otel", "build")]
     for package in set.union(*(set(one) for one in held)):
         assert len({frozenset(one[package]) for one in held if package in one}) == 1, package
 

@@ -7,12 +7,12 @@ from grafana.queries import mean, per_second, quantile, series, total
 
 _STAGE, _QUEUE, _OP = "fovea_batch_compute_seconds", "fovea_queue_duration_seconds", "fovea_attention_op_seconds"
 _STAGES = ("gather", "run", "split")
+_WARM_UP = f"max by (model, rows, length) ({series('fovea_batch_cost_seconds')})"
 
 
 def _mean_in_batch(model: str) -> str:
     """Seconds inside attention in a batch, over its operators: where bodies run it is known of sampled batches only."""
-    op = ("model", "op", "kernels")
-    return f"sum by ({model}) ({mean(_OP, *op)})"
+    return f"sum by ({model}) ({mean(_OP, model, 'op')})"
 
 
 WHERE_DOES_TIME_GO = Page(
@@ -41,7 +41,7 @@ WHERE_DOES_TIME_GO = Page(
             Panel(
                 "Share of a worker's time in use",
                 "percentunit",
-                {"{{model}}": per_second(_STAGE, "model", part="_sum")},
+                {"{{model}}": f"avg by (model) ({per_second(_STAGE, 'model', 'instance', part='_sum')})"},
             ),
         ),
         "Attention": (
@@ -65,7 +65,7 @@ WHERE_DOES_TIME_GO = Page(
             Panel(
                 "What a batch took at warm-up",
                 "s",
-                {"{{model}}, {{rows}} rows {{length}}": series("fovea_batch_cost_seconds")},
+                {"{{model}}, {{rows}} rows {{length}}": _WARM_UP},
                 6,
             ),
         ),

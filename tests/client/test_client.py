@@ -27,7 +27,7 @@ from simam_version import images, simam
 
 ROW = np.arange(4, dtype=np.float32)[None]
 SLOW_ROWS = np.zeros((8, 256), np.float32)
-PATIENT = Retry(attempts=1000, first_pause_s=0.05, longest_pause_s=0.2)
+PATIENT = Retry(attempts=1000, first_pause_s=0.1, longest_pause_s=0.5)
 
 
 def ended(server: RunningServer, model: str, outcome: str) -> float:

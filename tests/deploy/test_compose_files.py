@@ -62,6 +62,12 @@ def test_tokens_reach_every_server_as_a_file() -> None:
         assert service["environment"] == {"FOVEA_TOKEN_FILE": f"/run/secrets/{secret}"}
 
 
+def test_readme_has_every_variable() -> None:
+    files = (ROOT / "docker-compose.yml", *(ROOT / "deploy/compose").glob("*.yml"))
+    asked = {name for file in files for name in re.findall(r"\$\{(\w+)", file.read_text())}
+    assert {name for name in asked if f"`{name}`" not in (ROOT / "README.md").read_text()} == set()
+
+
 @pytest.mark.parametrize("name", SERVICES)
 def test_every_service_is_guarded(name: str) -> None:
     service = SERVICES[name]

@@ -8,6 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from tests.torture.provocations import ABSENCE, LOAD, STANDSTILL, STATES
 
 from alert_cases import CASES, Case
 from fovea.runtime.kernel_library import Cause
@@ -25,8 +26,22 @@ def test_every_alert_has_series_for_which_it_fires_and_others() -> None:
     assert sorted(CASES) == sorted(ALERTS)
 
 
+def test_every_alert_is_provoked_on_a_real_server_by_torture() -> None:
+    groups = (STATES, LOAD, STANDSTILL, ABSENCE)
+    assert sorted(name for group in groups for names in group.values() for name in names) == sorted(ALERTS)
+
+
 def test_every_cause_of_bodies_has_a_case() -> None:
     assert CASES["FoveaKernelsFellBack"].keys() == {*Cause}
+
+
+def test_promtool_takes_the_configuration_with_its_rules() -> None:
+    configuration = RULES.parent / "prometheus.yml"
+    done = subprocess.run(
+        [program_or_skip("promtool"), "check", "config", configuration], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout.count("rules found") == len(FILES)
 
 
 def test_every_rule_asks_for_metrics_that_are_served() -> None:

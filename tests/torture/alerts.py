@@ -15,7 +15,7 @@ from pathlib import Path
 from tests.prometheus_servers import RULES, RunningPrometheus, program, running_prometheus
 from tests.torture.alert_times import Times, alerts_of, times_of
 from tests.torture.effort import Run
-from tests.torture.provocations import LOAD, STANDSTILL, STATES, Provocation, Target, running_target
+from tests.torture.provocations import ABSENCE, LOAD, STANDSTILL, STATES, Provocation, Target, running_target
 from tests.torture.report import Promise, Report, at_most, none_of
 
 from fovea.contract.errors import Misconfigured
@@ -30,13 +30,13 @@ _LONGEST_S = 60
 
 
 def run(given: Run) -> Report:
-    """Bad states first, then load, then a server that stands still; a short run is without the load."""
+    """Bad states first, then load, then a server that stands still, then none; a short run is without the load."""
     if lacking := _lacking():
         return Report("alerts", {}, (Promise("alerts fire and go silent again", f"not tried: {lacking}", None),))
-    groups = [STATES, *([LOAD] if given.effort.every_alert else []), STANDSTILL]
+    groups = [STATES, *([LOAD] if given.effort.every_alert else []), STANDSTILL, ABSENCE]
     folder = given.scratch / "prometheus"
     folder.mkdir()
-    with running_target(given.scratch) as target:
+    with running_target(given.scratch, folder) as target:
         metrics = target.server.metrics.replace("http:", "https:")
         with running_prometheus(folder, metrics, _shortened(folder), _SCRAPE_S, _EVALUATION_S) as prometheus:
             return _tried(groups, target, prometheus, judged=given.effort.judged_by_time)

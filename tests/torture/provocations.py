@@ -18,6 +18,7 @@ import numpy as np
 from tests.certificates import Certificate, authority, signed
 from tests.encoder_model import write_encoder
 from tests.kernel_builds import tiny_library
+from tests.prometheus_servers import TARGETS
 from tests.servers import RunningServer, infer_request, running_server
 from tests.torture.models import EXPORTED, HEAVY, HEAVY_COLUMNS, heavy_model, steady_model
 
@@ -65,6 +66,8 @@ class Target:
     own: Certificate
     """The files that the server reads; `scratch` has room for others."""
     scratch: Path
+    prometheus: Path
+    """The folder of the Prometheus that looks at it."""
     log: LogReader = field(default_factory=LogReader)
 
     @contextmanager
@@ -92,7 +95,7 @@ class Target:
 
 
 @contextmanager
-def running_target(scratch: Path) -> Iterator[Target]:
+def running_target(scratch: Path, prometheus: Path) -> Iterator[Target]:
     """A server over TLS that nothing is wrong with."""
     repository = heavy_model(steady_model(scratch / "models"), _CONVOLUTIONS)
     write_encoder(repository / _ENCODER / "1" / "model.onnx")
@@ -109,7 +112,7 @@ def running_target(scratch: Path) -> Iterator[Target]:
         f"--max-queue={_MOST_WAITING}",
     )
     with running_server(repository, *flags, errors_to=log.write) as server:
-        yield Target(server, repository, trusted, own, scratch, log)
+        yield Target(server, repository, trusted, own, scratch, prometheus, log)
         log.reads.set()
 
 
@@ -182,6 +185,16 @@ def _standstill(target: Target) -> Iterator[None]:
             target.server.process.send_signal(signal.SIGCONT)
 
 
+@contextmanager
+def _no_target(target: Target) -> Iterator[None]:
+    """Prometheus finds no server."""
+    file = target.prometheus / TARGETS
+    found = file.read_text()
+    file.write_text("[]")
+    yield
+    file.write_text(found)
+
+
 Provocation = Callable[[Target], AbstractContextManager[None]]
 _LATE_AND_LOST = (
     "FoveaFailuresBurnFast",
@@ -202,4 +215,5 @@ LOAD: dict[Provocation, tuple[str, ...]] = {
     _flood: ("FoveaQueueGrows", *_LATE_AND_LOST),
 }
 STANDSTILL: dict[Provocation, tuple[str, ...]] = {_standstill: ("FoveaDown",)}
+ABSENCE: dict[Provocation, tuple[str, ...]] = {_no_target: ("FoveaNoServer",)}
 """What provokes -> the alerts that fire of it."""

@@ -46,6 +46,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _http_address(given: str | None, grpc_address: str) -> str:
     host, _, port = (given or grpc_address).rpartition(":")
-    if not (host and port.isdecimal() and "/" not in host):
-        raise Misconfigured(f"expected an HTTP address such as 127.0.0.1:8000 for --http, received {given!r}")
+    if not (host and "/" not in host and port.isdecimal() and 0 < int(port) < 1 << 16):
+        address = given or grpc_address
+        raise Misconfigured(f"expected an HTTP address such as 127.0.0.1:8000 for --http, received {address!r}")
     return given or f"{host}:{int(port) - 1}"

@@ -121,6 +121,8 @@ def tracer(settings: Settings, exemplify: Callable[[TracedRequest, str], None]) 
 
     Misconfigured where spans are to be sent and OpenTelemetry is missing.
     """
+    if settings.trace_rate and settings.trace_file is None and settings.trace_otlp is None:
+        raise Misconfigured("trace_rate: there is nowhere to write traces to without trace_file or trace_otlp")
     file = None if settings.trace_file is None else TraceFile(settings.trace_file)
     spans = None if settings.trace_otlp is None else _spans(settings.trace_otlp, exemplify)
     access = AccessLog() if settings.access_log else None

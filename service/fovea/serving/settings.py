@@ -306,8 +306,8 @@ class Settings(FromVariables):
     )
     access_log: bool = Field(
         False,
-        description="Write a log line for each request to a model when it has ended: model, outcome, milliseconds, "
-        "code, its id.",
+        description="Write a log line, of level info, for each request that could be read, when it has ended: model, "
+        "outcome, milliseconds, code, its id.",
     )
 
     @field_validator("device")

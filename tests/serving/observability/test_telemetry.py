@@ -96,3 +96,10 @@ def test_latencies_have_the_buckets_that_were_chosen_and_sizes_their_own() -> No
 
     assert bounds("fovea_request_duration_seconds") == bounds("fovea_queue_duration_seconds") == ["0.5", "2.0", "+Inf"]
     assert len(bounds("fovea_batch_rows")) == 12
+
+
+def test_buckets_that_the_alerts_cannot_use_are_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    Telemetry()
+    assert caplog.messages == []
+    Telemetry((0.05, 0.2))
+    assert caplog.messages == ["latency_buckets_s lacks 0.1: the alerts on slow answers that ship will never fire"]

@@ -137,6 +137,12 @@ def test_who_says_nothing_or_that_she_does_not_trace_is_not_traced(traced: tuple
     assert [collector.of_request(one) for one in ("silent", "unsampled", "nonsense")] == [None] * 3
 
 
+def test_what_a_caller_chooses_is_cut_so_that_it_fills_no_message(traced: tuple[RunningServer, Collector]) -> None:
+    server, collector = traced
+    ask(server, "long" * 4000, context())
+    span_of(collector, "long" * 64)
+
+
 def test_a_refused_call_is_a_span_that_says_why(traced: tuple[RunningServer, Collector]) -> None:
     server, collector = traced
     with pytest.raises(InferenceServerException):

@@ -34,6 +34,8 @@ class Expected:
 
     words: str
     holds: Callable[[Came], bool]
+    refusal: bool = False
+    """Whether the server is to say no."""
 
 
 @dataclass(frozen=True)

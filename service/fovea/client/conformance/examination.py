@@ -33,6 +33,8 @@ TABLES: tuple[Callable[[Site], Iterator[Case]], ...] = (
     http_infer_cases,
     http_refused_cases,
 )
+_PASSED_OVER = ("classification", "parameters", "schedule_policy")
+"""Extensions that are parameters of a request, which who does not know them passes over."""
 _PATIENCE = 5
 """After so many questions without an answer, a front is asked nothing more."""
 
@@ -70,7 +72,7 @@ class _Asker:
         self._offered: dict[tuple[str, str], bool] = {}
 
     def result(self, case: Case) -> Result:
-        """The case's verdict. An extension is offered that the metadata list, or whose first case passes."""
+        """The case's verdict. The first case of an extension decides whether that is offered."""
         part = case.front, case.extension
         if case.lacking:
             return Result(case, Verdict.SKIPPED, f"not asked: the server has not {case.lacking}")
@@ -81,8 +83,13 @@ class _Asker:
         came = case.ask()
         self._silent[case.front] = self._silent[case.front] + 1 if came.status == NO_ANSWER else 0
         passed = _holds(case, came)
-        offered = self._offered.setdefault(part, passed or case.extension in self._claimed or not case.extension)
+        offered = self._offered.setdefault(part, passed or not case.extension or self._is_offered(case, came))
         return Result(case, Verdict.PASSED if passed else Verdict.FAILED if offered else Verdict.NOT_OFFERED, str(came))
+
+    def _is_offered(self, case: Case, came: Came) -> bool:
+        """Whether an extension whose first case failed was meant to be there."""
+        answered = came.status in ("OK", "200") and case.extension not in _PASSED_OVER
+        return answered or case.extension in self._claimed
 
 
 def _holds(case: Case, came: Came) -> bool:

@@ -9,6 +9,7 @@ from fovea.client.conformance.case import NO_ANSWER, Came, Expected
 
 INVALID = "INVALID_ARGUMENT"
 NOT_FOUND = "NOT_FOUND"
+UNIMPLEMENTED = "UNIMPLEMENTED"
 
 
 def _any(_: Any) -> bool:
@@ -22,12 +23,12 @@ def ok(words: str, check: Callable[[Any], bool] = _any) -> Expected:
 
 def refused(*codes: str) -> Expected:
     """One of these statuses of gRPC, with a text."""
-    return Expected(f"{' or '.join(codes)}, and a text", lambda came: came.status in codes and bool(came.text))
+    return Expected(f"{' or '.join(codes)}, and a text", lambda came: came.status in codes and bool(came.text), True)
 
 
 def not_taken() -> Expected:
     """Any refusal: bytes that are no message are refused by gRPC itself in some servers, and in their own words."""
-    return Expected("an error, in time", lambda came: came.status not in ("OK", NO_ANSWER))
+    return Expected("an error, in time", lambda came: came.status not in ("OK", NO_ANSWER), True)
 
 
 def http_ok(words: str, check: Callable[[Any], bool] = _any) -> Expected:
@@ -35,18 +36,23 @@ def http_ok(words: str, check: Callable[[Any], bool] = _any) -> Expected:
     return Expected(f"200, {words}", lambda came: came.status == "200" and bool(check(came.value)))
 
 
-def http_refused(*statuses: int) -> Expected:
-    """A status from 400 to 499, or one of these, and JSON with the text of an error."""
-    words = " or ".join(map(str, statuses)) or "a status from 400 to 499"
+def http_refused() -> Expected:
+    """A status that says that the request is to blame, or wants what is not offered."""
+    words = "a status from 400 to 499, or 501"
+    return Expected(words, lambda came: came.status.startswith("4") or came.status == "501", True)
+
+
+def http_error_text() -> Expected:
+    """The same, and the protocol's JSON."""
 
     def holds(came: Came) -> bool:
-        fits = int(came.status) in statuses if statuses else came.status.startswith("4")
-        return fits and bool(came.value.json["error"]) and isinstance(came.value.json["error"], str)
+        error = came.value.json["error"]
+        return http_refused().holds(came) and isinstance(error, str) and error != ""
 
-    return Expected(f'{words}, and {{"error": "…"}}', holds)
+    return Expected('a status from 400 to 499, or 501, and {"error": "…"}', holds, True)
 
 
 def http_not_taken() -> Expected:
     """A status from 400 to 499, or the end of the connection."""
     words = "a status from 400 to 499, or the connection's end"
-    return Expected(words, lambda came: came.status.startswith("4") or came.status == "closed")
+    return Expected(words, lambda came: came.status.startswith("4") or came.status == "closed", True)

@@ -62,8 +62,8 @@ def _statistics(site: Site) -> Iterator[Case]:
     for words, check in (
         ("the model's own", lambda told: {one.name for one in told.model_stats} == {main.name}),
         (
-            "counts of rows and batches",
-            lambda told: all(s.inference_count >= s.execution_count for s in told.model_stats),
+            "counts of rows and of batches",
+            lambda told: all(one.inference_count and one.execution_count for one in told.model_stats),
         ),
         (
             "successes with their time",
@@ -137,15 +137,14 @@ def _classes(site: Site) -> Iterator[Case]:
 
 
 def _parameters(site: Site) -> Iterator[Case]:
-    main, extension = site.main, "parameters"
-    reserved = infer_fields(main, parameters={"triton_of_my_own": {"int64_param": 1}})
-    yield case(
-        "a reserved parameter refused",
-        f"ModelInfer, {main.name}, triton_of_my_own",
-        refused(INVALID),
-        lambda: site.grpc.call("ModelInfer", **reserved),
-        extension,
-    )
+    main = site.main
+    for name, extension, parameters in (
+        ("a reserved parameter refused", "parameters", {"triton_of_my_own": {"int64_param": 1}}),
+        ("a timeout that is a text refused", "schedule_policy", {"timeout": {"string_param": "soon"}}),
+        ("a priority that is a truth value refused", "schedule_policy", {"priority": {"bool_param": True}}),
+    ):
+        ask = partial(site.grpc.call, "ModelInfer", **infer_fields(main, parameters=parameters))
+        yield case(name, f"ModelInfer, {main.name}, {parameters}", refused(INVALID), ask, extension)
 
 
 def _shared_memory(site: Site) -> Iterator[Case]:

@@ -59,7 +59,9 @@ class GrpcFront:
 
     def abandon(self, method: str, data: bytes) -> None:
         """A call that is cancelled at once."""
-        call = self._channel.unary_unary(wire.path(method)).future(data, timeout=self._timeout_s)
+        call = self._channel.unary_unary(wire.path(method)).future(
+            data, timeout=self._timeout_s, metadata=self._metadata
+        )
         call.cancel()
 
     def stream(self, messages: Sequence[bytes]) -> Came:

@@ -83,8 +83,8 @@ def _facts(site: Site) -> Iterator[Case]:
 
     facts: tuple[tuple[str, dict[str, Any], Callable[[Any], bool]], ...] = (
         ("the model's name", {}, lambda answer: answer.model_name == main.name),
-        ("the request's id", {"id": "no. 7 ü"}, lambda answer: answer.id == "no. 7 ü"),
-        ("an empty id where the request has none", {}, lambda answer: answer.id == ""),
+        ("the request's id", {"id": "no. 7"}, lambda answer: answer.id == "no. 7"),
+        ("an id beyond ASCII", {"id": "nº 7 ü"}, lambda answer: answer.id == "nº 7 ü"),
         ("every output of the metadata", {}, lambda answer: {one.name for one in answer.outputs} == set(told)),
         (
             "outputs of the metadata's datatypes",

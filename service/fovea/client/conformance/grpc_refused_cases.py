@@ -89,13 +89,15 @@ def _typed(site: Site) -> Iterator[Case]:
 def _unfit(site: Site) -> Iterator[Case]:
     short = site.one(lambda one: one.first.datatype in _SHORT_INTEGERS)
     if short is None:
-        yield cannot_ask("gRPC", "a typed value out of range refused", "a model whose first input is of 8 or 16 bits")
+        yield cannot_ask(
+            "gRPC", "a typed value out of range refused", "a model whose first input is of 8 or 16 bits", refusal=True
+        )
     else:
         contents = {DATATYPES[short.first.datatype].contents: [70_000] * short.inputs[short.first.name].size}
         yield _refused(site, "a typed value out of range", _with_contents(short, contents), INVALID)
     half = site.one(lambda one: one.first.datatype == "FP16")
     if half is None:
-        yield cannot_ask("gRPC", "typed FP16 refused", "a model whose first input is FP16")
+        yield cannot_ask("gRPC", "typed FP16 refused", "a model whose first input is FP16", refusal=True)
     else:
         contents = {"fp32_contents": [1] * half.inputs[half.first.name].size}
         yield _refused(site, "typed FP16", _with_contents(half, contents), INVALID)
@@ -118,7 +120,7 @@ def _texts(site: Site) -> Iterator[Case]:
     )
     for name, damage in damages:
         if texts is None:
-            yield cannot_ask("gRPC", f"{name} refused", "a model whose first input is BYTES")
+            yield cannot_ask("gRPC", f"{name} refused", "a model whose first input is BYTES", refusal=True)
             continue
         fields = infer_fields(texts)
         fields["raw_input_contents"][0] = damage(fields["raw_input_contents"][0])

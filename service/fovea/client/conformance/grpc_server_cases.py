@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from fovea.client.conformance.case import Case, Expected
-from fovea.client.conformance.expectations import INVALID, NOT_FOUND, ok, refused
+from fovea.client.conformance.expectations import INVALID, NOT_FOUND, UNIMPLEMENTED, ok, refused
 from fovea.client.conformance.site import Site
 from fovea.client.conformance.site import over_grpc as case
 from fovea.contract.datatypes import DATATYPES
@@ -47,6 +47,7 @@ def _not_ready() -> Expected:
     return Expected(
         "OK with ready false, or NOT_FOUND",
         lambda came: came.status == NOT_FOUND or (came.status == "OK" and not came.value.ready),
+        refusal=True,
     )
 
 
@@ -88,8 +89,8 @@ def _absent(site: Site) -> Iterator[Case]:
     call, main = site.grpc.call, site.main
     for words, fields, codes in (
         ("an unknown model", {"name": ABSENT}, (NOT_FOUND,)),
-        ("an unknown version", {"name": main.name, "version": ABSENT_VERSION}, (NOT_FOUND,)),
-        ("a version that is no number", {"name": main.name, "version": "one"}, (INVALID, NOT_FOUND)),
+        ("an unknown version", {"name": main.name, "version": ABSENT_VERSION}, (NOT_FOUND, UNIMPLEMENTED)),
+        ("a version that is no number", {"name": main.name, "version": "one"}, (INVALID, NOT_FOUND, UNIMPLEMENTED)),
         ("a model without a name", {"name": ""}, (INVALID, NOT_FOUND)),
     ):
         yield case(

@@ -63,27 +63,33 @@ class HttpFront:
         return self.raw(self.request(method, path, body, {"connection": "close", **headers}))
 
     def request(self, method: str, path: str, body: bytes | None, headers: Mapping[str, str]) -> bytes:
-        """A request's bytes. JSON, and its length, are what the headers say of a body unless they say otherwise."""
+        """A request's bytes. The headers say of a body that it is JSON, and its length; one that is "" is left out."""
         own = dict(self._own)
         if body is not None:
             own |= {"content-type": "application/json", "content-length": str(len(body))}
         given = {name.lower() for name in headers}
         kept = {name: value for name, value in own.items() if name not in given}
-        lines = [f"{name}: {value}" for name, value in {**kept, **headers}.items()]
+        lines = [f"{name}: {value}" for name, value in {**kept, **headers}.items() if value]
         return "\r\n".join([f"{method} {path} HTTP/1.1", *lines, "", ""]).encode() + (body or b"")
 
-    def raw(self, data: bytes, answers: int = 1, half_close: bool = False) -> Came:
-        """Any bytes; of several answers, the last. `half_close`: nothing follows, and the server is told so."""
+    def raw(self, *requests: bytes, half_close: bool = False) -> Came:
+        """Any bytes on one connection, each sent after the answer before it; what came to the last.
+
+        `half_close`: nothing follows, and the server is told so.
+        """
         until_s = time.monotonic() + self._timeout_s
         try:
+            came = Came("closed")
             with self._connected() as connection:
-                connection.sendall(data)
-                if half_close:
-                    connection.shutdown(socket.SHUT_WR)
-                return self._read(connection, answers, until_s)
+                for data in requests:
+                    connection.sendall(data)
+                    if half_close:
+                        connection.shutdown(socket.SHUT_WR)
+                    came = self._read(connection, until_s)
+                return came
         except TimeoutError:
             return Came(NO_ANSWER, f"no whole one within {self._timeout_s:g} s")
-        except ConnectionRefusedError as error:
+        except (ConnectionRefusedError, socket.gaierror) as error:
             return Came(NO_ANSWER, f"{self.address}: {error.strerror}")
         except OSError as error:
             return Came("closed", str(error))
@@ -92,7 +98,7 @@ class HttpFront:
         connection = socket.create_connection(self._target, self._timeout_s)
         return connection if self._tls is None else self._tls.wrap_socket(connection, server_hostname=self._tls_name)
 
-    def _read(self, connection: socket.socket, answers: int, until_s: float) -> Came:
+    def _read(self, connection: socket.socket, until_s: float) -> Came:
         data, ended = bytearray(), False
         while not ended and len(data) < _MOST_BYTES:
             connection.settimeout(max(until_s - time.monotonic(), 0.001))
@@ -101,7 +107,7 @@ class HttpFront:
             ended = not part
             if time.monotonic() > until_s:
                 raise TimeoutError
-            if (found := _last_of(bytes(data), answers, ended)) is not None:
+            if (found := _whole(bytes(data), ended)) is not None:
                 return Came(str(found.status), found.body[:1000].decode(errors="replace"), found)
         return Came("closed", f"after {len(data)} bytes that are no whole answer")
 
@@ -116,32 +122,22 @@ def _tls(access: Access) -> ssl.SSLContext | None:
 
 
 class _Received(io.BytesIO):
-    """What `HTTPResponse` reads from: it asks a socket for a file, and closes that after each answer."""
+    """What `HTTPResponse` reads from, which asks a socket for a file."""
 
     def makefile(self, *_: Any) -> io.BytesIO:
         return self
 
-    def close(self) -> None:
-        """The next answer is still to be read."""
 
-
-def _last_of(data: bytes, answers: int, ended: bool) -> HttpAnswer | None:
-    """The last of so many answers; None where it is not whole yet, or no HTTP."""
-    received, found = _Received(data), None
-    for _ in range(answers):
-        if b"\r\n\r\n" not in data[received.tell() :]:
-            return None
-        try:
-            found = _next(received, ended)
-        except HTTPException:
-            return None
-    return found
-
-
-def _next(received: _Received, ended: bool) -> HttpAnswer | None:
-    response = HTTPResponse(cast(socket.socket, received))
-    response.begin()
-    if response.length is None and not response.chunked and not ended:
-        return None  # its body goes on until the connection ends
-    body = response.read()
+def _whole(data: bytes, ended: bool) -> HttpAnswer | None:
+    """The answer; None where it is not whole yet, or no HTTP."""
+    if b"\r\n\r\n" not in data:
+        return None
+    response = HTTPResponse(cast(socket.socket, _Received(data)))
+    try:
+        response.begin()
+        if response.length is None and not response.chunked and not ended:
+            return None  # its body goes on until the connection ends
+        body = response.read()
+    except HTTPException:
+        return None
     return HttpAnswer(response.status, {name.lower(): value for name, value in response.getheaders()}, body)

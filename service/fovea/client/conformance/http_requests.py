@@ -12,6 +12,8 @@ import numpy as np
 from fovea.client.conformance.subjects import Fields, Subject
 from fovea.raw_tensors import NUMPY_DTYPE
 
+JSON_LENGTH = "inference-header-content-length"
+
 
 def model_path(name: str, version: str = "") -> str:
     """Where a model, or a version of it, is."""
@@ -38,7 +40,8 @@ def binary_body(fields: Fields, **more: Any) -> tuple[bytes, dict[str, str]]:
     sizes = [{"parameters": {"binary_data_size": len(data)}} for data in raw]
     inputs = [{**tensor, **size} for tensor, size in zip(fields["inputs"], sizes, strict=True)]
     head = json.dumps({**_rest(fields), "inputs": inputs, **more}).encode()
-    return b"".join([head, *raw]), {"inference-header-content-length": str(len(head))}
+    headers = {JSON_LENGTH: str(len(head)), "content-type": "application/octet-stream"}
+    return b"".join([head, *raw]), headers
 
 
 def _rest(fields: Fields) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from functools import partial
 
 from fovea.client.conformance.case import Case, Expected
-from fovea.client.conformance.expectations import http_ok, http_refused
+from fovea.client.conformance.expectations import http_error_text, http_ok, http_refused
 from fovea.client.conformance.grpc_server_cases import ABSENT, ABSENT_VERSION
 from fovea.client.conformance.http_requests import model_path
 from fovea.client.conformance.site import Site
@@ -71,8 +71,11 @@ def _absent(site: Site) -> Iterator[Case]:
     ):
         yield case(f"metadata of {words} refused", f"GET {path}", http_refused(), partial(site.http.get, path))
         ready = f"{path}/ready"
-        not_ready = Expected("an error", lambda came: came.status[0] in "45")
+        not_ready = Expected("an error", lambda came: came.status[0] in "45", refusal=True)
         yield case(f"{words} is not ready", f"GET {ready}", not_ready, partial(site.http.get, ready))
+    unknown = model_path(ABSENT)
+    words = "the error of an unknown model has a text"
+    yield case(words, f"GET {unknown}", http_error_text(), partial(site.http.get, unknown))
     for words, method, path in (
         ("another path", "GET", "/v2/no/such/path"),
         ("another version of the protocol", "GET", "/v99/health/live"),
@@ -84,15 +87,9 @@ def _absent(site: Site) -> Iterator[Case]:
         yield case(
             f"{words} refused",
             f"{method} {path}",
-            _client_error(),
+            http_refused(),
             partial(site.http.ask, method, path, b"" if method == "POST" else None),
         )
-
-
-def _client_error() -> Expected:
-    return Expected(
-        "a status from 400 to 499, or 501", lambda came: came.status.startswith("4") or came.status == "501"
-    )
 
 
 def _extensions(site: Site) -> Iterator[Case]:

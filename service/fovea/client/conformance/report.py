@@ -29,30 +29,30 @@ def as_text(result: Result, every: bool) -> str:
 
 
 def summary(results: Sequence[Result]) -> Iterator[str]:
-    """The end of the text: how many required cases passed over each front, and each extension."""
-    for front, extension, counts in _groups(results):
+    """The end of the text: of what is required, how many right requests were answered and wrong ones refused, over
+    each front; then each extension."""
+    for (_, front, extension, refusal), counts in _groups(results):
         asked = counts[Verdict.PASSED] + counts[Verdict.FAILED]
-        what = f"{front} {extension or 'required'}"
+        what = extension or ("required: wrong requests refused" if refusal else "required: right requests answered")
         skipped = f", {counts[Verdict.SKIPPED]} skipped" if counts[Verdict.SKIPPED] else ""
-        yield f"{what:36} {f'{counts[Verdict.PASSED]} of {asked} passed{skipped}' if asked else 'not offered'}"
+        yield f"{front}  {what:36} {f'{counts[Verdict.PASSED]} of {asked}{skipped}' if asked else 'not offered'}"
 
 
 def as_json(results: Sequence[Result]) -> dict[str, Any]:
-    """`{"conforms": …, "required": {"<front>": {"<verdict>": count}}, "extensions": …, "cases": […]}`."""
-    counts = [(front, extension, dict(counts)) for front, extension, counts in _groups(results)]
-    return {
-        "conforms": conforms(results),
-        "required": {front: found for front, extension, found in counts if not extension},
-        "extensions": {f"{extension} ({front})": found for front, extension, found in counts if extension},
-        "cases": [_facts(one) for one in results],
-    }
+    """`{"conforms": …, "summary": [{"front": …, "extension": …, "refusal": …, "passed": …, …}], "cases": […]}`."""
+    names = ("front", "extension", "refusal")
+    sums = [{**dict(zip(names, group[1:], strict=True)), **counts} for group, counts in _groups(results)]
+    return {"conforms": conforms(results), "summary": sums, "cases": [_facts(one) for one in results]}
 
 
-def _groups(results: Sequence[Result]) -> Iterator[tuple[str, str, Counter[str]]]:
-    """By front and extension, what is required first, how often each verdict is there."""
-    for part in sorted({(bool(one.case.extension), one.case.front, one.case.extension) for one in results}):
-        of = [one for one in results if (one.case.front, one.case.extension) == part[1:]]
-        yield part[1], part[2], Counter(one.verdict.value for one in of)
+def _groups(results: Sequence[Result]) -> list[tuple[tuple[bool, str, str, bool], Counter[str]]]:
+    """How often each verdict is there; what is required comes first."""
+    found: dict[tuple[bool, str, str, bool], Counter[str]] = {}
+    for one in results:
+        case = one.case
+        group = (bool(case.extension), case.front, case.extension, not case.extension and case.expected.refusal)
+        found.setdefault(group, Counter())[one.verdict.value] += 1
+    return sorted(found.items(), key=lambda item: item[0])
 
 
 def _facts(result: Result) -> dict[str, Any]:
@@ -60,7 +60,8 @@ def _facts(result: Result) -> dict[str, Any]:
     return {
         "front": case.front,
         "name": case.name,
-        "extension": case.extension or None,
+        "extension": case.extension,
+        "refusal": case.expected.refusal,
         "asked": case.asked,
         "expected": case.expected.words,
         "came": result.came,

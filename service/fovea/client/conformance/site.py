@@ -42,6 +42,6 @@ def over_http(name: str, asked: str, expected: Expected, ask: Callable[[], Came]
     return Case("HTTP", name, asked, expected, ask, extension)
 
 
-def cannot_ask(front: str, name: str, lacking: str) -> Case:
+def cannot_ask(front: str, name: str, lacking: str, refusal: bool = False) -> Case:
     """A case that is left out for what no model of the server has."""
-    return Case(front, name, "", Expected("", lambda _: False), lambda: Came(""), lacking=lacking)
+    return Case(front, name, "", Expected("", lambda _: False, refusal), lambda: Came(""), lacking=lacking)

@@ -39,6 +39,8 @@ class Subject:
     batches: bool
     most_rows: int = 0
     """Of a request; 0 where its configuration does not say."""
+    optional: frozenset[str] = frozenset()
+    """Inputs that a request may leave out, as its configuration says."""
     answer: Mapping[str, NDArray[Any]] | None = None
 
     @property
@@ -94,26 +96,34 @@ def _answering(grpc: GrpcFront, name: str) -> Subject | None:
 
 
 def _forms(grpc: GrpcFront, told: Any) -> Iterator[Subject]:
-    inputs, outputs = _tensors(told.inputs), _tensors(told.outputs)
-    if any(tensor.datatype not in DATATYPES for tensor in inputs):
+    subject = _described(grpc, told)
+    if any(tensor.datatype not in DATATYPES for tensor in subject.told):
         return
-    most_rows, batches = _batching(grpc, told.name, inputs)
-    version = max(told.versions, default="", key=lambda text: int(text) if text.isdecimal() else -1)
     for size, counted in product(_FREE_SIZES, (True, False)):
-        sizes = {tensor.name: _sizes(tensor.shape, size) for tensor in inputs}
+        sizes = {tensor.name: _sizes(tensor.shape, size) for tensor in subject.told}
         if sum(map(prod, sizes.values())) <= _MOST_ELEMENTS:
-            arrays = {tensor.name: _values(tensor.datatype, sizes[tensor.name], counted) for tensor in inputs}
-            yield Subject(told.name, version, arrays, inputs, outputs, batches, most_rows)
+            arrays = {one.name: _values(one.datatype, sizes[one.name], counted) for one in subject.told}
+            yield replace(subject, inputs=arrays)
 
 
-def _batching(grpc: GrpcFront, name: str, inputs: tuple[TensorInfo, ...]) -> tuple[int, bool]:
-    """The most rows of a request (0: not known), and whether there may be several."""
-    came = grpc.call("ModelConfig", name=name)
+def _described(grpc: GrpcFront, told: Any) -> Subject:
+    """What metadata and configuration say of it, without inputs."""
+    inputs = _tensors(told.inputs)
+    version = max(told.versions, default="", key=lambda text: int(text) if text.isdecimal() else -1)
     free = all(tensor.shape and tensor.shape[0] == -1 for tensor in inputs)
-    if came.status != "OK" or came.value is None or not came.value.config.name:
-        return 0, free
-    most = came.value.config.max_batch_size
-    return most, free and most > 1
+    subject = Subject(told.name, version, {}, inputs, _tensors(told.outputs), free)
+    config = _configuration(grpc, told.name)
+    if config is None:
+        return subject
+    optional = frozenset(tensor.name for tensor in config.input if tensor.optional)
+    batches = free and config.max_batch_size > 1
+    return replace(subject, batches=batches, most_rows=config.max_batch_size, optional=optional)
+
+
+def _configuration(grpc: GrpcFront, name: str) -> Any:
+    """The model's; None where the server has none."""
+    came = grpc.call("ModelConfig", name=name)
+    return came.value.config if came.status == "OK" and came.value is not None and came.value.config.name else None
 
 
 def _sizes(shape: tuple[int, ...], free: int) -> tuple[int, ...]:

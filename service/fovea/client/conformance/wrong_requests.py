@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from fovea.client.array_bytes import to_raw
-from fovea.client.conformance.expectations import INVALID, NOT_FOUND
+from fovea.client.conformance.expectations import INVALID, NOT_FOUND, UNIMPLEMENTED
 from fovea.client.conformance.grpc_server_cases import ABSENT, ABSENT_VERSION
 from fovea.client.conformance.site import Site
 from fovea.client.conformance.subjects import Fields, Subject, infer_fields
 
 _HUGE = 2**62
+_NO_VERSION = (INVALID, NOT_FOUND, UNIMPLEMENTED)
 
 
 @dataclass(frozen=True)
@@ -42,10 +43,10 @@ def _names(main: Subject) -> Iterator[WrongRequest]:
         return WrongRequest(name, main, infer_fields(main, **changes), codes)
 
     yield wrong("an unknown model", NOT_FOUND, model_name=ABSENT)
-    yield wrong("an unknown version", NOT_FOUND, model_version=ABSENT_VERSION)
-    yield wrong("a version that is no number", INVALID, NOT_FOUND, model_version="one")
-    yield wrong("version 0", INVALID, NOT_FOUND, model_version="0")
-    yield wrong("version -1", INVALID, NOT_FOUND, model_version="-1")
+    yield wrong("an unknown version", NOT_FOUND, UNIMPLEMENTED, model_version=ABSENT_VERSION)
+    yield wrong("a version that is no number", *_NO_VERSION, model_version="one")
+    yield wrong("version 0", *_NO_VERSION, model_version="0")
+    yield wrong("version -1", *_NO_VERSION, model_version="-1")
     yield wrong("an unknown output", INVALID, NOT_FOUND, outputs=[{"name": "no such output"}])
     known = {"name": main.outputs[0].name}
     yield wrong("an unknown output beside a known one", INVALID, NOT_FOUND, outputs=[known, {"name": "no such output"}])
@@ -116,8 +117,6 @@ def _tensors(main: Subject) -> Iterator[WrongRequest]:
         ("an input 100 times", {"inputs": [tensors[0]] * 100, "raw_input_contents": [raw[0]] * 100}),
     ):
         yield WrongRequest(name, main, {**fields, **changes})
-    soon = {"parameters": {"timeout": {"string_param": "soon"}}}
-    yield WrongRequest("a timeout that is a text", main, {**fields, **soon})
 
 
 def _of_several_inputs(site: Site) -> Iterator[WrongRequest]:
@@ -125,8 +124,10 @@ def _of_several_inputs(site: Site) -> Iterator[WrongRequest]:
     if subject is None:
         return
     fields = infer_fields(subject)
-    left = {key: fields[key][:-1] for key in ("inputs", "raw_input_contents")}
-    yield WrongRequest("an input missing", subject, {**fields, **left})
+    needed = next((at for at, tensor in enumerate(subject.told) if tensor.name not in subject.optional), None)
+    if needed is not None:
+        left = {key: fields[key][:needed] + fields[key][needed + 1 :] for key in ("inputs", "raw_input_contents")}
+        yield WrongRequest("an input missing", subject, {**fields, **left})
     if subject.batches:
         two = infer_fields(subject, 2)
         mixed = {key: [*fields[key][:-1], two[key][-1]] for key in ("inputs", "raw_input_contents")}

@@ -17,11 +17,15 @@ _MOST_WAITING = 10_000
 _PATIENCE_S = 5.0
 
 
+def _nothing() -> None:
+    pass
+
+
 class Backlog(Generic[T]):
     """What waits for `work`. What is lost, and why, is said once until it works again."""
 
-    def __init__(self, work: Callable[[T], None], lost: str, name: str) -> None:
-        self._work, self._lost, self._name = work, lost, name
+    def __init__(self, work: Callable[[T], None], lost: str, name: str, on_loss: Callable[[], None] = _nothing) -> None:
+        self._work, self._lost, self._name, self._on_loss = work, lost, name, on_loss
         self._waiting: Queue[T | None] = Queue(_MOST_WAITING)
         self._thread: threading.Thread | None = None
         self._lock = threading.Lock()
@@ -33,6 +37,7 @@ class Backlog(Generic[T]):
         try:
             self._waiting.put_nowait(item)
         except Full:
+            self._on_loss()
             self._failed("it takes too long")
 
     def close(self) -> None:

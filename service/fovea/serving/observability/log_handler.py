@@ -60,6 +60,14 @@ def lines_lost() -> int:
     return sum(one.lost_total for one in logging.getLogger().handlers if isinstance(one, LogHandler))
 
 
+def count_lost_line() -> None:
+    """A line was lost before it came to a handler."""
+    for one in logging.getLogger().handlers:
+        if isinstance(one, LogHandler):
+            one.lost_total += 1
+            return
+
+
 def _loss(lines: int) -> logging.LogRecord:
     text = "log lines that could not be written in time, or at all: %d"
     return logging.LogRecord(__name__, logging.WARNING, __file__, 0, text, (lines,), None)

@@ -10,6 +10,8 @@ LATENCY_BUCKETS_S = (
     *(0.0001, 0.00025, 0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05),
     *(0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0),
 )
+OBJECTIVE_S = 0.1
+"""What the alerts that ship ask the latency histograms for (deploy/prometheus/rules/objectives.yml)."""
 OP_BUCKETS_S = (0.00001, 0.000025, 0.00005, *LATENCY_BUCKETS_S[:-3])
 ROW_BUCKETS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 PADDING_BUCKETS = (0.0, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -20,9 +21,11 @@ from fovea.contract.attention import AttentionType
 from fovea.runtime.kernel_library import Cause
 from fovea.serving.observability.histograms import Histograms
 from fovea.serving.observability.log_handler import lines_lost
-from fovea.serving.observability.metrics import LATENCY_BUCKETS_S, METRICS, UNKNOWN_MODEL, Metric
+from fovea.serving.observability.metrics import LATENCY_BUCKETS_S, METRICS, OBJECTIVE_S, UNKNOWN_MODEL, Metric
 from fovea.serving.observability.recorder import ModelLabels, Recorder
 from fovea.serving.observability.trace import TracedRequest
+
+log = logging.getLogger(__name__)
 
 FALLBACKS = tuple(cause.value for cause in Cause if cause not in (Cause.OFF, Cause.NOT_NEEDED))
 """Why a body runs, where nobody chose it."""
@@ -34,6 +37,8 @@ class Telemetry:
     """All metrics of one server."""
 
     def __init__(self, latency_buckets_s: Sequence[float] = LATENCY_BUCKETS_S) -> None:
+        if OBJECTIVE_S not in latency_buckets_s:
+            log.warning("latency_buckets_s lacks %g: the alerts on slow answers that ship will never fire", OBJECTIVE_S)
         disable_created_metrics()  # type: ignore[no-untyped-call]  # a third of the series, for nobody
         self.registry = CollectorRegistry()
         """Those that prometheus_client writes: all but the histograms, which are most of the text."""

@@ -8,7 +8,7 @@ can fail one, nor hold it up.
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -40,6 +40,11 @@ class TracedRequest:
     stamps: Sequence[Stamp]
     outcome: Outcome
     error: FoveaError | None
+
+    def status(self) -> Mapping[str, str | int]:
+        """The code that its caller got, as attributes of a span; none where it is not known."""
+        known = self.origin is not None and (self.error is not None or self.outcome == "ok")
+        return self.origin.status(self.error) if known and self.origin is not None else {}
 
 
 class TraceWriter(Protocol):

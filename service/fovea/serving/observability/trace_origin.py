@@ -10,7 +10,8 @@ from fovea.contract.errors import FoveaError
 
 PARENT, STATE = "traceparent", "tracestate"
 """Headers, or keys of gRPC's metadata."""
-_PARENT = re.compile(r"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-([0-9a-f]{2})(?:-.*)?")
+_IDS = "(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-([0-9a-f]{2})"
+_PARENT = re.compile(f"00-{_IDS}|(?!00|ff)[0-9a-f]{{2}}-{_IDS}(?:-.*)?")
 _SAMPLED = 1
 
 
@@ -33,4 +34,4 @@ class TraceOrigin:
     def sampled(self) -> bool | None:
         """Whether the caller traces it; None where she says nothing that can be read."""
         found = _PARENT.fullmatch(self.parent)
-        return None if found is None else bool(int(found[1], 16) & _SAMPLED)
+        return None if found is None else bool(int(found[1] or found[2], 16) & _SAMPLED)

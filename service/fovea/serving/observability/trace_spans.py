@@ -7,11 +7,12 @@ HTTP.
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -19,7 +20,7 @@ from typing import Any, NamedTuple
 from opentelemetry import trace
 from opentelemetry.context import Context
 from opentelemetry.sdk.resources import OTELResourceDetector, Resource
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace import SpanLimits, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_ON
 from opentelemetry.trace import Link, Span, SpanKind, Status, StatusCode
@@ -39,9 +40,14 @@ _STAGES = {
 }
 """What begins with a stamp, and ends with the next."""
 _EXPORT_S = 5
+_LONGEST = 1024
+"""Characters of an attribute that are sent: what callers choose must not fill a message to the collector."""
+_LONGEST_STATE = 512
+"""Of a `tracestate`, as W3C Trace Context has it at least."""
 _PATIENCE_S = 6.0
 _SERVERS_FAULT = frozenset({"failed", "rejected", "deadline"})
 _PROPAGATOR = TraceContextTextMapPropagator()
+logging.getLogger("opentelemetry.trace.span").setLevel(logging.ERROR)  # warns in callers' own words
 
 
 class _Ended(NamedTuple):
@@ -55,7 +61,12 @@ class SpanWriter:
     def __init__(self, exporter: SpanExporter, exemplify: Callable[[TracedRequest, str], None]) -> None:
         """`exemplify` hears of each request and its trace, as 32 hexadecimal digits."""
         self._exemplify = exemplify
-        self._provider = TracerProvider(sampler=ALWAYS_ON, resource=_resource(), shutdown_on_exit=False)
+        self._provider = TracerProvider(
+            sampler=ALWAYS_ON,
+            resource=_resource(),
+            shutdown_on_exit=False,
+            span_limits=SpanLimits(max_attribute_length=_LONGEST, max_span_attribute_length=_LONGEST),
+        )
         self._provider.add_span_processor(BatchSpanProcessor(exporter))
         self._tracer = self._provider.get_tracer("fovea", __version__)
         self._backlog: Backlog[_Ended] = Backlog(self._make, "spans", "spans")
@@ -96,7 +107,8 @@ class SpanWriter:
             said["fovea.request.id"] = facts["request_id"]
         if origin is None:
             return self._tracer.start_span("infer", kind=SpanKind.SERVER, attributes=said, start_time=start_ns)
-        context = _PROPAGATOR.extract({PARENT: origin.parent, STATE: origin.state})
+        state = origin.state if len(origin.state) <= _LONGEST_STATE else ""
+        context = _PROPAGATOR.extract({PARENT: origin.parent, STATE: state})
         attributes = {**origin.facts, **said}
         return self._tracer.start_span(origin.name, context, SpanKind.SERVER, attributes, start_time=start_ns)
 
@@ -154,12 +166,11 @@ def exporter(address: str) -> SpanExporter:
 
 def _say_how_it_ended(span: Span, request: TracedRequest) -> None:
     span.set_attribute("fovea.outcome", request.outcome)
-    status: Mapping[str, Any] = {} if request.origin is None else request.origin.status(request.error)
-    span.set_attributes(status)
+    span.set_attributes(request.status())
     if request.error is not None:
         span.set_attribute("error.type", type(request.error).__name__)
     if request.outcome in _SERVERS_FAULT:
-        span.set_status(Status(StatusCode.ERROR, str(request.error or request.outcome)))
+        span.set_status(Status(StatusCode.ERROR, str(request.error or request.outcome)[:_LONGEST]))
 
 
 def _epoch_ns(offset_s: float, at_s: float) -> int:

@@ -17,6 +17,8 @@ from fovea.serving.observability.trace_origin import TraceOrigin
 from fovea.serving.observability.trace_settings import OFF, TIMESTAMPS, UNLIMITED, TraceSettings, setting_value
 
 _FILE = "trace_file"
+_LONGEST = 256
+"""Characters that are kept of a name or an id: who reads traces has no use for more, and it is a caller's choice."""
 
 
 class _Sampler:
@@ -90,10 +92,13 @@ class Tracer:
         self, model: str, version: str, request_id: str, arrived_s: float, origin: TraceOrigin | None
     ) -> Trace | None:
         """The trace of a request that enters the queue now; None where it is not to be traced."""
-        part = (self._samplers.get(model) or self._samplers[""]).part()
-        spans = self._spans is not None and _by_caller(origin, otherwise=part is not None)
+        said = None if origin is None or self._spans is None else origin.sampled
+        asks = self._file is not None or said is None
+        part = (self._samplers.get(model) or self._samplers[""]).part() if asks else None
+        spans = self._spans is not None and (part is not None if said is None else said)
         if part is None and not spans and self._access is None:
             return None
+        model, version, request_id = model[:_LONGEST], version[:_LONGEST], request_id[:_LONGEST]
         facts = {"id": next(self._ids), "model_name": model, "model_version": version, "request_id": request_id}
         return Trace(self._writers, Wanted(part if self._file else None, spans), facts, origin, arrived_s)
 
@@ -146,8 +151,3 @@ class Tracer:
         """Write the traces that have ended."""
         for writer in self._writers:
             writer.close()
-
-
-def _by_caller(origin: TraceOrigin | None, *, otherwise: bool) -> bool:
-    said = None if origin is None else origin.sampled
-    return otherwise if said is None else said

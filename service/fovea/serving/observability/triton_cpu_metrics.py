@@ -41,7 +41,7 @@ class TritonCpuMetrics(Collector):
     def _utilization(self) -> float:
         before, self._before = self._before, self._processor_time()
         busy, all_time = (now - then for now, then in zip(self._before, before, strict=True))
-        return busy / all_time if all_time else 0.0
+        return min(1.0, max(0.0, busy / all_time)) if all_time > 0 else 0.0  # time that waits for disks may go back
 
     def _processor_time(self) -> tuple[int, int]:
         """Ticks in use, and in all, since the machine's start."""

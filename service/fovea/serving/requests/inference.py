@@ -118,7 +118,7 @@ class Inference:
             raise
         except FoveaError as error:
             served.requests(outcome_of(error), [time.monotonic() - arrived_s], rows)
-            if queued is None or queued.trace is None:
+            if queued is None:  # else its trace, if it has one, has ended
                 self._refused(request, served.version, arrived_s, error)
             raise
 
@@ -145,6 +145,7 @@ class Inference:
                     queued.trace.end(time.monotonic())
                 return
             admitted.watch()
+            queued.alone = False  # who decodes has more to do
             queued.bytes = request.bytes + checked.shared_bytes  # until it is decoded
             again = partial(self._again, admitted)
             places = (served.engine.submit, again, served)

@@ -4,14 +4,15 @@ peer's certificate only.
 
 from __future__ import annotations
 
+import base64
 import re
-import ssl
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from math import nan
 
 from fovea.serving.security.tls import Tls
 
-_CERTIFICATE = re.compile(rb"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----", re.DOTALL)
+_CERTIFICATE = re.compile(rb"-----BEGIN (?:X509 )?CERTIFICATE-----(.+?)-----END (?:X509 )?CERTIFICATE-----", re.DOTALL)
 _VERSION, _UTC_TIME = 0xA0, 0x17
 _SERIAL_ALGORITHM_ISSUER = 3
 """Elements of a certificate between its version, which may be absent, and its two times."""
@@ -28,8 +29,11 @@ def certificate_ends(tls: Tls | None) -> list[tuple[str, Callable[[], float]]]:
 
 
 def first_end(pem: bytes) -> float:
-    """When the first of these certificates ends, in Unix time."""
-    return min(_end(ssl.PEM_cert_to_DER_cert(found.decode())) for found in _CERTIFICATE.findall(pem))
+    """When the first of these certificates ends, in Unix time; NaN where that cannot be read."""
+    try:
+        return min(_end(base64.b64decode(found)) for found in _CERTIFICATE.findall(pem))
+    except (ValueError, IndexError, StopIteration, TypeError):
+        return nan
 
 
 def _end(der: bytes) -> float:

@@ -7,12 +7,14 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import pytest
 
 from fakes import FakeObserver, FakeReply, FakeSession
-from fovea.serving.engines.batching.batcher import BatchPolicy
+from fovea.serving.engines.batching.batcher import BatchPolicy, take_batch
+from fovea.serving.engines.batching.measured_cost import MeasuredCost
 from fovea.serving.engines.batching.pipeline import Pipeline
 from fovea.serving.engines.batching.worker import SessionSource
 from fovea.serving.engines.queued_request import BatchKey, QueuedRequest
@@ -24,12 +26,13 @@ BRIEF_S, LENGTHY_S = 1e-5, 1e-2
 class Bench:
     """A pipeline whose runs were measured to take `cost_s`; it notes on which threads they are."""
 
-    def __init__(self, cost_s: float | None, during_run: Callable[[], object] = lambda: None) -> None:
+    def __init__(self, cost_s: float | None, during_run: Callable[[], object], steady: bool) -> None:
         self.threads: list[int] = []
         self.session = FakeSession(lambda: (self.threads.append(threading.get_ident()), during_run()))
         self.run_when_closed: list[list[list[float]]] = []
         source = SessionSource(lambda: self.session, FakeSession, close=self._note_what_was_run)
-        self.pipeline = Pipeline(source, BatchPolicy(8, cost=lambda _key, _rows: cost_s), FakeObserver())
+        policy, measured = BatchPolicy(8, cost=lambda _key, _rows: cost_s), MeasuredCost(steady=steady)
+        self.pipeline = Pipeline(source, policy, FakeObserver(), measured=measured)
 
     def _note_what_was_run(self) -> None:
         self.run_when_closed.append(list(self.session.batches))
@@ -46,8 +49,10 @@ class Bench:
 
 
 @contextmanager
-def bench(cost_s: float | None = BRIEF_S, during_run: Callable[[], object] = lambda: None) -> Iterator[Bench]:
-    made = Bench(cost_s, during_run)
+def bench(
+    cost_s: float | None = BRIEF_S, during_run: Callable[[], object] = lambda: None, *, steady: bool = True
+) -> Iterator[Bench]:
+    made = Bench(cost_s, during_run, steady)
     yield made
     made.pipeline.close()
 
@@ -88,9 +93,23 @@ def test_one_that_takes_its_time_or_was_not_measured_does_not() -> None:
             assert not here.is_run_here()
 
 
-def test_after_two_that_took_longer_than_was_measured_the_next_does_not() -> None:
-    with bench(during_run=lambda: work(0.05)) as here:
-        assert [here.is_run_here() for _ in range(3)] == [True, True, False]
+def test_one_whose_cost_may_go_by_its_values_does_not() -> None:
+    with bench(steady=False) as here:
+        assert not here.is_run_here()
+
+
+def test_a_failure_while_a_batch_is_taken_ends_no_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    failures = [MemoryError()]
+
+    def failing(*words: Any) -> Any:
+        if failures:
+            raise failures.pop()
+        return take_batch(*words)
+
+    monkeypatch.setattr("fovea.serving.engines.batching.pipeline.take_batch", failing)
+    with bench(steady=False) as here:
+        assert here.send().done.wait(LONG_S)
+    assert not failures
 
 
 def test_those_that_come_while_one_runs_are_run_after_it() -> None:

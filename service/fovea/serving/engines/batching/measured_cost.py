@@ -13,10 +13,14 @@ _KEPT = 1024
 
 
 class MeasuredCost:
-    """`shapes` are those of the row that was measured, by input and without the batch axis."""
+    """`shapes` are those of the row that was measured, by input and without the batch axis; `steady` says that what a
+    batch costs goes by no value of its rows.
+    """
 
-    def __init__(self, cost: BatchCost = _NOTHING, shapes: tuple[tuple[int, ...], ...] = ()) -> None:
-        self.cost, self._shapes = cost, shapes
+    def __init__(
+        self, cost: BatchCost = _NOTHING, shapes: tuple[tuple[int, ...], ...] = (), *, steady: bool = False
+    ) -> None:
+        self.cost, self._shapes, self.steady = cost, shapes, steady
         self.seconds = lru_cache(_KEPT)(self._seconds)
         """Of a batch, by key and rows; None where nothing like it was measured."""
         self.worthwhile_rows = lru_cache(_KEPT)(cost.worthwhile_rows)

@@ -53,7 +53,7 @@ class Pipeline:
         self._closed = False
         self._workers = [Worker(source, observer, measured) for _ in range(source.instances)]
         self._in_hand = InHand(self._workers)
-        self._lone_runs = LoneRuns(policy)
+        self._lone_runs = LoneRuns(policy, measured)
         self._lookout = CallerWatch(self._look)
         self._threads = [threading.Thread(target=self._work, daemon=True, name="batch") for _ in self._workers]
         self._start()
@@ -94,8 +94,8 @@ class Pipeline:
             self._submit_if_possible(request)
         if self._lookout.asleep:
             self._lookout.wake()
-        if request.alone and self._waiting.requests == 1 and self._lone_runs.allow(request):
-            self._lone_runs.watch(self._turn)
+        if self._lone_runs.allow(request):
+            self._turn(alone=request)
         self._ring()
 
     def _submit_if_possible(self, request: QueuedRequest) -> None:
@@ -163,36 +163,39 @@ class Pipeline:
         if self._idle and (self._waiting.requests or self._closed):
             self._bell.put(None)
 
-    def _turn(self) -> float | None:
-        """Run what is due. Where nothing is, for how long: 0 until the bell rings.
+    def _turn(self, *, alone: QueuedRequest | None = None) -> float | None:
+        """Run what is due, or only this request, if nothing else waits. Where nothing is, for how long: 0 until the
+        bell rings.
 
         What was taken is forgotten with the end of this: it is the callers' data.
         """
-        taken = self._take()
-        if taken is None:
-            return 0.0
-        worker, selection = taken
+        worker = None
         try:
+            taken = self._take(alone)
+            if taken is None:
+                return 0.0
+            worker, selection = taken
             if selection.gone or selection.late:
                 self._refuse(selection)
             if worker is not None:
                 worker.execute(selection.batch)
+            return selection.wait_s or None
         except Exception:  # a thread that ended would leave a queue that nobody works off
             log.exception("a worker's turn failed")
+            return None
         finally:
             if worker is not None:
                 with self._lock:
                     self._in_hand.end(worker)
-        return selection.wait_s or None
 
     @property
     def _can_begin(self) -> bool:
         return bool(self._waiting.requests and self._in_hand.free)
 
-    def _take(self) -> tuple[Worker | None, Selection] | None:
+    def _take(self, alone: QueuedRequest | None) -> tuple[Worker | None, Selection] | None:
         """A batch and who runs it; None where nothing waits, or nobody is free."""
         with self._lock:
-            if not self._can_begin:
+            if not self._can_begin or (alone is not None and [*self._waiting] != [alone]):
                 return None
             now_s = time.monotonic()
             policy = replace(self._policy, delay_s=0.0) if self._closed else self._policy

@@ -6,7 +6,9 @@ from dataclasses import replace
 
 from fovea.runtime.loaded_version import LoadedVersion
 from fovea.runtime.model_toml import ServingChoices
+from fovea.runtime.steady_cost import has_steady_cost
 from fovea.serving.engines.batching.batcher import BatchPolicy
+from fovea.serving.engines.batching.lone_runs import is_brief
 from fovea.serving.engines.batching.measured_cost import MeasuredCost
 from fovea.serving.engines.batching.pipeline import Pipeline
 from fovea.serving.engines.batching.worker import SessionSource
@@ -19,7 +21,8 @@ def start_batching(
     loaded: LoadedVersion, choices: ServingChoices, delay_s: float, limit: QueueLimit, observer: Observer
 ) -> Engine:
     """Open what sessions it needs besides the first, and start its workers. `delay_s` holds where nobody chooses."""
-    measured = MeasuredCost(loaded.cost, loaded.warm_shapes)
+    steady = is_brief(loaded.cost) and has_steady_cost(loaded.model)
+    measured = MeasuredCost(loaded.cost, loaded.warm_shapes, steady=steady)
     policy = batch_policy(loaded, choices, delay_s, measured)
     sessions = [loaded.session, *(loaded.open_instance() for _ in range(choices.instances - 1))]
     source = SessionSource(sessions.pop, loaded.open_maps, choices.instances, sessions.clear)

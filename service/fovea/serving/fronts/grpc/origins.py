@@ -30,9 +30,9 @@ class Origins:
 
 
 def _texts(metadata: Iterable[tuple[str, Any]]) -> dict[str, str]:
-    """Of several of one key the first."""
+    """Several of one key are joined, as over HTTP."""
     found: dict[str, str] = {}
     for key, value in metadata:
         if key in (PARENT, STATE) and isinstance(value, str):
-            found.setdefault(key, value)
+            found[key] = f"{found[key]},{value}" if key in found else value
     return found
