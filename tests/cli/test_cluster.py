@@ -141,17 +141,22 @@ class Healthy(BaseHTTPRequestHandler):
         pass
 
 
-def test_every_server_behind_a_name_is_asked_whether_it_is_ready(fovea: Fovea, tmp_path: Path) -> None:
+def test_every_server_behind_a_name_is_asked_whether_it_is_ready_and_how_much_to_send(
+    fovea: Fovea, tmp_path: Path
+) -> None:
     """An address stands for the name here, which needs no DNS."""
+    agent = AgentCheck("127.0.0.1", 0, lambda: agent_word(True, [Load(3.0, 1.0)]))
     health = HTTPServer(("127.0.0.1", 0), Healthy)
     threading.Thread(target=health.serve_forever, daemon=True).start()
     grpc, http, metrics, nobody = free_ports(4)
     bound = (f"--bind-grpc={grpc}", f"--bind-http={http}", f"--bind-metrics={metrics}")
-    one = f"127.0.0.1:{nobody}:{health.server_port}:0"
+    one = f"127.0.0.1:{nobody}:{health.server_port}:{agent.port}"
     fovea("cluster", "--dns", one, "--most=3", *bound, "--output", tmp_path / "haproxy.cfg")
     with running_haproxy(tmp_path / "haproxy.cfg", metrics) as balancer:
         wait_until(lambda: balancer.told("check_code", "fovea3") == 200)
         assert [balancer.state(f"fovea{number}") for number in (1, 2, 3)] == ["UP"] * 3
+        wait_until(lambda: [balancer.told("weight", f"fovea{number}") for number in (1, 2, 3)] == [25] * 3)
+    agent.stop()
     health.shutdown()
     health.server_close()
 
