@@ -20,7 +20,7 @@ from fovea.recipes.digits import mnist
 from fovea.recipes.digits.glimpsing import PREPROCESSING, scenes_of
 from fovea.recipes.digits.scenes import SIDE
 from fovea.recipes.images.dataset import ImageDataset
-from servers import RunningServer, running_server, total
+from servers import RunningServer, running_server, total, wait_until
 from triton_calls import inputs
 
 NAME, PATH = "ram-mnist", "attention.glimpses"
@@ -113,7 +113,7 @@ def test_a_seed_repeats_its_path(client: Any, data: ImageDataset) -> None:
 def test_requests_are_counted_by_its_attention_type(server: RunningServer, client: Any, data: ImageDataset) -> None:
     ask(client, scenes_of(data.test_images[:1])[0].numpy())
     count = "fovea_request_duration_seconds_count"
-    assert total(server.samples(), count, model=NAME, attention="hard_sample") > 0
+    wait_until(lambda: total(server.samples(), count, model=NAME, attention="hard_sample") > 0)
 
 
 def test_its_files_are_small() -> None:

@@ -14,7 +14,7 @@ from fovea.contract.attention import AttentionType
 from fovea.contract.model_card import ModelCard
 from fovea.recipes.pronunciation.cmudict import VOWELS, Spellings, load
 from fovea.recipes.pronunciation.glimpse_models import GLIMPSE_MODELS
-from servers import RunningServer, running_server, total
+from servers import RunningServer, running_server, total, wait_until
 from triton_calls import inputs
 
 EXPORTED = Path(__file__).parents[1] / "exported_models"
@@ -95,6 +95,7 @@ def test_requests_are_counted_by_the_attention_type_and_files_are_small(server: 
     with triton.InferenceServerClient(server.grpc) as client:
         vowel_of(client, model, "banana")
     label = str(MODELS[model].attention)
-    assert total(server.samples(), "fovea_request_duration_seconds_count", model=model, attention=label) > 0
+    count = "fovea_request_duration_seconds_count"
+    wait_until(lambda: total(server.samples(), count, model=model, attention=label) > 0)
     assert card_of(model).attention == label
     assert sum(path.stat().st_size for path in (EXPORTED / model / "1").iterdir()) < MOST_BYTES

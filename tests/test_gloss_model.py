@@ -16,7 +16,7 @@ from fovea.contract.model_card import ModelCard
 from fovea.recipes.language.labelled_texts import Labelled
 from fovea.recipes.language.text_classification import FILE
 from fovea.recipes.language.wordnet import LABELS, load
-from servers import RunningServer, running_server, total
+from servers import RunningServer, running_server, total, wait_until
 from triton_calls import inputs
 from triton_front import FRONTS, triton_front
 
@@ -88,7 +88,8 @@ def test_asked_with_texts_it_is_as_accurate_as_its_card_says(
     right = int((logits.argmax(1) == [label for _, label in glosses]).sum())
     assert abs(right - card.metrics["accuracy"] * len(glosses)) <= OTHER_PROCESSOR
     label = str(card.attention)
-    assert total(server.samples(), "fovea_request_duration_seconds_count", model=NAME, attention=label) >= len(parts)
+    count = "fovea_request_duration_seconds_count"
+    wait_until(lambda: total(server.samples(), count, model=NAME, attention=label) >= len(parts))
 
 
 def test_the_command_names_the_class_of_a_text_and_draws_its_words(
