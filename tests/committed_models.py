@@ -14,6 +14,13 @@ READER = "bert-gloss"
 EVERY_COMMITTED = COMMITTED | {name: EXPORTED / name / "1" for name in (RECURRENT, READER)}
 
 
+def link_models(repository: Path, *names: str) -> Path:
+    """A repository of these exported models, and of nothing else."""
+    for name in names:
+        (repository / name).symlink_to(EXPORTED / name)
+    return repository
+
+
 def link_committed_models(repository: Path) -> Path:
     """A repository of them, and of nothing else."""
     for name, version in COMMITTED.items():

@@ -13,7 +13,7 @@ import pytest
 import tritonclient.grpc as triton
 from PIL import Image
 
-from committed_models import EXPORTED
+from committed_models import EXPORTED, link_models
 from fovea.cli import main
 from fovea.cli.export import next_steps
 from fovea.contract.attention import AttentionType
@@ -40,9 +40,7 @@ def card_of(model: str) -> ModelCard:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    repository = tmp_path_factory.mktemp("countries")
-    for name in MODELS:
-        (repository / name).symlink_to(EXPORTED / name)
+    repository = link_models(tmp_path_factory.mktemp("countries"), *MODELS)
     with running_server(repository, "--log-level=warning") as running:
         yield running
 

@@ -12,7 +12,7 @@ import pytest
 import tritonclient.grpc as triton
 from PIL import Image
 
-from committed_models import EXPORTED
+from committed_models import EXPORTED, link_models
 from fovea.cli import main
 from fovea.contract.model_card import ModelCard
 from fovea.inputs.picture_steps import pixel_rows
@@ -46,8 +46,7 @@ def data() -> ImageDataset:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    repository = tmp_path_factory.mktemp("digits")
-    (repository / NAME).symlink_to(VERSION.parent)
+    repository = link_models(tmp_path_factory.mktemp("digits"), NAME)
     with running_server(repository, "--log-level=warning") as running:
         yield running
 

@@ -12,7 +12,7 @@ import pytest
 import tritonclient.grpc as triton
 from onnx import TensorProto, helper
 
-from committed_models import EXPORTED
+from committed_models import EXPORTED, link_models
 from fovea.contract.attention import AttentionType
 from fovea.contract.model_card import CARD_FILE, GOLDEN_FILE, ModelCard
 from fovea.recipes.catalogue import RECIPES
@@ -32,9 +32,7 @@ LATENCIES = ("fovea_request_duration_seconds_count", "fovea_batch_compute_second
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    repository = tmp_path_factory.mktemp("repository")
-    for name in MODELS.values():
-        (repository / name).symlink_to(EXPORTED / name)
+    repository = link_models(tmp_path_factory.mktemp("repository"), *MODELS.values())
     for name in (OWN_LABEL, UNLABELLED):
         (repository / name / "1").mkdir(parents=True)
         onnx.save(weighted_mean(), repository / name / "1" / "model.onnx")

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import tritonclient.grpc as triton
 
+from committed_models import EXPORTED, link_models
 from fovea.contract.attention import AttentionType
 from fovea.contract.model_card import ModelCard
 from fovea.recipes.pronunciation.cmudict import VOWELS, Spellings, load
@@ -17,7 +17,6 @@ from fovea.recipes.pronunciation.glimpse_models import GLIMPSE_MODELS
 from servers import RunningServer, running_server, total, wait_until
 from triton_calls import inputs
 
-EXPORTED = Path(__file__).parents[1] / "exported_models"
 MODELS = {recipe.name: recipe for recipe in GLIMPSE_MODELS}
 ATTENTIVE = [name for name, recipe in MODELS.items() if recipe.attention is not AttentionType.NONE]
 HARD = ["glimpse-hard-argmax", "glimpse-hard-sample"]
@@ -33,9 +32,7 @@ def card_of(model: str) -> ModelCard:
 
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    repository = tmp_path_factory.mktemp("glimpses")
-    for name in MODELS:
-        (repository / name).symlink_to(EXPORTED / name)
+    repository = link_models(tmp_path_factory.mktemp("glimpses"), *MODELS)
     with running_server(repository, "--log-level=warning") as running:
         yield running
 

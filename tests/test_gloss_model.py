@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import tritonclient.grpc as triton
 
-from committed_models import EVERY_COMMITTED
+from committed_models import EVERY_COMMITTED, link_models
 from fovea.cli import main
 from fovea.contract.model_card import ModelCard
 from fovea.recipes.language.labelled_texts import Labelled
@@ -40,8 +40,7 @@ HELD_OUT = {
 
 @pytest.fixture(scope="module", params=["fast-lane", "no-fast-lane"])
 def server(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
-    repository = tmp_path_factory.mktemp("glosses")
-    (repository / NAME).symlink_to(FOLDER.parent)
+    repository = link_models(tmp_path_factory.mktemp("glosses"), NAME)
     with running_server(repository, f"--{request.param}", "--log-level=warning") as running:
         yield running
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from mmap import ACCESS_READ, mmap
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ from fovea.contract.attention import AttentionType
 from fovea.contract.attention_layer import AttentionLayer, primary_attention
 from fovea.contract.operators import DOMAIN, OPERATORS
 from fovea.runtime.attention_patterns import patterns
-from fovea.runtime.onnx_graph import Node, flat_graph
+from fovea.runtime.onnx_graph import Node, flat_graph_of_file
 from fovea.runtime.printable import printable
 from fovea.runtime.protobuf_fields import Steps
 
@@ -66,16 +65,14 @@ class Seen:
 def attention_seen(model: Path) -> Seen:
     """What is seen in an ONNX file. One that cannot be walked might have anything, and says so in `unnamed`."""
     try:
-        with model.open("rb") as file:
-            content = mmap(file.fileno(), 0, access=ACCESS_READ)  # let go with the last view of it, not by hand
-        return _seen(memoryview(content))
+        return _seen(model)
     except (OSError, ValueError) as error:  # Unreadable is one; an empty file is another
         return Seen(unnamed=printable(f"its graph cannot be looked into: {error}"))
 
 
-def _seen(model: memoryview) -> Seen:
+def _seen(model: Path) -> Seen:
     steps = Steps(_MOST_STEPS)
-    graph = flat_graph(model, steps)
+    graph = flat_graph_of_file(model, steps)
     own = [node for node in graph.nodes if node.domain == DOMAIN]
     known = [node for node in own if node.op in OPERATORS]
     found = patterns(graph, steps) + Counter({f"{DOMAIN} {node.op}": 1 for node in own if node.op not in OPERATORS})

@@ -10,6 +10,8 @@ from collections import ChainMap
 from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import dataclass
 from itertools import count, zip_longest
+from mmap import ACCESS_READ, mmap
+from pathlib import Path
 
 from fovea.contract.operators import DOMAIN
 from fovea.runtime.onnx_parsing import DEEPEST, FunctionKey, ParsedGraph, ParsedNode, parse_model
@@ -41,6 +43,13 @@ class FlatGraph:
 
     nodes: Sequence[Node]
     inputs: frozenset[str]
+
+
+def flat_graph_of_file(model: Path, steps: Steps) -> FlatGraph:
+    """The same of an ONNX file; OSError or ValueError where it cannot be read or is empty."""
+    with model.open("rb") as file:
+        content = mmap(file.fileno(), 0, access=ACCESS_READ)  # let go with the last view of it, not by hand
+    return flat_graph(memoryview(content), steps)
 
 
 def flat_graph(model: memoryview, steps: Steps) -> FlatGraph:

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from mmap import ACCESS_READ, mmap
 from pathlib import Path
 
 from fovea.contract.operators import DOMAIN
-from fovea.runtime.onnx_graph import JOIN, flat_graph
+from fovea.runtime.onnx_graph import JOIN, flat_graph_of_file
 from fovea.runtime.protobuf_fields import Steps
 
 _MOST_STEPS = 100_000
@@ -35,9 +34,7 @@ def has_steady_cost(model: Path) -> bool:
     domain that is not known; and of one that cannot be looked into.
     """
     try:
-        with model.open("rb") as file:
-            content = mmap(file.fileno(), 0, access=ACCESS_READ)  # let go with the last view of it, not by hand
-        nodes = flat_graph(memoryview(content), Steps(_MOST_STEPS)).nodes
+        nodes = flat_graph_of_file(model, Steps(_MOST_STEPS)).nodes
     except (OSError, ValueError):  # Unreadable is one
         return False
     return all(node.op != JOIN and node.op not in _BY_VALUES and node.domain in _KNOWN for node in nodes)
